@@ -1,0 +1,284 @@
+//! The apalis backend of one kind, and the tower layer that settles its attempts.
+//!
+//! The claimer sends claimed jobs down a channel, at most as many as there are free slots; the backend hands them to
+//! the apalis worker with their args decoded. `Kind = Ephemeral`: apalis decodes nothing, so args that cannot be read
+//! discard their own job instead of ending the worker. No method returns an error, since any error ends an apalis
+//! worker for good; trouble with the database is met where statements are sent.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use apalis::layers::{TimeoutLayer, catch_panic::CatchPanicLayer};
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::error::BoxDynError;
+use apalis_core::task::{Task, builder::TaskBuilder};
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::error::JobError;
+use crate::held::HeldGuard;
+use crate::job::Job;
+use crate::settle::Settlement;
+
+/// A claimed job on its way to its handler.
+pub(crate) struct Delivery<J: Job> {
+    pub(crate) settlement: Settlement<J>,
+    pub(crate) guard: HeldGuard,
+}
+
+/// What the handler gets: args that were read, or why they could not be.
+pub(crate) struct Work<J: Job> {
+    job: Arc<Result<J, JobError>>,
+    settlement: Settlement<J>,
+    /// Holds the slot until the attempt is settled.
+    guard: Option<HeldGuard>,
+}
+
+impl<J: Job> Work<J> {
+    fn new(delivery: Delivery<J>) -> Self {
+        let claimed = &delivery.settlement.claimed;
+        let job = if claimed.crashes >= claimed.max_crashes {
+            Err(JobError::fatal(
+                "crashed",
+                format!(
+                    "the worker process died during this job {} times; it is not tried again",
+                    claimed.crashes
+                ),
+            ))
+        } else {
+            decode(&claimed.args)
+        };
+        Self { job: Arc::new(job), settlement: delivery.settlement, guard: Some(delivery.guard) }
+    }
+}
+
+/// The apalis backend of kind `J`.
+struct KindBackend<J: Job> {
+    deliveries: mpsc::Receiver<Delivery<J>>,
+}
+
+impl<J: Job> Backend for KindBackend<J> {
+    type Task = Task<Work<J>>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.deliveries
+            .poll_recv(cx)
+            .map(|delivery| delivery.map(|delivery| Ok(TaskBuilder::new(Work::new(delivery)).build())))
+    }
+
+    fn poll_close(
+        &mut self,
+        _: &mut TaskContext<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        // A worker whose source has ended waits to be told to stop before it ends itself.
+        if !worker.is_shutting_down() {
+            let _ = worker.stop();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<J: Job> BackendConfig for KindBackend<J> {
+    type Args = Work<J>;
+    type Id = uuid::Uuid;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
+    }
+}
+
+/// Runs the apalis worker of kind `J` until the sending side is dropped and the last attempt is settled.
+pub(crate) async fn run_kind<J: Job>(deliveries: mpsc::Receiver<Delivery<J>>) {
+    let worker = WorkerBuilder::new(J::KIND)
+        .backend(KindBackend { deliveries })
+        .layer(SettleLayer)
+        // The time begins when the inner service is called, which is after the begin transaction.
+        .layer(TimeoutLayer::new(J::policy().timeout))
+        .layer(CatchPanicLayer::with_panic_handler(panicked))
+        .build(handle::<J>);
+    if let Err(error) = worker.run().await {
+        tracing::error!(kind = J::KIND, %error, "apalis worker ended");
+    }
+}
+
+/// The handler: runs the job on a task of its own, so that attempts of one kind run in parallel. Dropping the future
+/// aborts the task; a panic is passed on to the layer that catches it.
+async fn handle<J: Job>(work: Work<J>) -> Result<J::Output, BoxDynError> {
+    let Work { job, settlement, .. } = work;
+    let run = async move {
+        match job.as_ref() {
+            Ok(job) => job.run(&settlement.ctx, &settlement.attempt).await,
+            Err(error) => Err(error.clone()),
+        }
+    };
+    match AbortOnDropHandle::new(tokio::spawn(run.in_current_span())).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// Puts the three short transactions around the inner service.
+#[derive(Debug, Clone, Copy)]
+struct SettleLayer;
+
+impl<S> Layer<S> for SettleLayer {
+    type Service = Settle<S>;
+
+    fn layer(&self, inner: S) -> Settle<S> {
+        Settle { inner }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Settle<S> {
+    inner: S,
+}
+
+impl<S, J> Service<Task<Work<J>>> for Settle<S>
+where
+    J: Job,
+    S: Service<Task<Work<J>>, Response = J::Output, Error = BoxDynError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = BoxDynError;
+    type Future = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), BoxDynError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut task: Task<Work<J>>) -> Self::Future {
+        let guard = task.args.guard.take();
+        let job = Arc::clone(&task.args.job);
+        let settlement = task.args.settlement.clone();
+        let span = tracing::info_span!(
+            "attempt",
+            kind = J::KIND,
+            job = %settlement.attempt.job_id,
+            subject = settlement.attempt.subject.map(tracing::field::display),
+            attempt = settlement.attempt.number,
+        );
+        // The service that was polled ready takes the call; a clone stands in for it.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(
+            async move {
+                settle(&settlement, job, async move { inner.call(task).await }).await;
+                drop(guard);
+                Ok(())
+            }
+            .instrument(span),
+        )
+    }
+}
+
+/// Begin, run, then commit or fail. Where the lease is lost nothing is written.
+async fn settle<J: Job>(
+    settlement: &Settlement<J>,
+    job: Arc<Result<J, JobError>>,
+    run: impl Future<Output = Result<J::Output, BoxDynError>>,
+) {
+    let cancellation = settlement.attempt.cancellation.clone();
+    let work = async {
+        settlement.begin(job.as_ref().as_ref().map_err(Clone::clone)?).await?;
+        run.await.map_err(classify)
+    };
+    let outcome = tokio::select! {
+        biased;
+        () = cancellation.cancelled() => None,
+        outcome = work => Some(outcome),
+    };
+    let settled = match (outcome, job.as_ref()) {
+        // Released at shutdown, cancelled by a person, or taken over: `release` writes only where the lease holds.
+        (None, _) => {
+            settlement.release().await;
+            return;
+        }
+        (Some(Ok(output)), Ok(job)) => match settlement.commit(job, &output).await {
+            Err(error) if !error.is_about_the_lease() => settlement.fail(&error).await,
+            settled => settled,
+        },
+        (Some(Ok(_)), Err(error)) => settlement.fail(error).await,
+        (Some(Err(error)), _) if error.is_about_the_lease() => Err(error),
+        (Some(Err(error)), _) => settlement.fail(&error).await,
+    };
+    match settled {
+        Ok(()) => {}
+        Err(error) if error.is_about_the_lease() => {
+            tracing::warn!("lease lost; nothing of this attempt is written");
+        }
+        Err(error) => {
+            tracing::error!(%error, "the hooks of this kind fail; the attempt ends without them");
+            if let Err(error) = settlement.fail_without_hooks(&error).await {
+                tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
+            }
+        }
+    }
+}
+
+/// The layers' own errors become errors of the attempt.
+fn classify(error: BoxDynError) -> JobError {
+    let error = match error.downcast::<JobError>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    if error.is::<tower::timeout::error::Elapsed>() {
+        return JobError::retry("timed-out", "the attempt ran longer than its kind may");
+    }
+    tracing::error!(%error, "the attempt ended without an outcome");
+    JobError::retry("internal", "the attempt ended without an outcome")
+}
+
+/// Reads the args. The error tells the place and not the value, which may be a secret.
+fn decode<J: Job>(args: &Value) -> Result<J, JobError> {
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| serde_json::from_value(args.clone())));
+    match read {
+        Ok(Ok(job)) => Ok(job),
+        Ok(Err(error)) => {
+            let what = format!("{:?} error", error.classify()).to_lowercase();
+            Err(JobError::fatal("undecodable", format!("the job's args are not those of this kind ({what})")))
+        }
+        Err(_) => Err(JobError::fatal("undecodable", "reading the job's args panicked")),
+    }
+}
+
+fn panicked(panic: &Box<dyn Any + Send>) -> JobError {
+    // The text stays in the log: it can quote anything.
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(text, "the handler panicked");
+    JobError::retry("panic", "the handler panicked")
+}

@@ -1,0 +1,181 @@
+//! Reading: a job's whole story in one call.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// `queue.job_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize)]
+#[sqlx(type_name = "queue.job_state", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Waits for a worker, now or from `run_at` on.
+    Available,
+    /// An attempt is at work.
+    Running,
+    /// Done.
+    Completed,
+    /// Out of budget, out of time, or beyond help.
+    Discarded,
+    /// Stopped by a person or a deletion.
+    Cancelled,
+}
+
+impl std::str::FromStr for JobState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "available" => Ok(Self::Available),
+            "running" => Ok(Self::Running),
+            "completed" => Ok(Self::Completed),
+            "discarded" => Ok(Self::Discarded),
+            "cancelled" => Ok(Self::Cancelled),
+            _ => Err(format!("`{text}` is no state: available, running, completed, discarded, cancelled")),
+        }
+    }
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Available => "available",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Discarded => "discarded",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// A job as people see it.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns of queue.jobs, explained in its migration")]
+pub struct JobView {
+    pub id: Uuid,
+    pub kind: String,
+    pub queue: String,
+    pub state: JobState,
+    pub priority: i16,
+    pub args: Value,
+    pub subject: Option<Uuid>,
+    pub attempt: i32,
+    pub errors: i32,
+    pub crashes: i32,
+    pub max_attempts: i32,
+    pub max_crashes: i32,
+    pub created_at: DateTime<Utc>,
+    pub run_at: DateTime<Utc>,
+    pub give_up_at: DateTime<Utc>,
+    pub attempted_at: Option<DateTime<Utc>>,
+    pub finalized_at: Option<DateTime<Utc>>,
+    pub worker: Option<String>,
+    pub progress: Option<f32>,
+    pub reason: Option<String>,
+    pub result: Option<Value>,
+    /// Oldest first; filled by [`job`] alone.
+    #[sqlx(skip)]
+    pub failures: Vec<FailedAttempt>,
+}
+
+/// One failed attempt.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns of queue.failed_attempts, explained in its migration")]
+pub struct FailedAttempt {
+    pub attempt: i32,
+    pub failed_at: DateTime<Utc>,
+    pub worker: Option<String>,
+    pub class: String,
+    pub message: String,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only this state.
+    pub state: Option<JobState>,
+    /// Only this subject.
+    pub subject: Option<Uuid>,
+    /// At most this many.
+    pub limit: i64,
+}
+
+/// The job with its failed attempts. None where there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn job(connection: &mut PgConnection, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
+    let job = sqlx::query_as::<_, JobView>("-- inspect::job\nSELECT * FROM queue.jobs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(mut job) = job else { return Ok(None) };
+    job.failures = sqlx::query_as(
+        "-- inspect::failures
+         SELECT attempt, failed_at, worker, class, message
+           FROM queue.failed_attempts WHERE job_id = $1 ORDER BY attempt",
+    )
+    .bind(id)
+    .fetch_all(connection)
+    .await?;
+    Ok(Some(job))
+}
+
+/// The live job of a subject.
+///
+/// # Errors
+/// The database's.
+pub async fn live_job(connection: &mut PgConnection, subject: Uuid) -> Result<Option<JobView>, sqlx::Error> {
+    sqlx::query_as(
+        "-- inspect::live_job
+         SELECT * FROM queue.jobs
+          WHERE subject = $1 AND state IN ('available', 'running')
+          ORDER BY id DESC LIMIT 1",
+    )
+    .bind(subject)
+    .fetch_optional(connection)
+    .await
+}
+
+/// How far a list without a subject looks back: a filter that matches little must not walk the whole table.
+const NEWEST: i64 = 10_000;
+
+/// Jobs, newest first, without their failed attempts. With a subject: all of its jobs. With a final state: among those that
+/// ended last. Otherwise: among those that were enqueued last. The last two look at 10,000 jobs at most.
+///
+/// # Errors
+/// The database's.
+pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<JobView>, sqlx::Error> {
+    let is_final =
+        matches!(filter.state, Some(JobState::Completed | JobState::Discarded | JobState::Cancelled));
+    let query = if filter.subject.is_some() {
+        "-- inspect::list_of_subject
+         SELECT * FROM (SELECT * FROM queue.jobs WHERE subject = $1 ORDER BY id DESC LIMIT $5) AS looked_at
+          WHERE ($2::text IS NULL OR kind = $2) AND ($3::queue.job_state IS NULL OR state = $3)
+          ORDER BY id DESC LIMIT $4"
+    } else if is_final {
+        "-- inspect::list_ended
+         SELECT * FROM (SELECT * FROM queue.jobs
+                         WHERE $1::uuid IS NULL AND state = $3 AND finalized_at IS NOT NULL
+                         ORDER BY finalized_at DESC LIMIT $5) AS looked_at
+          WHERE ($2::text IS NULL OR kind = $2)
+          ORDER BY finalized_at DESC LIMIT $4"
+    } else {
+        "-- inspect::list
+         SELECT * FROM (SELECT * FROM queue.jobs WHERE $1::uuid IS NULL ORDER BY id DESC LIMIT $5) AS looked_at
+          WHERE ($2::text IS NULL OR kind = $2) AND ($3::queue.job_state IS NULL OR state = $3)
+          ORDER BY id DESC LIMIT $4"
+    };
+    sqlx::query_as(query)
+        .bind(filter.subject)
+        .bind(&filter.kind)
+        .bind(filter.state)
+        .bind(filter.limit)
+        .bind(NEWEST)
+        .fetch_all(connection)
+        .await
+}

@@ -1,0 +1,195 @@
+//! Rescue: jobs whose worker died become available again.
+//!
+//! A worker is dead when its beat counter stood still for "dead after" on our own monotonic clock while each of our
+//! own looks succeeded: neither an outage nor a jump of the database's clock rescues anybody.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Watches the other workers' beat counters.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    me: Uuid,
+    dead_after: Duration,
+    seen: HashMap<Uuid, Seen>,
+    last_look: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    beat: i64,
+    since: Instant,
+}
+
+impl Watch {
+    pub(crate) fn new(me: Uuid, dead_after: Duration) -> Self {
+        Self { me, dead_after, seen: HashMap::new(), last_look: None }
+    }
+
+    /// Forgets what was seen: after an interruption every counter gets its full time again.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+        self.last_look = None;
+    }
+
+    /// Looks once and rescues what the dead left. Returns the number of jobs rescued.
+    pub(crate) async fn look(&mut self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+        let beats = beats(connection, self.me).await?;
+        let dead = self.observe(&beats, Instant::now());
+        let mut rescued = 0;
+        for (id, beat) in dead {
+            rescued += rescue_worker(connection, id, beat).await?;
+            self.seen.remove(&id);
+        }
+        rescued += rescue_ownerless(connection).await?;
+        if rescued > 0 {
+            tracing::warn!(jobs = rescued, "rescued jobs of dead workers");
+        }
+        Ok(rescued)
+    }
+
+    /// The workers that are dead, with the beat they stopped at.
+    fn observe(&mut self, beats: &[(Uuid, i64)], now: Instant) -> Vec<(Uuid, i64)> {
+        // We were stopped ourselves (SIGSTOP, a paused machine): what we saw before says nothing.
+        if self.last_look.is_some_and(|last| now.duration_since(last) > self.dead_after / 2) {
+            self.seen.clear();
+        }
+        self.last_look = Some(now);
+        let mut seen = HashMap::with_capacity(beats.len());
+        let mut dead = Vec::new();
+        for &(id, beat) in beats {
+            let since = match self.seen.get(&id) {
+                Some(before) if before.beat == beat => before.since,
+                _ => now,
+            };
+            if now.duration_since(since) >= self.dead_after {
+                dead.push((id, beat));
+            }
+            seen.insert(id, Seen { beat, since });
+        }
+        self.seen = seen;
+        dead
+    }
+}
+
+async fn beats(connection: &mut PgConnection, me: Uuid) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    sqlx::query_as("-- rescue::beats\nSELECT id, beat FROM queue.workers WHERE id <> $1")
+        .bind(me)
+        .fetch_all(connection)
+        .await
+}
+
+/// Takes the dead worker's row away, if its counter still stands where we saw it, and gives its jobs back. A crash
+/// counts only where the checkpoint did not advance since the last one; a job with a counted crash waits a little. A row
+/// that somebody holds at this moment is left to the next look, where it is ownerless: one slow transaction must not hold
+/// up the rescue of all others.
+async fn rescue_worker(connection: &mut PgConnection, id: Uuid, beat: i64) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "-- rescue::rescue_worker
+         WITH dead AS (
+             DELETE FROM queue.workers WHERE id = $1 AND beat = $2 RETURNING id
+         ), lost AS MATERIALIZED (
+             SELECT job.id FROM queue.jobs AS job
+              WHERE job.state = 'running' AND job.worker_id = (SELECT id FROM dead)
+              ORDER BY job.id
+                FOR UPDATE SKIP LOCKED
+         ), rescued AS (
+             UPDATE queue.jobs AS job
+                SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
+                    reason = 'the worker process died',
+                    crashes = crashes + CASE WHEN checkpoint_advanced THEN 0 ELSE 1 END,
+                    run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
+                                          ELSE (crashes + 1) * interval '1 second' END
+               FROM lost
+              WHERE job.id = lost.id
+             RETURNING job.id, job.attempt, job.worker
+         )
+         INSERT INTO queue.failed_attempts (job_id, attempt, worker, class, message)
+         SELECT id, attempt, worker, 'crashed', 'the worker process died during this attempt' FROM rescued
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(id)
+    .bind(beat)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// A running row whose worker has no row is dead too.
+async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "-- rescue::rescue_ownerless
+         WITH lost AS MATERIALIZED (
+             SELECT job.id FROM queue.jobs AS job
+              WHERE job.state = 'running'
+                AND NOT EXISTS (SELECT FROM queue.workers AS w WHERE w.id = job.worker_id)
+              ORDER BY job.id
+                FOR UPDATE SKIP LOCKED
+         ), rescued AS (
+             UPDATE queue.jobs AS job
+                SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
+                    reason = 'the worker process died',
+                    crashes = crashes + CASE WHEN checkpoint_advanced THEN 0 ELSE 1 END,
+                    run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
+                                          ELSE (crashes + 1) * interval '1 second' END
+               FROM lost
+              WHERE job.id = lost.id
+             RETURNING job.id, job.attempt, job.worker
+         )
+         INSERT INTO queue.failed_attempts (job_id, attempt, worker, class, message)
+         SELECT id, attempt, worker, 'crashed', 'the worker process died during this attempt' FROM rescued
+         ON CONFLICT DO NOTHING",
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD: Duration = Duration::from_secs(10);
+
+    fn look(watch: &mut Watch, start: Instant, seconds: u64, other: Uuid, beat: i64) -> bool {
+        !watch.observe(&[(other, beat)], start + Duration::from_secs(seconds)).is_empty()
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_is_dead_after_the_full_time_and_not_before() {
+        let (start, other) = (Instant::now(), Uuid::from_u128(7));
+        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        for second in (0..10).step_by(2) {
+            assert!(!look(&mut watch, start, second, other, 5));
+        }
+        assert!(look(&mut watch, start, 10, other, 5));
+    }
+
+    #[test]
+    fn a_beat_starts_the_time_again() {
+        let (start, other) = (Instant::now(), Uuid::from_u128(7));
+        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        for second in 0..30 {
+            assert!(!look(&mut watch, start, second, other, i64::try_from(second / 9).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_was_blind_gives_everybody_the_full_time_again() {
+        let (start, other) = (Instant::now(), Uuid::from_u128(7));
+        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        assert!(!look(&mut watch, start, 0, other, 5));
+        // An outage of the database: the looks between failed, and what was seen is forgotten.
+        watch.forget();
+        assert!(!look(&mut watch, start, 11, other, 5));
+        // We were stopped for a minute ourselves.
+        assert!(!look(&mut watch, start, 71, other, 5));
+        for second in (71..81).step_by(2) {
+            assert!(!look(&mut watch, start, second, other, 5));
+        }
+        assert!(look(&mut watch, start, 81, other, 5));
+    }
+}

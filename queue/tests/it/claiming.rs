@@ -1,0 +1,132 @@
+//! Promises 8 and 9: demand-driven claim, prompt with NOTIFY and right without.
+
+use std::time::{Duration, Instant};
+
+use bedel_queue::{Queue, inspect};
+
+use crate::support::{Act, bench, eventually, options, step};
+
+#[tokio::test]
+async fn never_more_is_claimed_than_is_free() {
+    let bench = bench().await;
+    for _ in 0..6 {
+        bench.enqueue(step(Act::Sleep(300))).await;
+    }
+    let worker = bench.worker(options(2));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let running = bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await;
+        assert!(running <= 2, "{running} running in two slots");
+        if bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'completed'").await == 6 {
+            break;
+        }
+        assert!(Instant::now() < deadline);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn kinds_this_process_does_not_know_are_left_alone() {
+    let bench = bench().await;
+    let new: uuid::Uuid = sqlx::query_scalar("SELECT id FROM queue.enqueue('from-the-future', '{}')")
+        .fetch_one(&bench.pool)
+        .await
+        .unwrap();
+    let known = bench.enqueue(step(Act::Succeed)).await.id;
+    let worker = bench.worker(options(1));
+    bench.until(known, "completed").await;
+    worker.stop().await;
+    assert_eq!(bench.state(new).await, "available");
+}
+
+#[tokio::test]
+async fn lower_priorities_and_earlier_times_go_first() {
+    let bench = bench().await;
+    let late = bench.enqueue(step(Act::Succeed).priority(3)).await.id;
+    let middle = bench.enqueue(step(Act::Succeed)).await.id;
+    let first = bench.enqueue(step(Act::Succeed).priority(1)).await.id;
+    let scheduled = bench.enqueue(step(Act::Succeed).priority(1).delay(Duration::from_secs(60))).await.id;
+    let worker = bench.worker(options(1));
+    bench.until(late, "completed").await;
+    worker.stop().await;
+    let order: Vec<uuid::Uuid> =
+        sqlx::query_scalar("SELECT job_id FROM effects WHERE what = 'run' ORDER BY n")
+            .fetch_all(&bench.pool)
+            .await
+            .unwrap();
+    assert_eq!(order, [first, middle, late]);
+    assert_eq!(bench.state(scheduled).await, "available");
+}
+
+#[tokio::test]
+async fn a_wake_up_starts_a_job_long_before_the_poll() {
+    let bench = bench().await;
+    let mut lazy = options(1);
+    lazy.poll = Duration::from_secs(120);
+    let worker = bench.worker(lazy);
+    // The first beat registers the worker and the listener listens: a first job proves both.
+    let warm = bench.enqueue(step(Act::Succeed)).await.id;
+    eventually("the first job ran", async || {
+        bench.queue.wake();
+        bench.state(warm).await == "completed"
+    })
+    .await;
+    let id = bench.enqueue(step(Act::Succeed)).await.id;
+    bench.queue.wake();
+    bench.until(id, "completed").await;
+    let mut connection = bench.pool.acquire().await.unwrap();
+    let job = inspect::job(&mut connection, id).await.unwrap().expect("the job");
+    let waited = job.attempted_at.expect("claimed") - job.created_at;
+    assert!(waited < chrono_seconds(5), "{waited} with a poll of 120 s");
+    worker.stop().await;
+}
+
+fn chrono_seconds(seconds: i64) -> chrono::TimeDelta {
+    chrono::TimeDelta::seconds(seconds)
+}
+
+#[tokio::test]
+async fn without_a_wake_up_polling_finds_the_job() {
+    let bench = bench().await;
+    let worker = bench.worker(options(1));
+    let id = bench.enqueue(step(Act::Succeed)).await.id; // nobody calls wake
+    bench.until(id, "completed").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn many_wake_ups_cost_few_statements() {
+    let bench = bench().await;
+    let queue = Queue::new(bench.pool.clone());
+    let mut listener = sqlx::postgres::PgListener::connect_with(&bench.pool).await.unwrap();
+    listener.listen("bedel_queue").await.unwrap();
+    for _ in 0..1000 {
+        queue.wake();
+    }
+    listener.recv().await.unwrap();
+    let mut more = 0;
+    while tokio::time::timeout(Duration::from_millis(300), listener.recv()).await.is_ok() {
+        more += 1;
+    }
+    assert!(more < 10, "{more} notifications for 1000 signals");
+}
+
+#[tokio::test]
+async fn a_job_that_succeeds_at_once_costs_two_row_versions() {
+    let bench = bench().await;
+    for _ in 0..50 {
+        bench.enqueue(step(Act::Succeed)).await;
+    }
+    let worker = bench.worker(options(4));
+    eventually("all completed", async || {
+        bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'completed'").await == 50
+    })
+    .await;
+    worker.stop().await;
+    // Statistics arrive when a session is idle or ends: ask until they are there.
+    eventually("two updates per job", async || {
+        bench.count("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'queue.jobs'::regclass").await
+            == 100
+    })
+    .await;
+}

@@ -1,0 +1,241 @@
+//! Promises 4, 5 and 6: workers that die, stop for a while or lose the database. Real processes, real signals.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Act, Bench, bench, eventually, options, registry, step};
+
+const URL: &str = "QUEUE_TEST_WORKER_URL";
+
+/// Not a test of its own: what the processes below run. It does nothing unless one of them started it.
+#[tokio::test]
+async fn worker_process() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let pool = PgPool::connect(&url).await.unwrap();
+    let queue = bedel_queue::Queue::new(pool.clone());
+    let slots = std::env::var("QUEUE_TEST_SLOTS").map_or(4, |slots| slots.parse().unwrap());
+    bedel_queue::run_worker(queue, registry(&pool), options(slots), CancellationToken::new()).await.unwrap();
+}
+
+/// A worker process that is killed when the test ends.
+struct Process(Child);
+
+impl Process {
+    fn start(bench: &Bench, slots: usize) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "liveness::worker_process", "--nocapture"])
+            .env(URL, &bench.url)
+            .env("QUEUE_TEST_SLOTS", slots.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_worker_killed_in_the_middle_is_rescued_by_another_and_the_crash_is_told() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::Sleep(1500))).await.id;
+    let victim = Process::start(&bench, 1);
+    bench.until(id, "running").await;
+    victim.signal("-KILL");
+    let killed = Instant::now();
+    let rescuer = bench.worker(options(1));
+    eventually("rescued", async || bench.counters(id).await.2 == 1).await;
+    // beat 0.2 s, dead after 1 s: the same rule that gives 15 s at the defaults gives 1.5 s here; the rest is noise.
+    assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() > Duration::from_millis(900), "rescued before it was known to be dead");
+    bench.until(id, "completed").await;
+    rescuer.stop().await;
+    assert_eq!(bench.counters(id).await, (2, 0, 1));
+    let told: (i32, String) = sqlx::query_as("SELECT attempt, class FROM queue.failed_attempts")
+        .fetch_one(&bench.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, (1, "crashed".to_owned()));
+    assert_eq!(bench.effects("commit").await, 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_slept_past_its_rescue_writes_nothing_and_goes_on() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::Sleep(1000))).await.id;
+    let sleeper = Process::start(&bench, 1);
+    bench.until(id, "running").await;
+    sleeper.signal("-STOP");
+    let rescuer = bench.worker(options(1));
+    bench.until(id, "completed").await;
+    sleeper.signal("-CONT");
+    // It still lives: it takes the next job once the rescuer is gone.
+    rescuer.stop().await;
+    let next = bench.enqueue(step(Act::Succeed)).await.id;
+    bench.until(next, "completed").await;
+    assert_eq!(bench.effects("commit").await, 2, "one commit per job");
+    assert_eq!(bench.counters(id).await, (2, 0, 1));
+}
+
+#[tokio::test]
+async fn a_healthy_worker_is_never_rescued_however_long_it_runs() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::Sleep(1900))).await.id; // nearly twice "dead after"
+    let worker = bench.worker(options(1));
+    bench.until(id, "running").await;
+    let watcher = bench.worker(options(1));
+    bench.until(id, "completed").await;
+    worker.stop().await;
+    watcher.stop().await;
+    assert_eq!(bench.counters(id).await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_running_row_without_a_worker_is_rescued() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::Succeed)).await.id;
+    sqlx::query(
+        "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), worker_id = gen_random_uuid(),
+                attempt = 1, attempted_at = now() WHERE id = $1",
+    )
+    .bind(id)
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    let worker = bench.worker(options(1));
+    bench.until(id, "completed").await;
+    worker.stop().await;
+    assert_eq!(bench.counters(id).await, (2, 0, 1));
+}
+
+#[tokio::test]
+async fn a_job_claimed_by_an_answer_that_was_lost_is_released_by_the_beat() {
+    let bench = bench().await;
+    let worker = bench.worker(options(1));
+    eventually("registered", async || bench.count("SELECT count(*) FROM queue.workers").await == 1).await;
+    // A claim that the server did and whose answer never arrived: running under this worker, held by nobody.
+    let id = bench.enqueue(step(Act::Succeed).delay(Duration::from_secs(900))).await.id;
+    sqlx::query(
+        "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), attempt = 1, attempted_at = now(),
+                worker_id = (SELECT id FROM queue.workers) WHERE id = $1",
+    )
+    .bind(id)
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    bench.until(id, "completed").await;
+    worker.stop().await;
+    assert_eq!(bench.counters(id).await, (2, 0, 0), "no budget spent");
+}
+
+#[tokio::test]
+async fn poison_is_discarded_and_takes_no_innocents_with_it() {
+    let bench = bench().await;
+    let poison = bench.enqueue(step(Act::Hang)).await.id;
+    let mut innocents = Vec::new();
+    for _ in 0..3 {
+        innocents.push(bench.enqueue(step(Act::Sleep(1500))).await.id);
+    }
+    // Each process dies while it runs the poison, with whatever runs beside it.
+    for _ in 0..3 {
+        let process = Process::start(&bench, 4);
+        eventually("the poison runs", async || {
+            ["running", "discarded"].contains(&bench.state(poison).await.as_str())
+        })
+        .await;
+        process.signal("-KILL");
+        drop(process);
+        let crashes = bench.counters(poison).await.2;
+        // Rescued by a worker without slots for it.
+        let mut watcher = options(0);
+        watcher.slots.clear();
+        let watcher = bench.worker(watcher);
+        eventually("rescued", async || bench.counters(poison).await.2 > crashes).await;
+        watcher.stop().await;
+    }
+    let worker = bench.worker(options(4));
+    bench.until(poison, "discarded").await;
+    for id in innocents {
+        bench.until(id, "completed").await;
+        assert!(bench.counters(id).await.2 < 3, "an innocent spent its budget");
+    }
+    worker.stop().await;
+    assert_eq!(bench.counters(poison).await.2, 3);
+    assert_eq!(bench.effects("discarded:crashed").await, 1, "the hook ran in a process that knows the kind");
+}
+
+#[tokio::test]
+async fn two_suspects_never_run_in_one_process() {
+    let bench = bench().await;
+    for _ in 0..3 {
+        let id = bench.enqueue(step(Act::Sleep(300))).await.id;
+        sqlx::query("UPDATE queue.jobs SET crashes = 1 WHERE id = $1")
+            .bind(id)
+            .execute(&bench.pool)
+            .await
+            .unwrap();
+    }
+    let worker = bench.worker(options(3));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'completed'").await < 3 {
+        let running = bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await;
+        assert!(running <= 1, "{running} suspects side by side");
+        assert!(Instant::now() < deadline);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_counts_only_where_the_checkpoint_did_not_advance() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::CheckpointThenHang)).await.id;
+    for round in 1..=4 {
+        let process = Process::start(&bench, 1);
+        eventually("checkpoint saved", async || bench.effects("checkpoint").await == round).await;
+        process.signal("-KILL");
+        drop(process);
+        let mut watcher = options(0);
+        watcher.slots.clear();
+        let watcher = bench.worker(watcher);
+        bench.until(id, "available").await;
+        watcher.stop().await;
+    }
+    assert_eq!(bench.counters(id).await, (4, 0, 0), "four machines died, each after progress");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_database_ends_no_attempt_and_no_worker() {
+    let bench = bench().await;
+    let id = bench.enqueue(step(Act::Sleep(1500))).await.id;
+    let worker = bench.victim().await.worker(options(1));
+    eventually("the attempt runs", async || bench.effects("run").await == 1).await;
+    // Every session of the worker is ended, again and again, while the attempt does its local work.
+    for _ in 0..20 {
+        let _ = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name IN ('victim', 'bedel-heartbeat')",
+        )
+        .execute(&bench.pool)
+        .await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bench.until(id, "completed").await;
+    let next = bench.enqueue(step(Act::Succeed)).await.id;
+    bench.until(next, "completed").await;
+    worker.stop().await;
+    assert_eq!(bench.counters(id).await, (1, 0, 0));
+}

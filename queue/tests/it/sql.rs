@@ -1,0 +1,65 @@
+//! Every statement of the crate carries its name and is accepted by the database it is written for.
+
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use crate::support::bench;
+
+/// The string literals of the crate's sources that begin with a name comment.
+fn statements() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for part in source.split("\"-- ").skip(1) {
+            let statement = part.split('"').next().unwrap().replace("\\n", "\n");
+            found.push((path.display().to_string(), format!("-- {statement}")));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
+    let bench = bench().await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (kind, args, state, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'step', '{}', 'completed', now(), now(), '1 day', 1, 1 FROM generate_series(1, 20000);
+         INSERT INTO queue.jobs (kind, args, run_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'step', '{}', now() + (n % 2) * interval '1 day', now(), '1 day', 1, 1 FROM generate_series(1, 10000) AS n;
+         ANALYZE queue.jobs",
+    )
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    let (_, claim) = statements().into_iter().find(|(_, sql)| sql.starts_with("-- claim\n")).unwrap();
+    let mut connection = bench.pool.acquire().await.unwrap();
+    let prepare = format!("PREPARE c (text[], integer[], uuid, text, boolean) AS {claim}");
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(prepare).into_sql_str()).execute(&mut *connection).await.unwrap();
+    let plan: Vec<String> =
+        sqlx::query_scalar("EXPLAIN EXECUTE c (ARRAY['step'], ARRAY[4], gen_random_uuid(), 'w', true)")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("jobs_claim") && !plan.contains("Seq Scan on jobs"), "{plan}");
+}
+
+#[tokio::test]
+async fn every_statement_is_named_and_prepares() {
+    let bench = bench().await;
+    let statements = statements();
+    assert!(
+        statements.len() >= 30,
+        "only {} statements found: does the search still work?",
+        statements.len()
+    );
+    for (file, sql) in statements {
+        let mut connection = bench.pool.acquire().await.unwrap();
+        let name = sql.lines().next().unwrap().to_owned();
+        connection
+            .prepare(AssertSqlSafe(sql).into_sql_str())
+            .await
+            .unwrap_or_else(|error| panic!("{file}: {name}: {error}"));
+    }
+}
