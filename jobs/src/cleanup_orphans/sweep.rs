@@ -1,0 +1,283 @@
+//! Looking, judging, and then acting.
+
+use bedel_queue::{Attempt, JobError};
+use uuid::Uuid;
+
+use super::judge::{Found, Judge, Listing, too_many};
+use super::rows::{self, DocumentFacts, LectureFacts};
+use super::{Refusal, Report};
+use crate::environment::Environment;
+use crate::storage::keys;
+use crate::storage::{StorageError, Stored};
+
+/// What is to be done.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Lectures to remove, each with all its files.
+    abandoned: Vec<(Uuid, Vec<Found>)>,
+    /// Failed lectures whose audio is given up, with its file.
+    expired: Vec<(Uuid, Vec<Found>)>,
+    /// Files that go by themselves.
+    orphans: Vec<Found>,
+    /// Lectures to start again.
+    stalled: Vec<Uuid>,
+    /// Documents to mark.
+    failed: Vec<DocumentFacts>,
+    /// Documents looked at that are not marked yet.
+    uploaded: usize,
+}
+
+impl Plan {
+    fn going(&self) -> impl Iterator<Item = &Found> {
+        let with_rows = self.abandoned.iter().chain(&self.expired).flat_map(|(_, files)| files);
+        with_rows.chain(&self.orphans)
+    }
+}
+
+/// The whole storage and all rows.
+pub(super) async fn everything(
+    ctx: &Environment,
+    attempt: &Attempt,
+    dry_run: bool,
+) -> Result<Report, JobError> {
+    let now = ctx.storage.clock().await?;
+    let mut listing = Listing::default();
+    for directory in keys::DIRECTORIES {
+        listing.add(ctx.storage.list(directory).await?);
+    }
+    let mut report =
+        Report { dry_run, listed: listing.listed, unknown: listing.unknown, ..Report::default() };
+    let judge = Judge { now, running: rows::running_leases(&ctx.pool).await?, targeted: false };
+    let mut plan = Plan::default();
+    lectures_with_rows(ctx, &judge, &mut listing, &mut plan, &mut report).await?;
+    lectures_without_rows(ctx, &judge, &mut listing, &mut plan).await?;
+    documents(ctx, &judge, &mut listing, &mut plan, &mut report).await?;
+
+    report.orphans = plan.going().count();
+    if too_many(report.orphans, report.listed) || too_many(plan.failed.len(), plan.uploaded) {
+        report.refused = Some(Refusal::TooMany);
+        for found in plan.going() {
+            report.example(&found.stored.key);
+        }
+        let stalled = std::mem::take(&mut plan.stalled);
+        plan = Plan { stalled, ..Plan::default() };
+    }
+    act(ctx, attempt, plan, &mut report).await?;
+    Ok(report)
+}
+
+/// One lecture: all that can be named after it.
+pub(super) async fn one(
+    ctx: &Environment,
+    attempt: &Attempt,
+    lecture_id: Uuid,
+    dry_run: bool,
+) -> Result<Report, JobError> {
+    let now = ctx.storage.clock().await?;
+    let mut files = ctx.storage.list(&keys::audio_temp_prefix(lecture_id)).await?;
+    let finals = [
+        keys::audio(lecture_id),
+        keys::transcript_json(lecture_id),
+        keys::transcript_vtt(lecture_id),
+        keys::lecture_chunks(lecture_id),
+    ];
+    for key in finals {
+        files.extend(ctx.storage.stat(&key).await?);
+    }
+    let mut listing = Listing::default();
+    listing.add(files);
+    let mut report =
+        Report { dry_run, listed: listing.listed, unknown: listing.unknown, ..Report::default() };
+
+    let judge = Judge { now, running: rows::running_leases(&ctx.pool).await?, targeted: true };
+    let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &[lecture_id], &ctx.settings).await?;
+    let mut plan = Plan::default();
+    let found = listing.of_lectures.remove(&lecture_id).unwrap_or_default();
+    lecture(&judge, lecture_id, facts.first(), found, &mut plan);
+    // The sweep starts lectures again, for a person would not expect that of a clean-up that follows a deletion.
+    plan.stalled.clear();
+    report.orphans = plan.going().count();
+    act(ctx, attempt, plan, &mut report).await?;
+    Ok(report)
+}
+
+async fn lectures_with_rows(
+    ctx: &Environment,
+    judge: &Judge,
+    listing: &mut Listing,
+    plan: &mut Plan,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let mut after = Uuid::nil();
+    loop {
+        let page = rows::lectures_after(&ctx.pool, after, &ctx.settings).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id;
+        for facts in &page {
+            report.lectures_without_course += usize::from(!facts.has_course);
+            let absent = facts.keys().filter(|key| !listing.keys.contains(*key));
+            for key in absent.map(str::to_owned).collect::<Vec<_>>() {
+                if is_missing(ctx, facts, &key).await? {
+                    report.missing += 1;
+                    report.example(&key);
+                }
+            }
+            let found = listing.of_lectures.remove(&facts.id).unwrap_or_default();
+            lecture(judge, facts.id, Some(facts), found, plan);
+        }
+    }
+}
+
+/// The listing is older than the row, so it does not prove that a file is missing.
+async fn is_missing(ctx: &Environment, facts: &LectureFacts, key: &str) -> Result<bool, JobError> {
+    if has_object(ctx, key).await? {
+        return Ok(false);
+    }
+    let now = rows::lectures(&mut *ctx.pool.acquire().await?, &[facts.id], &ctx.settings).await?;
+    Ok(now.first().is_some_and(|facts| facts.refers_to(key)))
+}
+
+/// A key that no storage would hold names nothing.
+async fn has_object(ctx: &Environment, key: &str) -> Result<bool, StorageError> {
+    match ctx.storage.exists(key).await {
+        Err(StorageError::InvalidKey { .. }) => Ok(false),
+        answer => answer,
+    }
+}
+
+/// What is left of the listing was named after lectures that the pages did not show; each is looked up by itself, since
+/// a row may have been inserted behind the walk.
+async fn lectures_without_rows(
+    ctx: &Environment,
+    judge: &Judge,
+    listing: &mut Listing,
+    plan: &mut Plan,
+) -> Result<(), JobError> {
+    let mut left: Vec<_> = std::mem::take(&mut listing.of_lectures).into_iter().collect();
+    while !left.is_empty() {
+        let batch = left.split_off(left.len().saturating_sub(rows::PAGE));
+        let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
+        let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &ids, &ctx.settings).await?;
+        for (id, found) in batch {
+            lecture(judge, id, facts.iter().find(|facts| facts.id == id), found, plan);
+        }
+    }
+    Ok(())
+}
+
+/// One lecture's part of the plan.
+fn lecture(judge: &Judge, id: Uuid, facts: Option<&LectureFacts>, found: Vec<Found>, plan: &mut Plan) {
+    let Some(facts) = facts else {
+        plan.orphans.extend(found.into_iter().filter(|found| judge.goes(found, None)));
+        return;
+    };
+    if facts.abandoned {
+        plan.abandoned.push((id, found));
+        return;
+    }
+    if facts.stalled {
+        plan.stalled.push(id);
+    }
+    let (audio, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| {
+        facts.audio_expired && facts.audio_storage_key.as_deref() == Some(&found.stored.key)
+    });
+    if facts.audio_expired {
+        plan.expired.push((id, audio));
+    }
+    plan.orphans.extend(other.into_iter().filter(|found| judge.goes(found, Some(facts))));
+}
+
+async fn documents(
+    ctx: &Environment,
+    judge: &Judge,
+    listing: &mut Listing,
+    plan: &mut Plan,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let mut after = Uuid::nil();
+    loop {
+        let page = rows::documents_after(&ctx.pool, after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for document in page {
+            report.documents_without_course += usize::from(!document.has_course);
+            plan.uploaded += usize::from(document.uploaded);
+            if document.uploaded
+                && !listing.keys.contains(&document.storage_key)
+                && !has_object(ctx, &document.storage_key).await?
+            {
+                plan.failed.push(document);
+            }
+        }
+    }
+    let mut left: Vec<_> = std::mem::take(&mut listing.of_documents).into_iter().collect();
+    while !left.is_empty() {
+        let batch = left.split_off(left.len().saturating_sub(rows::PAGE));
+        let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
+        let existing = rows::existing_documents(&ctx.pool, &ids).await?;
+        for (id, found) in batch {
+            let has_row = existing.contains(&id);
+            plan.orphans.extend(found.into_iter().filter(|found| judge.document_goes(found, has_row)));
+        }
+    }
+    Ok(())
+}
+
+/// Does what was planned; a dry run only counts it. Each step leaves a state that the next run goes on from: a lecture's
+/// files without its row are orphans like any other.
+async fn act(ctx: &Environment, attempt: &Attempt, plan: Plan, report: &mut Report) -> Result<(), JobError> {
+    let (pool, settings, dry) = (&ctx.pool, &ctx.settings, report.dry_run);
+    for (id, files) in plan.abandoned {
+        attempt.check_lease().await?;
+        if dry || rows::remove_abandoned(pool, id, settings).await? {
+            report.lectures_removed += 1;
+            delete(ctx, attempt, &files, report).await?;
+        }
+    }
+    for (id, files) in plan.expired {
+        attempt.check_lease().await?;
+        if dry || rows::expire_audio(pool, id, settings).await? {
+            report.audio_expired += 1;
+            delete(ctx, attempt, &files, report).await?;
+        }
+    }
+    delete(ctx, attempt, &plan.orphans, report).await?;
+    for id in plan.stalled {
+        if dry || rows::restart_stalled(pool, id, settings).await? {
+            report.lectures_restarted += 1;
+        }
+    }
+    for document in plan.failed {
+        if dry || rows::fail_document(pool, &document).await? {
+            report.documents_failed += 1;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(
+    ctx: &Environment,
+    attempt: &Attempt,
+    files: &[Found],
+    report: &mut Report,
+) -> Result<(), JobError> {
+    for (number, Found { stored, .. }) in files.iter().enumerate() {
+        if number % 100 == 0 {
+            attempt.check_lease().await?;
+        }
+        if report.dry_run || delete_as_judged(ctx, stored).await? {
+            report.files_deleted += 1;
+            report.bytes_deleted += stored.size;
+        }
+    }
+    Ok(())
+}
+
+/// A final key may have been given to a new file since the listing: a lecture that was started again meanwhile.
+async fn delete_as_judged(ctx: &Environment, stored: &Stored) -> Result<bool, StorageError> {
+    if !stored.is_staged() && ctx.storage.stat(&stored.key).await?.as_ref() != Some(stored) {
+        return Ok(false);
+    }
+    ctx.storage.delete_listed(stored).await?;
+    Ok(true)
+}

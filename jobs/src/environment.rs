@@ -1,0 +1,50 @@
+//! Everything a job may touch, built once per process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::catalogue::CatalogueSettings;
+use crate::fetch::{FetchSettings, Fetcher};
+use crate::media::MediaTools;
+use crate::speech::Engine;
+use crate::storage::Storage;
+
+/// What every job gets as its context.
+pub type Context = Arc<Environment>;
+
+/// Everything a job may touch.
+#[derive(Debug)]
+pub struct Environment {
+    /// The database.
+    pub pool: PgPool,
+    /// Stored audio, transcripts, documents and temporary objects.
+    pub storage: Storage,
+    /// Local directory of this process for work in progress; one sub-directory per lease, cleaned at start.
+    pub scratch: PathBuf,
+    /// Outgoing HTTP.
+    pub fetcher: Fetcher,
+    /// ffmpeg and ffprobe.
+    pub media: MediaTools,
+    /// The speech engine; absent where this process has none, and then transcribe jobs are left to others.
+    pub engine: Option<Arc<dyn Engine>>,
+    /// Settings of the jobs.
+    pub settings: Settings,
+}
+
+/// Settings of the jobs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Tenant hosts accepted besides Panopto's own domains, e.g. `panopto.imperial.ac.uk` or `127.0.0.1:8999`.
+    pub tenants: Vec<String>,
+    /// Limits and exceptions of outgoing HTTP.
+    pub fetch: FetchSettings,
+    /// The course catalogue.
+    pub catalogue: CatalogueSettings,
+    /// Days a failed lecture keeps its audio for a cheap retry; 0 deletes it at once.
+    pub keep_failed_audio_days: u32,
+    /// Overrides the time after which a stage stops waiting and retrying (24 hours by each kind's policy).
+    pub give_up_after: Option<Duration>,
+}

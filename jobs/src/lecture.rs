@@ -1,0 +1,178 @@
+//! A lecture's row: what the jobs read of it and the few ways they may change it.
+//!
+//! Lock order everywhere: the lecture first, then its job.
+
+pub mod removal;
+pub mod restart;
+pub mod retry;
+pub mod submission;
+pub mod view;
+
+use bedel_queue::{End, Failure, Job, NewJob};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::cleanup_orphans;
+use crate::environment::Settings;
+
+/// `lectures.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
+#[sqlx(type_name = "lecture_status", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum LectureStatus {
+    /// Accepted.
+    Pending,
+    /// From the start of the download to the stored transcript.
+    Downloading,
+    /// The transcript is stored.
+    Completed,
+    /// `error_message` says why and what to do.
+    Failed,
+}
+
+/// One row of `lectures`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns of docs/database-schema.md, one by one")]
+pub struct Lecture {
+    pub id: Uuid,
+    pub course_id: Uuid,
+    pub panopto_session_id: Option<String>,
+    pub panopto_url: String,
+    /// Empty until resolved; `audio_podcast` marks an uploaded source.
+    pub stream_url: String,
+    pub title: Option<String>,
+    pub audio_storage_key: Option<String>,
+    pub transcript_storage_key: Option<String>,
+    pub duration_seconds: Option<i32>,
+    pub status: LectureStatus,
+    pub error_message: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Reads the lecture without a lock. `None` where it was deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn read(connection: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
+    sqlx::query_as("-- lecture::read\nSELECT * FROM lectures WHERE id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Locks the lecture for the rest of the transaction and reads it. `None` where it was deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
+    sqlx::query_as("-- lecture::lock\nSELECT * FROM lectures WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .fetch_optional(tx)
+        .await
+}
+
+/// The unique key that a lecture's four stages share: it has at most one live job.
+#[must_use]
+pub fn unique_key(lecture_id: Uuid) -> String {
+    format!("lecture:{lecture_id}")
+}
+
+/// A job of one of the four stages, keyed and named after its lecture.
+#[must_use]
+pub fn stage_job<J: Job>(args: &J, lecture_id: Uuid, settings: &Settings) -> NewJob {
+    let job = NewJob::new(args).subject(lecture_id).unique_key(unique_key(lecture_id));
+    match settings.give_up_after {
+        Some(limit) => job.give_up_after(limit),
+        None => job,
+    }
+}
+
+/// Classes of errors after which the stored audio is of no use.
+const AUDIO_REFUSED: [&str; 4] = ["incomplete", "no-audio", "not-media", "audio-missing"];
+
+/// Classes of the queue's own errors. Their messages are for those who run the service.
+const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "timed-out", "crashed", "undecodable"];
+
+/// What a student is told of them.
+const OUR_SIDE_MESSAGE: &str =
+    "Something went wrong on our side. Use retry; if it stays, tell the people who run this service.";
+
+/// Longest `error_message`, in characters.
+const MAX_ERROR_MESSAGE: usize = 500;
+
+/// The lecture is at work: what every stage but the first shows at its begin. It may still be `pending`, where it was
+/// started again at this stage, or `failed`, where somebody revived the very job that failed.
+///
+/// # Errors
+/// The database's.
+pub async fn begin(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "-- lecture::begin
+         UPDATE lectures SET status = 'downloading' WHERE id = $1 AND status IN ('pending', 'failed')",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes why an attempt failed or waits, and leaves the status alone. Nothing happens where the lecture is gone or
+/// has ended.
+///
+/// # Errors
+/// The database's.
+pub async fn record_failure(tx: &mut PgConnection, failure: &Failure) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "-- lecture::record_failure
+         UPDATE lectures SET error_message = $2 WHERE id = $1 AND status IN ('pending', 'downloading')",
+    )
+    .bind(failure.subject)
+    .bind(for_people(&failure.class, &failure.message))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the lecture as failed: the message says why, and the audio, which is temporary, is given up unless the
+/// settings keep it for a cheap retry. Audio that was found wanting is never kept, nor is its length: a retry brings the
+/// recording in anew. Returns the jobs that remove its files. Nothing happens where the lecture is
+/// gone or completed.
+///
+/// # Errors
+/// The database's.
+pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Result<Vec<NewJob>, sqlx::Error> {
+    let Some(lecture_id) = end.subject else { return Ok(Vec::new()) };
+    let refused = AUDIO_REFUSED.contains(&end.class.as_str());
+    let ended = sqlx::query(
+        "-- lecture::fail
+         UPDATE lectures
+         SET status = 'failed', error_message = $2,
+             audio_storage_key = CASE WHEN $3 THEN audio_storage_key END,
+             duration_seconds = CASE WHEN $4 THEN NULL ELSE duration_seconds END
+         WHERE id = $1 AND status <> 'completed'",
+    )
+    .bind(lecture_id)
+    .bind(for_people(&end.class, &end.message))
+    .bind(settings.keep_failed_audio_days > 0 && !refused)
+    .bind(refused)
+    .execute(tx)
+    .await?;
+    Ok(match ended.rows_affected() {
+        0 => Vec::new(),
+        _ if end.cancelled => cleanup_orphans::after_cancelling(lecture_id).into(),
+        _ => vec![cleanup_orphans::targeted(lecture_id)],
+    })
+}
+
+/// What the lecture says of a failure. The job's own history keeps the details that are no student's business.
+fn for_people(class: &str, message: &str) -> String {
+    fit(if OUR_SIDE.contains(&class) { OUR_SIDE_MESSAGE } else { message })
+}
+
+/// The message as it is stored: PostgreSQL refuses NUL, and nobody wants to read more.
+fn fit(message: &str) -> String {
+    let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_ERROR_MESSAGE).collect()
+}

@@ -1,0 +1,253 @@
+//! Accepting a lecture: the user's row, the lecture, the link and the job become visible in one transaction.
+//!
+//! Two first submissions of one lecture at the same moment meet at its unique key (course, session): one inserts, the
+//! other waits for the outcome and then locks what it finds. From there on everything is decided under the lecture's
+//! lock, which every change of stage takes first, so "has a live job" cannot change under the decision.
+
+use bedel_queue::inspect;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Lecture, LectureStatus, restart, stage_job};
+use crate::environment::Settings;
+use crate::fetch::check_url;
+use crate::panopto::{self, SessionIdError};
+use crate::stage::UPLOADED;
+use crate::submit::Submit;
+use crate::users::ensure_user_exists;
+
+/// Longest title, in characters.
+pub const MAX_TITLE_CHARS: usize = 500;
+
+/// What a client hands in.
+#[derive(Clone, Default)]
+pub struct Submission {
+    /// The course; one that nobody knows is accepted, as the schema has no foreign key.
+    pub course_id: Uuid,
+    /// The viewer's URL, from which the session id is derived.
+    pub panopto_url: String,
+    /// The media itself, where the client knows it; resolved by the submit job otherwise.
+    pub stream_url: Option<String>,
+    /// The client's own idea of the session id; counts only where the URL names none.
+    pub session_id: Option<String>,
+    /// Shown to people. At most [`MAX_TITLE_CHARS`] characters.
+    pub title: Option<String>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The lecture, new or found.
+    pub lecture_id: Uuid,
+    /// Its state at the end of the transaction.
+    pub status: LectureStatus,
+    /// True where the lecture did not exist before.
+    pub created: bool,
+    /// The live job that works for it; none where the lecture is completed.
+    pub job_id: Option<Uuid>,
+    /// True where a job became due: wake the workers after the commit.
+    pub wake: bool,
+}
+
+/// Why a submission was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// What was handed in cannot be accepted, field by field.
+    #[error("{}", sentences(.0))]
+    Invalid(Vec<InvalidField>),
+    /// The database's error; the transaction must be rolled back.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// One field that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidField {
+    /// The name of the field in [`Submission`].
+    pub field: &'static str,
+    /// Stable word for the reason.
+    pub code: &'static str,
+    /// A sentence for a person; it does not repeat the value.
+    pub message: String,
+}
+
+/// Accepts a submission for `user_id`, in the caller's transaction.
+///
+/// A lecture that exists already is linked to the user. Beyond that: a completed one is left as it is; a live one takes
+/// a changed stream URL and a missing title, and its waiting job becomes due, while a running attempt is not disturbed;
+/// any other starts again at the latest stage whose input still exists.
+///
+/// # Errors
+/// [`SubmitError::Invalid`] before anything is written; else the database's.
+pub async fn submit(
+    tx: &mut PgConnection,
+    settings: &Settings,
+    user_id: Uuid,
+    submission: Submission,
+) -> Result<Submitted, SubmitError> {
+    let (submission, session_id) = checked(submission, settings)?;
+    ensure_user_exists(tx, user_id).await?;
+    let (lecture, created) = create_or_lock(tx, &submission, &session_id).await?;
+    link(tx, user_id, lecture.id).await?;
+
+    if created {
+        let job = stage_job(&Submit { lecture_id: lecture.id }, lecture.id, settings);
+        let enqueued = bedel_queue::enqueue(tx, &job).await?;
+        return Ok(outcome(&lecture, true, Some(enqueued.id), true));
+    }
+    if lecture.status == LectureStatus::Completed {
+        return Ok(outcome(&lecture, false, None, false));
+    }
+    let live = inspect::live_job(tx, lecture.id).await?;
+    let lecture = amend(tx, lecture, &submission).await?;
+    if let Some(job) = live {
+        let wake = bedel_queue::pull_forward(tx, lecture.id).await?;
+        return Ok(outcome(&lecture, false, Some(job.id), wake));
+    }
+    let enqueued = restart::restart(tx, &lecture, settings).await?;
+    // The restart decides the state to begin in; what is answered is what was written.
+    let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
+    Ok(outcome(&lecture, false, Some(enqueued.id), true))
+}
+
+fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -> Submitted {
+    Submitted { lecture_id: lecture.id, status: lecture.status, created, job_id, wake }
+}
+
+/// The submission in the form that is stored, and the session id that it names.
+fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submission, String), SubmitError> {
+    submission.panopto_url = submission.panopto_url.trim().to_owned();
+    submission.stream_url = filled(submission.stream_url);
+    submission.session_id = filled(submission.session_id);
+    submission.title = filled(submission.title);
+
+    let mut errors = Vec::new();
+    let texts = [
+        ("panopto_url", Some(&submission.panopto_url)),
+        ("stream_url", submission.stream_url.as_ref()),
+        ("session_id", submission.session_id.as_ref()),
+        ("title", submission.title.as_ref()),
+    ];
+    for (field, text) in texts {
+        if text.is_some_and(|text| text.contains('\0')) {
+            // PostgreSQL stores every character but this one.
+            errors.push(invalid(field, "nul", "a NUL character cannot be stored: remove it"));
+        }
+    }
+    if submission.title.as_ref().is_some_and(|title| title.chars().nth(MAX_TITLE_CHARS).is_some()) {
+        let message = format!("the title is longer than {MAX_TITLE_CHARS} characters: shorten it");
+        errors.push(invalid("title", "too-long", message));
+    }
+    // The address behind the host's name is judged when it is fetched.
+    let stream_url =
+        submission.stream_url.as_deref().map(|url| check_url(url, &settings.fetch.allowed_private));
+    if let Some(Err(refusal)) = stream_url
+        && !errors.iter().any(|known| known.field == "stream_url")
+    {
+        errors.push(invalid("stream_url", "url", refusal.to_string()));
+    }
+    match panopto::session_id(&submission.panopto_url, submission.session_id.as_deref(), &settings.tenants) {
+        Ok(session_id) if errors.is_empty() => Ok((submission, session_id)),
+        Ok(_) => Err(SubmitError::Invalid(errors)),
+        Err(error) => {
+            let field = match error {
+                SessionIdError::ClientIdNotAGuid => "session_id",
+                _ => "panopto_url",
+            };
+            if !errors.iter().any(|known| known.field == field) {
+                errors.push(invalid(field, error.code(), error.to_string()));
+            }
+            Err(SubmitError::Invalid(errors))
+        }
+    }
+}
+
+/// Trimmed; an empty text counts as left out.
+fn filled(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) -> InvalidField {
+    InvalidField { field, code, message: message.into() }
+}
+
+fn sentences(errors: &[InvalidField]) -> String {
+    errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>().join("; ")
+}
+
+/// Inserts the lecture, or locks the one that has its key. The flag is true for an inserted one.
+async fn create_or_lock(
+    tx: &mut PgConnection,
+    submission: &Submission,
+    session_id: &str,
+) -> Result<(Lecture, bool), sqlx::Error> {
+    // Another round only where somebody deleted the lecture between the two statements.
+    loop {
+        let inserted = sqlx::query_as(
+            "-- submission::insert
+             INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url, title)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (course_id, panopto_session_id) DO NOTHING
+             RETURNING *",
+        )
+        .bind(submission.course_id)
+        .bind(session_id)
+        .bind(&submission.panopto_url)
+        .bind(submission.stream_url.as_deref().unwrap_or_default())
+        .bind(submission.title.as_deref())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(lecture) = inserted {
+            return Ok((lecture, true));
+        }
+        let found = sqlx::query_as(
+            "-- submission::lock_by_session
+             SELECT * FROM lectures WHERE course_id = $1 AND panopto_session_id = $2 FOR UPDATE",
+        )
+        .bind(submission.course_id)
+        .bind(session_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(lecture) = found {
+            return Ok((lecture, false));
+        }
+    }
+}
+
+async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "-- submission::link
+         INSERT INTO user_lectures (user_id, lecture_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(user_id)
+    .bind(lecture_id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Stores a changed stream URL and a title where there was none. An uploaded source stays the source.
+async fn amend(
+    tx: &mut PgConnection,
+    lecture: Lecture,
+    submission: &Submission,
+) -> Result<Lecture, sqlx::Error> {
+    let stream_url = submission
+        .stream_url
+        .as_deref()
+        .filter(|url| *url != lecture.stream_url && lecture.stream_url != UPLOADED);
+    let title = submission.title.as_deref().filter(|_| lecture.title.is_none());
+    if stream_url.is_none() && title.is_none() {
+        return Ok(lecture);
+    }
+    sqlx::query_as(
+        "-- submission::amend
+         UPDATE lectures SET stream_url = coalesce($2, stream_url), title = coalesce(title, $3)
+         WHERE id = $1 RETURNING *",
+    )
+    .bind(lecture.id)
+    .bind(stream_url)
+    .bind(title)
+    .fetch_one(tx)
+    .await
+}

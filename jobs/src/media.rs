@@ -1,0 +1,108 @@
+//! ffmpeg and ffprobe, on local files only.
+//!
+//! An exit code of 0 proves nothing (a truncated file or a hole in the middle exits 0), so what counts is how many
+//! samples could be decoded: [`MediaTools::decoded_seconds`].
+//!
+//! Media is hostile. The tools may open local files and pipes alone, and only formats that hold their media
+//! themselves: a playlist named `lecture.mp4` could otherwise read any other file on this host into a transcript.
+
+mod child;
+mod error;
+mod ffmpeg;
+mod ffprobe;
+
+use std::path::{Path, PathBuf};
+
+pub use self::error::MediaError;
+pub use self::ffprobe::{AudioStream, ProbeReport};
+use crate::speech::engine::MAX_HOURS;
+
+/// Sample rate of what [`MediaTools::decode_pcm`] writes, in hertz.
+pub const PCM_RATE: u32 = 16_000;
+
+/// The two programs, found.
+#[derive(Debug, Clone)]
+pub struct MediaTools {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+}
+
+impl MediaTools {
+    /// Looks for both programs in `PATH`.
+    ///
+    /// # Errors
+    /// `ToolMissing`, which says what to install.
+    pub fn find() -> Result<Self, MediaError> {
+        Ok(Self { ffmpeg: find("ffmpeg")?, ffprobe: find("ffprobe")? })
+    }
+
+    /// The two programs by name, to be looked for when they are run: for a process that runs no jobs.
+    #[must_use]
+    pub fn by_name() -> Self {
+        Self { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into() }
+    }
+
+    /// The path of ffmpeg.
+    #[must_use]
+    pub fn ffmpeg(&self) -> &Path {
+        &self.ffmpeg
+    }
+
+    /// The path of ffprobe.
+    #[must_use]
+    pub fn ffprobe(&self) -> &Path {
+        &self.ffprobe
+    }
+
+    /// Writes the first audio stream of `source` to `target` as AAC in an MPEG-4 container: as it is where it is
+    /// AAC already, encoded otherwise. `target` is replaced; after an error it holds anything or nothing.
+    ///
+    /// # Errors
+    /// `NoAudio`, `NotMedia`, and the tools' own.
+    pub async fn extract_audio(&self, source: &Path, target: &Path) -> Result<(), MediaError> {
+        let report = self.probe(source).await?;
+        let stream = report.audio.first().ok_or(MediaError::NoAudio)?;
+        ffmpeg::extract_audio(&self.ffmpeg, source, target, stream.codec == "aac").await
+    }
+
+    /// What the container says of itself. Its durations are claims.
+    ///
+    /// # Errors
+    /// `NotMedia`, and the tools' own. A file without audio is no error here.
+    pub async fn probe(&self, file: &Path) -> Result<ProbeReport, MediaError> {
+        ffprobe::probe(&self.ffprobe, file).await
+    }
+
+    /// Seconds of sound that can really be decoded from the first audio stream, counted sample by sample: a hole
+    /// does not count, whatever the time stamps around it say.
+    ///
+    /// # Errors
+    /// `NotMedia`, and the tools' own.
+    pub async fn decoded_seconds(&self, file: &Path) -> Result<f64, MediaError> {
+        ffmpeg::decoded_seconds(&self.ffmpeg, file).await
+    }
+
+    /// Writes the first audio stream to `target` as Whisper wants it: [`PCM_RATE`] hertz, one channel, raw
+    /// little-endian 32-bit floats (`f32le`), no header. Gaps between time stamps become silence, so that second N of
+    /// `target` is second N of `file`. 64,000 bytes per second, and at most one second more than the longest recording
+    /// an engine takes: enough for it to see that there is too much.
+    ///
+    /// # Errors
+    /// `NotMedia`, `DiskFull`, and the tools' own.
+    pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
+        ffmpeg::decode_pcm(&self.ffmpeg, file, target, MAX_HOURS * 3600 + 1).await
+    }
+}
+
+fn find(tool: &'static str) -> Result<PathBuf, MediaError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(tool))
+        .find(|candidate| is_executable(candidate))
+        .ok_or(MediaError::ToolMissing { tool })
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}

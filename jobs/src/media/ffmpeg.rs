@@ -1,0 +1,140 @@
+//! What we ask of ffmpeg.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+
+use super::child::{self, Finished};
+use super::{MediaError, PCM_RATE};
+
+/// Formats that hold their media themselves, as ffmpeg names them. Playlists, concatenation lists, image sequences and
+/// everything that opens other files or devices are not here.
+pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
+                                  mpegts,mpeg,avi,asf,flv";
+
+/// Bytes per second of what [`decoded_seconds`] counts: one channel of 8 bits at this rate.
+const COUNT_RATE: u32 = 16_000;
+
+/// A local file as ffmpeg's input or output; without `file:` a name such as `http:x` would be a protocol.
+pub(super) fn file_url(path: &Path) -> OsString {
+    let mut url = OsString::from("file:");
+    url.push(std::path::absolute(path).as_deref().unwrap_or(path));
+    url
+}
+
+/// Options that come before `-i`, for both tools.
+pub(super) fn input(path: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-i"].map(OsString::from).into();
+    args.push(file_url(path));
+    args
+}
+
+pub(super) async fn extract_audio(
+    ffmpeg: &Path,
+    source: &Path,
+    target: &Path,
+    copy: bool,
+) -> Result<(), MediaError> {
+    let codec: &[&str] = if copy { &["-c:a", "copy"] } else { &["-c:a", "aac", "-b:a", "96k"] };
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"].map(OsStr::new).into();
+    output.extend(codec.iter().map(OsStr::new));
+    output.extend(["-movflags", "+faststart", "-f", "ipod", "-y"].map(OsStr::new));
+    let target = file_url(target);
+    output.push(&target);
+    let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
+    decodable(&finished)
+}
+
+/// At most `seconds` of sound: one wrong time stamp makes hours of silence out of a file of some kilobytes.
+pub(super) async fn decode_pcm(
+    ffmpeg: &Path,
+    file: &Path,
+    target: &Path,
+    seconds: u64,
+) -> Result<(), MediaError> {
+    let (rate, seconds, target) = (PCM_RATE.to_string(), seconds.to_string(), file_url(target));
+    let mut output: Vec<&OsStr> = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-af"].map(OsStr::new).into();
+    output.extend(["aresample=async=1:first_pts=0", "-ac", "1", "-ar", &rate].map(OsStr::new));
+    output.extend(["-t", &seconds, "-c:a", "pcm_f32le", "-f", "f32le", "-y"].map(OsStr::new));
+    output.push(&target);
+    let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
+    decodable(&finished)
+}
+
+pub(super) async fn decoded_seconds(ffmpeg: &Path, file: &Path) -> Result<f64, MediaError> {
+    let rate = COUNT_RATE.to_string();
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"].map(OsStr::new).into();
+    output.extend([&rate, "-c:a", "pcm_u8", "-f", "u8", "pipe:1"].map(OsStr::new));
+    let (finished, samples) = run(ffmpeg, file, &output, count).await?;
+    decodable(&finished)?;
+    // 2^53 samples at 16 kHz are 17,000 years.
+    #[expect(clippy::cast_precision_loss, reason = "exact far beyond any recording")]
+    let seconds = samples as f64 / f64::from(COUNT_RATE);
+    Ok(seconds)
+}
+
+async fn run<T, Reading>(
+    ffmpeg: &Path,
+    source: &Path,
+    output: &[&OsStr],
+    stdout: impl FnOnce(ChildStdout) -> Reading,
+) -> Result<(Finished, T), MediaError>
+where
+    Reading: Future<Output = std::io::Result<T>>,
+{
+    if tokio::fs::metadata(source).await.is_err() {
+        return Err(MediaError::SourceMissing);
+    }
+    let mut args: Vec<OsString> =
+        ["-nostdin", "-hide_banner", "-loglevel", "error", "-nostats"].map(OsString::from).into();
+    args.extend(input(source));
+    args.extend(output.iter().map(OsString::from));
+    child::run("ffmpeg", ffmpeg, &args, stdout).await
+}
+
+async fn count(mut stdout: ChildStdout) -> std::io::Result<u64> {
+    let mut buffer = vec![0; 256 * 1024];
+    let mut total = 0;
+    loop {
+        match stdout.read(&mut buffer).await? {
+            0 => return Ok(total),
+            read => total += read as u64,
+        }
+    }
+}
+
+fn decodable(finished: &Finished) -> Result<(), MediaError> {
+    if finished.status.success() {
+        return Ok(());
+    }
+    Err(MediaError::NotMedia { detail: finished.stderr.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_time_stamp_does_not_fill_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, target) = (dir.path().join("gap.mka"), dir.path().join("sound.f32"));
+        // Four seconds, the last two of them an hour later.
+        let made = Command::new("ffmpeg")
+            .args(["-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=4"])
+            .args(["-af", "asetpts=PTS+gt(T\\,2)*3600/TB", "-c:a", "aac"])
+            .arg(&source)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        decode_pcm(Path::new("ffmpeg"), &source, &target, 10).await.unwrap();
+        let second = u64::from(PCM_RATE) * 4;
+        assert_eq!(std::fs::metadata(&target).unwrap().len(), 10 * second);
+    }
+}

@@ -1,0 +1,126 @@
+//! What we ask of ffprobe.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::Deserialize;
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+
+use super::{MediaError, child, ffmpeg};
+
+/// Largest report that is read, in bytes: a file may name thousands of streams.
+const MAX_REPORT: u64 = 4 * 1024 * 1024;
+
+/// What a container says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeReport {
+    /// Length of the container in seconds, where it says one.
+    pub container_seconds: Option<f64>,
+    /// The audio streams, in the container's order.
+    pub audio: Vec<AudioStream>,
+    /// Whether there is a moving picture; a cover image is none.
+    pub has_video: bool,
+}
+
+/// One audio stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AudioStream {
+    /// ffmpeg's name of the codec, such as `aac`.
+    pub codec: String,
+    /// Number of channels.
+    pub channels: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Length in seconds, where the container says one for this stream.
+    pub seconds: Option<f64>,
+    /// Seconds from the container's beginning to the first sample.
+    pub start_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Deserialize, Default)]
+struct Format {
+    duration: Option<String>,
+    start_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    channels: Option<u32>,
+    sample_rate: Option<String>,
+    start_time: Option<String>,
+    duration: Option<String>,
+    #[serde(default)]
+    disposition: Disposition,
+}
+
+#[derive(Deserialize, Default)]
+struct Disposition {
+    #[serde(default)]
+    attached_pic: u8,
+}
+
+pub(super) async fn probe(ffprobe: &Path, file: &Path) -> Result<ProbeReport, MediaError> {
+    if tokio::fs::metadata(file).await.is_err() {
+        return Err(MediaError::SourceMissing);
+    }
+    let mut args: Vec<OsString> =
+        ["-hide_banner", "-loglevel", "error", "-show_format", "-show_streams", "-of", "json"]
+            .map(OsString::from)
+            .into();
+    args.extend(ffmpeg::input(file));
+    let (finished, json) = child::run("ffprobe", ffprobe, &args, read).await?;
+    let not_media = |detail: String| MediaError::NotMedia { detail };
+    if !finished.status.success() {
+        return Err(not_media(finished.stderr));
+    }
+    let report: Report = serde_json::from_slice(&json)
+        .map_err(|error| not_media(format!("ffprobe's report could not be read ({error})")))?;
+    Ok(report.into())
+}
+
+async fn read(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    let mut limited = stdout.take(MAX_REPORT);
+    limited.read_to_end(&mut json).await?;
+    // What is over the limit is read and dropped, or the tool would wait for ever.
+    tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await?;
+    Ok(json)
+}
+
+impl From<Report> for ProbeReport {
+    fn from(report: Report) -> Self {
+        let kind = |stream: &Stream, kind| stream.codec_type.as_deref() == Some(kind);
+        let begin = seconds(report.format.start_time.as_deref()).unwrap_or(0.0);
+        let has_video =
+            report.streams.iter().any(|stream| kind(stream, "video") && stream.disposition.attached_pic == 0);
+        let audio = report.streams.into_iter().filter(|stream| kind(stream, "audio"));
+        let audio = audio.map(|stream| AudioStream {
+            codec: stream.codec_name.unwrap_or_else(|| "unknown".to_owned()),
+            channels: stream.channels.unwrap_or(0),
+            sample_rate: stream.sample_rate.and_then(|rate| rate.parse().ok()).unwrap_or(0),
+            seconds: length(stream.duration.as_deref()),
+            start_seconds: (seconds(stream.start_time.as_deref()).unwrap_or(begin) - begin).max(0.0),
+        });
+        let container_seconds = length(report.format.duration.as_deref());
+        Self { container_seconds, audio: audio.collect(), has_video }
+    }
+}
+
+fn seconds(text: Option<&str>) -> Option<f64> {
+    text?.parse().ok().filter(|seconds: &f64| seconds.is_finite())
+}
+
+fn length(text: Option<&str>) -> Option<f64> {
+    seconds(text).filter(|seconds| *seconds > 0.0)
+}

@@ -1,0 +1,55 @@
+//! The kinds of jobs there are: a new kind is one file beside this one and one line here.
+
+use bedel_queue::{EnqueueError, Job, NewJob, Registry};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::cleanup_orphans::CleanupOrphans;
+use crate::course_sync::CourseSync;
+use crate::download::Download;
+use crate::environment::Context;
+use crate::lecture;
+use crate::probe::Probe;
+use crate::submit::Submit;
+use crate::transcribe::Transcribe;
+
+/// The four stages of a lecture in their order, then the cron jobs.
+#[must_use]
+pub fn registry(context: Context) -> Registry<Context> {
+    Registry::new(context)
+        .register::<Submit>()
+        .register::<Download>()
+        .register::<Probe>()
+        .register::<Transcribe>()
+        .register::<CleanupOrphans>()
+        .register::<CourseSync>()
+}
+
+/// The kinds that are a lecture's stages.
+const STAGES: [&str; 4] = [Submit::KIND, Download::KIND, Probe::KIND, Transcribe::KIND];
+
+/// True for the kinds that are a lecture's stages: their jobs are about a lecture, whose status goes with them.
+#[must_use]
+pub fn is_stage(kind: &str) -> bool {
+    STAGES.contains(&kind)
+}
+
+/// A job from a kind's name and args that a person typed. It gets what the program itself would give it: one of a
+/// lecture's four stages the lecture's subject and unique key, a catalogue synchronisation its own key.
+///
+/// # Errors
+/// Where the kind is unknown or the args are not its own.
+pub fn new_job(registry: &Registry<Context>, kind: &str, args: Value) -> Result<NewJob, EnqueueError> {
+    let lecture_id =
+        args.get("lecture_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+    let job = registry.new_job(kind, args)?;
+    if kind == CourseSync::KIND {
+        return Ok(job.unique_key(CourseSync::KIND));
+    }
+    let Some(id) = lecture_id.filter(|_| is_stage(kind)) else { return Ok(job) };
+    let job = job.subject(id).unique_key(lecture::unique_key(id));
+    Ok(match registry.context().settings.give_up_after {
+        Some(limit) => job.give_up_after(limit),
+        None => job,
+    })
+}

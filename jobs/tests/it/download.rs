@@ -1,0 +1,319 @@
+//! `download` with real media, a real ffmpeg, real storage, and an upstream that misbehaves.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use bedel_jobs::download::{Audio, Download};
+use bedel_jobs::lecture::{self, LectureStatus};
+use bedel_jobs::probe::Probe;
+use bedel_jobs::stage::UPLOADED;
+use bedel_jobs::storage::keys;
+use bedel_queue::{Attempt, Commit, End, Job, JobError};
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::recordings;
+use crate::upstream::Reply;
+use crate::world::{World, decision, shown};
+
+/// Three seconds of a tone and a picture, as AAC in MPEG-4.
+static LECTURE: LazyLock<Vec<u8>> = LazyLock::new(|| made("lecture.mp4", &["-c:a", "aac", "-shortest"]));
+/// The same sound as MP3.
+static PODCAST: LazyLock<Vec<u8>> = LazyLock::new(|| made("podcast.mp3", &["-vn"]));
+/// The picture alone.
+static SLIDES: LazyLock<Vec<u8>> = LazyLock::new(|| made("slides.mp4", &["-an"]));
+
+fn made(name: &str, output: &[&str]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join(name);
+    let status = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=3"])
+        .args(["-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=3"])
+        .args(output)
+        .arg(&file)
+        .status();
+    assert!(status.expect("ffmpeg runs").success());
+    std::fs::read(file).expect("the file")
+}
+
+impl World {
+    async fn download(&self, lecture_id: Uuid, attempt: &Attempt) -> Result<Commit, JobError> {
+        let job = Download { lecture_id };
+        let mut tx = self.ctx.pool.begin().await?;
+        job.begin(&self.ctx, attempt, &mut tx).await?;
+        tx.commit().await?;
+        let output = job.run(&self.ctx, attempt).await?;
+        self.commit_download(&output, lecture_id, attempt).await
+    }
+
+    async fn commit_download(
+        &self,
+        output: &Option<Audio>,
+        lecture_id: Uuid,
+        attempt: &Attempt,
+    ) -> Result<Commit, JobError> {
+        let mut tx = self.ctx.pool.begin().await?;
+        let commit = Download { lecture_id }.commit(&self.ctx, attempt, output, &mut tx).await?;
+        tx.commit().await?;
+        Ok(commit)
+    }
+
+    async fn put(&self, key: &str, bytes: &'static [u8]) {
+        self.ctx.storage.put_bytes(key, Bytes::from_static(bytes)).await.expect("stored");
+    }
+}
+
+fn attempt(lecture_id: Uuid) -> Attempt {
+    Attempt::detached(Some(lecture_id))
+}
+
+#[tokio::test]
+async fn a_recording_becomes_stored_audio_once_or_twice() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4?token=1")).await;
+    world
+        .execute(
+            "UPDATE lectures SET error_message = 'an earlier failure', duration_seconds = 99 WHERE id = $1",
+            id,
+        )
+        .await;
+    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    for run in 0..2 {
+        let commit = shown(&world.download(id, &attempt(id)).await.expect("a commit"));
+        let row = world.row(id).await.expect("the lecture");
+        assert_eq!((row.status, row.error_message), (LectureStatus::Downloading, None), "run {run}");
+        assert_eq!((row.audio_storage_key, row.duration_seconds), (Some(keys::audio(id)), None));
+        assert_eq!(world.keys().await, [keys::audio(id)], "nothing temporary stays");
+        assert!(world.scratch().is_empty(), "{:?}", world.scratch());
+        for part in ["kind: \"probe\"", "announced_seconds", &lecture::unique_key(id)] {
+            assert!(commit.contains(part), "{part} in {commit}");
+        }
+        assert_eq!(commit.matches("NewJob").count(), 1);
+    }
+    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    let report = world.ctx.media.probe(&audio).await.expect("a report");
+    assert_eq!((report.audio.len(), report.audio[0].codec.as_str(), report.has_video), (1, "aac", false));
+    let seconds = world.ctx.media.decoded_seconds(&audio).await.expect("seconds");
+    assert!((2.9..3.2).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn the_announced_length_and_another_codec() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/podcast")).await;
+    world.upstream.on("/podcast", [Reply::new(200, "audio/mpeg", PODCAST.clone())]);
+    let output = Download { lecture_id: id }.run(&world.ctx, &attempt(id)).await.expect("an output");
+    let announced = output.and_then(|audio| audio.announced_seconds).expect("a length");
+    assert!((2.9..3.2).contains(&announced), "{announced}");
+    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    assert_eq!(world.ctx.media.probe(&audio).await.expect("a report").audio[0].codec, "aac");
+}
+
+/// The picture may begin before the sound and go on after it; the sound alone must be whole.
+#[tokio::test]
+async fn the_sound_is_held_to_its_own_length() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let made = |name: &str, picture_seconds: u32, offset: &str, sound_seconds: u32| {
+        let picture = format!("testsrc=size=64x64:rate=5:duration={picture_seconds}");
+        let sound = recordings::tone(sound_seconds);
+        let args = ["-f", "lavfi", "-i", &picture, "-itsoffset", offset, "-f", "lavfi", "-i", &sound];
+        let args = [&args[..], &["-c:v", "mpeg4", "-c:a", "aac", "-movflags", "+faststart"]].concat();
+        std::fs::read(recordings::ffmpeg(&args, &directory.path().join(name))).expect("the file")
+    };
+    let whole = made("truncated.mp4", 30, "0", 30);
+    let cases = [
+        ("a longer picture", made("longer.mp4", 8, "0", 3), None),
+        ("a later sound", made("later.mp4", 8, "5", 3), None),
+        ("half of it", whole[..whole.len() / 2].to_vec(), Some("incomplete")),
+    ];
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    for (name, recording, class) in cases {
+        world.upstream.on("/lecture.mp4", [Reply::media(recording)]);
+        let output = Download { lecture_id: id }.run(&world.ctx, &attempt(id)).await.expect("an output");
+        let announced_seconds = output.and_then(|audio| audio.announced_seconds);
+        assert!(announced_seconds.is_some(), "{name}");
+        let probed = Probe { lecture_id: id, announced_seconds }.run(&world.ctx, &attempt(id)).await;
+        assert_eq!(probed.as_ref().err().map(JobError::class), class, "{name}: {probed:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_of_no_use_any_more_is_forgotten() {
+    let world = World::new().await;
+    let known = world.upstream.url("/x?token=1");
+    let cases = [
+        ("access-denied", known.as_str(), ""),
+        ("not-found", &known, ""),
+        ("upstream-refused", &known, ""),
+        ("network", &known, &known),
+        ("access-denied", UPLOADED, UPLOADED),
+    ];
+    for (class, before, after) in cases {
+        let id = world.lecture(before).await;
+        let end = End { subject: Some(id), cancelled: false, class: class.into(), message: "Gone.".into() };
+        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
+        Download::ended(&world.ctx, &end, &mut tx).await.expect("the hook");
+        tx.commit().await.expect("a commit");
+        let row = world.row(id).await.expect("the lecture");
+        assert_eq!((row.status, row.stream_url.as_str()), (LectureStatus::Failed, after), "{class}");
+        assert_eq!(row.error_message.as_deref(), Some("Gone."));
+    }
+}
+
+#[tokio::test]
+async fn begin_shows_the_download_and_keeps_the_last_failure() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/x")).await;
+    let begin = async || {
+        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
+        Download { lecture_id: id }.begin(&world.ctx, &attempt(id), &mut tx).await.expect("begun");
+        tx.commit().await.expect("a commit");
+        world.status(id).await
+    };
+    world.execute("UPDATE lectures SET error_message = 'why' WHERE id = $1", id).await;
+    assert_eq!(begin().await, (LectureStatus::Downloading, Some("why".into())));
+    world.execute("UPDATE lectures SET status = 'completed' WHERE id = $1", id).await;
+    assert_eq!(begin().await.0, LectureStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_transfer_that_breaks_is_made_again() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    let whole = Reply::media(LECTURE.clone());
+    let cut = whole.clone().cut_half_way();
+    world.upstream.on("/lecture.mp4", [cut, whole.clone().stalled_at(100), whole]);
+    for outcome in [("truncated", "retry"), ("stalled", "retry")] {
+        let error = world.download(id, &attempt(id)).await.expect_err("broken");
+        assert_eq!(decision(&error), outcome);
+        assert!(world.scratch().is_empty() && world.keys().await.is_empty(), "nothing stays of it");
+    }
+    world.download(id, &attempt(id)).await.expect("the third attempt");
+    assert_eq!(world.keys().await, [keys::audio(id)]);
+}
+
+#[tokio::test]
+async fn what_is_no_recording_ends_the_job() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/x?token=secret")).await;
+    let mut broken = LECTURE[..200].to_vec();
+    broken.resize(4000, 0);
+    let table = [
+        (Reply::login_page(), ("login-required", "fatal")),
+        (Reply::redirect("/Panopto/Pages/Auth/Login.aspx?a=secret"), ("login-required", "fatal")),
+        (Reply::html(403, "<html>no"), ("login-required", "fatal")),
+        (Reply::media("#EXTM3U\n"), ("hls-unsupported", "fatal")),
+        (Reply::media(SLIDES.clone()), ("no-audio", "fatal")),
+        (Reply::media(broken), ("not-media", "fatal")),
+        (Reply::too_many_requests("9"), ("rate-limited", "wait")),
+        (Reply::html(500, "<html>no"), ("upstream-error", "retry")),
+    ];
+    for (reply, outcome) in table {
+        world.upstream.on("/x", [reply]);
+        let error = world.download(id, &attempt(id)).await.expect_err("an outcome");
+        assert_eq!(decision(&error), outcome, "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert!(world.scratch().is_empty() && world.keys().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_missing_recording_is_looked_for_three_times() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/gone")).await;
+    for (number, outcome) in [(1, "retry"), (2, "retry"), (3, "fatal"), (4, "fatal")] {
+        let mut attempt = attempt(id);
+        attempt.number = number;
+        let error = world.download(id, &attempt).await.expect_err("nothing there");
+        assert_eq!(decision(&error), ("not-found", outcome), "attempt {number}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_taken_from_storage_and_stays_there() {
+    let world = World::new().await;
+    let id = world.lecture(UPLOADED).await;
+    let error = world.download(id, &attempt(id)).await.expect_err("nothing was uploaded");
+    assert_eq!(decision(&error), ("upload-missing", "fatal"));
+
+    let upload = format!("audio_tmp/{id}/upload");
+    world.put(&upload, b"<!DOCTYPE html><title>Sign in</title>").await;
+    let error = world.download(id, &attempt(id)).await.expect_err("a page was uploaded");
+    assert!(error.is_fatal(), "{error}");
+
+    world.put(&upload, &LECTURE).await;
+    for _ in 0..2 {
+        world.download(id, &attempt(id)).await.expect("a commit");
+        assert_eq!(world.keys().await, [keys::audio(id), upload.clone()]);
+    }
+    assert!(world.upstream.requests().is_empty());
+}
+
+/// Two attempts of one job: the older one was rescued but still runs. Its last act, the rename, finds nothing.
+#[tokio::test]
+async fn an_older_lease_cannot_put_its_file_in_place() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    let other = world.lecture("").await;
+    let older = keys::audio_temp(id, Uuid::new_v4());
+    let upload = format!("audio_tmp/{id}/upload");
+    let of_other = keys::audio_temp(other, Uuid::new_v4());
+    for key in [&older, &upload, &of_other] {
+        world.put(key, b"older").await;
+    }
+    // A write of the older lease that was cut off, as local storage leaves it.
+    std::fs::write(world.storage_dir.join(format!("{older}#1")), "half").expect("a staged write");
+
+    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    world.download(id, &attempt(id)).await.expect("a commit");
+    let mut left = vec![keys::audio(id), upload, of_other];
+    left.sort();
+    assert_eq!(world.keys().await, left);
+    assert!(world.ctx.storage.rename(&older, &keys::audio(id)).await.is_err(), "the zombie's late rename");
+    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    assert!(world.ctx.media.probe(&audio).await.is_ok(), "the new lease's file is in place");
+}
+
+#[tokio::test]
+async fn a_deleted_lecture_ends_its_job_and_its_file_is_collected() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    let output = Download { lecture_id: id }.run(&world.ctx, &attempt(id)).await.expect("an output");
+    world.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    let late = shown(&world.commit_download(&output, id, &attempt(id)).await.expect("a commit"));
+    assert!(late.contains("cancelled: Some(") && late.contains("cleanup-orphans"), "collected: {late}");
+    let early = shown(&world.download(id, &attempt(id)).await.expect("a commit"));
+    assert!(early.contains("cancelled: Some("), "{early}");
+    assert_eq!(world.upstream.requests().len(), 1, "nothing is fetched for a lecture that is gone");
+}
+
+/// Cancel, release and shutdown drop the attempt in the middle.
+#[tokio::test]
+async fn a_dropped_attempt_leaves_no_scratch() {
+    let world = World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(60)).await;
+    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone()).stalled_at(1000)]);
+    let attempt = attempt(id);
+    let lease = attempt.lease.to_string();
+    let job = Download { lecture_id: id };
+    let begun = async {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !has_file(&world.ctx.scratch.join(&lease)) {
+            assert!(Instant::now() < deadline, "the download never began");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        result = job.run(&world.ctx, &attempt) => panic!("the upstream has stalled: {result:?}"),
+        () = begun => (),
+    }
+    assert!(world.scratch().is_empty(), "{:?}", world.scratch());
+}
+
+fn has_file(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}

@@ -1,0 +1,271 @@
+//! Outgoing HTTP against a server that misbehaves.
+
+use std::time::{Duration, Instant};
+
+use bedel_jobs::fetch::body::BodyKind;
+use bedel_jobs::fetch::{FetchError, FetchSettings, Fetcher, UrlRefusal};
+use bedel_queue::JobError;
+use url::Url;
+
+use crate::upstream::{Reply, Upstream};
+use crate::world::{decision, fetch_settings, fetcher};
+
+/// Bytes that begin like an MPEG-4 file.
+fn media(length: usize) -> Vec<u8> {
+    let mut bytes = b"\0\0\0\x20ftypisom".to_vec();
+    bytes.extend((bytes.len()..length).map(|n| (n % 251) as u8));
+    bytes
+}
+
+struct Fixture {
+    upstream: Upstream,
+    settings: FetchSettings,
+    fetcher: Fetcher,
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let upstream = Upstream::start().await;
+        let settings = fetch_settings(&upstream);
+        let fetcher = fetcher(settings.clone());
+        Self { upstream, settings, fetcher, directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.upstream.url(path).parse().expect("a URL")
+    }
+
+    async fn download(&self, url: &Url) -> Result<(), FetchError> {
+        self.fetcher.download_to(url, &self.directory.path().join("file"), |_, _| ()).await
+    }
+
+    /// What comes of this reply. The URL carries a secret, which may show up nowhere.
+    async fn failure(&self, reply: Reply) -> FetchError {
+        self.upstream.on("/media", [reply]);
+        let error = self.download(&self.url("/media?token=secret")).await.expect_err("a failure");
+        let shown = format!("{error} {error:?} {:?}", JobError::from(error.clone()));
+        assert!(!shown.contains("secret") && !shown.contains("/media"), "{shown}");
+        error
+    }
+}
+
+#[tokio::test]
+async fn a_media_file_arrives_whole() {
+    let fixture = Fixture::new().await;
+    for (length, reply) in [
+        (300_000, Reply::media(media(300_000))),
+        (300_000, Reply::media(media(300_000)).without_length()),
+        (40, Reply::media(media(40))),
+        (4000, Reply::media(media(4000)).dripping(1000, Duration::from_millis(200))),
+    ] {
+        fixture.upstream.on("/media", [reply.clone()]);
+        let file = fixture.directory.path().join("file");
+        let mut seen = Vec::new();
+        let progress = |done, total| seen.push((done, total));
+        let downloaded = fixture.fetcher.download_to(&fixture.url("/media?x=1"), &file, progress).await;
+        assert_eq!(downloaded, Ok(()), "{length}");
+        assert_eq!(std::fs::read(&file).expect("the file"), media(length as usize));
+        assert_eq!(seen.last().map(|last| last.0), Some(length));
+        assert!(seen.is_sorted(), "progress never goes back");
+    }
+    let request = fixture.upstream.requests().remove(0);
+    assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", "/media?x=1"));
+    assert_eq!(request.headers.get("accept-encoding").map(String::as_str), Some("identity"));
+}
+
+#[tokio::test]
+async fn broken_transfers_are_tried_again() {
+    let fixture = Fixture::new().await;
+    let whole = Reply::media(media(100_000));
+    let host = || "127.0.0.1".to_owned();
+    let cut = |received, announced| FetchError::Cut { host: host(), received, announced };
+    assert_eq!(fixture.failure(whole.clone().cut_half_way()).await, cut(50_000, 100_000));
+    assert_eq!(fixture.failure(whole.clone().cut_at(0)).await, cut(0, 100_000));
+    assert_eq!(fixture.failure(whole.clone().announcing(100_001)).await, cut(100_000, 100_001));
+    assert_eq!(decision(&cut(1, 2).into()), ("truncated", "retry"));
+
+    let before = Instant::now();
+    let stalled = FetchError::Stalled { host: host(), seconds: 0 };
+    assert_eq!(fixture.failure(whole.clone().stalled_at(50_000)).await, stalled);
+    assert_eq!(fixture.failure(whole.clone().stalled_at(0)).await, stalled);
+    assert_eq!(fixture.failure(Reply::silent()).await, stalled);
+    assert!(before.elapsed() < Duration::from_secs(5), "each waits for the stall timeout alone");
+    assert_eq!(decision(&stalled.into()), ("stalled", "retry"));
+}
+
+#[tokio::test]
+async fn nothing_but_media_is_taken() {
+    let fixture = Fixture::new().await;
+    let found = |error: FetchError| match error {
+        FetchError::NotMedia { found, .. } => found,
+        FetchError::Login { .. } => BodyKind::Login,
+        other => panic!("{other:?}"),
+    };
+    let table = [
+        (Reply::login_page(), BodyKind::Login, ("login-required", "fatal")),
+        (Reply::html(200, "<html>Maintenance").header("x", "y"), BodyKind::Html, ("not-media", "fatal")),
+        (Reply::media("<html>Maintenance"), BodyKind::Html, ("not-media", "fatal")),
+        (Reply::json("{\"ErrorCode\":2}"), BodyKind::Json, ("not-media", "fatal")),
+        (Reply::media("#EXTM3U\n#EXT-X-VERSION:3\n"), BodyKind::Playlist, ("hls-unsupported", "fatal")),
+        (Reply::media("ffconcat version 1.0\nfile /etc/passwd"), BodyKind::Other, ("not-media", "fatal")),
+        (Reply::media(""), BodyKind::Empty, ("not-media", "fatal")),
+    ];
+    for (reply, kind, outcome) in table {
+        let error = fixture.failure(reply).await;
+        assert_eq!(decision(&error.clone().into()), outcome, "{error}");
+        assert_eq!(found(error), kind);
+    }
+}
+
+#[tokio::test]
+async fn each_status_has_its_own_outcome() {
+    let fixture = Fixture::new().await;
+    let dated = Reply::too_many_requests("Sun, 06 Nov 1994 08:51:37 GMT")
+        .header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let table = [
+        (Reply::html(403, "<html>no"), ("login-required", "fatal"), None),
+        (Reply::new(403, "application/xml", "<Error>"), ("access-denied", "fatal"), None),
+        (Reply::html(401, "<html>no"), ("login-required", "fatal"), None),
+        (Reply::html(404, "<html>no"), ("not-found", "fatal"), None),
+        (Reply::html(410, "<html>no"), ("not-found", "fatal"), None),
+        (Reply::html(400, "<html>no"), ("upstream-refused", "fatal"), None),
+        (Reply::new(204, "video/mp4", ""), ("upstream-refused", "fatal"), None),
+        (Reply::new(206, "video/mp4", media(40)), ("upstream-refused", "fatal"), None),
+        (Reply::html(500, "<html>oops"), ("upstream-error", "retry"), None),
+        (Reply::html(503, "<html>oops"), ("upstream-error", "retry"), None),
+        (Reply::html(503, "<html>oops").header("retry-after", "7"), ("upstream-busy", "wait"), Some(7)),
+        (Reply::html(503, "<html>oops").header("retry-after", "0"), ("upstream-busy", "wait"), Some(5)),
+        (Reply::too_many_requests("120"), ("rate-limited", "wait"), Some(120)),
+        (dated, ("rate-limited", "wait"), Some(120)),
+        (Reply::too_many_requests("soon"), ("rate-limited", "wait"), Some(60)),
+    ];
+    for (reply, outcome, delay) in table {
+        let error = JobError::from(fixture.failure(reply.clone()).await);
+        assert_eq!(decision(&error), outcome, "{reply:?}");
+        assert_eq!(error.wait_delay(), delay.map(Duration::from_secs), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_has_a_largest_size() {
+    let fixture = Fixture::new().await;
+    let limit = fixture.settings.max_bytes;
+    let too_large = FetchError::TooLarge { host: "127.0.0.1".into(), limit };
+    let over = usize::try_from(limit).expect("small") + 1;
+    // Announced: refused before a byte is written.
+    assert_eq!(fixture.failure(Reply::media(media(20)).announcing(over)).await, too_large);
+    assert!(!fixture.directory.path().join("file").exists());
+    assert_eq!(fixture.failure(Reply::media(media(over)).without_length()).await, too_large);
+    fixture.upstream.on("/media", [Reply::media(media(over - 1))]);
+    fixture.download(&fixture.url("/media")).await.expect("a source of the largest size");
+    assert_eq!(decision(&too_large.into()), ("too-large", "fatal"));
+}
+
+#[tokio::test]
+async fn redirects_are_followed_a_few_times() {
+    let fixture = Fixture::new().await;
+    for hop in 0..8 {
+        fixture.upstream.on(&format!("/{hop}"), [Reply::redirect(&format!("{}?token=secret", hop + 1))]);
+    }
+    fixture.upstream.on("/8", [Reply::media(media(40))]);
+    assert!(fixture.download(&fixture.url("/3")).await.is_ok(), "five redirects");
+    let error = fixture.download(&fixture.url("/2?token=secret")).await.expect_err("six redirects");
+    assert!(matches!(error, FetchError::TooManyRedirects { limit: 5, .. }), "{error}");
+    let error = fixture.failure(Reply::redirect("/Panopto/Pages/Auth/Login.aspx?ReturnUrl=secret")).await;
+    assert_eq!(decision(&error.into()), ("login-required", "fatal"));
+}
+
+/// A second server on loopback that is not listed. Wrong code would reach it, and it would have seen the request.
+#[tokio::test]
+async fn every_hop_is_checked_before_it_is_dialled() {
+    let fixture = Fixture::new().await;
+    let hidden = Upstream::start().await;
+    hidden.on("/", [Reply::media(media(40))]);
+    let not_public = |error: FetchError| matches!(error, FetchError::Refused(UrlRefusal::NotPublic { .. }));
+
+    let port = hidden.port();
+    let targets = [
+        hidden.url("/"),
+        format!("http://localhost:{port}/"),
+        format!("http://LOCALHOST:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("http://0x7f.1:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("//localhost:{port}/"),
+    ];
+    for target in targets {
+        let error = fixture.failure(Reply::redirect(&target)).await;
+        assert!(not_public(error.clone()), "{target}: {error:?}");
+        assert_eq!(decision(&error.into()), ("url-refused", "fatal"));
+        if let Ok(url) = Url::parse(&target) {
+            assert!(not_public(fixture.download(&url).await.expect_err("refused")), "{target}");
+            let small = fixture.fetcher.get_bytes(&url, 1000, Duration::from_secs(5)).await;
+            assert!(not_public(small.expect_err("refused")), "{target}");
+            let form = fixture.fetcher.post_form(&url, &[("a", "b")], 1000, Duration::from_secs(5)).await;
+            assert!(not_public(form.expect_err("refused")), "{target}");
+        }
+    }
+    let with_user = format!("http://user:secret@127.0.0.1:{}/x", fixture.upstream.port());
+    for (target, refusal) in
+        [("file:///etc/passwd", UrlRefusal::Scheme), (&with_user, UrlRefusal::Credentials)]
+    {
+        assert_eq!(fixture.failure(Reply::redirect(target)).await, FetchError::Refused(refusal), "{target}");
+    }
+    assert!(hidden.requests().is_empty(), "{:?}", hidden.requests());
+}
+
+#[tokio::test]
+async fn small_bodies_have_limits_in_size_and_time() {
+    let fixture = Fixture::new().await;
+    let url = fixture.url("/small?token=secret");
+    let get = async |reply: Reply, max| {
+        fixture.upstream.on("/small", [reply]);
+        fixture.fetcher.get_bytes(&url, max, Duration::from_secs(1)).await
+    };
+    assert_eq!(get(Reply::json("[1]"), 3).await, Ok(b"[1]".to_vec()));
+    let too_large = Err(FetchError::TooLarge { host: "127.0.0.1".into(), limit: 2 });
+    assert_eq!(get(Reply::json("[1]"), 2).await, too_large);
+    assert_eq!(get(Reply::json("[1]").without_length(), 2).await, too_large);
+    // Each piece comes in time; all of them do not.
+    let before = Instant::now();
+    let slow = get(Reply::json(&" ".repeat(100)).dripping(1, Duration::from_millis(100)), 1000).await;
+    assert_eq!(slow, Err(FetchError::TimedOut { host: "127.0.0.1".into(), seconds: 1 }));
+    assert!(before.elapsed() < Duration::from_secs(3));
+    let cut = get(Reply::json("[1, 2]").cut_at(3), 1000).await.expect_err("cut");
+    assert_eq!(decision(&cut.into()), ("network", "retry"));
+}
+
+#[tokio::test]
+async fn a_form_is_posted_once_and_goes_nowhere_else() {
+    let fixture = Fixture::new().await;
+    let url = fixture.url("/form");
+    let post = async |reply: Reply| {
+        fixture.upstream.on("/form", [reply]);
+        fixture.fetcher.post_form(&url, &[("a", "1 & 2")], 1000, Duration::from_secs(5)).await
+    };
+    let body = post(Reply::json("{}")).await.expect("an answer");
+    assert_eq!(body.bytes, b"{}");
+    let request = fixture.upstream.requests().remove(0);
+    assert_eq!((request.method.as_str(), request.body.as_str()), ("POST", "a=1+%26+2"));
+
+    let elsewhere = post(Reply::redirect("/elsewhere")).await.expect_err("a redirect");
+    assert!(matches!(elsewhere, FetchError::Status { status: 302, .. }), "{elsewhere:?}");
+    let login = post(Reply::redirect("/Panopto/Pages/Auth/Login.aspx?a=b")).await.expect_err("a login");
+    assert!(matches!(login, FetchError::Login { .. }), "{login:?}");
+    assert!(fixture.upstream.requests().iter().all(|request| request.target == "/form"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_is_tried_again() {
+    let fixture = Fixture::new().await;
+    // A port that was free a moment ago: nobody listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let fetcher = fetcher(FetchSettings { allowed_private: vec![host.clone()], ..fixture.settings.clone() });
+    let url: Url = format!("http://{host}/x?token=secret").parse().expect("a URL");
+    let error = fetcher.get_bytes(&url, 10, Duration::from_secs(5)).await.expect_err("nobody there");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert_eq!(decision(&error.into()), ("network", "retry"));
+}

@@ -1,0 +1,18 @@
+//! Tests of the jobs, with a real PostgreSQL, a real file system and a real ffmpeg.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod catalogue;
+mod cleanup_orphans;
+mod course_sync;
+mod download;
+mod fetch;
+mod library;
+mod media;
+mod pipeline;
+mod probe;
+mod recordings;
+mod storage;
+mod submit;
+mod transcribe;
+mod upstream;
+mod world;

@@ -1,0 +1,88 @@
+//! What jobs leave behind, in a form that can be compared.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::line::Line;
+
+/// What is left: every row but its times and random ids, and every file with its content's hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    pub rows: Vec<String>,
+    pub files: BTreeMap<String, String>,
+}
+
+impl Left {
+    /// All of it.
+    pub async fn of(line: &Line) -> Self {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT 'lecture ' || (to_jsonb(l) - 'created_at' - 'updated_at')::text FROM lectures AS l
+             UNION ALL SELECT 'link ' || user_id || ' ' || lecture_id FROM user_lectures
+             UNION ALL SELECT 'document ' || (to_jsonb(d) - 'created_at' - 'updated_at')::text FROM documents AS d
+             UNION ALL SELECT 'course ' || (to_jsonb(c) - 'id' - 'created_at' - 'updated_at')::text FROM courses AS c
+             UNION ALL SELECT concat_ws(' ', count(*), kind, state, subject, unique_key, args) FROM queue.jobs
+                        GROUP BY kind, state, subject, unique_key, args",
+        )
+        .fetch_all(line.pool())
+        .await
+        .expect("the rows");
+        // The port is another one each time.
+        let mut rows: Vec<String> =
+            rows.into_iter().map(|row| row.replace(&line.upstream.host(), "upstream")).collect();
+        rows.sort();
+        Self { rows, files: files(&line.directory.path().join("storage")) }
+    }
+
+    /// The lecture's own row and its links.
+    pub fn rows_of(&self, lecture: Uuid) -> Vec<&String> {
+        let id = lecture.to_string();
+        let of_it =
+            |row: &&String| (row.starts_with("lecture ") || row.starts_with("link ")) && row.contains(&id);
+        self.rows.iter().filter(of_it).collect()
+    }
+
+    /// Says what differs and nothing else.
+    pub fn assert_is(&self, expected: &Self, when: &str) {
+        let lines = |left: &Self| -> Vec<String> {
+            let files = left.files.iter().map(|(key, hash)| format!("{key} {hash}"));
+            left.rows.iter().cloned().chain(files).collect()
+        };
+        let (found, expected) = (lines(self), lines(expected));
+        let missing: Vec<_> = expected.iter().filter(|line| !found.contains(line)).collect();
+        let too_much: Vec<_> = found.iter().filter(|line| !expected.contains(line)).collect();
+        assert!(
+            missing.is_empty() && too_much.is_empty(),
+            "{when}\nmissing: {missing:#?}\ntoo much: {too_much:#?}"
+        );
+    }
+}
+
+/// Every file below a directory, with its content's hash. Marks of the storage itself are left out.
+pub fn files(directory: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(path) = directories.pop() {
+        // It may go while we look.
+        let Ok(entries) = std::fs::read_dir(&path) else { continue };
+        for entry in entries.flatten().map(|entry| entry.path()) {
+            let key = entry.strip_prefix(directory).expect("below it").to_string_lossy().into_owned();
+            if entry.is_dir() {
+                directories.push(entry);
+            } else if !key.starts_with('.') {
+                found.insert(key, std::fs::read(&entry).map(|content| hex(&content)).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("text");
+        hex
+    })
+}

@@ -1,0 +1,311 @@
+//! The lecture and its surroundings: what is put in, what is taken out at the end.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bedel_jobs::cleanup_orphans::CleanupOrphans;
+use bedel_jobs::course_sync::{self, CourseSync};
+use bedel_jobs::environment::{Context, Settings};
+use bedel_jobs::fetch::FetchSettings;
+use bedel_jobs::lecture::{self, Lecture};
+use bedel_jobs::registry::registry;
+use bedel_jobs::storage::{installation_of_database, keys};
+use bedel_jobs::submit::Submit;
+use bedel_postgres::testing::TestDatabase;
+use bedel_queue::{NewJob, Queue, WorkerOptions, run_worker};
+use bytes::Bytes;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::left::files;
+use super::quick::Quick;
+use super::{CRON, STAGES};
+use crate::recordings;
+use crate::upstream::{Reply, Upstream, delivery_info};
+use crate::world::{self, SESSION};
+
+/// The same ids in every database, so that what is left can be compared.
+pub const LECTURE: Uuid = Uuid::from_u128(1);
+const ABANDONED: Uuid = Uuid::from_u128(2);
+const STALLED: Uuid = Uuid::from_u128(3);
+const FAILED: Uuid = Uuid::from_u128(4);
+const NOBODY: Uuid = Uuid::from_u128(5);
+const DOCUMENT: Uuid = Uuid::from_u128(6);
+const COURSE: Uuid = Uuid::from_u128(7);
+pub const USER: Uuid = Uuid::from_u128(8);
+
+/// Longest wait for anything here; the machine may be busy with all other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Three seconds of sound and a picture.
+pub static RECORDING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::read(recordings::video(directory.path(), 3, "aac", "lecture.mp4")).expect("a recording")
+});
+
+pub struct Line {
+    pub ctx: Context,
+    pub database: TestDatabase,
+    pub upstream: Upstream,
+    pub directory: TempDir,
+    pub engine: Arc<Quick>,
+}
+
+/// What a process of the tests and the tests themselves configure alike.
+pub fn settings(upstream: &str) -> Settings {
+    let mut settings = world::settings(FetchSettings {
+        allowed_private: vec![upstream.to_owned()],
+        max_bytes: 8 << 20,
+        stall_timeout: Duration::from_secs(10),
+    });
+    settings.tenants = vec![upstream.to_owned()];
+    settings.catalogue.url = format!("http://{upstream}/XMLQuery.aspx");
+    settings.catalogue.terms = vec!["Fall 2026".to_owned()];
+    settings
+}
+
+/// Quick beats, as the tests have little time.
+pub fn options(kinds: &[&str]) -> WorkerOptions {
+    WorkerOptions {
+        name: format!("test:{}", std::process::id()),
+        slots: kinds.iter().map(|kind| ((*kind).to_owned(), 1)).collect(),
+        beat: Duration::from_millis(200),
+        dead_after: Duration::from_secs(1),
+        poll: Duration::from_millis(50),
+        drain: Duration::from_secs(20),
+    }
+}
+
+impl Line {
+    pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A database, a storage and an upstream, with the rows and files that the jobs will meet, and no job yet.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = world::database().await;
+        let upstream = Upstream::start().await;
+        upstream.on("/lecture.mp4", [Reply::media(RECORDING.clone())]);
+        upstream.on(delivery_info::PATH, [delivery_info::ready(&upstream.url("/lecture.mp4"), "Lecture 1")]);
+        let mut catalogue = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><courses>");
+        for (code, title) in COURSES.iter().filter(|(code, _)| *code != STALE) {
+            write!(catalogue, "<course><cn>{code}-01</cn><title>{title}</title></course>").expect("text");
+        }
+        catalogue.push_str("</courses>");
+        upstream.on("/XMLQuery.aspx", [Reply::new(200, "text/xml", catalogue)]);
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut settings = settings(&upstream.host());
+        change(&mut settings);
+        let engine = Arc::new(Quick::default());
+        let pool = database.pool.clone();
+        let ctx = world::environment(pool, directory.path(), settings, Some(engine.clone()));
+        std::fs::create_dir(&ctx.scratch).expect("scratch");
+        let id = installation_of_database(&mut ctx.pool.acquire().await.expect("a connection")).await;
+        ctx.storage.ensure_installation(id.expect("an id")).await.expect("a marked storage");
+        let line = Self { ctx: Arc::new(ctx), database, upstream, directory, engine };
+        line.furnish().await;
+        line
+    }
+
+    async fn furnish(&self) {
+        let page = self.upstream.url(&format!("/Panopto/Pages/Viewer.aspx?id={SESSION}"));
+        sqlx::query("INSERT INTO users (id) VALUES ($1)")
+            .bind(USER)
+            .execute(self.pool())
+            .await
+            .expect("a user");
+        let lectures = [
+            (LECTURE, "pending", 0, true),
+            (ABANDONED, "completed", 2, false),
+            (STALLED, "downloading", 2, true),
+            (FAILED, "failed", 2, true),
+        ];
+        for (id, status, hours, linked) in lectures {
+            sqlx::query(
+                "INSERT INTO lectures (id, course_id, panopto_session_id, panopto_url, stream_url, status, created_at,
+                                       audio_storage_key)
+                 VALUES ($1, $2, $1::text, $3, '', $4::lecture_status, now() - make_interval(hours => $5),
+                         CASE WHEN $4 = 'failed' THEN 'audio/' || $1 || '.m4a' END)",
+            )
+            .bind(id)
+            .bind(COURSE)
+            .bind(&page)
+            .bind(status)
+            .bind(hours)
+            .execute(self.pool())
+            .await
+            .expect("a lecture");
+            if linked {
+                sqlx::query("INSERT INTO user_lectures (user_id, lecture_id) VALUES ($1, $2)")
+                    .bind(USER)
+                    .bind(id)
+                    .execute(self.pool())
+                    .await
+                    .expect("a link");
+            }
+        }
+        sqlx::query(
+            "INSERT INTO documents (id, owner_id, course_id, filename, storage_key, checksum, mime_type, size_bytes)
+             VALUES ($1, $2, $3, 'a.pdf', 'documents/' || $1 || '.pdf', 'x', 'application/pdf', 1)",
+        )
+        .bind(DOCUMENT)
+        .bind(USER)
+        .bind(COURSE)
+        .execute(self.pool())
+        .await
+        .expect("a document");
+        for (code, title) in COURSES.iter().filter(|(code, _)| *code != NEW) {
+            let title = if *code == RENAMED { "Before" } else { title };
+            sqlx::query("INSERT INTO courses (code, title, is_official) VALUES ($1, $2, true)")
+                .bind(code)
+                .bind(title)
+                .execute(self.pool())
+                .await
+                .expect("a course");
+        }
+        let files = [
+            keys::audio(ABANDONED),
+            keys::transcript_json(ABANDONED),
+            format!("audio_tmp/{ABANDONED}/upload"),
+            keys::audio(FAILED),
+            keys::audio(NOBODY),
+            keys::audio_temp(NOBODY, Uuid::from_u128(99)),
+        ];
+        for key in files {
+            self.ctx.storage.put_bytes(&key, Bytes::from_static(b"content")).await.expect("stored");
+        }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    pub async fn enqueue(&self, job: &NewJob) -> Uuid {
+        let mut connection = self.pool().acquire().await.expect("a connection");
+        bedel_queue::enqueue(&mut connection, job).await.expect("enqueued").id
+    }
+
+    /// Enqueues what starts this kind by itself; the later stages are enqueued by those before them.
+    pub async fn start(&self, kind: &str) {
+        match kind {
+            "submit" => {
+                let job = lecture::stage_job(&Submit { lecture_id: LECTURE }, LECTURE, &self.ctx.settings);
+                self.enqueue(&job).await;
+            }
+            "cleanup-orphans" => {
+                self.enqueue(&NewJob::new(&CleanupOrphans { lecture_id: None, dry_run: false })).await;
+            }
+            "course-sync" => {
+                self.enqueue(&course_sync::job(&CourseSync::default())).await;
+            }
+            _ => assert!(STAGES.contains(&kind) && !CRON.contains(&kind), "{kind}"),
+        }
+    }
+
+    /// A worker in this process, with this context.
+    pub fn worker(&self, options: WorkerOptions, ctx: Context) -> Worker {
+        let stop = CancellationToken::new();
+        let queue = Queue::new(ctx.pool.clone());
+        let run = run_worker(queue, registry(ctx), options, stop.clone());
+        Worker { stop, task: tokio::spawn(async move { run.await.expect("a worker") }) }
+    }
+
+    /// Lets a worker of this process run jobs of these kinds until one of `kind` is completed.
+    pub async fn work(&self, kinds: &[&str], kind: &str) {
+        let worker = self.worker(options(kinds), self.ctx.clone());
+        self.until_done(kind).await;
+        worker.stop().await;
+    }
+
+    /// Waits until all jobs of this kind, of which there is one at least, have ended.
+    pub async fn until_done(&self, kind: &str) {
+        self.until_state(kind, "completed").await;
+        eventually(&format!("no {kind} job is live"), async || !self.is_live(kind).await).await;
+    }
+
+    pub async fn is_live(&self, kind: &str) -> bool {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM queue.jobs WHERE kind = $1 AND state IN ('available', 'running'))",
+        )
+        .bind(kind)
+        .fetch_one(self.pool())
+        .await
+        .expect("an answer")
+    }
+
+    pub async fn until_state(&self, kind: &str, state: &str) {
+        eventually(&format!("a {kind} job is {state}"), async || self.count(kind, state).await > 0).await;
+    }
+
+    pub async fn count(&self, kind: &str, state: &str) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM queue.jobs WHERE kind = $1 AND state::text = $2")
+            .bind(kind)
+            .bind(state)
+            .fetch_one(self.pool())
+            .await
+            .expect("a count")
+    }
+
+    pub async fn lecture(&self) -> Option<Lecture> {
+        let mut connection = self.pool().acquire().await.expect("a connection");
+        lecture::read(&mut connection, LECTURE).await.expect("the lecture")
+    }
+
+    /// The files of the lecture in storage, temporary ones and cut off writes included.
+    pub fn files_of_lecture(&self) -> Vec<String> {
+        let all = files(&self.directory.path().join("storage"));
+        all.into_keys().filter(|key| key.contains(&LECTURE.to_string())).collect()
+    }
+
+    /// What is left in scratch.
+    pub fn scratch(&self) -> Vec<String> {
+        files(&self.ctx.scratch).into_keys().collect()
+    }
+}
+
+/// Official courses, in the table or in the catalogue or in both.
+const COURSES: [(&str, &str); 7] = [
+    ("CSC 101", "One"),
+    ("CSC 102", "Two"),
+    ("CSC 103", "Three"),
+    ("CSC 104", "Four"),
+    (RENAMED, "After"),
+    (STALE, "Gone"),
+    (NEW, "New"),
+];
+const RENAMED: &str = "CSC 105";
+const STALE: &str = "CSC 106";
+const NEW: &str = "CSC 107";
+
+/// A worker inside the test's process.
+pub struct Worker {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Lets running attempts end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("no panic");
+    }
+}
+
+/// Polls until `condition` holds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for something that must come.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}

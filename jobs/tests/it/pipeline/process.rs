@@ -1,0 +1,92 @@
+//! A worker process: this test program again, told by an environment variable what to be.
+
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bedel_jobs::cleanup_orphans::clean_scratch;
+use bedel_jobs::environment::Context;
+use bedel_jobs::speech::Engine;
+use bedel_queue::WorkerOptions;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::door::Door;
+use super::line::{Line, options, settings};
+use super::quick::Quick;
+use crate::world;
+
+const GIVEN: &str = "BEDEL_TEST_WORKER";
+
+/// What this process was told to work with, if it was started as a worker.
+pub async fn given() -> Option<(Context, WorkerOptions)> {
+    let given: Value = serde_json::from_str(&std::env::var(GIVEN).ok()?).expect("what to be");
+    let text = |key: &str| given[key].as_str().expect(key).to_owned();
+    let url = PgConnectOptions::from_str(&text("url")).expect("a URL");
+    let pool = PgPoolOptions::new().max_connections(4);
+    let pool = pool.connect_lazy_with(Door::through(text("door").as_ref(), url));
+    let directory = text("directory");
+    let ctx =
+        world::environment(pool, directory.as_ref(), settings(&text("upstream")), engine(&text("engine")));
+    // As at the start of every worker.
+    clean_scratch(&ctx.scratch).expect("a clean scratch directory");
+    let kinds: Vec<String> = serde_json::from_value(given["kinds"].clone()).expect("kinds");
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    Some((Arc::new(ctx), options(&kinds)))
+}
+
+fn engine(name: &str) -> Option<Arc<dyn Engine>> {
+    match name {
+        #[cfg(feature = "whisper")]
+        "whisper" => Some(Arc::new(whisper())),
+        _ => Some(Arc::new(Quick::default())),
+    }
+}
+
+/// The real one.
+#[cfg(feature = "whisper")]
+pub fn whisper() -> bedel_jobs::speech::whisper::Whisper {
+    use bedel_jobs::speech::models;
+    let dir = models::default_dir().expect("a directory for models");
+    if let Err(error) = models::resolve(models::DEFAULT_MODEL, &dir) {
+        panic!(
+            "{error}\nThis test needs the speech model. Type: script/setup (or bedel model install tiny.en)"
+        );
+    }
+    bedel_jobs::speech::whisper::Whisper::new(models::DEFAULT_MODEL, dir, None)
+}
+
+/// A worker process that is killed when it is dropped.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts a worker of these kinds behind a door.
+    pub fn start(line: &Line, door: &Door, kinds: &[&str], engine: &str) -> Self {
+        let given = json!({
+            "url": line.database.url, "door": door.directory(), "directory": line.directory.path(),
+            "upstream": line.upstream.host(), "kinds": kinds, "engine": engine,
+        });
+        let child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "pipeline::worker_process", "--nocapture"])
+            .env(GIVEN, given.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a process");
+        Self(child)
+    }
+
+    /// SIGKILL, and not before it is gone does this return.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

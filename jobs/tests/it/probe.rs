@@ -1,0 +1,137 @@
+//! `probe`, run by a real worker.
+
+use bedel_jobs::lecture::{self, LectureStatus};
+use bedel_jobs::probe::Probe;
+use bedel_jobs::storage::keys;
+use bedel_queue::{Attempt, Job};
+use serde_json::json;
+use std::path::Path;
+use uuid::Uuid;
+
+use crate::library::{Ended, Library};
+use crate::recordings;
+
+impl Library {
+    /// A lecture whose audio is this file, as `download` leaves it.
+    async fn downloaded(&self, file: &Path) -> Uuid {
+        let id = self.lecture("downloading").await;
+        self.ctx.storage.put_file(&keys::audio(id), file).await.unwrap();
+        self.execute("UPDATE lectures SET audio_storage_key = 'audio/' || id || '.m4a' WHERE id = $1", id)
+            .await;
+        id
+    }
+
+    async fn probe(&self, lecture_id: Uuid, announced_seconds: Option<f64>) -> Ended {
+        let probe = Probe { lecture_id, announced_seconds };
+        self.work::<Probe>(&lecture::stage_job(&probe, lecture_id, &self.ctx.settings)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_recording_gets_its_duration_and_goes_on_to_the_transcript() {
+    let library = Library::open().await;
+    let id = library.downloaded(&recordings::audio(library.directory.path(), 7)).await;
+    library
+        .execute("UPDATE lectures SET status = 'pending', error_message = 'a disk' WHERE id = $1", id)
+        .await;
+
+    let ended = library.probe(id, Some(8.5)).await;
+    assert_eq!(ended.state, "completed", "{ended:?}");
+    let result = ended.result.unwrap();
+    assert_eq!(
+        (&result["codec"], &result["channels"], &result["duration_seconds"]),
+        (&json!("aac"), &json!(2), &json!(7))
+    );
+    let row = library.row(id).await.unwrap();
+    assert_eq!(
+        (row.duration_seconds, row.status, row.error_message),
+        (Some(7), LectureStatus::Downloading, None)
+    );
+    assert_eq!(library.live(id).await, [("transcribe".to_owned(), json!({ "lecture_id": id }))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_whole_is_refused_and_downloaded_anew_on_retry() {
+    let library = Library::with(|settings| settings.keep_failed_audio_days = 7).await;
+    let dir = library.directory.path();
+    let slides = dir.join("slides.mp4");
+    recordings::ffmpeg(
+        &["-f", "lavfi", "-i", "color=black:size=64x64:rate=5:duration=3", "-c:v", "mpeg4"],
+        &slides,
+    );
+    let page = dir.join("page");
+    std::fs::write(&page, "<html>".repeat(1000)).unwrap();
+    let whole = recordings::audio(dir, 10);
+    let cases = [
+        (recordings::with_hole(dir), None, "incomplete"),
+        (recordings::truncated(dir, 60), None, "incomplete"),
+        (whole, Some(12.5), "incomplete"),
+        (slides, None, "no-audio"),
+        (page, None, "not-media"),
+    ];
+    for (file, announced, class) in cases {
+        let id = library.downloaded(&file).await;
+        library.execute("UPDATE lectures SET duration_seconds = 3600 WHERE id = $1", id).await;
+        let ended = library.probe(id, announced).await;
+        assert_eq!((ended.state.as_str(), ended.class.as_deref()), ("discarded", Some(class)), "{file:?}");
+        let row = library.row(id).await.unwrap();
+        assert_eq!(row.status, LectureStatus::Failed);
+        let message = row.error_message.clone().unwrap();
+        assert!(!message.contains('/'), "{message}");
+        assert!(class != "incomplete" || message.contains("retry"), "{message}");
+        assert_eq!((row.audio_storage_key.clone(), row.duration_seconds), (None, None));
+        assert!(library.live(id).await.is_empty());
+
+        let mut tx = library.ctx.pool.begin().await.unwrap();
+        lecture::restart::restart(&mut tx, &row, &library.ctx.settings).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(library.live(id).await[0].0, "submit");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_percent_and_two_seconds_are_forgiven() {
+    let library = Library::open().await;
+    let file = recordings::audio(library.directory.path(), 10);
+    for (announced, whole) in [(None, true), (Some(0.0), true), (Some(11.9), true), (Some(12.2), false)] {
+        let id = library.downloaded(&file).await;
+        assert_eq!(library.probe(id, announced).await.state == "completed", whole, "{announced:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_audio_is_said_to_be_missing() {
+    let library = Library::open().await;
+    let id = library.lecture("downloading").await;
+    let ended = library.probe(id, None).await;
+    assert_eq!((ended.state.as_str(), ended.class.as_deref()), ("discarded", Some("audio-missing")));
+    let row = library.row(id).await.unwrap();
+    assert!(row.status == LectureStatus::Failed && row.error_message.unwrap().contains("retry"));
+}
+
+/// Twice the same attempt, as after a crash before the commit; and a lecture that goes away in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn probing_twice_is_probing_once_and_a_deleted_lecture_ends_it() {
+    let library = Library::open().await;
+    let id = library.downloaded(&recordings::audio(library.directory.path(), 3)).await;
+    let probe = Probe { lecture_id: id, announced_seconds: None };
+    let attempt = Attempt::detached(Some(id));
+    let mut outputs = Vec::new();
+    for _ in 0..2 {
+        let mut tx = library.ctx.pool.begin().await.unwrap();
+        probe.begin(&library.ctx, &attempt, &mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        outputs.push(probe.run(&library.ctx, &attempt).await.unwrap());
+        let mut tx = library.ctx.pool.begin().await.unwrap();
+        probe.commit(&library.ctx, &attempt, &outputs[0], &mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(library.row(id).await.unwrap().duration_seconds, Some(3));
+    }
+    assert_eq!(outputs[0], outputs[1]);
+    assert!(std::fs::read_dir(&library.ctx.scratch).unwrap().next().is_none());
+
+    library.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    let mut tx = library.ctx.pool.begin().await.unwrap();
+    let commit = probe.commit(&library.ctx, &attempt, &outputs[0], &mut tx).await.unwrap();
+    assert!(format!("{commit:?}").contains("the lecture was deleted"));
+}

@@ -1,0 +1,176 @@
+//! What a job touches, for tests: a database of its own, storage and scratch in a temporary directory, real tools.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bedel_jobs::catalogue::CatalogueSettings;
+use bedel_jobs::environment::{Context, Environment, Settings};
+use bedel_jobs::fetch::{FetchSettings, Fetcher};
+use bedel_jobs::lecture::{self, Lecture, LectureStatus};
+use bedel_jobs::media::MediaTools;
+use bedel_jobs::speech::Engine;
+use bedel_jobs::storage::Storage;
+use bedel_postgres::testing::{self, TestDatabase};
+use bedel_queue::{Commit, JobError};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+use crate::upstream::Upstream;
+
+/// The recording's id in the viewer URLs of these tests.
+pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
+
+pub struct World {
+    pub ctx: Context,
+    pub upstream: Upstream,
+    pub storage_dir: PathBuf,
+    _database: TestDatabase,
+    _directory: tempfile::TempDir,
+}
+
+/// A migrated database of the test's own.
+pub async fn database() -> TestDatabase {
+    testing::database("jobs", |pool| async move {
+        let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../migrations/versions");
+        let migrator = Migrator::new(migrations).await.expect("the migrations");
+        migrator.run(&pool).await.expect("a migrated database");
+    })
+    .await
+}
+
+/// Nothing configured but these limits.
+pub fn settings(fetch: FetchSettings) -> Settings {
+    Settings {
+        tenants: Vec::new(),
+        fetch,
+        catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
+        keep_failed_audio_days: 0,
+        give_up_after: None,
+    }
+}
+
+/// Storage and scratch below `directory`, and real tools.
+pub fn environment(
+    pool: PgPool,
+    directory: &Path,
+    settings: Settings,
+    engine: Option<Arc<dyn Engine>>,
+) -> Environment {
+    Environment {
+        pool,
+        storage: Storage::local(&directory.join("storage")).expect("storage"),
+        scratch: directory.join("scratch"),
+        fetcher: fetcher(settings.fetch.clone()),
+        media: MediaTools::find().expect("ffmpeg and ffprobe"),
+        engine,
+        settings,
+    }
+}
+
+/// Limits for tests: small and short, with the upstream as the only private address that may be asked.
+pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
+    FetchSettings {
+        allowed_private: vec![upstream.host()],
+        max_bytes: 8 * 1024 * 1024,
+        stall_timeout: Duration::from_millis(400),
+    }
+}
+
+pub fn fetcher(settings: FetchSettings) -> Fetcher {
+    // Whoever comes first wins; the others find it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Fetcher::new(settings).expect("a client")
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With changed settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = database().await;
+        let upstream = Upstream::start().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_settings(&upstream)) };
+        change(&mut settings);
+        let ctx = Arc::new(environment(database.pool.clone(), directory.path(), settings, None));
+        let storage_dir = directory.path().join("storage");
+        Self { ctx, upstream, storage_dir, _database: database, _directory: directory }
+    }
+
+    /// A pending lecture whose page is on the upstream.
+    pub async fn lecture(&self, stream_url: &str) -> Uuid {
+        let page = self.upstream.url(&format!("/Panopto/Pages/Viewer.aspx?id={SESSION}"));
+        sqlx::query_scalar(
+            "-- world::lecture
+             INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url)
+             VALUES (gen_random_uuid(), $1, $2, $3) RETURNING id",
+        )
+        .bind(SESSION)
+        .bind(page)
+        .bind(stream_url)
+        .fetch_one(&self.ctx.pool)
+        .await
+        .expect("a lecture")
+    }
+
+    pub async fn row(&self, id: Uuid) -> Option<Lecture> {
+        let mut connection = self.ctx.pool.acquire().await.expect("a connection");
+        lecture::read(&mut connection, id).await.expect("the row")
+    }
+
+    pub async fn status(&self, id: Uuid) -> (LectureStatus, Option<String>) {
+        let row = self.row(id).await.expect("the lecture");
+        (row.status, row.error_message)
+    }
+
+    pub async fn execute(&self, statement: &'static str, id: Uuid) {
+        sqlx::query(statement).bind(id).execute(&self.ctx.pool).await.expect("a statement");
+    }
+
+    /// The keys in storage, sorted.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        for directory in ["audio", "audio_tmp"] {
+            keys.extend(
+                self.ctx
+                    .storage
+                    .list(directory)
+                    .await
+                    .expect("a listing")
+                    .into_iter()
+                    .map(|stored| stored.key),
+            );
+        }
+        keys.sort();
+        keys
+    }
+
+    /// Names in the scratch directory.
+    pub fn scratch(&self) -> Vec<String> {
+        match std::fs::read_dir(&self.ctx.scratch) {
+            Ok(entries) => entries
+                .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+                .collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Says what follows from an error in one word and a delay.
+pub fn decision(error: &JobError) -> (&str, &'static str) {
+    let decision = match error.wait_delay() {
+        Some(_) => "wait",
+        None if error.is_fatal() => "fatal",
+        None => "retry",
+    };
+    (error.class(), decision)
+}
+
+/// The commit's jobs, as far as a test can look into them.
+pub fn shown(commit: &Commit) -> String {
+    format!("{commit:?}")
+}
