@@ -1,0 +1,108 @@
+//! The HTTP API: JSON over HTTP/1.1, errors as RFC 9457 problems.
+//!
+//! A handler reads what was sent, calls one function of `bedel_jobs` in one transaction, commits, wakes the workers and
+//! answers. Rules about lectures live there, not here.
+
+mod auth;
+mod body;
+mod courses;
+mod health;
+mod jobs;
+mod lectures;
+mod observe;
+mod problem;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::serve::ListenerExt;
+use axum::{Extension, Router};
+use bedel_jobs::Environment;
+use bedel_queue::Queue;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use auth::{Token, Tokens, TokensError};
+use problem::Problem;
+
+/// How long a request waits for a connection before it answers 503.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long requests may go on after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    /// The database.
+    pub pool: PgPool,
+    /// Wakes the workers after a commit.
+    pub queue: Queue,
+    /// What the jobs work with; the API reads its storage and its settings.
+    pub environment: Arc<Environment>,
+    /// Who may ask.
+    pub tokens: Tokens,
+}
+
+impl ApiState {
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
+        timeout(CONNECTION_WITHIN, self.pool.begin())
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(Problem::from)
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, Problem> {
+        timeout(CONNECTION_WITHIN, self.pool.acquire())
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(Problem::from)
+    }
+}
+
+/// All routes. Unknown paths and methods answer problems too.
+pub fn router(state: ApiState) -> Router {
+    router_until(state, CancellationToken::new())
+}
+
+/// As [`router`]; answers that wait for a job stop waiting when `stop` fires.
+fn router_until(state: ApiState, stop: CancellationToken) -> Router {
+    Router::new()
+        .merge(lectures::routes())
+        .merge(courses::routes())
+        .merge(jobs::routes())
+        .merge(health::routes())
+        .fallback(async || Problem::not_found("There is nothing at this address."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This address does not take this method; the Allow header names those it takes.",
+            )
+        })
+        .layer(Extension(stop))
+        .layer(axum::middleware::from_fn(observe::observe))
+        .with_state(state)
+}
+
+/// Serves until `stop` fires, then lets running requests end for at most ten seconds.
+///
+/// # Errors
+/// The listener's own.
+pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) -> std::io::Result<()> {
+    // Small answers leave at once; a socket that refuses the option still works.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+    let router = router_until(state, stop.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        result = server.into_future() => result,
+        () = async { stop.cancelled().await; sleep(DRAIN).await } => {
+            tracing::warn!("requests were still running {} s after the stop: they are cut off", DRAIN.as_secs());
+            Ok(())
+        }
+    }
+}

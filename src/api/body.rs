@@ -1,0 +1,190 @@
+//! Reading what a client sends: a JSON object of limited size, field by field, and the id in a path.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::problem::{FieldError, Problem};
+
+/// Largest body accepted, in bytes.
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A body has to be here by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client that is still sending cannot read the refusal, so this many bytes more are read and dropped.
+const MAX_DRAINED_BYTES: usize = 1024 * 1024;
+
+/// The fields of a JSON object. Unknown ones are ignored; what is wrong with the known ones is collected, so that one
+/// answer names it all.
+pub(super) struct Fields {
+    map: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads the body as a JSON object.
+    pub(super) async fn read(request: Request) -> Result<Self, Problem> {
+        let declared_json = is_json(request.headers());
+        let bytes = read(request.into_body()).await?;
+        if !declared_json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media",
+                "The body must be JSON, with `Content-Type: application/json`.",
+            ));
+        }
+        Self::parse(&bytes)
+    }
+
+    /// As [`Fields::read`], where no body at all means an object without fields.
+    pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
+        if axum::body::HttpBody::is_end_stream(request.body()) {
+            return Ok(Self { map: Map::new(), errors: Vec::new() });
+        }
+        Self::read(request).await
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(map)) => Ok(Self { map, errors: Vec::new() }),
+            Ok(_) => Err(Problem::bad_request("The body must be a JSON object.")),
+            Err(error) => Err(Problem::bad_request(format!(
+                "The body is not valid JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))),
+        }
+    }
+
+    /// A text; null counts as left out.
+    pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
+        match self.map.remove(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(_) => self.refuse(field, "type", "this must be a text"),
+        }
+    }
+
+    /// A text that must be there and not empty.
+    pub(super) fn required_text(&mut self, field: &'static str) -> Option<String> {
+        let known = self.errors.len();
+        match self.text(field) {
+            Some(text) if !text.trim().is_empty() => Some(text),
+            _ if self.errors.len() > known => None,
+            _ => self.refuse(field, "missing", "this field is required"),
+        }
+    }
+
+    /// A UUID that must be there.
+    pub(super) fn required_uuid(&mut self, field: &'static str) -> Option<Uuid> {
+        let text = self.required_text(field)?;
+        match text.trim().parse() {
+            Ok(uuid) => Some(uuid),
+            Err(_) => self.refuse(field, "uuid", "this must be a UUID"),
+        }
+    }
+
+    /// A list of texts; one that is left out is empty.
+    pub(super) fn texts(&mut self, field: &'static str) -> Vec<String> {
+        match self.map.remove(field) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(value) => serde_json::from_value(value).unwrap_or_else(|_| {
+                self.refuse(field, "type", "this must be a list of texts").unwrap_or_default()
+            }),
+        }
+    }
+
+    /// True or false; false where it is left out.
+    pub(super) fn flag(&mut self, field: &'static str) -> bool {
+        match self.map.remove(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(_) => self.refuse(field, "type", "this must be true or false").unwrap_or_default(),
+        }
+    }
+
+    /// Notes what is wrong with a field.
+    pub(super) fn refuse<T>(
+        &mut self,
+        field: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Option<T> {
+        self.errors.push(FieldError { field, code, message: message.into() });
+        None
+    }
+
+    /// 422 with all that was wrong, if anything was.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(header::CONTENT_TYPE).map(|value| value.to_str()) else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let mut stream = body.into_data_stream();
+    match timeout(BODY_TIMEOUT, collect(&mut stream)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(problem)) => {
+            if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+                // What the client does meanwhile changes nothing about the answer.
+                let _ = timeout(Duration::from_secs(2), drain(&mut stream)).await;
+            }
+            Err(problem)
+        }
+        Err(_) => Err(Problem::bad_request("The body arrived too slowly.")),
+    }
+}
+
+async fn collect(stream: &mut BodyDataStream) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::bad_request("The body ended early."))?;
+        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("The body is larger than {} KiB.", MAX_BODY_BYTES / 1024),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn drain(stream: &mut BodyDataStream) {
+    let mut dropped = 0;
+    while dropped < MAX_DRAINED_BYTES
+        && let Some(Ok(chunk)) = stream.next().await
+    {
+        dropped += chunk.len();
+    }
+}
+
+/// The `{id}` of a path. What is not a UUID names nothing, so it is 404 like any id that is not there.
+pub(super) struct Id(pub(super) Uuid);
+
+impl FromRequestParts<ApiState> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        match Path::<Uuid>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::not_found("There is nothing with this id.")),
+        }
+    }
+}

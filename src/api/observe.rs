@@ -1,0 +1,112 @@
+//! What surrounds every request: its id, the log line, a caught panic, the body of a problem.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use serde::Serialize;
+use tracing::{Instrument, error, info, info_span};
+use uuid::Uuid;
+
+use super::problem::{FieldError, Problem};
+
+/// The header that carries the request's id. It is always ours: one that a client chose could repeat another's.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Runs the request in a span with its id, logs one line without query or headers, and finishes the answer.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4();
+    let method = request.method().clone();
+    // The route's pattern, not the path: ids and whatever a client put there stay out of the log.
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let started = Instant::now();
+    let span = info_span!("request", request_id = %id);
+    async move {
+        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            // The panic hook has written message and place.
+            Err(_) => {
+                error!("a handler panicked");
+                Problem::internal().into_response()
+            }
+        };
+        let path = path.as_ref().map_or("(no route)", MatchedPath::as_str);
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+        let status = response.status().as_u16();
+        info!(%method, path, status, ms = format_args!("{milliseconds:.1}"), "{method} {path} {status}");
+        finish(response, id)
+    }
+    .instrument(span)
+    .await
+}
+
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Uuid>,
+}
+
+fn finish(mut response: Response, id: Uuid) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: problem.status.canonical_reason().unwrap_or("Error"),
+            status: problem.status.as_u16(),
+            detail: &problem.detail,
+            code: problem.code,
+            errors: &problem.errors,
+            request_id: problem.status.is_server_error().then_some(id),
+        };
+        let body = serde_json::to_vec(&body).expect("a problem is plain data");
+        *response.body_mut() = Body::from(body);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is visible ASCII");
+    headers.insert(REQUEST_ID, id);
+    // What one user may see must not wait in a shared cache for another.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_bland_500_with_the_request_id() {
+        let app = Router::new()
+            .route("/", get(|| async { panic!("the secret cause") as () }))
+            .layer(axum::middleware::from_fn(observe));
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "internal");
+        assert_eq!(body["request_id"], id);
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Errors as the caller sees them: RFC 9457 problem details.
+//!
+//! `detail` is always one string for a person, `code` a stable word for a program. A problem is put together here and
+//! written out by [`super::observe`], which knows the request's id.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::lecture::submission::{InvalidField, SubmitError};
+use serde::Serialize;
+
+/// Seconds after which a caller may ask again when the database or the storage was away.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// One field that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct FieldError {
+    pub(super) field: &'static str,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl From<InvalidField> for FieldError {
+    fn from(error: InvalidField) -> Self {
+        Self { field: error.field, code: error.code, message: error.message }
+    }
+}
+
+/// An error on its way to the caller.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) detail: Cow<'static, str>,
+    pub(super) errors: Vec<FieldError>,
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), header: None }
+    }
+
+    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// `challenge` says why, in the words of RFC 6750.
+    pub(super) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
+        Self { header: Some((header::WWW_AUTHENTICATE, challenge)), ..problem }
+    }
+
+    pub(super) fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    pub(super) fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(super) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.message.clone(),
+            many => many
+                .iter()
+                .map(|error| format!("{}: {}", error.field, error.message))
+                .collect::<Vec<_>>()
+                .join("; "),
+        };
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+    }
+
+    pub(super) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        Self { header: Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)), ..problem }
+    }
+
+    /// Says nothing of its cause, which the caller has logged.
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong on our side. If it stays, report the request id.",
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some((name, value)) = &self.header {
+            response.headers_mut().insert(name, axum::http::HeaderValue::from_static(value));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The database's trouble: what passes by itself is 503, anything else is a fault of ours.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if bedel_queue::is_passing(&error) || matches!(error, sqlx::Error::PoolClosed) {
+            tracing::warn!(%error, "the database is away or in the way");
+            Self::unavailable("The database cannot be reached at the moment. Try again in a few seconds.")
+        } else {
+            tracing::error!(%error, "a statement was refused");
+            Self::internal()
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Invalid(errors) => Self::invalid(errors.into_iter().map(FieldError::from).collect()),
+            SubmitError::Database(error) => error.into(),
+        }
+    }
+}

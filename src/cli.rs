@@ -1,0 +1,213 @@
+//! The command line: what there is to type, and what each command answers.
+//!
+//! Exit codes: 0 done, 1 it failed, 2 what was typed or configured cannot work.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::common::CommonOptions;
+use crate::{config, logging};
+
+pub mod dev;
+pub mod doctor;
+pub mod enqueue;
+pub mod jobs;
+pub mod migrate;
+pub mod model;
+pub mod run;
+pub mod submit;
+pub mod table;
+
+/// What was typed or configured cannot work.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Why a command ended without doing what it should. The text is for the person who typed it.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// What was typed or configured cannot work: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It could have worked: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CliError {
+    /// A failure of the database, in words.
+    #[must_use]
+    pub fn database(error: &sqlx::Error) -> Self {
+        Self::Failed(format!("database: {error}"))
+    }
+}
+
+/// Bedel brings lecture recordings in: from a Panopto link to a stored transcript, every step a durable job in
+/// PostgreSQL.
+///
+/// Every value but a token can be given as a flag, and every one as the environment variable named beside it or in a
+/// file .env in the working directory; the flag wins, then the environment. .env.example lists all of them.
+#[derive(Debug, Parser)]
+#[command(name = "bedel", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    common: CommonOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the HTTP API
+    Api(run::ApiCommand),
+    /// Run jobs until SIGTERM
+    Worker(run::WorkerCommand),
+    /// Fire the cron jobs; several may run, each tick is fired once
+    Scheduler(run::SchedulerCommand),
+    /// Bring the database's schema up to date
+    Migrate(migrate::MigrateCommand),
+    /// Run everything on this machine, on a private PostgreSQL
+    Dev(Box<dev::DevCommand>),
+    /// Hand in a recording by its Panopto link
+    Submit(submit::SubmitCommand),
+    /// Enqueue a job of any kind
+    Enqueue(enqueue::EnqueueCommand),
+    /// Look at jobs, retry and cancel them
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    /// Install and check speech models
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Check everything that Bedel needs, and say what to type where something is missing
+    Doctor(Box<doctor::DoctorCommand>),
+}
+
+impl Command {
+    fn role(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "api",
+            Self::Worker(_) => "worker",
+            Self::Scheduler(_) => "scheduler",
+            Self::Dev(_) => "dev",
+            _ => "bedel",
+        }
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Before any thread exists, since it changes the environment.
+    if let Err(error) = config::read_env_file(Path::new(".env")) {
+        return complain(&CliError::Usage(error.to_string()));
+    }
+    let command = Cli::command();
+    let parsed =
+        command.clone().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => config::name_variable(error, &command).exit(),
+    };
+    if let Err(message) = logging::start(&cli.common, cli.command.role()) {
+        return complain(&CliError::Usage(message));
+    }
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was there already");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&CliError::Failed(format!("no runtime: {error}"))),
+    };
+    let outcome = runtime.block_on(dispatch(cli, &command, &matches));
+    // Blocking work that does not end by itself must not hold the process up: its lease has been given back.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Result<(), CliError> {
+    let common = &cli.common;
+    match cli.command {
+        Command::Api(command) => command.run(common).await,
+        Command::Worker(command) => command.run(common).await,
+        Command::Scheduler(command) => command.run(common).await,
+        Command::Migrate(command) => command.run(common).await,
+        Command::Dev(mut command) => {
+            let sub = matches.subcommand_matches("dev").expect("the command that was parsed");
+            command.drain_is_configured = source(sub, "drain_seconds") != Some(ValueSource::DefaultValue);
+            let explicit = explicit_settings(root, "dev", sub);
+            crate::dev::run(common, &command, explicit).await
+        }
+        Command::Submit(command) => command.run(common).await,
+        Command::Enqueue(command) => command.run(common).await,
+        Command::Jobs(command) => command.run(common).await,
+        Command::Model(command) => command.run().await,
+        Command::Doctor(command) => command.run(common).await,
+    }
+}
+
+/// What was given as flags, as the variables of the same meaning: children inherit the environment, but not flags.
+fn explicit_settings(root: &clap::Command, name: &str, matches: &ArgMatches) -> Vec<(OsString, OsString)> {
+    let command = root.find_subcommand(name).expect("a command of ours");
+    root.get_arguments()
+        .chain(command.get_arguments())
+        .filter(|argument| source(matches, argument.get_id().as_str()) == Some(ValueSource::CommandLine))
+        .filter_map(|argument| {
+            let variable = argument.get_env()?.to_owned();
+            let values: Vec<_> = matches.get_raw(argument.get_id().as_str())?.collect();
+            Some((variable, values.join(std::ffi::OsStr::new(","))))
+        })
+        .collect()
+}
+
+fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
+    if matches.try_contains_id(id).unwrap_or(false) { matches.value_source(id) } else { None }
+}
+
+#[expect(clippy::print_stderr, reason = "the answer to the person at the terminal")]
+fn complain(error: &CliError) -> ExitCode {
+    eprintln!("bedel: {error}");
+    match error {
+        CliError::Usage(_) => ExitCode::from(EXIT_USAGE),
+        CliError::Failed(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_reach_the_children_as_variables() {
+        let root = Cli::command();
+        let matches = root
+            .clone()
+            .try_get_matches_from([
+                "bedel",
+                "--log",
+                "debug",
+                "dev",
+                "--slots",
+                "download=2,probe=1",
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .unwrap();
+        let settings = explicit_settings(&root, "dev", matches.subcommand_matches("dev").unwrap());
+        for (name, value) in
+            [("BEDEL_LOG", "debug"), ("BEDEL_SLOTS", "download=2,probe=1"), ("BEDEL_LISTEN", "127.0.0.1:0")]
+        {
+            assert!(settings.contains(&(name.into(), value.into())), "{name}: {settings:?}");
+        }
+        assert_eq!(settings.len(), 3, "{settings:?}");
+    }
+}

@@ -1,0 +1,55 @@
+//! `bedel dev`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::api::ApiOptions;
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
+use crate::config::schedule::ScheduleOptions;
+use crate::config::speech::SpeechOptions;
+use crate::config::storage::StorageOptions;
+use crate::config::worker::WorkerOptions;
+
+/// Run everything on this machine: PostgreSQL, API, workers and scheduler, until Ctrl-C.
+///
+/// Without DATABASE_URL it runs a private PostgreSQL in the data directory, with full durability, over the programs that
+/// are installed on this machine. What dies is started again. When all is up it prints `ready:` and a token, and dev.json
+/// in the data directory tells other programs, `bedel submit` and `bedel jobs` among them, how to reach it.
+#[derive(Debug, Args)]
+pub struct DevCommand {
+    /// How many worker processes
+    #[arg(long, env = "BEDEL_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=64), value_name = "N")]
+    pub workers: u16,
+
+    /// Directory of the PostgreSQL programs (initdb, postgres) [default: the highest version found]
+    #[arg(long, env = "BEDEL_PG_BIN", value_name = "DIR")]
+    pub pg_bin: Option<PathBuf>,
+
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`ApiOptions`].
+    #[command(flatten)]
+    pub api: ApiOptions,
+    /// See [`StorageOptions`].
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// See [`WorkerOptions`].
+    #[command(flatten)]
+    pub worker: WorkerOptions,
+    /// See [`JobOptions`].
+    #[command(flatten)]
+    pub jobs: JobOptions,
+    /// See [`SpeechOptions`].
+    #[command(flatten)]
+    pub speech: SpeechOptions,
+    /// See [`ScheduleOptions`].
+    #[command(flatten)]
+    pub schedule: ScheduleOptions,
+
+    /// True where the drain time was given by somebody.
+    #[arg(skip)]
+    pub drain_is_configured: bool,
+}

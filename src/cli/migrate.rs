@@ -1,0 +1,66 @@
+//! `bedel migrate`.
+
+use clap::Args;
+use sqlx::PgPool;
+
+use super::{CliError, table};
+use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
+use crate::database::{self, Role};
+use crate::migrate::{self, MigrateError, State};
+
+/// Bring the database's schema up to date. Safe to run twice and from several places at once.
+#[derive(Debug, Args)]
+pub struct MigrateCommand {
+    /// Only say which migrations are applied; exit code 1 where one is missing
+    #[arg(long)]
+    status: bool,
+    #[command(flatten)]
+    database: DatabaseOptions,
+}
+
+impl MigrateCommand {
+    /// Migrates or tells.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached or a migration fails.
+    pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let url = database::resolve(&self.database, &common.data_dir)?;
+        let pool = database::pool(&url, Role::Migration)?;
+        database::answers(&pool).await?;
+        if self.status { status(&pool).await } else { run(&pool).await }
+    }
+}
+
+async fn status(pool: &PgPool) -> Result<(), CliError> {
+    let rows = migrate::status(pool).await.map_err(failed)?;
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let when = row.applied_at.map_or_else(String::new, table::time);
+            vec![format!("{:03}", row.version), row.description.clone(), row.state.to_string(), when]
+        })
+        .collect();
+    print!("{}", table::render(&["VERSION", "DESCRIPTION", "STATE", "APPLIED AT"], &cells));
+    match rows.iter().filter(|row| row.state != State::Applied).count() {
+        0 => Ok(()),
+        count => Err(CliError::Failed(format!(
+            "{count} migrations are not as they should be; type: bedel migrate"
+        ))),
+    }
+}
+
+async fn run(pool: &PgPool) -> Result<(), CliError> {
+    let report = migrate::run(pool).await.map_err(failed)?;
+    for row in &report.applied {
+        println!("applied {:03} {}", row.version, row.description);
+    }
+    if report.applied.is_empty() {
+        println!("the schema is up to date");
+    }
+    Ok(())
+}
+
+fn failed(error: MigrateError) -> CliError {
+    CliError::Failed(error.to_string())
+}

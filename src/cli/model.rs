@@ -1,0 +1,112 @@
+//! `bedel model`.
+
+use bedel_jobs::speech::models::{self, Installed};
+use clap::{Args, Subcommand};
+
+use super::{CliError, table};
+use crate::config::speech::SpeechOptions;
+use crate::environment;
+
+/// `bedel model …`
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Fetch the configured model, or another, into the model directory; checked by its sha256
+    Install(NamedModel),
+    /// List the installed models
+    List(ListModels),
+    /// Read an installed model whole and compare its sha256
+    Verify(NamedModel),
+}
+
+/// A model by name.
+#[derive(Debug, Args)]
+pub struct NamedModel {
+    /// Name, or path of a ggml file [default: BEDEL_MODEL]
+    name: Option<String>,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+/// All of them.
+#[derive(Debug, Args)]
+pub struct ListModels {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+impl ModelCommand {
+    /// Installs, lists or verifies. The work blocks, so it runs off the async threads.
+    ///
+    /// # Errors
+    /// The model's own, which say what to do.
+    pub async fn run(self) -> Result<(), CliError> {
+        tokio::task::spawn_blocking(move || match self {
+            Self::Install(model) => model.install(),
+            Self::List(list) => list.run(),
+            Self::Verify(model) => model.verify(),
+        })
+        .await
+        .map_err(|error| CliError::Failed(error.to_string()))?
+    }
+}
+
+impl NamedModel {
+    fn install(&self) -> Result<(), CliError> {
+        let directory = environment::model_dir(&self.speech)?;
+        let installed =
+            models::install(self.name(), &directory).map_err(|error| CliError::Failed(error.to_string()))?;
+        println!(
+            "installed {} ({} bytes, sha256 {})",
+            installed.path.display(),
+            installed.bytes,
+            installed.sha256
+        );
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<(), CliError> {
+        let directory = environment::model_dir(&self.speech)?;
+        let installed =
+            models::verify(&directory, self.name()).map_err(|error| CliError::Failed(error.to_string()))?;
+        println!("intact: {} (sha256 {})", installed.path.display(), installed.sha256);
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.speech.model)
+    }
+}
+
+impl ListModels {
+    fn run(&self) -> Result<(), CliError> {
+        let directory = environment::model_dir(&self.speech)?;
+        let models = models::list(&directory).map_err(|error| CliError::Failed(error.to_string()))?;
+        if self.json {
+            println!("{}", serde_json::Value::from_iter(models.iter().map(json)));
+        } else if models.is_empty() {
+            println!("no models in {}; type: bedel model install", directory.display());
+        } else {
+            let cells: Vec<_> = models
+                .iter()
+                .map(|model| {
+                    let megabytes = format!("{:.1}", model.bytes as f64 / 1e6);
+                    vec![
+                        model.name.clone(),
+                        megabytes,
+                        model.sha256.clone(),
+                        model.path.display().to_string(),
+                    ]
+                })
+                .collect();
+            print!("{}", table::render(&["NAME", "MB", "SHA256", "PATH"], &cells));
+        }
+        Ok(())
+    }
+}
+
+fn json(model: &Installed) -> serde_json::Value {
+    serde_json::json!({ "name": model.name, "bytes": model.bytes, "sha256": model.sha256, "path": model.path })
+}

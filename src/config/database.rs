@@ -1,0 +1,24 @@
+//! Which database.
+
+use clap::Args;
+
+use super::secret::Secret;
+
+/// Which database.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseOptions {
+    /// PostgreSQL 13 to 18, as postgresql://user:password@host:5432/database. Without it `bedel dev` runs a private
+    /// server, and the other commands use that server while it runs. A URL with a password belongs in the environment
+    /// or in .env: a command line can be read by every user of the machine
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<Secret>,
+}
+
+impl DatabaseOptions {
+    /// The configured URL, if there is one.
+    #[must_use]
+    pub fn url(&self) -> Option<&Secret> {
+        self.database_url.as_ref().filter(|url| !url.is_empty())
+    }
+}

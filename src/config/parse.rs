@@ -1,0 +1,97 @@
+//! Values as text: what is accepted, and what to write instead.
+
+use std::time::Duration;
+
+/// A duration in seconds; a fraction is allowed. At most ten years.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    const LIMIT: f64 = 10.0 * 366.0 * 86_400.0;
+    match text.trim().parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= LIMIT => Ok(Duration::from_secs_f64(value)),
+        _ => Err("write a number of seconds greater than 0, such as 30 or 0.5".to_owned()),
+    }
+}
+
+/// A list separated by commas. Spaces around the parts are dropped, empty parts too.
+#[must_use]
+pub fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// One `host:port`, the port being what makes an exception for a private address a narrow one.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn host_and_port(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let good = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains(['/', '@', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if good {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("write host:port, such as 127.0.0.1:9000".to_owned())
+    }
+}
+
+/// A host name, with or without a port: no scheme and no path.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(['/', '@', ' ', '?', '#']) {
+        return Err("write a host name alone, such as panopto.example.edu".to_owned());
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// `true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_are_never_zero_or_endless() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "", "ten", "NaN", "inf", "1e300"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_drop_what_is_empty() {
+        assert_eq!(list(" a, b,,"), ["a", "b"]);
+        assert!(list("").is_empty());
+    }
+
+    #[test]
+    fn an_exception_for_a_private_address_needs_its_port() {
+        assert_eq!(host_and_port("LocalHost:80"), Ok("localhost:80".to_owned()));
+        assert!(host_and_port("[::1]:8080").is_ok());
+        for bad in
+            ["localhost", "http://localhost:80/", "user@localhost:80", "localhost:0", ":80", "localhost:http"]
+        {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_a_host_and_nothing_else() {
+        assert_eq!(host("Panopto.Example.EDU"), Ok("panopto.example.edu".to_owned()));
+        assert!(host("https://panopto.example.edu").is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! The connection to PostgreSQL: which one, with which limits, and what to do while it is away.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::CliError;
+use crate::config::database::DatabaseOptions;
+use crate::config::secret::Secret;
+use crate::dev::state;
+use crate::migrate::{self, MigrateError, State};
+
+/// A database that takes longer for a first connection does not answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a process does with the database, which decides the size and the patience of its pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Answers requests: gives up on a slow statement before the caller does.
+    Api,
+    /// Runs jobs: its long statements are batches, its transactions are short.
+    Worker,
+    /// Fires ticks.
+    Scheduler,
+    /// One command of a person.
+    Command,
+    /// Changes the schema: a statement may take as long as the table is large.
+    Migration,
+}
+
+impl Role {
+    fn application_name(self) -> &'static str {
+        match self {
+            Self::Api => "bedel-api",
+            Self::Worker => "bedel-worker",
+            Self::Scheduler => "bedel-scheduler",
+            Self::Command => "bedel-command",
+            Self::Migration => "bedel-migrate",
+        }
+    }
+
+    fn connections(self) -> u32 {
+        match self {
+            Self::Api | Self::Worker => 10,
+            Self::Scheduler | Self::Command | Self::Migration => 3,
+        }
+    }
+
+    fn statement_timeout(self) -> &'static str {
+        match self {
+            Self::Api => "10s",
+            Self::Worker | Self::Scheduler | Self::Command => "60s",
+            Self::Migration => "0",
+        }
+    }
+
+    fn acquire_timeout(self) -> Duration {
+        match self {
+            Self::Api => Duration::from_secs(3),
+            Self::Worker | Self::Scheduler | Self::Command | Self::Migration => Duration::from_secs(10),
+        }
+    }
+}
+
+/// The database's URL: the configured one, else that of the `bedel dev` that runs on `data_dir`. Never a guess.
+///
+/// # Errors
+/// Where there is neither; the text says what to do.
+pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<Secret, CliError> {
+    if let Some(url) = options.url() {
+        return Ok(url.clone());
+    }
+    match state::running(data_dir) {
+        Some(state) => Ok(Secret::new(state.database_url)),
+        None => Err(CliError::Usage(format!(
+            "no database: DATABASE_URL is not set and no `bedel dev` runs on {}.\n\
+             For a private PostgreSQL with everything running, type: bedel dev\n\
+             For a server of your own, type: export DATABASE_URL=postgresql://user:password@host:5432/database",
+            data_dir.display()
+        ))),
+    }
+}
+
+/// Connection options with this role's limits.
+///
+/// # Errors
+/// Where the URL means nothing; its text is not repeated, since it may hold a password.
+pub fn connect_options(url: &Secret, role: Role) -> Result<PgConnectOptions, CliError> {
+    let bad = |reason: &str| {
+        CliError::Usage(format!(
+            "DATABASE_URL: {reason}. Write postgresql://user:password@host:5432/database, with special characters of \
+             the password percent-encoded."
+        ))
+    };
+    let text = url.expose().trim();
+    if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(bad("this is no PostgreSQL URL"));
+    }
+    let options = PgConnectOptions::from_str(text).map_err(|_| bad("this URL cannot be read"))?;
+    Ok(options.application_name(role.application_name()).options([
+        // Below "dead after": a frozen worker must not hold a lecture's lock once its job is with another.
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("statement_timeout", role.statement_timeout()),
+    ]))
+}
+
+/// A pool that connects when it is first used.
+///
+/// # Errors
+/// Where the URL means nothing.
+pub fn pool(url: &Secret, role: Role) -> Result<PgPool, CliError> {
+    Ok(PgPoolOptions::new()
+        .max_connections(role.connections())
+        .acquire_timeout(role.acquire_timeout())
+        .connect_lazy_with(connect_options(url, role)?))
+}
+
+/// Finds that the database answers, for a command of a person, who is told the cause at once; a pool would go on trying
+/// and then say only that it timed out.
+///
+/// # Errors
+/// Where it does not answer; the text says why and what to do.
+pub async fn answers(pool: &PgPool) -> Result<(), CliError> {
+    let options = pool.connect_options();
+    let connecting = async { PgConnection::connect_with(&options).await?.close().await };
+    match tokio::time::timeout(ANSWER_WITHIN, connecting).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if is_configuration(&error) => Err(CliError::Usage(format!("DATABASE_URL: {error}"))),
+        Ok(Err(error)) => Err(CliError::Failed(format!(
+            "the database does not answer: {error}. Start it, or correct DATABASE_URL"
+        ))),
+        Err(_) => Err(CliError::Failed(format!(
+            "the database does not answer in {} s. Start it, or correct DATABASE_URL",
+            ANSWER_WITHIN.as_secs()
+        ))),
+    }
+}
+
+/// As [`answers`], and finds that it has its schema.
+///
+/// # Errors
+/// Where it does not answer or lacks something; the text says what to do.
+pub async fn ready(pool: &PgPool) -> Result<(), CliError> {
+    answers(pool).await?;
+    match missing(pool).await {
+        Ok(None) => Ok(()),
+        Ok(Some(what)) => Err(CliError::Failed(format!("the database cannot be used yet: {what}"))),
+        Err(error) => Err(CliError::database(&error)),
+    }
+}
+
+/// Waits until the database answers and has its schema, saying in the log what is missing. `false` where `stop` came
+/// first.
+///
+/// # Errors
+/// Where waiting cannot help: a wrong password, role or database name.
+pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result<bool, CliError> {
+    let mut pause = Duration::from_millis(250);
+    loop {
+        let trouble = match missing(pool).await {
+            Ok(None) => return Ok(true),
+            Ok(Some(what)) => what,
+            Err(error) if is_configuration(&error) => {
+                return Err(CliError::Usage(format!("DATABASE_URL: {error}")));
+            }
+            Err(error) => format!("the database is away: {error}"),
+        };
+        tracing::warn!(next_look_seconds = pause.as_secs_f64(), "waiting: {trouble}");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return Ok(false),
+        }
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// What the database lacks before this program can work on it, with what to type.
+///
+/// # Errors
+/// The database's, also where it is away.
+pub async fn missing(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
+    // Not through the pool, which would say only that it timed out.
+    PgConnection::connect_with(&pool.connect_options()).await?.close().await?;
+    let rows = migrate::status(pool).await.map_err(|error| match error {
+        MigrateError::Database(error) => error,
+        other => sqlx::Error::Configuration(Box::new(other)),
+    })?;
+    let pending = rows.iter().any(|row| matches!(row.state, State::Pending | State::Incomplete));
+    Ok(pending.then(|| "its schema is not up to date; type: bedel migrate".to_owned()))
+}
+
+/// True where the server is there and the URL is wrong: bad password or role, no such database.
+fn is_configuration(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["28000", "28P01", "3D000"].contains(&code.as_ref()))
+        }
+        sqlx::Error::Configuration(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Role, connect_options};
+    use crate::config::secret::Secret;
+
+    #[test]
+    fn a_bad_url_is_refused_without_being_repeated() {
+        for url in ["mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:notaport/d", "hunter2"] {
+            let error = connect_options(&Secret::new(url), Role::Api).unwrap_err().to_string();
+            assert!(error.contains("DATABASE_URL") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_frozen_transaction_ends_before_its_worker_counts_as_dead() {
+        let options = connect_options(&Secret::new("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
+        assert!(options.get_options().unwrap().contains("idle_in_transaction_session_timeout=5s"));
+        assert_eq!(options.get_application_name(), Some("bedel-worker"));
+    }
+}

@@ -1,0 +1,189 @@
+//! `bedel dev`: everything on this machine, as in production, on a private PostgreSQL.
+//!
+//! One supervisor holds the server and the processes `bedel api`, `bedel worker` and `bedel scheduler`, each the same
+//! command as in production. What dies is started again. What the supervisor itself leaves behind, by whatever end,
+//! stops by itself: the server through its pipe guard, the children when their standard input closes.
+//!
+//! In the data directory: `dev.lock` (held while one runs), `dev-tokens.json` (made once), `dev.json` (how to reach the
+//! running one; there while it is ready), `pgNN`, `storage`, `scratch`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{CliError, dev::DevCommand};
+use crate::config::common::CommonOptions;
+use crate::config::secret::Secret;
+use crate::database::{self, Role};
+use crate::process;
+
+pub mod child;
+pub mod ready;
+pub mod server;
+pub mod state;
+pub mod tokens;
+
+use child::Program;
+use server::PrivateServer;
+use state::{DevLock, DevState};
+use tokens::DevTokens;
+
+/// Running jobs get this long to finish when `bedel dev` stops, unless `BEDEL_DRAIN_SECONDS` says otherwise.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Between the end of the children's own deadline and SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+/// Until everything answers for the first time.
+const START: Duration = Duration::from_secs(90);
+
+/// Runs everything until SIGTERM or SIGINT. `explicit` holds the settings that came as flags, as variables for the
+/// children.
+///
+/// # Errors
+/// Where something cannot start at all: the text says what and what to do.
+pub async fn run(
+    common: &CommonOptions,
+    options: &DevCommand,
+    explicit: Vec<(OsString, OsString)>,
+) -> Result<(), CliError> {
+    let data_dir = prepare(&common.data_dir)?;
+    let lock = DevLock::take(&data_dir)?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(DRAIN))?;
+    let tokens = DevTokens::load_or_create(&data_dir)?;
+    state::remove(&data_dir);
+
+    let server = match options.database.url() {
+        Some(_) => None,
+        None => Some(PrivateServer::start(&data_dir, options.pg_bin.clone()).await?),
+    };
+    let url = match (&server, options.database.url()) {
+        (Some(server), _) => server.url(),
+        (None, Some(url)) => url.clone(),
+        (None, None) => unreachable!("a server is started where no URL is configured"),
+    };
+    let outcome = supervise(&data_dir, options, explicit, &tokens, &url, &stop).await;
+    state::remove(&data_dir);
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    drop(lock);
+    outcome
+}
+
+/// From a server that runs to the end of the last child.
+async fn supervise(
+    data_dir: &Path,
+    options: &DevCommand,
+    explicit: Vec<(OsString, OsString)>,
+    tokens: &DevTokens,
+    url: &Secret,
+    stop: &CancellationToken,
+) -> Result<(), CliError> {
+    let pool = database::pool(url, Role::Migration)?;
+    database::answers(&pool).await?;
+    crate::migrate::run(&pool).await.map_err(|error| CliError::Failed(format!("migrations: {error}")))?;
+    pool.close().await;
+
+    let drain = if options.drain_is_configured { options.worker.drain_seconds } else { DRAIN };
+    let address_file = data_dir.join("api.address");
+    ready::forget_address(&address_file);
+    let children_stop = stop.child_token();
+    let mut children = JoinSet::new();
+    for program in programs(data_dir, options, explicit, tokens, url, drain, &address_file)? {
+        children.spawn(child::supervise(program, drain + GRACE, children_stop.clone()));
+    }
+    let announced = async {
+        let address = ready::wait(&address_file, START).await?;
+        announce(data_dir, tokens, url, address)?;
+        std::future::pending::<Result<(), CliError>>().await
+    };
+    let outcome = tokio::select! {
+        outcome = announced => outcome,
+        Some(child) = children.join_next() => child.unwrap_or_else(|error| Err(CliError::Failed(error.to_string()))),
+        () = stop.cancelled() => Ok(()),
+    };
+    // Nobody should find the way here any more while the children hand back their work.
+    state::remove(data_dir);
+    children_stop.cancel();
+    while children.join_next().await.is_some() {}
+    outcome
+}
+
+/// The children: the same commands as in production.
+fn programs(
+    data_dir: &Path,
+    options: &DevCommand,
+    explicit: Vec<(OsString, OsString)>,
+    tokens: &DevTokens,
+    url: &Secret,
+    drain: Duration,
+    address_file: &Path,
+) -> Result<Vec<Program>, CliError> {
+    let executable = std::env::current_exe()
+        .map_err(|error| CliError::Failed(format!("this program does not know where it is: {error}")))?;
+    let mut all = explicit;
+    let mut set = |name: &str, value: OsString| all.push((name.into(), value));
+    set("DATABASE_URL", url.expose().into());
+    set("BEDEL_DATA_DIR", data_dir.into());
+    set("BEDEL_STORAGE_DIR", absolute(&options.storage.storage_dir(data_dir))?.into());
+    set("BEDEL_SCRATCH_DIR", absolute(&options.storage.scratch_dir(data_dir))?.into());
+    set("BEDEL_DRAIN_SECONDS", drain.as_secs_f64().to_string().into());
+    let program = |name: &str, command: &str, more: Vec<(OsString, OsString)>| Program {
+        name: name.to_owned(),
+        executable: executable.clone(),
+        arguments: vec![command.to_owned(), "--exit-with-parent".to_owned()],
+        environment: all.iter().cloned().chain(more).collect(),
+        address_file: (command == "api").then(|| address_file.to_owned()),
+    };
+    let api = vec![
+        ("BEDEL_LISTEN".into(), options.api.listen.to_string().into()),
+        ("BEDEL_TOKENS".into(), tokens.setting(options.api.tokens().as_ref()).into()),
+        ("BEDEL_ADDRESS_FILE".into(), address_file.into()),
+    ];
+    let mut programs = vec![program("api", "api", api)];
+    for number in 1..=options.workers {
+        programs.push(program(&format!("worker {number}"), "worker", Vec::new()));
+    }
+    programs.push(program("scheduler", "scheduler", Vec::new()));
+    Ok(programs)
+}
+
+/// Says that everything is up, in `dev.json` for programs and on standard output for people.
+fn announce(
+    data_dir: &Path,
+    tokens: &DevTokens,
+    url: &Secret,
+    address: std::net::SocketAddr,
+) -> Result<(), CliError> {
+    let state = DevState {
+        api_url: ready::url_of(address),
+        token: tokens.token.clone(),
+        admin_token: tokens.admin_token.clone(),
+        user_id: tokens.user_id,
+        database_url: url.expose().to_owned(),
+        pid: std::process::id(),
+    };
+    state.write(data_dir)?;
+    println!("ready: {}", state.api_url);
+    println!("token: {} (this machine only; kept in {})", state.token, data_dir.join(tokens::FILE).display());
+    Ok(())
+}
+
+/// Makes the data directory. The private server's own user must be able to pass through it, so it is not closed; what is
+/// secret in it is closed by itself.
+fn prepare(data_dir: &Path) -> Result<PathBuf, CliError> {
+    let data_dir = absolute(data_dir)?;
+    std::fs::create_dir_all(&data_dir).map_err(|error| {
+        CliError::Failed(format!(
+            "{} cannot be made: {error}. Choose a directory with --data-dir",
+            data_dir.display()
+        ))
+    })?;
+    Ok(data_dir)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path).map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,121 @@
+//! One child process: started, watched, started again, stopped.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::ready;
+use crate::cli::{CliError, EXIT_USAGE};
+
+/// Before a child that died is started again: at first, then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest such pause.
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// A child that lived this long is started again without delay.
+const HEALTHY: Duration = Duration::from_secs(20);
+
+/// What to run.
+#[derive(Clone)]
+pub struct Program {
+    /// For the log.
+    pub name: String,
+    /// This very program.
+    pub executable: PathBuf,
+    /// The command and its flags.
+    pub arguments: Vec<String>,
+    /// Variables besides those inherited; the last of a name counts.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where the API writes its address: a later start gets the same one again.
+    pub address_file: Option<PathBuf>,
+}
+
+/// Keeps `program` running until `stop`, then ends it: SIGTERM, and SIGKILL after `deadline`.
+///
+/// # Errors
+/// Where it says that its configuration is wrong, which starting it again does not change.
+pub async fn supervise(
+    program: Program,
+    deadline: Duration,
+    stop: CancellationToken,
+) -> Result<(), CliError> {
+    let mut pause = FIRST_PAUSE;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        match spawn(&program) {
+            Ok(mut child) => {
+                // Held here, since `wait` would close it.
+                let _pipe = child.stdin.take();
+                tracing::info!(pid = child.id(), "{} started", program.name);
+                let status = tokio::select! {
+                    status = child.wait() => status,
+                    () = stop.cancelled() => return end(&program, child, deadline).await,
+                };
+                match status {
+                    Ok(status) if status.code() == Some(i32::from(EXIT_USAGE)) => {
+                        return Err(CliError::Usage(format!(
+                            "{} cannot run: its lines above say why",
+                            program.name
+                        )));
+                    }
+                    Ok(status) => tracing::warn!("{} ended: {}", program.name, words(status)),
+                    Err(error) => tracing::warn!("{} cannot be watched: {error}", program.name),
+                }
+            }
+            Err(error) => tracing::error!("{} cannot be started: {error}", program.name),
+        }
+        if started.elapsed() >= HEALTHY {
+            pause = FIRST_PAUSE;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+    Ok(())
+}
+
+/// The child holds the reading end of a pipe as its standard input; our end closes with us, by whatever end.
+fn spawn(program: &Program) -> std::io::Result<Child> {
+    let mut command = Command::new(&program.executable);
+    command.args(&program.arguments).envs(program.environment.iter().map(|(name, value)| (name, value)));
+    if let Some(address) = program.address_file.as_deref().and_then(ready::address) {
+        command.env("BEDEL_LISTEN", address.to_string()).env("BEDEL_ADDRESS_IS_LEARNT", "true");
+    }
+    // A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which stops all in order.
+    command.stdin(Stdio::piped()).process_group(0).kill_on_drop(true).spawn()
+}
+
+async fn end(program: &Program, mut child: Child, deadline: Duration) -> Result<(), CliError> {
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+        && let Err(error) = kill_process(pid, Signal::TERM)
+    {
+        tracing::debug!("{} cannot be signalled: {error}", program.name);
+    }
+    match tokio::time::timeout(deadline, child.wait()).await {
+        Ok(Ok(status)) => tracing::info!("{} stopped: {}", program.name, words(status)),
+        Ok(Err(error)) => tracing::warn!("{} cannot be watched: {error}", program.name),
+        Err(_) => {
+            tracing::warn!("{} did not stop within {} s: killed", program.name, deadline.as_secs());
+            if let Err(error) = child.kill().await {
+                tracing::warn!("{} cannot be killed: {error}", program.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "well".to_owned(),
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}

@@ -1,0 +1,140 @@
+//! What the jobs may touch, built from the configuration.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bedel_jobs::fetch::Fetcher;
+use bedel_jobs::media::MediaTools;
+use bedel_jobs::speech::Engine;
+use bedel_jobs::storage::{Storage, StorageError, TieError};
+use bedel_jobs::{Environment, Settings};
+use sqlx::PgPool;
+
+use crate::cli::CliError;
+use crate::config::speech::{EngineChoice, SpeechOptions};
+
+/// What a process needs for its part.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Stored files.
+    pub storage: Storage,
+    /// Work in progress.
+    pub scratch: PathBuf,
+    /// What the jobs go by.
+    pub settings: Settings,
+    /// ffmpeg and ffprobe.
+    pub media: MediaTools,
+    /// The speech engine, if this process has one.
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// Puts the parts together.
+///
+/// # Errors
+/// Where outgoing HTTP cannot be set up.
+pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
+    let fetcher = Fetcher::new(parts.settings.fetch.clone())
+        .map_err(|error| CliError::Failed(format!("outgoing HTTP: {error}")))?;
+    Ok(Arc::new(Environment {
+        pool: parts.pool,
+        storage: parts.storage,
+        scratch: parts.scratch,
+        fetcher,
+        media: parts.media,
+        engine: parts.engine,
+        settings: parts.settings,
+    }))
+}
+
+/// The storage of a process that works with it. Its directory is created where it is missing.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub fn storage(directory: &Path) -> Result<Storage, CliError> {
+    Storage::local(directory)
+        .map_err(|error| CliError::Usage(format!("BEDEL_STORAGE_DIR, {}: {error}", directory.display())))
+}
+
+/// For a process that runs no jobs itself: it needs neither media tools nor scratch nor engine, and a command not even
+/// a storage.
+///
+/// # Errors
+/// As [`build`].
+pub fn without_tools(
+    pool: PgPool,
+    storage: Storage,
+    settings: Settings,
+) -> Result<Arc<Environment>, CliError> {
+    build(Parts {
+        pool,
+        storage,
+        scratch: std::env::temp_dir(),
+        settings,
+        media: MediaTools::by_name(),
+        engine: None,
+    })
+}
+
+/// What to do where the database is tied to another storage than the configured one.
+pub const SECOND_STORAGE: &str = "Set BEDEL_STORAGE_DIR to the directory that the other processes use (the default is relative to the working \
+     directory). If that\nstorage is lost or was given up on purpose, stop all processes and let the next one tie its own:\n\
+     psql \"$DATABASE_URL\" -c 'UPDATE bedel_installation SET tied_at = NULL'";
+
+/// Ties the storage to the database, or finds that either belongs to another one. The database must answer.
+///
+/// # Errors
+/// Where it belongs to another: exit code 2; trouble with either: 1.
+pub async fn check_installation(environment: &Environment) -> Result<(), CliError> {
+    match environment.storage.tie(&environment.pool).await {
+        Ok(()) => Ok(()),
+        Err(TieError::Storage(error @ StorageError::WrongInstallation { .. })) => {
+            Err(CliError::Usage(format!(
+                "{error}. Point BEDEL_STORAGE_DIR at the storage of this database, or DATABASE_URL at the database of \
+                 this storage."
+            )))
+        }
+        Err(TieError::Storage(error @ StorageError::NotMarked { .. })) => {
+            Err(CliError::Usage(format!("BEDEL_STORAGE_DIR: {error}. {SECOND_STORAGE}")))
+        }
+        Err(TieError::Storage(error)) => Err(CliError::Failed(format!("storage: {error}"))),
+        Err(TieError::Database(error)) => Err(CliError::database(&error)),
+    }
+}
+
+/// Where models are.
+///
+/// # Errors
+/// Where there is neither `BEDEL_MODEL_DIR` nor a home directory.
+pub fn model_dir(options: &SpeechOptions) -> Result<PathBuf, CliError> {
+    match &options.model_dir {
+        Some(directory) => Ok(directory.clone()),
+        None => bedel_jobs::speech::models::default_dir()
+            .map_err(|error| CliError::Usage(format!("{error}. Or set BEDEL_MODEL_DIR"))),
+    }
+}
+
+/// The configured engine. `Err` is a sentence that says why there is none and what to type.
+///
+/// # Errors
+/// Where the engine is switched off, not built in, or its model is missing or unreadable.
+pub fn engine(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
+    match options.engine {
+        EngineChoice::None => Err("BEDEL_ENGINE=none".to_owned()),
+        EngineChoice::Embedded => embedded(options),
+    }
+}
+
+#[cfg(feature = "whisper")]
+fn embedded(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
+    let directory = model_dir(options).map_err(|error| error.to_string())?;
+    bedel_jobs::speech::models::resolve(&options.model, &directory).map_err(|error| error.to_string())?;
+    let language = options.language.clone().filter(|language| !language.trim().is_empty());
+    Ok(Arc::new(bedel_jobs::speech::whisper::Whisper::new(&options.model, directory, language)))
+}
+
+#[cfg(not(feature = "whisper"))]
+fn embedded(_options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
+    Err("this program was built without the feature `whisper`; build it with: cargo build --release"
+        .to_owned())
+}

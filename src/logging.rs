@@ -1,0 +1,60 @@
+//! Log lines: to standard error, for a person or as JSON; a panic is one of them.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Full, Writer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::common::{CommonOptions, LogFormat};
+
+/// Starts logging for this process. `role` stands in front of the lines for a person, since `bedel dev` mixes the lines of
+/// several processes.
+///
+/// # Errors
+/// A sentence that says what is wrong with the filter.
+pub fn start(options: &CommonOptions, role: &'static str) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .parse(&options.log)
+        .map_err(|error| format!("BEDEL_LOG: {error}. Write info, or info,bedel_queue=debug"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match options.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Pretty => builder
+            .with_ansi(colours)
+            .event_format(Labelled { role, inner: Format::default().with_target(false).with_ansi(colours) })
+            .init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, thread = std::thread::current().name(), "panic: {message}");
+    }));
+    Ok(())
+}
+
+/// The usual line with the process's role in front.
+struct Labelled {
+    role: &'static str,
+    inner: Format<Full>,
+}
+
+impl<S, N> FormatEvent<S, N> for Labelled
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "{:<9} ", self.role)?;
+        self.inner.format_event(context, writer, event)
+    }
+}

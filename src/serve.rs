@@ -1,0 +1,127 @@
+//! `bedel api`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bedel_queue::Queue;
+use tokio::net::TcpListener;
+
+use crate::api::{ApiState, Tokens, serve};
+use crate::cli::{CliError, run::ApiCommand};
+use crate::config::common::CommonOptions;
+use crate::config::secret::Secret;
+use crate::database::{self, Role};
+use crate::{environment, process};
+
+/// An API whose parent is gone stops within this time.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// An address that an earlier api had is tried again for so long.
+const REBIND_WITHIN: Duration = Duration::from_secs(5);
+/// Between two such tries.
+const REBIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the process is asked to stop. It listens whether or not the database is there.
+///
+/// # Errors
+/// Where nobody could be let in, the address is taken, or the storage belongs to another database.
+pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), CliError> {
+    let tokens = tokens(command.api.tokens().as_ref())?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_WITHIN))?;
+    let settings = command.jobs.settings().map_err(CliError::Usage)?;
+    let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Api)?;
+    let storage = environment::storage(&command.storage.storage_dir(&common.data_dir))?;
+    let environment = environment::without_tools(pool.clone(), storage, settings)?;
+
+    let listener = listen(command.api.listen, common.exit_with_parent, command.api.address_is_learnt).await?;
+    let address = listener.local_addr().map_err(|error| CliError::Failed(format!("no address: {error}")))?;
+    if let Some(file) = &command.api.address_file {
+        announce(file, address)?;
+    }
+    tracing::info!("listening on http://{address}");
+
+    let state = ApiState {
+        pool: pool.clone(),
+        queue: Queue::new(pool.clone()),
+        environment: environment.clone(),
+        tokens,
+    };
+    let checked = async {
+        if database::wait_until_ready(&pool, &stop).await? {
+            environment::check_installation(&environment).await?;
+        }
+        std::future::pending::<Result<(), CliError>>().await
+    };
+    tokio::select! {
+        served = serve(listener, state, stop.clone()) => {
+            served.map_err(|error| CliError::Failed(format!("the listener failed: {error}")))
+        }
+        wrong = checked => wrong,
+    }
+}
+
+fn tokens(configured: Option<&Secret>) -> Result<Tokens, CliError> {
+    let tokens: Tokens = configured
+        .map_or("", Secret::expose)
+        .parse()
+        .map_err(|error| CliError::Usage(format!("BEDEL_TOKENS: {error}")))?;
+    if tokens.is_empty() {
+        return Err(CliError::Usage(
+            "BEDEL_TOKENS is not set, so nobody could use the API. Set it to token=user-uuid, with :admin at the end for an\n\
+             administrator, separated by commas. A good token: openssl rand -hex 32. A user id: cat /proc/sys/kernel/random/uuid. \
+             `bedel dev` makes its own."
+                .to_owned(),
+        ));
+    }
+    Ok(tokens)
+}
+
+/// Listens. Under `bedel dev` an address that cannot be had is a mistake in its configuration, since starting again does
+/// not mend it; but one that an earlier api of the same `bedel dev` had is waited for, as it becomes free again.
+async fn listen(address: SocketAddr, under_dev: bool, learnt: bool) -> Result<TcpListener, CliError> {
+    let started = Instant::now();
+    loop {
+        let error = match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => error,
+        };
+        let taken = error.kind() == ErrorKind::AddrInUse;
+        if learnt && taken && started.elapsed() < REBIND_WITHIN {
+            tokio::time::sleep(REBIND_PAUSE).await;
+            continue;
+        }
+        let text = format!(
+            "BEDEL_LISTEN, {address}: {error}. Stop the program that has this address, or choose another with --listen"
+        );
+        let lasting =
+            taken || matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrNotAvailable);
+        return Err(if under_dev && !learnt && lasting {
+            CliError::Usage(text)
+        } else {
+            CliError::Failed(text)
+        });
+    }
+}
+
+/// Tells the process that started this one where we listen: the file appears whole.
+fn announce(file: &Path, address: SocketAddr) -> Result<(), CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", file.display()));
+    let temporary = file.with_extension("new");
+    std::fs::write(&temporary, address.to_string()).map_err(failed)?;
+    std::fs::rename(&temporary, file).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tokens;
+    use crate::config::secret::Secret;
+
+    #[test]
+    fn an_api_that_lets_nobody_in_does_not_start() {
+        let error = tokens(None).unwrap_err().to_string();
+        assert!(error.contains("BEDEL_TOKENS") && error.contains("token=user-uuid"), "{error}");
+        let error = tokens(Some(&Secret::new("hunter2"))).unwrap_err().to_string();
+        assert!(error.contains("BEDEL_TOKENS") && !error.contains("hunter2"), "{error}");
+    }
+}

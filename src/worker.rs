@@ -1,0 +1,97 @@
+//! `bedel worker`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bedel_jobs::download::Download;
+use bedel_jobs::media::MediaTools;
+use bedel_jobs::probe::Probe;
+use bedel_jobs::registry::registry;
+use bedel_jobs::speech::Engine;
+use bedel_jobs::transcribe::Transcribe;
+use bedel_queue::{Job, Queue, run_worker};
+
+use crate::cli::{CliError, run::WorkerCommand};
+use crate::config::common::CommonOptions;
+use crate::config::speech::SpeechOptions;
+use crate::database::{self, Role};
+use crate::environment::{self, Parts};
+use crate::process;
+use crate::scratch::Scratch;
+
+/// Runs jobs until the process is asked to stop. Waits for a database that is away.
+///
+/// # Errors
+/// Where the configuration cannot work.
+pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), CliError> {
+    let stop = process::stop_token(common.exit_with_parent.then_some(command.worker.drain_seconds))?;
+    let settings = command.jobs.settings().map_err(CliError::Usage)?;
+    let media = media_tools(&command.worker.slots.0)?;
+    let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Worker)?;
+
+    let mut slots = command.worker.slots.0.clone();
+    let engine = engine(&command.speech, &mut slots)?;
+
+    let base = command.storage.scratch_dir(&common.data_dir);
+    let scratch = Scratch::claim(&base)
+        .map_err(|error| CliError::Usage(format!("BEDEL_SCRATCH_DIR, {}: {error}", base.display())))?;
+    let environment = environment::build(Parts {
+        pool: pool.clone(),
+        storage: environment::storage(&command.storage.storage_dir(&common.data_dir))?,
+        scratch: scratch.path().to_owned(),
+        settings,
+        media,
+        engine,
+    })?;
+    let registry = registry(environment.clone());
+    command.worker.check(&registry.kinds()).map_err(CliError::Usage)?;
+    if !database::wait_until_ready(&pool, &stop).await? {
+        return Ok(());
+    }
+    environment::check_installation(&environment).await?;
+
+    let options = bedel_queue::WorkerOptions {
+        name: name(),
+        slots,
+        beat: command.worker.beat_seconds,
+        dead_after: command.worker.dead_after_seconds,
+        poll: command.worker.poll_seconds,
+        drain: command.worker.drain_seconds,
+    };
+    tracing::info!(worker = options.name, slots = ?options.slots, "ready for jobs");
+    run_worker(Queue::new(pool), registry, options, stop)
+        .await
+        .map_err(|error| CliError::Failed(format!("worker: {error}")))
+}
+
+/// ffmpeg and ffprobe, which three of the kinds cannot do without.
+fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> {
+    if ![Download::KIND, Probe::KIND, Transcribe::KIND].iter().any(|kind| slots.contains_key(*kind)) {
+        return Ok(MediaTools::by_name());
+    }
+    MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// The engine. Without one the transcribe slots are given up.
+fn engine(
+    options: &SpeechOptions,
+    slots: &mut BTreeMap<String, usize>,
+) -> Result<Option<Arc<dyn Engine>>, CliError> {
+    if !slots.contains_key(Transcribe::KIND) {
+        return Ok(None);
+    }
+    environment::engine(options).map(Some).or_else(|reason| {
+        slots.remove(Transcribe::KIND);
+        tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
+        match slots.is_empty() {
+            true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
+            false => Ok(None),
+        }
+    })
+}
+
+/// What operators see: the host and the process id.
+fn name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", std::process::id())
+}

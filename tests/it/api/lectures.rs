@@ -1,0 +1,116 @@
+//! Handing in a lecture and looking at it.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{App, COURSE, SESSION, submission, viewer};
+
+#[tokio::test]
+async fn a_first_submission_makes_user_lecture_link_and_job() {
+    let app = App::start().await;
+    let answer = app.submit(0, &submission()).await.expect(201);
+    let body = answer.json();
+    assert_eq!(body["status"], "pending");
+    assert_eq!(body["created"], true);
+    let (lecture, job) = (answer.id("lecture_id"), answer.id("job_id"));
+
+    assert_eq!(app.count("SELECT count(*) FROM users WHERE id = $1", app.users[0]).await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM user_lectures WHERE lecture_id = $1", lecture).await, 1);
+    let (kind, key): (String, String) =
+        sqlx::query_as("SELECT kind, unique_key FROM queue.jobs WHERE id = $1 AND subject = $2")
+            .bind(job)
+            .bind(lecture)
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+    assert_eq!((kind.as_str(), key), ("submit", format!("lecture:{lecture}")));
+}
+
+#[tokio::test]
+async fn the_same_recording_again_is_the_same_lecture_and_job() {
+    let app = App::start().await;
+    let first = app.submit(0, &submission()).await.expect(201);
+    // Another address of the same recording, and another spelling of its id.
+    let embed = format!(
+        "https://rochester.hosted.panopto.com/Panopto/Pages/Embed.aspx?start=3&id={}",
+        SESSION.to_uppercase()
+    );
+    for user in [0, 1] {
+        let again = app.submit(user, &json!({ "course_id": COURSE, "panopto_url": embed })).await.expect(200);
+        assert_eq!(again.json()["created"], false);
+        assert_eq!(again.id("lecture_id"), first.id("lecture_id"));
+        assert_eq!(again.id("job_id"), first.id("job_id"));
+    }
+    let lecture = first.id("lecture_id");
+    assert_eq!(app.count("SELECT count(*) FROM user_lectures WHERE lecture_id = $1", lecture).await, 2);
+    // In another course it is another lecture.
+    let elsewhere = json!({ "course_id": Uuid::new_v4(), "panopto_url": viewer(SESSION) });
+    assert_ne!(app.submit(0, &elsewhere).await.expect(201).id("lecture_id"), lecture);
+}
+
+#[tokio::test]
+async fn a_lecture_is_shown_with_all_its_fields() {
+    let app = App::start().await;
+    let handed_in = json!({
+        "course_id": COURSE,
+        "panopto_url": viewer(SESSION),
+        "stream_url": "https://media.example.org/a.mp4?sig=1",
+        "title": "  Week 1 \u{1F600} ",
+        "unknown": [1, 2, 3],
+    });
+    let submitted = app.submit(0, &handed_in).await.expect(201);
+    let id = submitted.id("lecture_id");
+    let shown = app.get(0, &format!("/api/lectures/{id}")).await.expect(200);
+    assert_eq!(shown.header("content-type"), "application/json");
+    let mut shown = shown.json();
+    for time in ["created_at", "updated_at"] {
+        let text = shown.as_object_mut().unwrap().remove(time).unwrap();
+        assert!(text.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok(), "{text}");
+    }
+    let expected = json!({
+        "id": id, "course_id": COURSE, "panopto_session_id": SESSION, "panopto_url": viewer(SESSION),
+        "stream_url": "https://media.example.org/a.mp4", "title": "Week 1 \u{1F600}", "duration_seconds": null,
+        "status": "pending", "error_message": null, "stage": "submit", "progress": null,
+        "job_id": submitted.id("job_id"), "has_transcript": false,
+    });
+    assert_eq!(shown, expected);
+    // A signature is for the download alone, which needs it.
+    let stored = app.text("SELECT stream_url FROM lectures WHERE id = $1", id).await;
+    assert_eq!(stored.as_deref(), Some("https://media.example.org/a.mp4?sig=1"));
+}
+
+#[tokio::test]
+async fn an_unresolved_stream_is_null() {
+    let app = App::start().await;
+    let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    assert_eq!(
+        app.get(0, &format!("/api/lectures/{id}")).await.expect(200).json()["stream_url"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn the_status_follows_the_live_job() {
+    let app = App::start().await;
+    let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let path = format!("/api/lectures/{id}/status");
+    let status = |stage: Value, progress: Value, status: &str, error: Value, duration: Value| {
+        json!({
+            "lecture_id": id, "status": status, "error_message": error, "duration_seconds": duration,
+            "stage": stage, "progress": progress,
+        })
+    };
+    app.set_running(id).await;
+    let running = app.get(0, &path).await.expect(200).json();
+    assert_eq!(running, status(json!("submit"), json!(0.25), "pending", Value::Null, Value::Null));
+
+    app.set_failed(id).await;
+    let failed = app.get(0, &path).await.expect(200).json();
+    assert_eq!(failed, status(json!("submit"), Value::Null, "failed", json!("it is gone"), Value::Null));
+
+    app.retry(0, id).await.expect(202);
+    app.set_completed(id).await;
+    app.execute("UPDATE lectures SET error_message = NULL WHERE id = $1", id).await;
+    let completed = app.get(0, &path).await.expect(200).json();
+    assert_eq!(completed, status(Value::Null, Value::Null, "completed", Value::Null, json!(61)));
+}

@@ -1,0 +1,98 @@
+//! What belongs to others is not there.
+
+use reqwest::Method;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Answering, App, COURSE, SESSION, submission, viewer};
+
+#[tokio::test]
+async fn two_users_never_see_each_other() {
+    let app = App::start().await;
+    let other_session = "aaaaaaaa-4a48-4dcc-96ba-0befba08a0fb";
+    let mine = app.submit(0, &submission()).await.expect(201);
+    let theirs = app
+        .submit(1, &json!({ "course_id": COURSE, "panopto_url": viewer(other_session) }))
+        .await
+        .expect(201);
+    for (user, own, foreign) in [(0, &mine, &theirs), (1, &theirs, &mine)] {
+        app.set_failed_or_leave(foreign.id("lecture_id")).await;
+        for id in [foreign.id("lecture_id"), Uuid::new_v4()] {
+            let mut bodies = Vec::new();
+            for path in ["", "/status", "/transcript", "/transcript.json", "/transcript.vtt"] {
+                let answer = app.get(user, &format!("/api/lectures/{id}{path}")).await;
+                bodies.push(answer.problem(404, "not_found"));
+            }
+            bodies.push(app.delete(user, id).await.problem(404, "not_found"));
+            bodies.push(app.retry(user, id).await.problem(404, "not_found"));
+            // The same words whether it exists or not, and on every path.
+            assert!(bodies.iter().all(|body| body == &bodies[0]), "{bodies:?}");
+        }
+        let foreign_job =
+            app.get(user, &format!("/api/jobs/{}", foreign.id("job_id"))).await.problem(404, "not_found");
+        let no_job = app.get(user, &format!("/api/jobs/{}", Uuid::new_v4())).await.problem(404, "not_found");
+        assert_eq!(foreign_job, no_job);
+        app.get(user, &format!("/api/lectures/{}", own.id("lecture_id"))).await.expect(200);
+    }
+    // Nothing of it did anything.
+    for (user, answer) in [(0, &mine), (1, &theirs)] {
+        let shown =
+            app.get(user, &format!("/api/lectures/{}", answer.id("lecture_id"))).await.expect(200).json();
+        assert_eq!(shown["status"], "failed");
+    }
+    let session: Option<String> = sqlx::query_scalar("SELECT panopto_session_id FROM lectures WHERE id = $1")
+        .bind(mine.id("lecture_id"))
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(session.as_deref(), Some(SESSION));
+}
+
+#[tokio::test]
+async fn without_a_known_token_nothing_is_shown() {
+    let app = App::start().await;
+    let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let routes = [
+        (Method::POST, "/api/lectures/download".to_owned()),
+        (Method::GET, format!("/api/lectures/{id}")),
+        (Method::DELETE, format!("/api/lectures/{id}")),
+        (Method::GET, format!("/api/lectures/{id}/status")),
+        (Method::GET, format!("/api/lectures/{id}/transcript")),
+        (Method::GET, format!("/api/lectures/{id}/transcript.json")),
+        (Method::GET, format!("/api/lectures/{id}/transcript.vtt")),
+        (Method::POST, format!("/api/lectures/{id}/retry")),
+        (Method::POST, "/api/admin/courses/sync".to_owned()),
+        (Method::GET, format!("/api/jobs/{id}")),
+        // Even for a path that names nothing.
+        (Method::GET, "/api/lectures/no-id".to_owned()),
+    ];
+    for (method, path) in routes {
+        let none = app.anonymous(method.clone(), &path).answer().await;
+        none.problem(401, "unauthenticated");
+        assert_eq!(none.header("www-authenticate"), r#"Bearer realm="bedel""#);
+        for credential in
+            ["Bearer wrong", "Bearer", "Basic dG9rZW4tb2YtdXNlci0wOg==", "token-of-user-0", "Bearer \u{e9}"]
+        {
+            let wrong =
+                app.anonymous(method.clone(), &path).header("authorization", credential).answer().await;
+            wrong.problem(401, "unauthenticated");
+            assert!(wrong.header("www-authenticate").contains("invalid_token"), "{credential}");
+        }
+    }
+    app.get(0, &format!("/api/lectures/{id}")).await.expect(200);
+    // The scheme's name may be in any case.
+    app.anonymous(Method::GET, &format!("/api/lectures/{id}"))
+        .header("authorization", "bearer token-of-user-0")
+        .answer()
+        .await
+        .expect(200);
+}
+
+impl App {
+    /// A failed lecture could be retried by its owner: the stranger's attempt must not.
+    async fn set_failed_or_leave(&self, lecture: Uuid) {
+        if self.live_jobs(lecture).await == 1 {
+            self.set_failed(lecture).await;
+        }
+    }
+}

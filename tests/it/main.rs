@@ -1,0 +1,13 @@
+//! The program's integration tests: one binary, real HTTP, real PostgreSQL, real processes.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic with its place is the message")]
+
+mod api;
+mod cli;
+// It reads /proc.
+#[cfg(target_os = "linux")]
+mod dev;
+mod docs;
+mod program;
+mod schema;
+mod worker;

@@ -1,0 +1,84 @@
+//! What the schema must be, written from the schema document. Names of constraints count only where the document
+//! gives them; so does the order of columns and enum values.
+
+/// One line per fact, in the form that `live` gives them. Column lines: type, whether NULL is allowed, default.
+pub const SCHEMA: &str = "
+enum document_status: uploaded, failed
+enum lecture_status: pending, downloading, completed, failed
+function set_updated_at() returns trigger
+
+table courses
+column courses.id: uuid, not null, default gen_random_uuid()
+column courses.code: text, not null
+column courses.title: text, not null
+column courses.instructor: text, null
+column courses.is_official: boolean, not null, default false
+column courses.created_at: timestamp with time zone, not null, default now()
+column courses.updated_at: timestamp with time zone, not null, default now()
+constraint courses: PRIMARY KEY (id)
+constraint courses: uq_courses_code UNIQUE (code)
+trigger courses: trg_courses_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
+
+table documents
+column documents.id: uuid, not null, default gen_random_uuid()
+column documents.owner_id: uuid, not null
+column documents.course_id: uuid, not null
+column documents.filename: text, not null
+column documents.storage_key: text, not null
+column documents.checksum: text, not null
+column documents.mime_type: text, not null
+column documents.size_bytes: bigint, not null
+column documents.page_count: integer, null
+column documents.description: text, null
+column documents.status: document_status, not null, default 'uploaded'::document_status
+column documents.created_at: timestamp with time zone, not null, default now()
+column documents.updated_at: timestamp with time zone, not null, default now()
+constraint documents: FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE
+constraint documents: PRIMARY KEY (id)
+constraint documents: UNIQUE (owner_id, course_id, checksum)
+index documents: idx_documents_checksum btree (checksum)
+index documents: idx_documents_course_id btree (course_id)
+trigger documents: trg_documents_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
+
+table lectures
+column lectures.id: uuid, not null, default gen_random_uuid()
+column lectures.course_id: uuid, not null
+column lectures.panopto_session_id: text, null
+column lectures.panopto_url: text, not null
+column lectures.stream_url: text, not null
+column lectures.title: text, null
+column lectures.audio_storage_key: text, null
+column lectures.transcript_storage_key: text, null
+column lectures.duration_seconds: integer, null
+column lectures.status: lecture_status, not null, default 'pending'::lecture_status
+column lectures.error_message: text, null
+column lectures.created_at: timestamp with time zone, not null, default now()
+column lectures.updated_at: timestamp with time zone, not null, default now()
+constraint lectures: PRIMARY KEY (id)
+constraint lectures: UNIQUE (course_id, panopto_session_id)
+index lectures: idx_lectures_course_id btree (course_id)
+trigger lectures: trg_lectures_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
+
+table user_courses
+column user_courses.user_id: uuid, not null
+column user_courses.course_id: uuid, not null
+column user_courses.created_at: timestamp with time zone, not null, default now()
+constraint user_courses: FOREIGN KEY (course_id) REFERENCES courses(id) ON DELETE CASCADE
+constraint user_courses: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+constraint user_courses: PRIMARY KEY (user_id, course_id)
+index user_courses: idx_user_courses_course_id btree (course_id)
+
+table user_lectures
+column user_lectures.user_id: uuid, not null
+column user_lectures.lecture_id: uuid, not null
+column user_lectures.created_at: timestamp with time zone, not null, default now()
+constraint user_lectures: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DELETE CASCADE
+constraint user_lectures: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+constraint user_lectures: PRIMARY KEY (user_id, lecture_id)
+index user_lectures: idx_user_lectures_lecture_id btree (lecture_id)
+
+table users
+column users.id: uuid, not null
+column users.created_at: timestamp with time zone, not null, default now()
+constraint users: PRIMARY KEY (id)
+";
