@@ -39,12 +39,11 @@ impl Watch {
     pub(crate) async fn look(&mut self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
         let beats = beats(connection, self.me).await?;
         let dead = self.observe(&beats, Instant::now());
-        let mut rescued = 0;
         for (id, beat) in dead {
-            rescued += rescue_worker(connection, id, beat).await?;
+            bury(connection, id, beat).await?;
             self.seen.remove(&id);
         }
-        rescued += rescue_ownerless(connection).await?;
+        let rescued = rescue_ownerless(connection).await?;
         if rescued > 0 {
             tracing::warn!(jobs = rescued, "rescued jobs of dead workers");
         }
@@ -82,43 +81,19 @@ async fn beats(connection: &mut PgConnection, me: Uuid) -> Result<Vec<(Uuid, i64
         .await
 }
 
-/// Takes the dead worker's row away, if its counter still stands where we saw it, and gives its jobs back. A crash
-/// counts only where the checkpoint did not advance since the last one; a job with a counted crash waits a little. A row
-/// that somebody holds at this moment is left to the next look, where it is ownerless: one slow transaction must not hold
-/// up the rescue of all others.
-async fn rescue_worker(connection: &mut PgConnection, id: Uuid, beat: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "-- rescue::rescue_worker
-         WITH dead AS (
-             DELETE FROM queue.workers WHERE id = $1 AND beat = $2 RETURNING id
-         ), lost AS MATERIALIZED (
-             SELECT job.id FROM queue.jobs AS job
-              WHERE job.state = 'running' AND job.worker_id = (SELECT id FROM dead)
-              ORDER BY job.id
-                FOR UPDATE SKIP LOCKED
-         ), rescued AS (
-             UPDATE queue.jobs AS job
-                SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
-                    reason = 'the worker process died',
-                    crashes = crashes + CASE WHEN checkpoint_advanced THEN 0 ELSE 1 END,
-                    run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
-                                          ELSE (crashes + 1) * interval '1 second' END
-               FROM lost
-              WHERE job.id = lost.id
-             RETURNING job.id, job.attempt, job.worker
-         )
-         INSERT INTO queue.failed_attempts (job_id, attempt, worker, class, message)
-         SELECT id, attempt, worker, 'crashed', 'the worker process died during this attempt' FROM rescued
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(id)
-    .bind(beat)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+/// Takes the dead worker's row away, if its counter still stands where we saw it. What ran under it is ownerless then.
+async fn bury(connection: &mut PgConnection, id: Uuid, beat: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("-- rescue::bury\nDELETE FROM queue.workers WHERE id = $1 AND beat = $2")
+        .bind(id)
+        .bind(beat)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
-/// A running row whose worker has no row is dead too.
+/// Gives back the running rows whose worker has no row. A crash counts only where the checkpoint did not advance since the
+/// last one; a job with a counted crash waits a little. A row that somebody holds at this moment is left to the next look:
+/// one slow transaction must not hold up the rescue of all others.
 async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "-- rescue::rescue_ownerless
