@@ -18,6 +18,7 @@ pub mod enqueue;
 pub mod jobs;
 pub mod migrate;
 pub mod model;
+pub mod queues;
 pub mod run;
 pub mod submit;
 pub mod table;
@@ -77,6 +78,8 @@ enum Command {
     /// Look at jobs, retry and cancel them
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Look at the queues, pause and resume them
+    Queues(queues::QueuesCommand),
     /// Install and check speech models
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -145,6 +148,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         Command::Submit(command) => command.run(common).await,
         Command::Enqueue(command) => command.run(common).await,
         Command::Jobs(command) => command.run(common).await,
+        Command::Queues(command) => command.run(common).await,
         Command::Model(command) => command.run().await,
         Command::Doctor(command) => command.run(common).await,
     }

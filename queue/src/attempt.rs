@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::PgPool;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -14,6 +17,9 @@ use crate::fence;
 
 /// Progress that nothing was said of yet.
 const UNKNOWN: u32 = f32::NAN.to_bits();
+
+/// Shortest time between two statements by which one attempt saves its checkpoint.
+const CHECKPOINT_GAP: Duration = Duration::from_millis(200);
 
 /// One run of a job. Its `lease` is the fence of every write and part of the name of every temporary object.
 #[derive(Debug, Clone)]
@@ -31,31 +37,57 @@ pub struct Attempt {
     pub(crate) checkpoint: Option<Value>,
     pub(crate) cancellation: CancellationToken,
     pub(crate) progress: Progress,
+    pub(crate) saves: Saves,
     /// None where the attempt is detached.
     pub(crate) pool: Option<PgPool>,
 }
 
 /// The latest fraction an attempt told, shared with the process that writes it now and then.
-#[derive(Debug, Clone)]
-pub(crate) struct Progress(Arc<AtomicU32>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Told>);
 
-impl Default for Progress {
+#[derive(Debug)]
+struct Told {
+    latest: AtomicU32,
+    /// What was taken last, to be written.
+    taken: AtomicU32,
+}
+
+impl Default for Told {
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(UNKNOWN)))
+        Self { latest: AtomicU32::new(UNKNOWN), taken: AtomicU32::new(UNKNOWN) }
     }
 }
 
 impl Progress {
     fn set(&self, fraction: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "a fraction to be shown, stored as real")]
-        self.0.store((fraction.clamp(0.0, 1.0) as f32).to_bits(), Ordering::Relaxed);
+        self.0.latest.store((fraction.clamp(0.0, 1.0) as f32).to_bits(), Ordering::Relaxed);
     }
 
-    /// The latest fraction, once: None until another is told.
+    /// The latest fraction, once: None until a different one is told.
     pub(crate) fn take(&self) -> Option<f32> {
-        let fraction = f32::from_bits(self.0.swap(UNKNOWN, Ordering::Relaxed));
-        (!fraction.is_nan()).then_some(fraction)
+        let latest = self.0.latest.load(Ordering::Relaxed);
+        let fraction = f32::from_bits(latest);
+        (self.0.taken.swap(latest, Ordering::Relaxed) != latest && !fraction.is_nan()).then_some(fraction)
     }
+
+    /// What was taken was not written: it is taken again.
+    pub(crate) fn give_back(&self) {
+        self.0.taken.store(UNKNOWN, Ordering::Relaxed);
+    }
+}
+
+/// What an attempt last saved. Clones share it, and the lock puts concurrent saves in a row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Saves(Arc<Mutex<Saved>>);
+
+#[derive(Debug, Default)]
+struct Saved {
+    /// When the last statement was sent or answered. None where this attempt saved nothing yet.
+    at: Option<Instant>,
+    /// What is in the row since. None where the answer did not arrive.
+    value: Option<Value>,
 }
 
 impl Attempt {
@@ -71,6 +103,7 @@ impl Attempt {
             checkpoint: None,
             cancellation: CancellationToken::new(),
             progress: Progress::default(),
+            saves: Saves::default(),
             pool: None,
         }
     }
@@ -89,8 +122,8 @@ impl Attempt {
         &self.cancellation
     }
 
-    /// Tells how far the work is, 0 to 1. Cheap: the process writes the latest value of all its attempts in one
-    /// statement per heartbeat.
+    /// Tells how far the work is, 0 to 1. Cheap, however often it is called: the process writes the latest value of all its
+    /// attempts in one statement per heartbeat, and a value that did not change not at all.
     pub fn set_progress(&self, fraction: f64) {
         self.progress.set(fraction);
     }
@@ -101,7 +134,11 @@ impl Attempt {
         self.checkpoint.clone().and_then(|value| serde_json::from_value(value).ok())
     }
 
-    /// Saves what a later attempt needs to go on from here. Waits while the database is away.
+    /// Saves what a later attempt needs to go on from here. When this returns the checkpoint is durable: what it stands for
+    /// need not be done or paid for again, whatever happens to the process. Waits while the database is away.
+    ///
+    /// One attempt saves at most five times a second: a call that comes sooner waits, and several at a time go one after
+    /// another. A checkpoint equal to the one in the row is not written again; the lease is checked all the same.
     ///
     /// # Errors
     /// `lost-lease` where the lease is gone; fatal where the checkpoint cannot be written as JSON.
@@ -109,7 +146,25 @@ impl Attempt {
         let value = serde_json::to_value(checkpoint)
             .map_err(|error| JobError::fatal("checkpoint", format!("the checkpoint is no JSON: {error}")))?;
         let Some(pool) = &self.pool else { return Ok(()) };
-        self.patiently(|| fence::save_checkpoint(pool, self.job_id, self.lease, &value)).await
+        let mut saved = self.saves.0.lock().await;
+        let in_the_row = match saved.at {
+            Some(at) => {
+                tokio::select! {
+                    () = self.cancellation.cancelled() => return Err(JobError::lost_lease()),
+                    () = tokio::time::sleep_until(at + CHECKPOINT_GAP) => saved.value.as_ref(),
+                }
+            }
+            None => self.checkpoint.as_ref(),
+        };
+        if in_the_row == Some(&value) {
+            self.check_lease().await?;
+        } else {
+            // Should the caller drop this call, nobody knows what is in the row.
+            *saved = Saved { at: Some(Instant::now()), value: None };
+            self.patiently(|| fence::save_checkpoint(pool, self.job_id, self.lease, &value)).await?;
+        }
+        *saved = Saved { at: Some(Instant::now()), value: Some(value) };
+        Ok(())
     }
 
     /// Asks the database whether the lease still holds: call it before a final file gets its name. Waits while the

@@ -28,9 +28,11 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use crate::error::JobError;
+use crate::fence::Completed;
 use crate::held::HeldGuard;
 use crate::job::Job;
 use crate::settle::Settlement;
+use crate::together::Outcome;
 
 /// A claimed job on its way to its handler.
 pub(crate) struct Delivery<J: Job> {
@@ -194,14 +196,22 @@ where
         // The service that was polled ready takes the call; a clone stands in for it.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(
-            async move {
-                settle(&settlement, job, async move { inner.call(task).await }).await;
+        let run = async move { inner.call(task).await };
+        // Two futures, not one with two branches: each would be as large as the larger.
+        if J::PLAIN {
+            let plain = async move {
+                settle_plain(&settlement, run, guard).await;
+                Ok(())
+            };
+            Box::pin(plain.instrument(span))
+        } else {
+            let hooked = async move {
+                settle(&settlement, job, run).await;
                 drop(guard);
                 Ok(())
-            }
-            .instrument(span),
-        )
+            };
+            Box::pin(hooked.instrument(span))
+        }
     }
 }
 
@@ -249,6 +259,38 @@ async fn settle<J: Job>(
     }
 }
 
+/// Run, then hand over the end. It keeps the slot until it is written.
+async fn settle_plain<J: Job>(
+    settlement: &Settlement<J>,
+    run: impl Future<Output = Result<J::Output, BoxDynError>>,
+    guard: Option<HeldGuard>,
+) {
+    let outcome = tokio::select! {
+        biased;
+        () = settlement.attempt.cancellation.cancelled() => None,
+        outcome = run => Some(outcome.map_err(classify)),
+    };
+    let attempt = &settlement.attempt;
+    let outcome = match outcome {
+        None => {
+            // Seldom, and large: it is not to weigh on every attempt.
+            Box::pin(settlement.release()).await;
+            return;
+        }
+        Some(Err(error)) if error.is_about_the_lease() => {
+            tracing::warn!("lease lost; nothing of this attempt is written");
+            return;
+        }
+        Some(Err(error)) => Outcome::Failed(settlement.failed(&error)),
+        Some(Ok(_)) => {
+            Outcome::Completed(Completed { job_id: attempt.job_id, lease: attempt.lease, result: None })
+        }
+    };
+    if let Some(guard) = guard {
+        settlement.process.together.push(outcome, guard);
+    }
+}
+
 /// The layers' own errors become errors of the attempt.
 fn classify(error: BoxDynError) -> JobError {
     let error = match error.downcast::<JobError>() {
@@ -264,7 +306,7 @@ fn classify(error: BoxDynError) -> JobError {
 
 /// Reads the args. The error tells the place and not the value, which may be a secret.
 fn decode<J: Job>(args: &Value) -> Result<J, JobError> {
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| serde_json::from_value(args.clone())));
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| J::deserialize(args)));
     match read {
         Ok(Ok(job)) => Ok(job),
         Ok(Err(error)) => {

@@ -1,17 +1,28 @@
 //! The claim: one statement for all kinds, never more than is free, only kinds this process knows.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, FromRow, PgConnection, Row};
 use uuid::Uuid;
 
+/// Priorities, first to last.
+pub(crate) const PRIORITIES: usize = 4;
+
+/// Held while jobs of a kind with a limit per group are claimed: two claims that count at the same time would each fill
+/// the same room. The number is this crate's own choice.
+const GROUPS_LOCK: i64 = 0x6265_6465_6c01;
+
 /// A job that was just claimed.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) id: Uuid,
     pub(crate) kind: String,
     pub(crate) args: Value,
     pub(crate) subject: Option<Uuid>,
     pub(crate) lease: Uuid,
+    pub(crate) priority: i16,
+    pub(crate) run_at: DateTime<Utc>,
     pub(crate) attempt: i32,
     pub(crate) errors: i32,
     pub(crate) crashes: i32,
@@ -21,70 +32,217 @@ pub(crate) struct Claimed {
     pub(crate) age_seconds: f64,
 }
 
-/// How many of a kind are wanted.
+/// By place: thousands of rows a second arrive here, and each name would be looked up in each.
+impl FromRow<'_, PgRow> for Claimed {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            kind: row.try_get(1)?,
+            args: row.try_get(2)?,
+            subject: row.try_get(3)?,
+            lease: row.try_get(4)?,
+            priority: row.try_get(5)?,
+            run_at: row.try_get(6)?,
+            attempt: row.try_get(7)?,
+            errors: row.try_get(8)?,
+            crashes: row.try_get(9)?,
+            max_attempts: row.try_get(10)?,
+            max_crashes: row.try_get(11)?,
+            checkpoint: row.try_get(12)?,
+            age_seconds: row.try_get(13)?,
+        })
+    }
+}
+
+/// How many of a kind are wanted, and from where on to look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) kind: &'static str,
+    /// The kind's own queue.
+    pub(crate) queue: &'static str,
     pub(crate) free: usize,
+    pub(crate) group_limit: Option<u32>,
+    /// For each priority, the `run_at` before which a look found nothing more.
+    pub(crate) from: [Option<DateTime<Utc>>; PRIORITIES],
 }
 
-/// Claims what is due. Where `may_take_suspect`, at most one suspect (a job with a counted crash) comes along; one whose
-/// crash budget is spent may always come, since it is not run but discarded. A worker without a row in `queue.workers`
-/// gets nothing, since nobody would watch over what it claimed.
+/// What claims are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) worker_id: Uuid,
+    pub(crate) worker: &'a str,
+    /// Whether a suspect (a job with a counted crash) may come along, at most one.
+    pub(crate) may_take_suspect: bool,
+}
+
+/// What a claim brought.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    pub(crate) rows: Vec<Claimed>,
+    /// Kinds with a limit per group were left out, since another process was claiming for such.
+    pub(crate) left_out: bool,
+}
+
+/// Claims what is due.
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    wanted: &[Wanted],
+    claim: Claim<'_>,
+) -> Result<Brought, sqlx::Error> {
+    let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| wanted.group_limit.is_none()).collect();
+    if unlimited.len() < wanted.len() {
+        // The lock has to be there before the statement that counts begins to look.
+        let mut tx = connection.begin().await?;
+        let locked: bool = sqlx::query_scalar("-- claim::lock_groups\nSELECT pg_try_advisory_xact_lock($1)")
+            .bind(GROUPS_LOCK)
+            .fetch_one(&mut *tx)
+            .await?;
+        if locked {
+            let rows = take(&mut tx, wanted, claim).await?;
+            tx.commit().await?;
+            return Ok(Brought { rows, left_out: false });
+        }
+        tx.rollback().await?;
+    }
+    let rows = take(connection, &unlimited, claim).await?;
+    Ok(Brought { rows, left_out: unlimited.len() < wanted.len() })
+}
+
+/// The claim's statement. At most one suspect comes along where it may; one whose crash budget is spent may always come,
+/// since it is not run but discarded. A worker without a row in `queue.workers` gets nothing, since nobody would watch over
+/// what it claimed. A kind gets nothing while its own queue is paused, a job nothing while it stands in a paused one.
 ///
 /// One look per priority, each along the index from the earliest `run_at`: jobs scheduled for later are never walked.
-/// The ids reach the update as an array, so that the plan does not depend on a guess of how many are due.
-pub(crate) async fn claim(
-    pool: &PgPool,
+/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. The ids reach the
+/// update as an array, so that the plan does not depend on a guess of how many are due.
+async fn take(
+    connection: &mut PgConnection,
     wanted: &[Wanted],
-    worker_id: Uuid,
-    worker: &str,
-    may_take_suspect: bool,
+    claim: Claim<'_>,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
-    let kinds: Vec<&str> = wanted.iter().map(|wanted| wanted.kind).collect();
-    let free: Vec<i32> = wanted.iter().map(|wanted| i32::try_from(wanted.free).unwrap_or(i32::MAX)).collect();
+    fn each<T>(wanted: &[Wanted], get: impl Fn(&Wanted) -> T) -> Vec<T> {
+        wanted.iter().map(get).collect()
+    }
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let limit = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
     sqlx::query_as(
         "-- claim
-         WITH wanted AS MATERIALIZED (
-             SELECT kind, free FROM unnest($1::text[], $2::integer[]) AS w(kind, free)
-              WHERE free > 0 AND EXISTS (SELECT FROM queue.workers WHERE id = $3)
+         WITH RECURSIVE paused AS MATERIALIZED (
+             SELECT ARRAY(SELECT name::text FROM queue.queues WHERE paused_at IS NOT NULL) AS queues
+         ), wanted AS MATERIALIZED (
+             SELECT w.*, paused.queues AS paused
+               FROM unnest($4::text[], $5::text[], $6::integer[], $7::integer[],
+                           $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
+                    AS w (kind, queue, free, group_limit, from_1, from_2, from_3, from_4)
+              CROSS JOIN paused
+              WHERE free > 0 AND queue <> ALL (paused.queues) AND EXISTS (SELECT FROM queue.workers WHERE id = $1)
+         ), busy AS MATERIALIZED (
+             SELECT group_key, count(*) AS running FROM queue.jobs
+              WHERE state = 'running' AND group_key IS NOT NULL
+              GROUP BY group_key
          ), suspect AS MATERIALIZED (
-             SELECT id, kind FROM queue.jobs
-              WHERE state = 'available' AND crashes > 0 AND run_at <= now()
-                AND ($5 OR crashes >= max_crashes) AND kind IN (SELECT kind FROM wanted)
-              ORDER BY priority, run_at
+             SELECT job.id, job.kind, job.group_key
+               FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
+              WHERE job.state = 'available' AND job.crashes > 0 AND job.run_at <= now()
+                AND ($3 OR job.crashes >= job.max_crashes)
+                AND job.queue <> ALL (wanted.paused)
+                AND (wanted.group_limit IS NULL OR job.group_key IS NULL
+                     OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
+              ORDER BY job.priority, job.run_at
               LIMIT 1
-                FOR UPDATE SKIP LOCKED
-         ), ordinary AS MATERIALIZED (
-             SELECT due.id
+                FOR UPDATE OF job SKIP LOCKED
+         ), groups AS (
+             SELECT wanted.kind, first.group_key
                FROM wanted
               CROSS JOIN LATERAL (
-                    SELECT found.id
-                      FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)
+                    SELECT group_key FROM queue.jobs AS job
+                     WHERE job.kind = wanted.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                     ORDER BY group_key LIMIT 1
+              ) AS first
+             UNION ALL
+             SELECT groups.kind, next.group_key
+               FROM groups
+              CROSS JOIN LATERAL (
+                    SELECT group_key FROM queue.jobs AS job
+                     WHERE job.kind = groups.kind AND job.group_key > groups.group_key
+                       AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                     ORDER BY group_key LIMIT 1
+              ) AS next
+         ), room AS MATERIALIZED (
+             SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key,
+                    wanted.group_limit - COALESCE(busy.running, 0)
+                          - (SELECT count(*) FROM suspect WHERE suspect.group_key = groups.group_key) AS room
+               FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
+         ), grouped AS MATERIALIZED (
+             -- Kinds that share a group share its room: the limit holds for the first of all of them together.
+             SELECT kind, id, priority, run_at
+               FROM (SELECT room.kind, room.room, due.*,
+                            row_number() OVER (PARTITION BY room.group_key ORDER BY due.priority, due.run_at, due.id) AS place
+                       FROM room
+                      CROSS JOIN LATERAL (
+                            SELECT found.id, found.priority, found.run_at
+                              FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)
+                             CROSS JOIN LATERAL (
+                                   SELECT id, priority, run_at FROM queue.jobs AS job
+                                    WHERE job.kind = room.kind AND job.group_key = room.group_key
+                                      AND job.priority = p.priority AND state = 'available' AND crashes = 0
+                                      AND group_key IS NOT NULL AND run_at <= now() AND queue <> ALL (room.paused)
+                                    ORDER BY run_at
+                                    LIMIT LEAST(room.free, room.room)
+                                      FOR UPDATE SKIP LOCKED
+                             ) AS found
+                             LIMIT LEAST(room.free, room.room)
+                      ) AS due
+                      WHERE room.room IS NULL OR room.room > 0) AS fits
+              WHERE room IS NULL OR place <= room
+         ), single AS MATERIALIZED (
+             SELECT wanted.kind, due.*
+               FROM wanted
+              CROSS JOIN LATERAL (
+                    SELECT found.id, found.priority, found.run_at
+                      FROM (VALUES (1::smallint, from_1), (2::smallint, from_2),
+                                   (3::smallint, from_3), (4::smallint, from_4)) AS p (priority, start)
                      CROSS JOIN LATERAL (
-                           SELECT id FROM queue.jobs
-                            WHERE kind = wanted.kind AND priority = p.priority
-                              AND state = 'available' AND crashes = 0 AND run_at <= now()
+                           SELECT id, priority, run_at FROM queue.jobs AS job
+                            WHERE job.kind = wanted.kind AND job.priority = p.priority
+                              AND state = 'available' AND crashes = 0 AND group_key IS NULL
+                              AND run_at >= COALESCE(p.start, '-infinity') AND run_at <= now()
+                              AND queue <> ALL (wanted.paused)
                             ORDER BY run_at
                             LIMIT wanted.free
                               FOR UPDATE SKIP LOCKED
                      ) AS found
+                     LIMIT wanted.free
+              ) AS due
+         ), chosen AS MATERIALIZED (
+             SELECT due.id
+               FROM wanted
+              CROSS JOIN LATERAL (
+                    SELECT id FROM (SELECT * FROM single UNION ALL SELECT * FROM grouped) AS found
+                     WHERE found.kind = wanted.kind
+                     ORDER BY priority, run_at
                      LIMIT wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind)
               ) AS due
          )
          UPDATE queue.jobs AS job
-            SET state = 'running', lease = gen_random_uuid(), worker_id = $3, worker = $4,
+            SET state = 'running', lease = gen_random_uuid(), worker_id = $1, worker = $2,
                 attempt = attempt + 1, attempted_at = now(), progress = NULL
-          WHERE job.id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM ordinary))
-         RETURNING job.id, job.kind, job.args, job.subject, job.lease, job.attempt, job.errors, job.crashes,
-                   job.max_attempts, job.max_crashes, job.checkpoint,
-                   extract(epoch FROM now() - job.created_at)::float8 AS age_seconds",
+          WHERE job.id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM chosen))
+         RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
+                   job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
+                   date_part('epoch', now() - job.created_at) AS age_seconds",
     )
-    .bind(kinds)
-    .bind(free)
-    .bind(worker_id)
-    .bind(worker)
-    .bind(may_take_suspect)
-    .fetch_all(pool)
+    .bind(claim.worker_id)
+    .bind(claim.worker)
+    .bind(claim.may_take_suspect)
+    .bind(each(wanted, |wanted| wanted.kind))
+    .bind(each(wanted, |wanted| wanted.queue))
+    .bind(each(wanted, |wanted| number(wanted.free)))
+    .bind(each(wanted, |wanted| wanted.group_limit.map(limit)))
+    .bind(each(wanted, |wanted| wanted.from[0]))
+    .bind(each(wanted, |wanted| wanted.from[1]))
+    .bind(each(wanted, |wanted| wanted.from[2]))
+    .bind(each(wanted, |wanted| wanted.from[3]))
+    .fetch_all(connection)
     .await
 }

@@ -23,6 +23,8 @@ pub(crate) enum Decision {
     Fatal,
     /// The database was away or in the way; the queue repeats what it was doing.
     Database,
+    /// As `Database`, but the statement may be in its own way: it is repeated a few times only.
+    Busy,
     /// The lease is not ours any more; nothing may be written.
     LostLease,
 }
@@ -91,7 +93,9 @@ impl JobError {
 impl From<sqlx::Error> for JobError {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) {
-            Self { class: "database".into(), message: error.to_string(), decision: Decision::Database }
+            let busy = is_about_this_statement(&error);
+            let decision = if busy { Decision::Busy } else { Decision::Database };
+            Self { class: "database".into(), message: error.to_string(), decision }
         } else {
             // The server's own words can quote values; the code says enough to whoever reads the log beside it.
             tracing::error!(%error, "a statement was refused");
@@ -99,6 +103,13 @@ impl From<sqlx::Error> for JobError {
             Self::retry("database", format!("the database refused a statement ({code})"))
         }
     }
+}
+
+/// True for passing trouble that the statement may have brought upon itself: it waited too long for a row, took too long, or
+/// fell silent in its transaction. Repeated for ever it could stay in its own way for ever.
+pub(crate) fn is_about_this_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01"].contains(&code.as_ref()))
 }
 
 /// True for trouble that passes by itself: the server restarting, failing over, refusing for now, or two

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor, PgConnection};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::held::Held;
-use crate::rescue::Watch;
+use crate::rescue::{self, Others, Watch};
 use crate::worker::WorkerOptions;
 
 /// Longest pause before another try to connect, and longest wait for any answer.
@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LEAVES: u32 = 3;
 
 /// Looks at the others per beat.
-const LOOKS_PER_BEAT: u32 = 3;
+const LOOKS_PER_BEAT: u32 = 2;
+
+/// Beats of an idle worker per look at what runs without a holder or without a worker.
+const IDLE_BEATS: u32 = 3;
 
 /// The running heartbeat thread.
 #[derive(Debug)]
@@ -60,8 +63,9 @@ impl Heartbeat {
             work: Arc::clone(work),
             look_now: Arc::clone(&look_now),
             stop: stop.clone(),
-            watch: Watch::new(id, options.dead_after),
+            watch: Watch::new(options.dead_after),
             unheld: HashMap::new(),
+            beats: 0,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
@@ -88,6 +92,13 @@ impl Heartbeat {
     }
 }
 
+/// A worker whose future is dropped leaves as one that is stopped does, only that nobody waits for it.
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 struct Beating {
     connect: PgConnectOptions,
     id: Uuid,
@@ -101,6 +112,7 @@ struct Beating {
     watch: Watch,
     /// Leases running under us that were not held when last seen, with the number of claims begun by then.
     unheld: HashMap<Uuid, u64>,
+    beats: u32,
 }
 
 impl Beating {
@@ -122,6 +134,7 @@ impl Beating {
             }
         }
         for _ in 0..LEAVES {
+            let patience = tokio::time::sleep(PATIENCE);
             let leave = async {
                 let mut connection = self.connect.connect().await?;
                 leave(&mut connection, self.id).await
@@ -129,6 +142,8 @@ impl Beating {
             if matches!(tokio::time::timeout(PATIENCE, leave).await, Ok(Ok(()))) {
                 return;
             }
+            // A server that is being restarted refuses at once.
+            patience.await;
         }
         tracing::warn!("the worker's row stays; another worker will find it dead");
     }
@@ -136,9 +151,12 @@ impl Beating {
     async fn beat_on_one_connection(&mut self) -> Result<(), sqlx::Error> {
         let connect = self.connect.clone();
         let mut connection = patience(connect.connect()).await?;
+        // What a crash of the server takes back here is written again by the next beat.
+        patience(async { connection.execute("SET synchronous_commit = off").await }).await?;
         let mut ticks = tokio::time::interval(self.beat / LOOKS_PER_BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let look_now = Arc::clone(&self.look_now);
+        let mut registered = false;
         let mut tick = 0_u32;
         loop {
             let beat = tokio::select! {
@@ -148,21 +166,34 @@ impl Beating {
                 }
                 () = look_now.notified() => true,
             };
-            if beat {
-                self.reconcile(&mut connection).await?;
+            let others = if beat {
+                let others = self.reconcile(&mut connection).await?;
                 self.write_progress(&mut connection).await?;
-            }
-            if patience(self.watch.look(&mut connection)).await? > 0 {
+                others
+            } else {
+                patience(rescue::look(&mut connection, self.id)).await?
+            };
+            let rescued = patience(self.watch.judge(&mut connection, &others)).await?;
+            // A claim that came before our first beat got nothing.
+            if rescued > 0 || !registered {
+                registered = true;
                 self.work.notify_one();
             }
         }
     }
 
-    /// Beats, and compares what runs under us with what we hold.
-    async fn reconcile(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Beats, and compares what runs under us with what we hold. Returns what the beat saw of the others.
+    async fn reconcile(&mut self, connection: &mut PgConnection) -> Result<Others, sqlx::Error> {
         let held_before = self.held.snapshot();
-        let running: HashSet<Uuid> =
-            patience(beat(connection, self.id, &self.name)).await?.into_iter().collect();
+        let mut others = patience(beat(connection, self.id, &self.name)).await?;
+        // Idle workers look seldom: only a claim whose answer was lost could have left something here.
+        self.beats = self.beats.wrapping_add(1);
+        if held_before.is_empty() && self.unheld.is_empty() && self.beats % IDLE_BEATS != 1 {
+            return Ok(others);
+        }
+        let running;
+        (running, others.ownerless) = patience(running_here(connection, self.id)).await?;
+        let running: HashSet<Uuid> = running.into_iter().collect();
         let begun = self.held.claims_begun();
         for (lease, attempt) in &held_before {
             if !running.contains(lease) && !attempt.cancellation.is_cancelled() {
@@ -186,23 +217,30 @@ impl Beating {
             patience(release_unheld(connection, self.id, &lost)).await?;
             self.work.notify_one();
         }
-        Ok(())
+        Ok(others)
     }
 
     async fn write_progress(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let (mut jobs, mut leases, mut fractions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut told = Vec::new();
         for (lease, attempt) in self.held.snapshot() {
             if let Some(fraction) = attempt.progress.take() {
                 jobs.push(attempt.job_id);
                 leases.push(lease);
                 fractions.push(fraction);
+                told.push((lease, attempt.progress));
             }
         }
         if jobs.is_empty() {
-            Ok(())
-        } else {
-            patience(write_progress(connection, &jobs, &leases, &fractions)).await
+            return Ok(());
         }
+        let written = patience(write_progress(connection, &jobs, &leases, &fractions)).await;
+        for (lease, progress) in told {
+            if !written.as_ref().is_ok_and(|written| written.contains(&lease)) {
+                progress.give_back();
+            }
+        }
+        written.map(|_| ())
     }
 }
 
@@ -210,19 +248,36 @@ async fn patience<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Resu
     tokio::time::timeout(PATIENCE, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
-/// Raises the counter (registering the worker at the first beat) and returns the leases running under it.
-async fn beat(connection: &mut PgConnection, id: Uuid, name: &str) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar(
+/// Raises the counter (registering the worker at the first beat). Returns what there is to see of the others, as
+/// `rescue::look` does between the beats. It touches no job: that this process lives must not depend on how much runs.
+async fn beat(connection: &mut PgConnection, id: Uuid, name: &str) -> Result<Others, sqlx::Error> {
+    let (ids, beats) = sqlx::query_as(
         "-- heartbeat::beat
          WITH beat AS (
              INSERT INTO queue.workers AS w (id, name, beat) VALUES ($1, $2, 1)
              ON CONFLICT (id) DO UPDATE SET beat = w.beat + 1, beat_at = now()
          )
-         SELECT lease FROM queue.jobs WHERE state = 'running' AND worker_id = $1",
+         SELECT ARRAY(SELECT id FROM queue.workers WHERE id <> $1 ORDER BY id),
+                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id)",
     )
     .bind(id)
     .bind(name)
-    .fetch_all(connection)
+    .fetch_one(connection)
+    .await?;
+    Ok(Others::new(ids, beats))
+}
+
+/// The leases that run under this worker, and whether anything runs under a worker that has no row.
+async fn running_here(connection: &mut PgConnection, id: Uuid) -> Result<(Vec<Uuid>, bool), sqlx::Error> {
+    sqlx::query_as(
+        "-- heartbeat::running_here
+         SELECT ARRAY(SELECT lease FROM queue.jobs WHERE state = 'running' AND worker_id = $1),
+                EXISTS (SELECT FROM queue.jobs AS job
+                         WHERE job.state = 'running'
+                           AND NOT EXISTS (SELECT FROM queue.workers AS w WHERE w.id = job.worker_id))",
+    )
+    .bind(id)
+    .fetch_one(connection)
     .await
 }
 
@@ -241,13 +296,14 @@ async fn release_unheld(connection: &mut PgConnection, id: Uuid, leases: &[Uuid]
     Ok(())
 }
 
+/// Writes what the attempts told. Returns the leases it was written for: a row that somebody holds is left to the next beat.
 async fn write_progress(
     connection: &mut PgConnection,
     jobs: &[Uuid],
     leases: &[Uuid],
     fractions: &[f32],
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
         "-- heartbeat::write_progress
          WITH told AS MATERIALIZED (
              SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::real[]) AS t (id, lease, progress)
@@ -259,14 +315,14 @@ async fn write_progress(
          )
          UPDATE queue.jobs AS job SET progress = told.progress
            FROM told JOIN free ON free.id = told.id
-          WHERE job.id = told.id",
+          WHERE job.id = told.id
+         RETURNING job.lease",
     )
     .bind(jobs)
     .bind(leases)
     .bind(fractions)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_all(connection)
+    .await
 }
 
 /// Gives back whatever still runs under this worker, which is going, and takes its row away: nothing of a stop counts as

@@ -39,7 +39,20 @@ impl Held {
     /// Holds an attempt until the guard is dropped.
     pub(crate) fn hold(self: &Arc<Self>, lease: Uuid, attempt: HeldAttempt) -> HeldGuard {
         self.attempts().insert(lease, attempt);
-        HeldGuard { held: Arc::clone(self), lease }
+        HeldGuard { held: Some(Arc::clone(self)), lease }
+    }
+
+    /// Lets all of them go at once, so that the slots are claimed for together.
+    pub(crate) fn let_go(guards: Vec<HeldGuard>) {
+        let mut guards = guards.into_iter();
+        let Some(held) = guards.as_slice().first().and_then(|guard| guard.held.clone()) else { return };
+        let mut attempts = held.attempts();
+        for guard in &mut guards {
+            attempts.remove(&guard.lease);
+            drop(guard.disarm());
+        }
+        drop(attempts);
+        held.freed.notify_one();
     }
 
     pub(crate) fn snapshot(&self) -> HashMap<Uuid, HeldAttempt> {
@@ -82,14 +95,23 @@ impl Held {
 /// Lets the attempt go when dropped.
 #[derive(Debug)]
 pub(crate) struct HeldGuard {
-    held: Arc<Held>,
+    /// None once it is let go.
+    held: Option<Arc<Held>>,
     lease: Uuid,
+}
+
+impl HeldGuard {
+    fn disarm(mut self) -> Option<Arc<Held>> {
+        self.held.take()
+    }
 }
 
 impl Drop for HeldGuard {
     fn drop(&mut self) {
-        self.held.attempts().remove(&self.lease);
-        self.held.freed.notify_one();
+        if let Some(held) = self.held.take() {
+            held.attempts().remove(&self.lease);
+            held.freed.notify_one();
+        }
     }
 }
 

@@ -76,12 +76,12 @@ pub struct JobView {
     pub reason: Option<String>,
     pub result: Option<Value>,
     /// Oldest first; filled by [`job`] alone.
-    #[sqlx(skip)]
+    #[sqlx(default, json)]
     pub failures: Vec<FailedAttempt>,
 }
 
 /// One failed attempt.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of queue.failed_attempts, explained in its migration")]
 pub struct FailedAttempt {
     pub attempt: i32,
@@ -104,25 +104,21 @@ pub struct Filter {
     pub limit: i64,
 }
 
-/// The job with its failed attempts. None where there is none.
+/// The job with its failed attempts, as of one moment. None where there is none.
 ///
 /// # Errors
 /// The database's.
 pub async fn job(connection: &mut PgConnection, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
-    let job = sqlx::query_as::<_, JobView>("-- inspect::job\nSELECT * FROM queue.jobs WHERE id = $1")
-        .bind(id)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(mut job) = job else { return Ok(None) };
-    job.failures = sqlx::query_as(
-        "-- inspect::failures
-         SELECT attempt, failed_at, worker, class, message
-           FROM queue.failed_attempts WHERE job_id = $1 ORDER BY attempt",
+    sqlx::query_as(
+        "-- inspect::job
+         SELECT job.*,
+                (SELECT COALESCE(jsonb_agg(to_jsonb(failed) ORDER BY attempt), '[]')
+                   FROM queue.failed_attempts AS failed WHERE job_id = job.id) AS failures
+           FROM queue.jobs AS job WHERE id = $1",
     )
     .bind(id)
-    .fetch_all(connection)
-    .await?;
-    Ok(Some(job))
+    .fetch_optional(connection)
+    .await
 }
 
 /// The live job of a subject.
@@ -144,8 +140,9 @@ pub async fn live_job(connection: &mut PgConnection, subject: Uuid) -> Result<Op
 /// How far a list without a subject looks back: a filter that matches little must not walk the whole table.
 const NEWEST: i64 = 10_000;
 
-/// Jobs, newest first, without their failed attempts. With a subject: all of its jobs. With a final state: among those that
-/// ended last. Otherwise: among those that were enqueued last. The last two look at 10,000 jobs at most.
+/// Jobs, newest first, without their failed attempts. With a subject: among all of its jobs. Running ones: among all that run.
+/// With a final state: among those that ended last. Otherwise: among those that were enqueued last. Each looks at 10,000 jobs
+/// at most, and at no more than run where running ones are asked for.
 ///
 /// # Errors
 /// The database's.
@@ -164,6 +161,11 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<
                          ORDER BY finalized_at DESC LIMIT $5) AS looked_at
           WHERE ($2::text IS NULL OR kind = $2)
           ORDER BY finalized_at DESC LIMIT $4"
+    } else if filter.state == Some(JobState::Running) {
+        "-- inspect::list_running
+         SELECT * FROM queue.jobs
+          WHERE $1::uuid IS NULL AND state = 'running' AND state = $3 AND ($2::text IS NULL OR kind = $2)
+          ORDER BY id DESC LIMIT least($4::bigint, $5::bigint)"
     } else {
         "-- inspect::list
          SELECT * FROM (SELECT * FROM queue.jobs WHERE $1::uuid IS NULL ORDER BY id DESC LIMIT $5) AS looked_at

@@ -32,6 +32,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Attempts, backoff, timeout of this kind.
     fn policy() -> Policy;
 
+    /// Set by [`PlainJob`] alone: there are no hooks to call.
+    #[doc(hidden)]
+    const PLAIN: bool = false;
+
     /// The first visible state, written before the work starts.
     ///
     /// # Errors
@@ -98,6 +102,60 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
+/// A kind of job that writes nothing of its own when it begins and ends, such as one that fetches, mails or renders.
+///
+/// It costs less than a [`Job`]: no begin transaction, and its ends are written together with those of other attempts, many
+/// in one statement. Everything else is promised alike: the lease, the budgets, the history, the backoff.
+pub trait PlainJob: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The stable name stored in the table. It outlives renames of the type.
+    const KIND: &'static str;
+
+    /// What the job may touch: pools, clients, configuration. Cloned for each attempt.
+    type Context: Clone + Send + Sync + 'static;
+
+    /// Attempts, backoff, timeout of this kind.
+    fn policy() -> Policy;
+
+    /// The work. It may run more than once; see [`Job::run`].
+    ///
+    /// # Errors
+    /// A `JobError` says by itself whether to retry, to wait or to give up.
+    fn run(
+        &self,
+        ctx: &Self::Context,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+impl<P: PlainJob> Job for P {
+    const KIND: &'static str = <P as PlainJob>::KIND;
+    type Context = <P as PlainJob>::Context;
+    type Output = ();
+    const PLAIN: bool = true;
+
+    fn policy() -> Policy {
+        <P as PlainJob>::policy()
+    }
+
+    fn run(
+        &self,
+        ctx: &Self::Context,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<(), JobError>> + Send {
+        PlainJob::run(self, ctx, attempt)
+    }
+
+    async fn commit(
+        &self,
+        _: &Self::Context,
+        _: &Attempt,
+        (): &(),
+        _: &mut PgConnection,
+    ) -> Result<Commit, JobError> {
+        Ok(Commit::done())
+    }
+}
+
 /// How often, how long and with which pauses a kind is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -113,6 +171,9 @@ pub struct Policy {
     pub timeout: Duration,
     /// Waiting and retrying end this long after the job was enqueued.
     pub give_up_after: Duration,
+    /// A job of this kind is not claimed while so many jobs with its `group_key` run, of whatever kind, in the whole fleet. None:
+    /// no limit for this kind. At least 1; jobs without a group are not limited.
+    pub group_limit: Option<u32>,
 }
 
 impl Default for Policy {
@@ -124,6 +185,7 @@ impl Default for Policy {
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(600),
             give_up_after: Duration::from_secs(24 * 3600),
+            group_limit: None,
         }
     }
 }

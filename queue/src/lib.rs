@@ -1,22 +1,54 @@
 //! A durable job queue on PostgreSQL for long, flaky, expensive work.
 //!
+//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one place of
+//! concurrency in it.
+//!
+//! # States
+//!
 //! ```text
-//!   enqueue ──> available ──claim──> running ──complete──> completed
-//!                  ^  │                │ │ │
-//!                  │  │                │ │ └──discard────> discarded
-//!                  │  └────cancel──────┼─┴──cancel───────> cancelled
-//!                  │                   │
-//!                  └─ retry, wait, release, rescue
+//!                           retry, wait, release, rescue
+//!                      ┌─────────────────────────────────────┐
+//!                      ▼                                     │
+//!    enqueue ──▶ ┌───────────┐          claim          ┌─────┴─────┐  complete  ┌───────────┐
+//!                │ available ├────────────────────────▶│  running  ├───────────▶│ completed │
+//!                └─┬───────┬─┘                         └──┬─────┬──┘            └───────────┘
+//!                  ▲       │ cancel                cancel │     │ discard
+//!                  │       ▼                              ▼     ▼
+//!                  │  ┌───────────┐◀──────────────────────┘  ┌───────────┐
+//!                  │  │ cancelled │                          │ discarded │
+//!                  │  └─────┬─────┘                          └─────┬─────┘
+//!                  └────────┴──────────── retry by hand ───────────┘
 //! ```
 //!
-//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one place of
-//! concurrency in it. "Scheduled" and "retrying" are `available` with a future `run_at`.
+//! There is no state for "scheduled" or "retrying": both are `available` with a `run_at` in the future. The three on the
+//! right and below are final; a final job is deleted when its retention has passed ([`prune()`]).
 //!
-//! Each claim makes a fresh **lease**, which guards every write of the attempt: begin, progress, checkpoint, commit,
-//! fail. Zero rows means that the lease is lost, and then nothing is written. While the handler runs no transaction is
-//! open; around it stand three short ones, of which the last makes the caller's rows, the job's completion and the next
-//! job visible together. One **heartbeat** per process, on a thread and a connection of its own, vouches for all its
-//! attempts; a worker whose counter stands still is rescued by any other.
+//! | from | to | by | who | spends |
+//! | --- | --- | --- | --- | --- |
+//! | - | available | enqueue | a producer, in its own transaction ([`enqueue()`], SQL); a commit; a schedule's tick | - |
+//! | available | running | claim | a worker with a free slot for the kind | `attempt` + 1, a fresh lease |
+//! | available | available | pull forward | a person or a producer ([`retry`], [`pull_forward`]): due now | - |
+//! | running | completed | complete | the attempt, when `run` and `commit` succeed | - |
+//! | running | available | retry | the attempt, by [`JobError::retry`], a panic or a timeout | `errors` + 1 |
+//! | running | available | wait | the attempt, by [`JobError::wait`] or because the database was in the way | - |
+//! | running | available | release | a worker that stops, or that finds a row of its own which never arrived | - |
+//! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1 unless the checkpoint advanced |
+//! | running | discarded | discard | the attempt: [`JobError::fatal`], `errors` at `max_attempts`, or `give_up_at` passed | `errors` + 1 unless it waited |
+//! | running | discarded | discard | the worker that claims a job with `crashes` at `max_crashes`; its handler is not run | `errors` + 1 |
+//! | available, running | cancelled | cancel | a person or a deletion ([`Registry::cancel`], [`cancel_subject`]) | - |
+//! | running | cancelled | cancel | the attempt, whose commit found nothing left to work for ([`Commit::cancelled`]) | - |
+//! | discarded, cancelled | available | retry by hand | a person ([`retry`]) | both budgets start at 0, with fresh time |
+//!
+//! `attempt` never goes down and guards nothing. What guards is the **lease**: each claim makes a fresh one, and every write
+//! of the attempt (begin, progress, checkpoint, commit, fail) names it. Zero rows means that the lease is lost, and then
+//! nothing is written. CHECK constraints hold what SQL can hold: a running row has an owner, an available one has none, a
+//! final one has a date.
+//!
+//! # An attempt
+//!
+//! While the handler runs no transaction is open; around it stand short ones, of which the last makes the caller's rows, the
+//! job's completion and the next job visible together. One **heartbeat** per process, on a thread and a connection of its
+//! own, vouches for all its attempts; a worker whose counter stands still is rescued by any other.
 //!
 //! A reader starts with [`job`] (what a kind is), then `worker` (the process), `backend` (apalis), `settle` (the
 //! transactions), `fence` (the writes), `heartbeat` and `rescue`.
@@ -24,6 +56,8 @@
 mod attempt;
 mod backend;
 mod claim;
+mod claimer;
+mod drain;
 mod enqueue;
 mod error;
 mod fence;
@@ -32,24 +66,32 @@ mod held;
 pub mod inspect;
 pub mod job;
 mod operate;
+mod pause;
 mod prune;
 mod queue;
 mod registry;
 mod rescue;
 mod schedule;
 mod settle;
+mod tick;
+mod together;
 mod worker;
 
 pub use attempt::Attempt;
-pub use enqueue::{Enqueued, NewJob, enqueue};
+pub use drain::drain;
+pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
 pub use error::{JobError, is_passing};
-pub use job::{Backoff, Commit, End, Failure, Job, Policy};
+pub use job::{Backoff, Commit, End, Failure, Job, PlainJob, Policy};
 pub use operate::{Retried, cancel_subject, pull_forward, retry};
+pub use pause::{COUNT_LIMIT, QueueView, pause, queues, resume};
 pub use prune::{Retention, prune};
 pub use queue::Queue;
 pub use registry::{EnqueueError, Registry};
 pub use schedule::{CatchUp, Schedule, ScheduleError, run_scheduler};
 pub use worker::{WorkerError, WorkerOptions, run_worker};
 
-/// The queue's tables: the migration that makes them, for programs and tests that want the queue alone.
-pub const SCHEMA: &str = include_str!("../../migrations/versions/007_queue.sql");
+/// The queue's tables: the migrations that make them, for programs and tests that want the queue alone.
+pub const SCHEMA: &str = concat!(
+    include_str!("../../migrations/versions/007_queue.sql"),
+    include_str!("../../migrations/versions/009_queue_claims.sql"),
+);

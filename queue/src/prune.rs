@@ -25,8 +25,9 @@ impl Default for Retention {
     }
 }
 
-/// Deletes one batch of completed and one of discarded and cancelled jobs that are older than `retention` keeps them.
-/// Returns how many went; call it again for more.
+/// Deletes one batch each of completed, discarded and cancelled jobs that are older than `retention` keeps them. Returns how
+/// many went; call it again for more. It waits for nobody, and neither a claim nor another prune waits for it: rows that
+/// somebody holds are left to a later call.
 ///
 /// # Errors
 /// The database's.
@@ -38,13 +39,15 @@ pub async fn prune(pool: &PgPool, retention: &Retention) -> Result<u64, sqlx::Er
         ("cancelled", retention.discarded),
     ] {
         let done = sqlx::query(
+            // The ids as an array: found once, whatever the plan.
             "-- prune
              DELETE FROM queue.jobs
-              WHERE id IN (SELECT id FROM queue.jobs
-                            WHERE state = $1::queue.job_state AND finalized_at < now() - make_interval(secs => $2)
-                            ORDER BY finalized_at
-                            LIMIT $3
-                              FOR UPDATE SKIP LOCKED)",
+              WHERE id = ANY (ARRAY(SELECT id FROM queue.jobs
+                                     WHERE state = $1::queue.job_state
+                                       AND finalized_at < now() - make_interval(secs => $2)
+                                     ORDER BY finalized_at
+                                     LIMIT $3
+                                       FOR UPDATE SKIP LOCKED))",
         )
         .bind(state)
         .bind(keep.as_secs_f64())

@@ -63,12 +63,15 @@ impl Queue {
     }
 }
 
+/// One round trip, and no wait for the disk: a wake-up that is lost with the server would wake nobody.
 async fn notify(pool: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("-- queue::notify\nSELECT pg_notify($1, $2)")
-        .bind(CHANNEL)
-        .bind(payload)
-        .execute(pool)
-        .await?;
+    let statement = match payload {
+        CANCELLED => {
+            "SET LOCAL synchronous_commit = off; SELECT pg_notify('bedel_queue', 'cancelled') -- queue::notify"
+        }
+        _ => "SET LOCAL synchronous_commit = off; SELECT pg_notify('bedel_queue', '') -- queue::notify",
+    };
+    sqlx::raw_sql(statement).execute(pool).await?;
     Ok(())
 }
 

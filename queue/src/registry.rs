@@ -16,8 +16,7 @@ use crate::claim::Claimed;
 use crate::enqueue::NewJob;
 use crate::held::HeldGuard;
 use crate::job::{End, Job, Policy};
-use crate::queue::Queue;
-use crate::settle::Settlement;
+use crate::settle::{Process, Settlement};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -38,7 +37,7 @@ struct Entry<C> {
     kind: &'static str,
     policy: fn() -> Policy,
     new_job: fn(Value) -> Result<NewJob, serde_json::Error>,
-    start: fn(C, Queue, Arc<str>, usize) -> Started,
+    start: fn(C, Arc<Process>, usize) -> Started,
     ended: Ended<C>,
 }
 
@@ -143,15 +142,14 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     }
 
     /// Starts the apalis worker of `kind`, which takes up to `slots` attempts.
-    pub(crate) fn start(
-        &self,
-        kind: &str,
-        queue: &Queue,
-        worker: &Arc<str>,
-        slots: usize,
-    ) -> Option<Started> {
+    pub(crate) fn start(&self, kind: &str, process: &Arc<Process>, slots: usize) -> Option<Started> {
         let entry = self.entries.get(kind)?;
-        Some((entry.start)(self.ctx.clone(), queue.clone(), Arc::clone(worker), slots))
+        Some((entry.start)(self.ctx.clone(), Arc::clone(process), slots))
+    }
+
+    /// The policy of `kind`.
+    pub(crate) fn policy(&self, kind: &str) -> Option<Policy> {
+        self.entries.get(kind).map(|entry| (entry.policy)())
     }
 
     /// Runs the kind's `ended` hook. A kind that is not known here has none.
@@ -168,15 +166,14 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     }
 }
 
-fn start<J: Job>(ctx: J::Context, queue: Queue, worker: Arc<str>, slots: usize) -> Started {
+fn start<J: Job>(ctx: J::Context, process: Arc<Process>, slots: usize) -> Started {
     let (sender, deliveries) = mpsc::channel::<Delivery<J>>(slots.max(1));
     let deliver = move |claimed: Claimed, attempt: Attempt, guard: HeldGuard| {
         let settlement = Settlement {
-            queue: queue.clone(),
+            process: Arc::clone(&process),
             ctx: ctx.clone(),
             attempt,
             claimed: Arc::new(claimed),
-            worker: Arc::clone(&worker),
         };
         // The channel holds as many as there are slots, and no more than that is ever claimed.
         if sender.try_send(Delivery { settlement, guard }).is_err() {

@@ -12,7 +12,6 @@ use uuid::Uuid;
 /// Watches the other workers' beat counters.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    me: Uuid,
     dead_after: Duration,
     seen: HashMap<Uuid, Seen>,
     last_look: Option<Instant>,
@@ -25,8 +24,8 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn new(me: Uuid, dead_after: Duration) -> Self {
-        Self { me, dead_after, seen: HashMap::new(), last_look: None }
+    pub(crate) fn new(dead_after: Duration) -> Self {
+        Self { dead_after, seen: HashMap::new(), last_look: None }
     }
 
     /// Forgets what was seen: after an interruption every counter gets its full time again.
@@ -35,13 +34,20 @@ impl Watch {
         self.last_look = None;
     }
 
-    /// Looks once and rescues what the dead left. Returns the number of jobs rescued.
-    pub(crate) async fn look(&mut self, connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let beats = beats(connection, self.me).await?;
-        let dead = self.observe(&beats, Instant::now());
+    /// Buries who is dead and rescues what the dead left. Returns the number of jobs rescued.
+    pub(crate) async fn judge(
+        &mut self,
+        connection: &mut PgConnection,
+        others: &Others,
+    ) -> Result<u64, sqlx::Error> {
+        let dead = self.observe(&others.beats, Instant::now());
+        let buried = !dead.is_empty();
         for (id, beat) in dead {
             bury(connection, id, beat).await?;
             self.seen.remove(&id);
+        }
+        if !buried && !others.ownerless {
+            return Ok(0);
         }
         let rescued = rescue_ownerless(connection).await?;
         if rescued > 0 {
@@ -74,11 +80,31 @@ impl Watch {
     }
 }
 
-async fn beats(connection: &mut PgConnection, me: Uuid) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
-    sqlx::query_as("-- rescue::beats\nSELECT id, beat FROM queue.workers WHERE id <> $1")
-        .bind(me)
-        .fetch_all(connection)
-        .await
+/// What one look sees of the other workers.
+#[derive(Debug)]
+pub(crate) struct Others {
+    beats: Vec<(Uuid, i64)>,
+    /// Something runs under a worker that has no row.
+    pub(crate) ownerless: bool,
+}
+
+impl Others {
+    pub(crate) fn new(ids: Vec<Uuid>, beats: Vec<i64>) -> Self {
+        Self { beats: ids.into_iter().zip(beats).collect(), ownerless: false }
+    }
+}
+
+/// Looks at the others.
+pub(crate) async fn look(connection: &mut PgConnection, me: Uuid) -> Result<Others, sqlx::Error> {
+    let (ids, beats) = sqlx::query_as(
+        "-- rescue::look
+         SELECT ARRAY(SELECT id FROM queue.workers WHERE id <> $1 ORDER BY id),
+                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id)",
+    )
+    .bind(me)
+    .fetch_one(connection)
+    .await?;
+    Ok(Others::new(ids, beats))
 }
 
 /// Takes the dead worker's row away, if its counter still stands where we saw it. What ran under it is ownerless then.
@@ -97,12 +123,16 @@ async fn bury(connection: &mut PgConnection, id: Uuid, beat: i64) -> Result<(), 
 async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "-- rescue::rescue_ownerless
-         WITH lost AS MATERIALIZED (
-             SELECT job.id FROM queue.jobs AS job
-              WHERE job.state = 'running'
+         WITH gone AS MATERIALIZED (
+             SELECT id, lease FROM queue.jobs AS job
+              WHERE state = 'running'
                 AND NOT EXISTS (SELECT FROM queue.workers AS w WHERE w.id = job.worker_id)
+         ), lost AS MATERIALIZED (
+             -- By the lease: another rescuer may have been here, and the job may run again by now.
+             SELECT job.id FROM queue.jobs AS job JOIN gone ON gone.id = job.id AND gone.lease = job.lease
+              WHERE job.state = 'running'
               ORDER BY job.id
-                FOR UPDATE SKIP LOCKED
+                FOR UPDATE OF job SKIP LOCKED
          ), rescued AS (
              UPDATE queue.jobs AS job
                 SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
@@ -136,7 +166,7 @@ mod tests {
     #[test]
     fn a_counter_that_stands_still_is_dead_after_the_full_time_and_not_before() {
         let (start, other) = (Instant::now(), Uuid::from_u128(7));
-        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        let mut watch = Watch::new(DEAD);
         for second in (0..10).step_by(2) {
             assert!(!look(&mut watch, start, second, other, 5));
         }
@@ -146,7 +176,7 @@ mod tests {
     #[test]
     fn a_beat_starts_the_time_again() {
         let (start, other) = (Instant::now(), Uuid::from_u128(7));
-        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        let mut watch = Watch::new(DEAD);
         for second in 0..30 {
             assert!(!look(&mut watch, start, second, other, i64::try_from(second / 9).unwrap()));
         }
@@ -155,7 +185,7 @@ mod tests {
     #[test]
     fn a_watcher_that_was_blind_gives_everybody_the_full_time_again() {
         let (start, other) = (Instant::now(), Uuid::from_u128(7));
-        let mut watch = Watch::new(Uuid::from_u128(1), DEAD);
+        let mut watch = Watch::new(DEAD);
         assert!(!look(&mut watch, start, 0, other, 5));
         // An outage of the database: the looks between failed, and what was seen is forgotten.
         watch.forget();

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use sqlx::{Acquire, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 
 use crate::claim::Claimed;
-use crate::enqueue::enqueue;
+use crate::enqueue::enqueue_many;
 use crate::error::{Decision, JobError};
-use crate::fence::{self, Fate};
+use crate::fence::{self, Completed, Failed, Fate};
 use crate::job::{End, Failure, Job};
+use crate::together::Together;
 use crate::{Attempt, Queue};
 
 /// Longest class and message kept, in characters.
@@ -28,23 +29,42 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the fate of a cancelled attempt's last transaction is asked for.
 const FATE: Duration = Duration::from_secs(2);
 
+/// What all attempts of one worker process share.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) queue: Queue,
+    /// The ends of plain attempts.
+    pub(crate) together: Together,
+    /// Begins a transaction that the server ends by itself where we fall silent in it: a process that was stopped there
+    /// would keep its job's row locked, and nobody could rescue what is locked.
+    begin: String,
+}
+
+impl Process {
+    pub(crate) fn new(queue: Queue, dead_after: Duration) -> Self {
+        let begin = format!(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {} -- settle::begin",
+            (dead_after / 2).as_millis()
+        );
+        Self { queue, together: Together::default(), begin }
+    }
+}
+
 /// One attempt from its begin to its end.
 pub(crate) struct Settlement<J: Job> {
-    pub(crate) queue: Queue,
+    pub(crate) process: Arc<Process>,
     pub(crate) ctx: J::Context,
     pub(crate) attempt: Attempt,
     pub(crate) claimed: Arc<Claimed>,
-    pub(crate) worker: Arc<str>,
 }
 
 impl<J: Job> Clone for Settlement<J> {
     fn clone(&self) -> Self {
         Self {
-            queue: self.queue.clone(),
+            process: Arc::clone(&self.process),
             ctx: self.ctx.clone(),
             attempt: self.attempt.clone(),
             claimed: Arc::clone(&self.claimed),
-            worker: Arc::clone(&self.worker),
         }
     }
 }
@@ -53,20 +73,8 @@ impl<J: Job> Clone for Settlement<J> {
 enum Step<'a, J: Job> {
     Begin(&'a J),
     Commit(&'a J, &'a J::Output),
-    Fail(Failing),
-}
-
-/// A failing attempt, before the database says whether the job's time is over.
-struct Failing {
-    class: String,
-    message: String,
-    /// 1 where it spends one of `max_attempts`.
-    spent: i32,
-    delay: Duration,
-    /// True where trying again cannot help or the budget is spent.
-    last: bool,
     /// False where the kind's hooks are themselves what fails.
-    with_hooks: bool,
+    Fail(Failed, bool),
 }
 
 /// What a step did, or `Unknown` where an earlier try, whose COMMIT was not answered, turned out to be committed.
@@ -88,7 +96,7 @@ impl<J: Job> Settlement<J> {
     /// The caller's rows, this job's completion and the next jobs, together.
     pub(crate) async fn commit(&self, job: &J, output: &J::Output) -> Result<(), JobError> {
         if self.decide(&Step::Commit(job, output)).await? != Done::Plain {
-            self.queue.wake();
+            self.queue().wake();
         }
         Ok(())
     }
@@ -105,32 +113,48 @@ impl<J: Job> Settlement<J> {
     }
 
     async fn end_attempt(&self, error: &JobError, with_hooks: bool) -> Result<(), JobError> {
-        let spent = i32::from(!matches!(error.decision, Decision::Wait(_) | Decision::Database));
-        let errors = self.claimed.errors + spent;
-        let delay = match error.decision {
-            Decision::Wait(delay) | Decision::Retry(Some(delay)) => delay,
-            Decision::Database => DATABASE_PAUSE,
-            _ => J::policy().backoff.delay(errors, rand::random()),
-        };
-        let (class, message) = (crop(&error.class, CLASS_LIMIT), crop(&error.message, MESSAGE_LIMIT));
-        tracing::info!(class, message, ?delay, "attempt did not succeed");
-        let last = error.is_fatal() || (spent > 0 && errors >= self.claimed.max_attempts);
-        let delay = delay.min(LONGEST_PAUSE);
-        let failing = Failing { class, message, spent, delay, last, with_hooks };
-        let done = self.decide(&Step::Fail(failing)).await?;
+        let done = self.decide(&Step::Fail(self.failed(error), with_hooks)).await?;
         if done != Done::Plain {
             tracing::warn!("job discarded");
-            self.queue.wake();
+            self.queue().wake();
         }
         Ok(())
     }
 
+    fn queue(&self) -> &Queue {
+        &self.process.queue
+    }
+
+    /// What follows from the error as far as the attempt can tell.
+    pub(crate) fn failed(&self, error: &JobError) -> Failed {
+        let spent =
+            i32::from(!matches!(error.decision, Decision::Wait(_) | Decision::Database | Decision::Busy));
+        let errors = self.claimed.errors + spent;
+        let delay = match error.decision {
+            Decision::Wait(delay) | Decision::Retry(Some(delay)) => delay,
+            Decision::Database | Decision::Busy => DATABASE_PAUSE,
+            _ => J::policy().backoff.delay(errors, rand::random()),
+        };
+        let class = if error.class.is_empty() { "error" } else { &error.class };
+        let (class, message) = (crop(class, CLASS_LIMIT), crop(&error.message, MESSAGE_LIMIT));
+        tracing::info!(class, message, ?delay, "attempt did not succeed");
+        Failed {
+            job_id: self.attempt.job_id,
+            lease: self.attempt.lease,
+            class,
+            message,
+            spent,
+            delay: delay.min(LONGEST_PAUSE),
+            last: error.is_fatal() || (spent > 0 && errors >= self.claimed.max_attempts),
+        }
+    }
+
     /// Gives the job back untouched. Best effort: without a database the row is rescued later.
     pub(crate) async fn release(&self) {
-        match fence::release(self.queue.pool(), self.attempt.job_id, self.attempt.lease).await {
+        match fence::release(self.queue().pool(), self.attempt.job_id, self.attempt.lease).await {
             Ok(()) => {
                 tracing::info!("attempt released");
-                self.queue.wake();
+                self.queue().wake();
             }
             Err(error) if error.is_about_the_lease() => tracing::info!("lease gone; nothing to release"),
             Err(error) => tracing::warn!(%error, "attempt not released; it will be rescued"),
@@ -151,7 +175,7 @@ impl<J: Job> Settlement<J> {
         match outcome {
             // Cancelled while an answer was awaited: perhaps because it had been committed.
             Err(error) if error.is_about_the_lease() && tried.load(Ordering::Relaxed) => {
-                let fate = fence::fate(self.queue.pool(), self.attempt.job_id, self.attempt.lease);
+                let fate = fence::fate(self.queue().pool(), self.attempt.job_id, self.attempt.lease);
                 match tokio::time::timeout(FATE, fate).await {
                     Ok(Ok(Fate::Settled)) => Ok(Done::Unknown),
                     _ => Err(error),
@@ -163,14 +187,14 @@ impl<J: Job> Settlement<J> {
 
     async fn decide_once(&self, step: &Step<'_, J>, tried: &AtomicBool) -> Result<Done, JobError> {
         if tried.swap(true, Ordering::Relaxed) {
-            match fence::fate(self.queue.pool(), self.attempt.job_id, self.attempt.lease).await? {
+            match fence::fate(self.queue().pool(), self.attempt.job_id, self.attempt.lease).await? {
                 Fate::Settled => return Ok(Done::Unknown),
                 Fate::Lost => return Err(JobError::lost_lease()),
                 Fate::Undecided => {}
             }
         }
-        let mut connection = self.queue.pool().acquire().await?;
-        let mut tx = connection.begin().await?;
+        let mut connection = self.queue().pool().acquire().await?;
+        let mut tx = connection.begin_with(AssertSqlSafe(self.process.begin.as_str()).into_sql_str()).await?;
         let done = self.write(step, &mut tx).await?;
         tx.commit().await?;
         Ok(done)
@@ -187,39 +211,37 @@ impl<J: Job> Settlement<J> {
             Step::Commit(job, output) => {
                 let commit = job.commit(&self.ctx, &self.attempt, output, tx).await?;
                 match &commit.cancelled {
-                    Some(reason) => fence::end(tx, id, lease, true, 0, reason).await?,
-                    None => fence::complete(tx, id, lease, commit.result.as_ref()).await?,
+                    Some(reason) => fence::cancel(tx, id, lease, reason).await?,
+                    None => {
+                        let completed = Completed { job_id: id, lease, result: commit.result.clone() };
+                        fence::one_row(fence::complete(tx, &[completed]).await?)?;
+                    }
                 }
-                for next in &commit.next {
-                    enqueue(tx, next).await?;
-                }
+                enqueue_many(tx, &commit.next).await?;
                 Ok(if commit.next.is_empty() { Done::Plain } else { Done::Enqueued })
             }
-            Step::Fail(failing) => self.write_failure(failing, tx).await,
+            Step::Fail(failed, with_hooks) => self.write_failure(failed, *with_hooks, tx).await,
         }
     }
 
-    async fn write_failure(&self, failing: &Failing, tx: &mut PgConnection) -> Result<Done, JobError> {
-        let (id, lease, subject) = (self.attempt.job_id, self.attempt.lease, self.attempt.subject);
-        let Failing { class, message, spent, delay, last, with_hooks } = failing;
-        let ends = *last || fence::is_over(tx, id, lease).await?;
-        if ends {
-            let end = End { subject, cancelled: false, class: class.clone(), message: message.clone() };
-            let follow_ups = if *with_hooks { J::ended(&self.ctx, &end, tx).await? } else { Vec::new() };
-            fence::end(tx, id, lease, false, *spent, message).await?;
-            for job in &follow_ups {
-                enqueue(tx, job).await?;
-            }
-        } else {
-            let failure = Failure { subject, class: class.clone(), message: message.clone() };
-            if *with_hooks {
-                J::attempt_failed(&self.ctx, &failure, tx).await?;
-            }
-            fence::put_back(tx, id, lease, *spent, *delay, message).await?;
+    async fn write_failure(
+        &self,
+        failed: &Failed,
+        with_hooks: bool,
+        tx: &mut PgConnection,
+    ) -> Result<Done, JobError> {
+        let subject = self.attempt.subject;
+        let (class, message) = (failed.class.clone(), failed.message.clone());
+        let ends = failed.last || fence::is_over(tx, failed.job_id, failed.lease).await?;
+        let mut follow_ups = Vec::new();
+        // The hooks lock the caller's row, so they go first.
+        if with_hooks && ends {
+            follow_ups = J::ended(&self.ctx, &End { subject, cancelled: false, class, message }, tx).await?;
+        } else if with_hooks {
+            J::attempt_failed(&self.ctx, &Failure { subject, class, message }, tx).await?;
         }
-        if *spent > 0 || ends {
-            fence::record_failed_attempt(tx, id, self.attempt.number, &self.worker, class, message).await?;
-        }
+        fence::one_row(fence::fail(tx, std::slice::from_ref(failed)).await?.len() as u64)?;
+        enqueue_many(tx, &follow_ups).await?;
         Ok(if ends { Done::Enqueued } else { Done::Plain })
     }
 }

@@ -4,24 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{Executor, PgPool};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::attempt::{Attempt, Progress};
-use crate::claim::{Claimed, Wanted, claim};
+use crate::claimer::{Claimer, DATABASE_RETRY, Kind};
 use crate::heartbeat::Heartbeat;
-use crate::held::{Held, HeldAttempt};
+use crate::held::Held;
 use crate::queue::{CANCELLED, CHANNEL, Queue};
-use crate::registry::{Deliver, Registry};
-
-/// A claim that is not answered in this time is given up; the heartbeat releases what it took after all.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Pause after a claim that failed, and between two tries to listen.
-const DATABASE_RETRY: Duration = Duration::from_secs(1);
+use crate::registry::Registry;
+use crate::settle::Process;
 
 /// How long cancelled attempts get to let go.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -68,6 +64,14 @@ pub enum WorkerError {
     /// A part that runs as long as the process does has ended: a bug, and the process is better started anew.
     #[error("{0} ended by itself; what this worker held is given back")]
     Ended(&'static str),
+    /// A kind's policy lets nothing of a group run.
+    #[error(
+        "`{0}` has a `group_limit` of 0, so none of its jobs with a group could ever run; pause its queue instead"
+    )]
+    NoRoom(&'static str),
+    /// The database refused what [`drain`](crate::drain()) asked; a worker itself never ends because of it.
+    #[error("the database refuses to tell what is left: {0}")]
+    Database(sqlx::Error),
 }
 
 /// Claims and runs jobs until `stop` fires, then drains: running attempts get `drain`, the rest is released. It never
@@ -83,7 +87,7 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
 ) -> Result<(), WorkerError> {
     let mut kinds = Vec::new();
     let mut workers = JoinSet::new();
-    let name: Arc<str> = options.name.as_str().into();
+    let process = Arc::new(Process::new(queue.clone(), options.dead_after));
     for (kind, slots) in &options.slots {
         let Some(kind) = registry.kind(kind) else {
             return Err(WorkerError::UnknownKind(kind.clone(), registry.kinds().join(", ")));
@@ -91,9 +95,13 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
         if *slots == 0 {
             continue;
         }
-        if let Some(started) = registry.start(kind, &queue, &name, *slots) {
+        if let (Some(started), Some(policy)) = (registry.start(kind, &process, *slots), registry.policy(kind))
+        {
+            if policy.group_limit == Some(0) {
+                return Err(WorkerError::NoRoom(kind));
+            }
             workers.spawn(started.worker);
-            kinds.push(Kind { kind, slots: *slots, deliver: started.deliver });
+            kinds.push(Kind { kind, policy, slots: *slots, deliver: started.deliver });
         }
     }
     let held = Arc::new(Held::default());
@@ -102,18 +110,24 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let heartbeat =
         Heartbeat::start(queue.pool().connect_options().as_ref().clone(), id, &options, &held, &work)
             .map_err(WorkerError::Heartbeat)?;
-    let listener = tokio::spawn(listen(queue.clone(), Arc::clone(&work), heartbeat.look_now()));
+    let listening = listen(queue.clone(), Arc::clone(&work), heartbeat.look_now());
+    let listener = AbortOnDropHandle::new(tokio::spawn(listening));
     tracing::info!(worker = %options.name, id = %id, kinds = ?options.slots, "worker started");
 
-    let claimer = Claimer { queue, id, name, kinds, held: Arc::clone(&held), work };
+    let claims = own_connection(queue.pool(), "bedel-claims", COMMIT_LATER);
+    let ends = own_connection(queue.pool(), "bedel-ends", WAIT_LITTLE);
+    let writer = Arc::clone(&process);
+    let mut writer = AbortOnDropHandle::new(tokio::spawn(async move { writer.together.run(&ends).await }));
+    let claimer = Claimer::new(queue.pool().clone(), claims, id, options.name.as_str(), kinds, &held, work);
     let outcome = tokio::select! {
         biased;
         () = claimer.run(&options, &stop) => Ok(()),
         Some(_) = workers.join_next() => Err(WorkerError::Ended("the worker of a kind")),
         () = heartbeat.ended() => Err(WorkerError::Ended("the heartbeat thread")),
+        _ = &mut writer => Err(WorkerError::Ended("the writer of ends")),
     };
 
-    listener.abort();
+    drop(listener);
     tracing::info!("draining: no more claims");
     drain(&held, options.drain).await;
     drop(claimer); // the apalis workers end when nothing can be delivered to them any more
@@ -121,9 +135,41 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     if ended.is_err() {
         tracing::warn!("some handlers do not let go; the process ends without them");
     }
+    drop(writer);
     heartbeat.stop().await;
     tracing::info!("worker stopped");
     outcome
+}
+
+/// For the connections that send the same few statements all day: one plan each, for all values and all sizes of the
+/// table, along the indexes. Compiling a plan (JIT) takes longer than running it.
+const STEADY_PLANS: &str = "
+    SET jit = off; SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
+
+/// For the connection of the claims. A claim that is lost with the server harms nobody: its job is available again, and the
+/// lease that was handed out guards nothing any more. So nobody waits until it is on disk.
+///
+/// One that falls silent between taking the groups' lock and its end must not keep that lock.
+const COMMIT_LATER: &str = "SET synchronous_commit = off; SET idle_in_transaction_session_timeout = '5s';";
+
+/// For the connection of the ends. A row that somebody else holds is not to hold up all the others.
+const WAIT_LITTLE: &str = "SET lock_timeout = '1s';";
+
+/// One connection beside the program's pool, so that handlers that hold all of that cannot hold up the queue.
+fn own_connection(pool: &PgPool, name: &str, settings: &'static str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(1)
+        // What is done on it is repeated when it fails: asking first whether it is alive is a round trip for nothing.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(STEADY_PLANS).await?;
+                connection.execute(settings).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(pool.connect_options().as_ref().clone().application_name(name))
 }
 
 /// Waits for running attempts up to `limit`, then releases the rest.
@@ -172,99 +218,5 @@ async fn listen_once(queue: &Queue, work: &Notify, look_now: &Notify) -> Result<
                 work.notify_one();
             }
         }
-    }
-}
-
-struct Kind {
-    kind: &'static str,
-    slots: usize,
-    deliver: Deliver,
-}
-
-struct Claimer {
-    queue: Queue,
-    id: Uuid,
-    name: Arc<str>,
-    kinds: Vec<Kind>,
-    held: Arc<Held>,
-    /// Fires when there may be work.
-    work: Arc<Notify>,
-}
-
-impl Claimer {
-    async fn run(&self, options: &WorkerOptions, stop: &CancellationToken) {
-        loop {
-            // Interest is registered before the look, so that nothing is missed in between.
-            let work = Arc::clone(&self.work);
-            let woken = work.notified();
-            let held = Arc::clone(&self.held);
-            let freed = held.freed.notified();
-            let wanted = self.wanted();
-            let mut pause = options.poll.mul_f64(0.9 + 0.2 * rand::random::<f64>());
-            if !wanted.is_empty()
-                && let Err(error) = self.claim(&wanted).await
-            {
-                tracing::warn!(%error, "no claim; will try again");
-                pause = DATABASE_RETRY;
-            }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = woken => {}
-                () = freed => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    fn wanted(&self) -> Vec<Wanted> {
-        self.kinds
-            .iter()
-            .map(|kind| Wanted {
-                kind: kind.kind,
-                free: kind.slots.saturating_sub(self.held.count(kind.kind)),
-            })
-            .filter(|wanted| wanted.free > 0)
-            .collect()
-    }
-
-    /// Claims and delivers.
-    async fn claim(&self, wanted: &[Wanted]) -> Result<(), sqlx::Error> {
-        let in_flight = self.held.begin_claim();
-        let may_take_suspect = !self.held.has_suspect();
-        let claim = claim(self.queue.pool(), wanted, self.id, &self.name, may_take_suspect);
-        let rows =
-            tokio::time::timeout(CLAIM_TIMEOUT, claim).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        for row in rows {
-            self.deliver(row);
-        }
-        drop(in_flight); // every row is held by now
-        Ok(())
-    }
-
-    fn deliver(&self, row: Claimed) {
-        let Some(kind) = self.kinds.iter().find(|kind| kind.kind == row.kind) else { return };
-        let attempt = Attempt {
-            job_id: row.id,
-            subject: row.subject,
-            lease: row.lease,
-            number: row.attempt,
-            age_seconds: row.age_seconds,
-            checkpoint: row.checkpoint.clone(),
-            cancellation: CancellationToken::new(),
-            progress: Progress::default(),
-            pool: Some(self.queue.pool().clone()),
-        };
-        let guard = self.held.hold(
-            row.lease,
-            HeldAttempt {
-                job_id: row.id,
-                kind: kind.kind,
-                suspect: row.crashes > 0 && row.crashes < row.max_crashes,
-                cancellation: attempt.cancellation.clone(),
-                progress: attempt.progress.clone(),
-            },
-        );
-        (kind.deliver)(row, attempt, guard);
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::program::{Project, bare, migrated};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 19] = [
     &["api"],
     &["worker"],
     &["scheduler"],
@@ -19,6 +19,9 @@ const COMMANDS: [&[&str]; 16] = [
     &["jobs", "show"],
     &["jobs", "retry"],
     &["jobs", "cancel"],
+    &["queues"],
+    &["queues", "pause"],
+    &["queues", "resume"],
     &["model", "install"],
     &["model", "list"],
     &["model", "verify"],
@@ -286,6 +289,54 @@ async fn a_job_without_a_lecture_is_retried_itself() {
     project.run(&["jobs", "cancel", &job]).ok();
     assert!(project.run(&["jobs", "retry", &job]).ok().starts_with(&job));
     assert!(project.run(&["jobs", "list", "--state", "available"]).ok().contains(&job));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_paused_told_and_resumed() {
+    let database = migrated().await;
+    let project = Project::with_database(&database);
+    let listed = project.run(&["queues"]).ok();
+    assert!(listed.starts_with("QUEUE") && listed.contains("media") && listed.contains("no"), "{listed}");
+    let job = project.run(&["enqueue", "cleanup-orphans"]).ok();
+
+    assert_eq!(project.run(&["queues", "pause", "maintenance"]).ok().trim(), "maintenance is paused");
+    assert_eq!(project.run(&["queues", "pause", "maintenance"]).ok().trim(), "maintenance is paused");
+    let queue = |name: &str| -> Value {
+        let all: Vec<Value> = serde_json::from_str(&project.run(&["queues", "--json"]).ok()).unwrap();
+        let names: Vec<&str> = all.iter().map(|queue| queue["name"].as_str().unwrap()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        let mut found = all.iter().filter(|queue| queue["name"] == name);
+        let queue = found.next().unwrap().clone();
+        assert!(found.next().is_none(), "{name} twice");
+        queue
+    };
+    let paused = queue("maintenance");
+    assert!(paused["paused_at"].is_string(), "{paused}");
+    assert_eq!((&paused["available"], &paused["running"]), (&1.into(), &0.into()));
+    assert!(queue("media")["paused_at"].is_null());
+    let listed = project.run(&["queues"]).ok();
+    let line = listed.lines().find(|line| line.starts_with("maintenance")).unwrap().to_owned();
+    assert!(line.contains("since 20"), "{listed}");
+    assert!(project.run(&["jobs", "list", "--state", "available"]).ok().contains(job.trim()));
+
+    assert_eq!(project.run(&["queues", "resume", "maintenance"]).ok().trim(), "maintenance is resumed");
+    assert!(queue("maintenance")["paused_at"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_nothing_knows_is_not_paused() {
+    let database = migrated().await;
+    let project = Project::with_database(&database);
+    for action in ["pause", "resume"] {
+        let complaint = project.run(&["queues", action, "maintenence"]).refused(2);
+        assert!(complaint.contains("maintenence") && complaint.contains("maintenance, media"), "{complaint}");
+    }
+    // A producer that is not Rust may use a name of its own.
+    sqlx::query("SELECT queue.enqueue('other', '{}', queue => 'theirs')")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    project.run(&["queues", "pause", "theirs"]).ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]

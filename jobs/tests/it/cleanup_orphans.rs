@@ -22,7 +22,7 @@ impl Library {
         let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, &self.ctx.settings);
         let id = self.enqueue(&job).await;
         sqlx::query(
-            "UPDATE queue.jobs SET state = 'running', lease = $2, worker_id = gen_random_uuid(), attempted_at = now()
+            "UPDATE queue.jobs SET state = 'running', lease = $2, worker_id = gen_random_uuid(), attempted_at = now(), attempt = 1
              WHERE id = $1",
         )
         .bind(id)

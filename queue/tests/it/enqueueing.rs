@@ -1,6 +1,6 @@
 //! Promises 1 and 12: transactional enqueue, unique keys over live states.
 
-use bedel_queue::{Enqueued, enqueue};
+use bedel_queue::{Enqueued, enqueue, enqueue_many};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -75,4 +75,82 @@ async fn ids_sort_by_the_time_they_were_made() {
     let second = bench.enqueue(step(Act::Succeed)).await.id;
     assert!(second > first);
     assert_eq!(first.get_version_num(), 7);
+}
+
+#[tokio::test]
+async fn a_batch_is_enqueued_by_one_statement_in_its_order() {
+    let bench = bench().await;
+    let subjects: Vec<Uuid> = (0..500).map(|_| Uuid::new_v4()).collect();
+    let jobs: Vec<_> = subjects.iter().map(|subject| step(Act::Succeed).subject(*subject)).collect();
+    let mut tx = bench.pool.begin().await.unwrap();
+    let enqueued = enqueue_many(&mut tx, &jobs).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(enqueued.iter().all(|enqueued| enqueued.created));
+    for order in ["id", "run_at"] {
+        let sql = format!("SELECT subject FROM queue.jobs ORDER BY {order}");
+        let rows: Vec<Uuid> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&bench.pool).await.unwrap();
+        assert_eq!(rows, subjects, "by {order}");
+    }
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar("SELECT id FROM queue.jobs ORDER BY id").fetch_all(&bench.pool).await.unwrap();
+    assert_eq!(ids, enqueued.iter().map(|enqueued| enqueued.id).collect::<Vec<_>>());
+    // The same as a job that was enqueued alone, in everything but its own facts.
+    let alone = bench.enqueue(step(Act::Succeed)).await.id;
+    let kinds: i64 = bench
+        .count(
+            "SELECT count(*) FROM (
+                SELECT DISTINCT kind, args, queue, priority, give_up_after, max_attempts, max_crashes, state, attempt,
+                       uuid_send(id) IS NOT NULL, get_byte(uuid_send(id), 6) >> 4, get_byte(uuid_send(id), 8) >> 6
+                  FROM queue.jobs) AS t",
+        )
+        .await;
+    assert_eq!(kinds, 1, "a job of a batch differs from {alone}");
+    let due = bench.count("SELECT count(*) FROM queue.jobs WHERE run_at <= now()").await;
+    assert_eq!(due, 501);
+}
+
+#[tokio::test]
+async fn a_batch_finds_what_is_live_and_what_it_names_twice() {
+    let bench = bench().await;
+    let live = bench.enqueue(step(Act::Succeed).unique_key("live")).await;
+    let jobs = [
+        step(Act::Succeed).unique_key("z").priority(1),
+        step(Act::Succeed),
+        step(Act::Succeed).unique_key("live"),
+        step(Act::Succeed).unique_key("z"),
+    ];
+    let mut connection = bench.pool.acquire().await.unwrap();
+    let enqueued = enqueue_many(&mut connection, &jobs).await.unwrap();
+    let created: Vec<bool> = enqueued.iter().map(|enqueued| enqueued.created).collect();
+    assert_eq!(created, [true, true, false, false]);
+    assert_eq!((enqueued[2].id, enqueued[3].id), (live.id, enqueued[0].id));
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 3);
+    assert!(enqueue_many(&mut connection, &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_with_the_same_keys_in_other_orders_never_wait_for_each_other() {
+    let bench = bench().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let pool = bench.pool.clone();
+        tasks.spawn(async move {
+            for round in 0..10 {
+                let mut jobs: Vec<_> =
+                    (0..20).map(|n| step(Act::Succeed).unique_key(format!("{round}:{n}"))).collect();
+                jobs.rotate_left(task * 2);
+                if task % 2 == 0 {
+                    jobs.reverse();
+                }
+                let mut tx = pool.begin().await.unwrap();
+                enqueue_many(&mut tx, &jobs).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 200);
 }

@@ -144,7 +144,7 @@ async fn prune_takes_old_final_jobs_in_small_batches_and_nothing_else() {
     for age in ["10 days", "10 days", "10 days", "1 day"] {
         let id = bench.enqueue(step(Act::Succeed)).await.id;
         sqlx::query(
-            "UPDATE queue.jobs SET state = 'completed', finalized_at = now() - $2::interval WHERE id = $1",
+            "UPDATE queue.jobs SET state = 'completed', lease = id, finalized_at = now() - $2::interval WHERE id = $1",
         )
         .bind(id)
         .bind(sqlx::types::Json(age).0)

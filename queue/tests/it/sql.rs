@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use crate::support::bench;
 
 /// The string literals of the crate's sources that begin with a name comment.
-fn statements() -> Vec<(String, String)> {
+pub fn statements() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
         let path = entry.unwrap().path();
@@ -22,8 +22,8 @@ fn statements() -> Vec<(String, String)> {
 async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
     let bench = bench().await;
     sqlx::raw_sql(
-        "INSERT INTO queue.jobs (kind, args, state, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)
-         SELECT 'step', '{}', 'completed', now(), now(), '1 day', 1, 1 FROM generate_series(1, 20000);
+        "INSERT INTO queue.jobs (kind, args, state, lease, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'step', '{}', 'completed', gen_random_uuid(), now(), now(), '1 day', 1, 1 FROM generate_series(1, 20000);
          INSERT INTO queue.jobs (kind, args, run_at, give_up_at, give_up_after, max_attempts, max_crashes)
          SELECT 'step', '{}', now() + (n % 2) * interval '1 day', now(), '1 day', 1, 1 FROM generate_series(1, 10000) AS n;
          ANALYZE queue.jobs",
@@ -33,11 +33,13 @@ async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
     .unwrap();
     let (_, claim) = statements().into_iter().find(|(_, sql)| sql.starts_with("-- claim\n")).unwrap();
     let mut connection = bench.pool.acquire().await.unwrap();
-    let prepare = format!("PREPARE c (text[], integer[], uuid, text, boolean) AS {claim}");
+    let prepare = format!(
+        "PREPARE c (uuid, text, boolean, text[], text[], integer[], integer[], timestamptz[], timestamptz[], timestamptz[], timestamptz[]) AS {claim}"
+    );
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(prepare).into_sql_str()).execute(&mut *connection).await.unwrap();
     let plan: Vec<String> =
-        sqlx::query_scalar("EXPLAIN EXECUTE c (ARRAY['step'], ARRAY[4], gen_random_uuid(), 'w', true)")
+        sqlx::query_scalar("EXPLAIN EXECUTE c (gen_random_uuid(), 'w', true, ARRAY['step'], ARRAY['default'], ARRAY[4], ARRAY[2], NULL, NULL, NULL, NULL)")
             .fetch_all(&mut *connection)
             .await
             .unwrap();

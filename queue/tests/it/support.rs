@@ -175,17 +175,19 @@ pub struct Bench {
     pub queue: Queue,
 }
 
+/// The queue's tables, and the one where the jobs note what they did.
+pub async fn schema(pool: &PgPool) {
+    sqlx::raw_sql(bedel_queue::SCHEMA).execute(pool).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE effects (n bigserial, at timestamptz DEFAULT clock_timestamp(), job_id uuid, lease uuid, what text)",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
 pub async fn bench() -> Bench {
-    let TestDatabase { pool, url, .. } = database("queue", async |pool| {
-        sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.unwrap();
-        sqlx::raw_sql(
-            "CREATE TABLE effects (n bigserial, at timestamptz DEFAULT clock_timestamp(), job_id uuid, lease uuid, what text)",
-        )
-        .execute(&pool)
-        .await
-        .unwrap();
-    })
-    .await;
+    let TestDatabase { pool, url, .. } = database("queue", async |pool| schema(&pool).await).await;
     Bench { queue: Queue::new(pool.clone()), pool, url }
 }
 
@@ -232,8 +234,17 @@ impl Bench {
     }
 
     pub fn worker(&self, options: WorkerOptions) -> Worker {
+        self.worker_of(registry(&self.pool), options)
+    }
+
+    /// A worker with kinds of the test's own.
+    pub fn worker_of<C: Clone + Send + Sync + 'static>(
+        &self,
+        registry: Registry<C>,
+        options: WorkerOptions,
+    ) -> Worker {
         let stop = CancellationToken::new();
-        let (queue, registry, token) = (self.queue.clone(), registry(&self.pool), stop.clone());
+        let (queue, token) = (self.queue.clone(), stop.clone());
         let task = tokio::spawn(async move { run_worker(queue, registry, options, token).await.unwrap() });
         Worker { stop, task }
     }

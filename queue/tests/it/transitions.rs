@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::puppet::{keep_leases, lose_leases};
 use crate::support::{Act, bench, eventually, options, step};
 
 #[tokio::test]
@@ -43,6 +44,26 @@ async fn an_attempt_without_its_lease_writes_nothing() {
     assert_eq!(bench.effects("commit").await, 0, "the commit's rows went with its transaction");
     assert_eq!(bench.state(id).await, "running");
     assert_eq!(bench.count("SELECT count(*) FROM queue.failed_attempts").await, 0);
+}
+
+#[tokio::test]
+async fn an_attempt_that_has_no_lease_from_the_start_does_not_begin() {
+    let bench = bench().await;
+    lose_leases(&bench.pool).await;
+    let lost = bench.enqueue(step(Act::Succeed)).await.id;
+    let mut deaf = options(1);
+    deaf.beat = std::time::Duration::from_secs(60);
+    let worker = bench.worker(deaf);
+    bench.until(lost, "running").await;
+    keep_leases(&bench.pool).await;
+    // The only slot is free again when the attempt has found out.
+    let next = bench.enqueue(step(Act::Succeed)).await.id;
+    bench.until(next, "completed").await;
+    assert_eq!(bench.state(lost).await, "running");
+    worker.stop().await;
+    for what in ["begin", "run", "commit"] {
+        assert_eq!(bench.effects(what).await, 1, "{what} of the other job alone");
+    }
 }
 
 #[tokio::test]

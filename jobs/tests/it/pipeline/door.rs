@@ -212,7 +212,8 @@ fn statement(message: &[u8], names: &mut HashMap<String, Option<String>>) -> Opt
     // Ours have their names in their first lines; sqlx asks for types, and listens, in words of its own.
     let name = |sql: &str| {
         let first = sql.lines().next().unwrap_or_default().trim();
-        let transaction = ["BEGIN", "COMMIT", "ROLLBACK"].contains(&first).then_some(first);
+        // A BEGIN may bring settings along.
+        let transaction = ["BEGIN", "COMMIT", "ROLLBACK"].into_iter().find(|word| first.starts_with(word));
         first.strip_prefix("-- ").or(transaction).map(str::to_owned)
     };
     match message[0] {

@@ -14,7 +14,7 @@ async fn undo(line: &Line, kind: &str, next: Option<&str>) {
             .expect("the successor is gone");
     }
     sqlx::query(
-        "UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, finalized_at = NULL
+        "UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, finalized_at = NULL, result = NULL
          WHERE kind = $1",
     )
     .bind(kind)

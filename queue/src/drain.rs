@@ -1,0 +1,154 @@
+//! Drain: run a worker until nothing is available and nothing runs. What tests of handlers want.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::is_passing;
+use crate::queue::Queue;
+use crate::registry::Registry;
+use crate::worker::{WorkerError, WorkerOptions, run_worker};
+
+/// Time between two looks at what is left. A look is a few probes of indexes.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The longest poll interval of a drain: nobody waits for a test.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Longest wait for a connection.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Pause after a look that the database did not answer.
+const DATABASE_RETRY: Duration = Duration::from_millis(500);
+
+/// Runs a worker until no job of its kinds is due and none is running on any worker, then stops it.
+///
+/// Everything that becomes due meanwhile is run too: successors, retries without a delay, what others enqueue. What is
+/// due later (a delay, a backoff, a wait) is left alone, so a drain ends even where a job would be retried for a
+/// day; so is what no worker may claim, the jobs of a paused queue. Rows left by a worker that died are waited for until they
+/// are rescued.
+///
+/// It is the same worker as [`run_worker`]'s, with its claims, leases and transactions; only the poll interval is at
+/// most 100 ms. That makes it the way to test handlers: enqueue, drain, look at the rows. `examples/invoices.rs` does so.
+///
+/// - To see a retry run, give the kind a short backoff and drain again once it is due; or make it due with
+///   [`retry`](crate::retry), and drain again.
+/// - To see what a worker does with a job that is scheduled, enqueue it without the delay: the handler cannot tell.
+/// - A handler that never returns is ended by its kind's [`Policy::timeout`](crate::Policy::timeout), which bounds the
+///   drain as well. A kind that enqueues itself without a delay has no end, and neither has its drain.
+/// - Await it to its end, as any worker: one that is dropped on the way gives its jobs back only after a while.
+///
+/// # Errors
+/// Those of [`run_worker`]; [`WorkerError::Database`] where the database refuses to tell what is left, as it does without the
+/// queue's tables. While the database is away the drain waits for it, as a worker does.
+pub async fn drain<C: Clone + Send + Sync + 'static>(
+    queue: Queue,
+    registry: Registry<C>,
+    options: WorkerOptions,
+) -> Result<(), WorkerError> {
+    let kinds = options.slots.iter().filter(|(_, slots)| **slots > 0).map(|(kind, _)| kind.clone());
+    // A kind that is not registered has no policy; the worker refuses to start with it.
+    let (kinds, lanes): (Vec<_>, Vec<_>) =
+        kinds.filter_map(|kind| registry.policy(&kind).map(|policy| (kind, policy.queue))).unzip();
+    let options = WorkerOptions { poll: options.poll.min(POLL), ..options };
+    let looks = own_connection(queue.pool());
+    let stop = CancellationToken::new();
+    let mut worker = std::pin::pin!(run_worker(queue, registry, options, stop.clone()));
+    let idle = tokio::select! {
+        ended = &mut worker => return ended,
+        idle = until_idle(&looks, &kinds, &lanes) => idle,
+    };
+    looks.close().await;
+    stop.cancel();
+    worker.await?;
+    idle
+}
+
+/// One connection beside the program's pool, which handlers may hold whole. The planner takes a look for dear and would have
+/// it compiled (`jit`), which lasts a hundred times as long as looking.
+fn own_connection(pool: &PgPool) -> PgPool {
+    let options = pool.connect_options().as_ref().clone().application_name("bedel-drain");
+    PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ANSWER)
+        .connect_lazy_with(options.options([("jit", "off")]))
+}
+
+async fn until_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<(), WorkerError> {
+    loop {
+        let pause = match is_idle(pool, kinds, lanes).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => LOOK,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "no look at what is left; will try again");
+                DATABASE_RETRY
+            }
+            Err(error) => return Err(WorkerError::Database(error)),
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// True where nothing of these kinds runs and nothing that may be claimed is due. One snapshot: a job that ends and the
+/// successor it enqueues change places in it at once. `lanes` are the kinds' own queues: while one is paused, nothing of its
+/// kinds is claimed.
+async fn is_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- drain::is_idle
+         WITH RECURSIVE paused AS MATERIALIZED (
+             SELECT ARRAY(SELECT name::text FROM queue.queues WHERE paused_at IS NOT NULL) AS queues
+         ), wanted AS MATERIALIZED (
+             SELECT w.kind, paused.queues AS paused
+               FROM unnest($1::text[], $2::text[]) AS w (kind, lane) CROSS JOIN paused
+              WHERE lane <> ALL (paused.queues)
+         ), priorities AS (
+             SELECT * FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)
+         ), groups AS (
+             SELECT wanted.kind, wanted.paused, first.group_key
+               FROM wanted
+              CROSS JOIN LATERAL (
+                    SELECT group_key FROM queue.jobs AS job
+                     WHERE job.kind = wanted.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                     ORDER BY group_key LIMIT 1
+              ) AS first
+             UNION ALL
+             SELECT groups.kind, groups.paused, next.group_key
+               FROM groups
+              CROSS JOIN LATERAL (
+                    SELECT group_key FROM queue.jobs AS job
+                     WHERE job.kind = groups.kind AND job.group_key > groups.group_key
+                       AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                     ORDER BY group_key LIMIT 1
+              ) AS next
+         )
+         SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY ($1::text[]))
+            AND NOT EXISTS (
+                SELECT FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
+                 WHERE state = 'available' AND crashes > 0 AND run_at <= now() AND queue <> ALL (wanted.paused))
+            AND NOT EXISTS (
+                SELECT FROM wanted CROSS JOIN priorities
+                 CROSS JOIN LATERAL (
+                       SELECT FROM queue.jobs AS job
+                        WHERE job.kind = wanted.kind AND job.priority = priorities.priority
+                          AND state = 'available' AND crashes = 0 AND group_key IS NULL
+                          AND run_at <= now() AND queue <> ALL (wanted.paused)
+                        ORDER BY run_at LIMIT 1
+                 ) AS single)
+            AND NOT EXISTS (
+                SELECT FROM groups CROSS JOIN priorities
+                 CROSS JOIN LATERAL (
+                       SELECT FROM queue.jobs AS job
+                        WHERE job.kind = groups.kind AND job.group_key = groups.group_key
+                          AND job.priority = priorities.priority
+                          AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                          AND run_at <= now() AND queue <> ALL (groups.paused)
+                        ORDER BY run_at LIMIT 1
+                 ) AS grouped)",
+    )
+    .bind(kinds)
+    .bind(lanes)
+    .fetch_one(pool)
+    .await
+}

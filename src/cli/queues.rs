@@ -1,0 +1,166 @@
+//! `bedel queues`.
+
+use bedel_jobs::registry::registry;
+use bedel_jobs::storage::Storage;
+use bedel_queue::{COUNT_LIMIT, QueueView, pause, queues, resume};
+use clap::{Args, Subcommand};
+use sqlx::{PgConnection, PgPool};
+
+use super::{CliError, table};
+use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
+use crate::database::{self, Role};
+use crate::environment;
+
+/// Look at the queues, or pause and resume one. A queue is the lane that a kind of job belongs to.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct QueuesCommand {
+    #[command(subcommand)]
+    action: Option<Box<Action>>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    jobs: JobOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Let no worker claim further jobs of a queue; running ones go on, and new ones wait
+    Pause(NamedQueue),
+    /// Let workers claim its jobs again
+    Resume(NamedQueue),
+}
+
+/// Which queue.
+#[derive(Debug, Args)]
+struct NamedQueue {
+    /// The queue's name
+    #[arg(value_name = "QUEUE")]
+    name: String,
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    jobs: JobOptions,
+}
+
+impl QueuesCommand {
+    /// Lists, pauses or resumes.
+    ///
+    /// # Errors
+    /// Where there is no such queue, or the database refuses.
+    pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        match self.action.as_deref() {
+            None => self.list(common).await,
+            Some(Action::Pause(queue)) => queue.pause(common).await,
+            Some(Action::Resume(queue)) => queue.resume(common).await,
+        }
+    }
+
+    async fn list(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let pool = connect(&self.database, common).await?;
+        let mut connection = pool.acquire().await.map_err(failed)?;
+        let views = known(&mut connection, &pool, &self.jobs).await?;
+        if self.json {
+            println!("{}", serde_json::to_string(&views).expect("a queue is plain data"));
+            return Ok(());
+        }
+        let rows: Vec<_> = views.iter().map(line).collect();
+        print!("{}", table::render(&["QUEUE", "PAUSED", "AVAILABLE", "RUNNING", "OLDEST RUN AT"], &rows));
+        Ok(())
+    }
+}
+
+impl NamedQueue {
+    async fn pause(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let mut connection = self.open(common).await?;
+        pause(&mut connection, &self.name).await.map_err(failed)?;
+        println!("{} is paused", self.name);
+        Ok(())
+    }
+
+    async fn resume(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let mut connection = self.open(common).await?;
+        resume(&mut connection, &self.name).await.map_err(failed)?;
+        println!("{} is resumed", self.name);
+        Ok(())
+    }
+
+    /// A connection, once it is sure that the queue exists: a misspelt name would look as if it had worked.
+    async fn open(
+        &self,
+        common: &CommonOptions,
+    ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, CliError> {
+        let pool = connect(&self.database, common).await?;
+        let mut connection = pool.acquire().await.map_err(failed)?;
+        let views = known(&mut connection, &pool, &self.jobs).await?;
+        if views.iter().any(|view| view.name == self.name) {
+            return Ok(connection);
+        }
+        let names: Vec<_> = views.into_iter().map(|view| view.name).collect();
+        Err(CliError::Usage(format!(
+            "there is no queue `{}`; the queues are: {}",
+            self.name,
+            names.join(", ")
+        )))
+    }
+}
+
+/// The queues in the database, and those of the kinds this program knows, by name.
+async fn known(
+    connection: &mut PgConnection,
+    pool: &PgPool,
+    jobs: &JobOptions,
+) -> Result<Vec<QueueView>, CliError> {
+    let mut views = queues(connection).await.map_err(failed)?;
+    let settings = jobs.settings().map_err(CliError::Usage)?;
+    let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
+    for (_, policy) in registry.policies() {
+        if views.iter().all(|view| view.name != policy.queue) {
+            views.push(QueueView {
+                name: policy.queue.to_owned(),
+                paused_at: None,
+                available: 0,
+                running: 0,
+                oldest_run_at: None,
+            });
+        }
+    }
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(views)
+}
+
+fn line(view: &QueueView) -> Vec<String> {
+    let paused = view.paused_at.map_or_else(|| "no".to_owned(), |at| format!("since {}", table::time(at)));
+    let oldest = view.oldest_run_at.map_or_else(|| "-".to_owned(), table::time);
+    vec![view.name.clone(), paused, count(view.available), count(view.running), oldest]
+}
+
+fn count(jobs: i64) -> String {
+    if jobs >= COUNT_LIMIT { format!("{COUNT_LIMIT} or more") } else { jobs.to_string() }
+}
+
+async fn connect(options: &DatabaseOptions, common: &CommonOptions) -> Result<PgPool, CliError> {
+    let pool = database::pool(&database::resolve(options, &common.data_dir)?, Role::Command)?;
+    database::ready(&pool).await?;
+    Ok(pool)
+}
+
+fn failed(error: sqlx::Error) -> CliError {
+    CliError::database(&error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_says_where_it_stopped() {
+        assert_eq!(count(9_999), "9999");
+        assert_eq!(count(10_000), "10000 or more");
+    }
+}
