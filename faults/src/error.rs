@@ -1,0 +1,61 @@
+//! Why the suite itself could not go on. A broken promise is no error: it is counted.
+
+use std::path::{Path, PathBuf};
+
+/// Why the suite, or a round of it, could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FaultsError {
+    /// A file or a process.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The database, where the suite itself asked it.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema.
+    #[error("the migrations: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The server could not be run.
+    #[error(transparent)]
+    Postgres(#[from] bedel_postgres::PostgresError),
+    /// A worker that did not start.
+    #[error(transparent)]
+    Worker(#[from] bedel_queue::WorkerError),
+    /// A scheduler that did not start.
+    #[error(transparent)]
+    Scheduler(#[from] bedel_queue::ScheduleError),
+    /// Something that had to happen did not.
+    #[error("not in time: {0}")]
+    Late(String),
+    /// A name that no scenario has.
+    #[error("there is no scenario `{name}`; there are: {known}")]
+    UnknownScenario {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A document without the two marks.
+    #[error("{0} has no place for the table: its two marks are missing")]
+    NoMarks(PathBuf),
+    /// What a scenario leans on did not work.
+    #[error("{0}")]
+    Setup(String),
+}
+
+impl FaultsError {
+    /// For `map_err`: what was tried.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// For `map_err`: what was tried with a file.
+    pub fn file(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        Self::io(format!("{what} {}", path.display()))
+    }
+}

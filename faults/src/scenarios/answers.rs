@@ -1,0 +1,114 @@
+//! Answers that never arrive although the server did what was asked: promises 2 and 4.
+
+use std::time::Duration;
+
+use super::some_act;
+use crate::error::FaultsError;
+use crate::expect::Allowance;
+use crate::proxy::{Proxy, When, Which};
+use crate::report::Outcome;
+use crate::round::Round;
+use crate::suite::Suite;
+
+/// A proxy waits this long for its statement.
+const REACHED: Duration = Duration::from_secs(20);
+
+/// Every statement comes by this late in a round, at the latest.
+const SKIPPED: u64 = 3;
+
+/// The claim's answer is cut off, or comes after the worker gave it up: the beat releases the rows, nothing is spent.
+pub async fn claim(suite: &Suite) -> Outcome {
+    let rounds = suite.rounds(4, 30);
+    suite
+        .play("claim-answer", rounds, 5, async |round, number| {
+            // A claim is given up after 5 s.
+            let held = if number % 4 == 3 { Duration::from_secs(6) } else { Duration::ZERO };
+            one(round, "claim", When::AfterRows, held, false).await
+        })
+        .await
+}
+
+/// The heartbeat's answer is cut off, or comes late, beside a worker that watches.
+pub async fn beat(suite: &Suite) -> Outcome {
+    let rounds = suite.rounds(4, 30);
+    suite
+        .play("beat-answer", rounds, 5, async |round, number| {
+            let held = Duration::from_millis(if number % 2 == 1 { 500 } else { 0 });
+            one(round, "heartbeat::beat", When::After, held, true).await
+        })
+        .await
+}
+
+/// COMMIT is cut off before the server hears of it, or its answer is cut off or late: the outcome is read from the row, and
+/// there is one successor.
+pub async fn commit(suite: &Suite) -> Outcome {
+    let rounds = suite.rounds(6, 45);
+    suite
+        .play("commit-answer", rounds, 5, async |round, number| {
+            let (when, held) = sorts(number);
+            one(round, "COMMIT", when, held, true).await
+        })
+        .await
+}
+
+/// The same for a completion: one within a commit, which is rolled back and repeated, or one of plain jobs.
+pub async fn complete(suite: &Suite) -> Outcome {
+    let rounds = suite.rounds(6, 45);
+    suite
+        .play("complete-answer", rounds, 5, async |round, number| {
+            let (when, held) = sorts(number);
+            one(round, "fence::complete", when, held, true).await
+        })
+        .await
+}
+
+fn sorts(number: u32) -> (When, Duration) {
+    match number % 3 {
+        0 => (When::Before, Duration::ZERO),
+        1 => (When::After, Duration::ZERO),
+        _ => (When::After, Duration::from_millis(1500)),
+    }
+}
+
+async fn one(
+    mut round: Round,
+    statement: &'static str,
+    when: When,
+    held: Duration,
+    watched: bool,
+) -> Result<Outcome, FaultsError> {
+    let proxy = Proxy::start(&round.url)?;
+    let url = proxy.url(&round.url);
+    // The proxied worker alone gets the jobs; the one that watches has no slots.
+    let mut worker = round.worker_at(&url)?;
+    round.registered(&worker).await?;
+    let _watcher = if watched {
+        let slots = std::mem::replace(&mut round.slots, 0);
+        let watcher = round.workers(1).await?;
+        round.slots = slots;
+        Some(watcher)
+    } else {
+        None
+    };
+    let skip = usize::try_from(round.plan.between(0, SKIPPED)).expect("small");
+    let mut shut = proxy.shut(Which::Named(statement), when, skip);
+    for _ in 0..3 {
+        let act = some_act(&mut round.plan, 20, 200);
+        round.enqueue(act.clone(), 3).await?;
+        round.enqueue_errand(act).await?;
+    }
+    shut.reached(REACHED).await?;
+    if held.is_zero() {
+        shut.cut();
+    } else {
+        tokio::time::sleep(held).await;
+        shut.open();
+    }
+    round.settle(Duration::from_secs(60)).await;
+    let allowance = Allowance { starts: Some(1), ..Allowance::default() };
+    let mut outcome = Outcome { faults: 1, ..round.check(&allowance).await? };
+    if let Some(status) = worker.ended() {
+        outcome.lost(format!("the worker ended with {status}"));
+    }
+    Ok(outcome)
+}

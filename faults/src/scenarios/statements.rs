@@ -1,0 +1,110 @@
+//! kill -9 before and after each statement of begin, commit and fail: promise 2. The statements are learnt from an attempt that
+//! nothing disturbs, so that none is forgotten when the queue changes.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::error::FaultsError;
+use crate::expect::Allowance;
+use crate::jobs::Act;
+use crate::plan::Plan;
+use crate::proxy::{Proxy, When, Which};
+use crate::report::Outcome;
+use crate::round::Round;
+use crate::suite::{Form, Suite};
+
+const REACHED: Duration = Duration::from_secs(20);
+
+/// Points played in the short form, of about fifty.
+const SHORT: usize = 8;
+
+/// The fewest statements there can be in an attempt: begin, hooks, fences, commits.
+const FEWEST: usize = 8;
+
+const NAME: &str = "statements";
+
+pub async fn play(suite: &Suite) -> Outcome {
+    match play_points(suite).await {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::broken(&error),
+    }
+}
+
+async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
+    let mut points = Vec::new();
+    for (number, act) in [Act::Sleep(20), Act::Fail(1), Act::Refuse].into_iter().enumerate() {
+        let round = suite
+            .round("statements-learnt", u32::try_from(number).expect("small"), suite.cluster().await?)
+            .await?;
+        let statements = learn(round, act.clone()).await?;
+        for (number, statement) in statements.into_iter().enumerate() {
+            points.extend(
+                [When::Before, When::After].map(|when| (act.clone(), number, statement.clone(), when)),
+            );
+        }
+    }
+    if suite.form() == Form::Short {
+        let mut plan = Plan::of_round(suite.seed(), NAME, 0);
+        while points.len() > SHORT {
+            points.swap_remove(plan.index(points.len()));
+        }
+    }
+    let outcome = futures::stream::iter(points.into_iter().zip(0..))
+        .map(async |((act, number, statement, when), round)| {
+            let played = async {
+                let round = suite.round(NAME, round, suite.cluster().await?).await?;
+                one(round, act.clone(), number, when).await
+            };
+            let mut outcome = played.await.unwrap_or_else(|error| Outcome::broken(&error));
+            for detail in &mut outcome.details {
+                *detail = format!("{when:?} statement {number} ({statement}) of {act:?}: {detail}");
+            }
+            outcome
+        })
+        .buffer_unordered(5)
+        .fold(Outcome::default(), async |sum, outcome| sum.and(outcome))
+        .await;
+    Ok(outcome)
+}
+
+/// The statements of a first attempt, to its second COMMIT.
+async fn learn(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
+    let proxy = Proxy::start(&round.url)?;
+    let _worker = round.worker_at(&proxy.url(&round.url))?;
+    round.enqueue(act, 2).await?;
+    round.settle(Duration::from_secs(30)).await;
+    let mut commits = 0;
+    let mut statements = Vec::new();
+    for statement in proxy.passed() {
+        commits += usize::from(statement == "COMMIT");
+        statements.push(statement);
+        if commits == 2 {
+            break;
+        }
+    }
+    if commits < 2 || statements.len() < FEWEST {
+        return Err(FaultsError::Setup(format!(
+            "these are not the statements of an attempt: {statements:?}"
+        )));
+    }
+    Ok(statements)
+}
+
+async fn one(mut round: Round, act: Act, number: usize, when: When) -> Result<Outcome, FaultsError> {
+    let errors = i32::from(matches!(act, Act::Fail(_) | Act::Refuse));
+    let refused = matches!(act, Act::Refuse);
+    let proxy = Proxy::start(&round.url)?;
+    let mut shut = proxy.shut(Which::OfAttempts(number), when, 0);
+    let mut victim = round.worker_at(&proxy.url(&round.url))?;
+    let item = round.enqueue(act, 2).await?;
+    shut.reached(REACHED).await?;
+    victim.kill()?;
+    shut.cut();
+    let _rescuer = round.worker()?;
+    round.settle(Duration::from_secs(30)).await;
+    let discarded = refused.then_some(item).into_iter().collect();
+    let allowance =
+        Allowance { crashes: 1, crashes_in_all: Some(1), errors, discarded, ..Allowance::default() };
+    Ok(Outcome { faults: 1, ..round.check(&allowance).await? })
+}

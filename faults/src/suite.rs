@@ -1,0 +1,149 @@
+//! What all scenarios share: the seed, the form, one server, and rounds side by side.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::cluster::Cluster;
+use crate::error::FaultsError;
+use crate::plan::Plan;
+use crate::report::Outcome;
+use crate::round::Round;
+
+/// How much is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Few rounds.
+    Short,
+    /// The rounds that are published.
+    Long,
+}
+
+/// The suite at play.
+#[derive(Debug)]
+pub struct Suite {
+    form: Form,
+    seed: u64,
+    rounds: Option<u32>,
+    cluster: OnceCell<Arc<Cluster>>,
+    directory: TempDir,
+}
+
+impl Suite {
+    /// A suite with this seed, or a new one.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn new(form: Form, seed: Option<u64>, rounds: Option<u32>) -> Result<Self, FaultsError> {
+        // Six digits are enough to differ and short enough to be typed.
+        let seed = seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0 % 1_000_000));
+        let directory = tempfile::Builder::new()
+            .prefix("bedel-faults-rounds-")
+            .tempdir()
+            .map_err(FaultsError::io("create a directory"))?;
+        Ok(Self { form, seed, rounds, cluster: OnceCell::new(), directory })
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The form.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// `short` or `long`, by the form; or what was asked for.
+    pub fn rounds(&self, short: u32, long: u32) -> u32 {
+        self.rounds.unwrap_or(match self.form {
+            Form::Short => short,
+            Form::Long => long,
+        })
+    }
+
+    /// The server that rounds share which do not hurt it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub async fn cluster(&self) -> Result<&Arc<Cluster>, FaultsError> {
+        self.cluster.get_or_try_init(Cluster::start).await
+    }
+
+    /// One round with a database of its own.
+    ///
+    /// # Errors
+    /// Where it cannot be set up.
+    pub async fn round(
+        &self,
+        scenario: &str,
+        number: u32,
+        cluster: &Arc<Cluster>,
+    ) -> Result<Round, FaultsError> {
+        let directory = self.directory.path().join(format!("{scenario}-{number}"));
+        Round::new(Plan::of_round(self.seed, scenario, number), directory, cluster).await
+    }
+
+    /// Plays `rounds` rounds on the shared server, so many side by side, and adds up what became of them. A round that
+    /// cannot go on counts as stuck.
+    pub async fn play<F, Fut>(
+        &self,
+        scenario: &'static str,
+        rounds: u32,
+        side_by_side: usize,
+        play: F,
+    ) -> Outcome
+    where
+        F: Fn(Round, u32) -> Fut,
+        Fut: Future<Output = Result<Outcome, FaultsError>>,
+    {
+        let play = &play;
+        futures::stream::iter(0..rounds)
+            .map(|number| async move {
+                let outcome = async { self.one(scenario, number, self.cluster().await?, play).await }.await;
+                outcome.unwrap_or_else(|error| Outcome::broken(&error)).of_round(number)
+            })
+            .buffer_unordered(side_by_side)
+            .fold(Outcome::default(), async |sum, outcome| sum.and(outcome))
+            .await
+    }
+
+    /// As [`play`](Self::play), one round after another on a server of the scenario's own, which it may hurt.
+    pub async fn play_apart<F, Fut>(&self, scenario: &'static str, rounds: u32, play: F) -> Outcome
+    where
+        F: Fn(Round, u32) -> Fut,
+        Fut: Future<Output = Result<Outcome, FaultsError>>,
+    {
+        let mut sum = Outcome::default();
+        let cluster = match Cluster::start().await {
+            Ok(cluster) => cluster,
+            Err(error) => return Outcome::broken(&error),
+        };
+        for number in 0..rounds {
+            let outcome = self.one(scenario, number, &cluster, &play).await;
+            sum = sum.and(outcome.unwrap_or_else(|error| Outcome::broken(&error)).of_round(number));
+        }
+        sum
+    }
+
+    async fn one<F, Fut>(
+        &self,
+        scenario: &str,
+        number: u32,
+        cluster: &Arc<Cluster>,
+        play: &F,
+    ) -> Result<Outcome, FaultsError>
+    where
+        F: Fn(Round, u32) -> Fut,
+        Fut: Future<Output = Result<Outcome, FaultsError>>,
+    {
+        let round = self.round(scenario, number, cluster).await?;
+        let url = round.url.clone();
+        let outcome = play(round, number).await?;
+        cluster.remove(&url).await?;
+        Ok(outcome)
+    }
+}
