@@ -1,0 +1,15 @@
+//! One clock for all processes of a run: the machine's monotonic clock.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds since the machine was started; comparable between processes of one machine.
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).expect("the monotonic clock is not negative");
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).expect("nanoseconds are not negative")
+}
+
+/// Seconds between two readings.
+pub fn seconds(from: u64, to: u64) -> f64 {
+    to.saturating_sub(from) as f64 / 1e9
+}

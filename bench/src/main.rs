@@ -1,0 +1,54 @@
+//! Bedel's queue beside other queues on PostgreSQL, all in the same run. Started by `script/bench`.
+
+mod clock;
+mod cluster;
+mod contender;
+mod database;
+mod error;
+mod gate;
+mod measures;
+mod options;
+mod peers;
+mod probe;
+mod report;
+mod run;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::{BenchError, Result, io};
+use crate::options::{Command, Options};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    // What the contenders log while they are measured would be part of the measurement.
+    let filter = EnvFilter::try_from_env("BENCH_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    match runtime.block_on(start(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(options: Options) -> Result<()> {
+    match options.command {
+        Some(Command::Worker(args)) => worker::run(peers::named(&args.contender)?.as_ref(), &args).await,
+        None => {
+            let mut end = signal(SignalKind::terminate()).map_err(io("listen for signals"))?;
+            // Dropping the run stops the server and its workers and removes what they wrote.
+            tokio::select! {
+                outcome = run::run(&options.run) => outcome,
+                _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+                _ = end.recv() => Err(BenchError::Interrupted),
+            }
+        }
+    }
+}

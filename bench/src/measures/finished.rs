@@ -1,0 +1,32 @@
+//! The same work beside many finished rows, in the state and the table where the queue keeps them. A queue that deletes
+//! what is finished has none, and is measured as it is.
+
+use crate::contender::{Contender, Fill};
+use crate::database::Database;
+use crate::error::Result;
+use crate::measures::drain::{Drain, drain};
+use crate::measures::{Bench, Values};
+
+pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender) -> Result<Values> {
+    let template = template(bench, contender).await?;
+    let what = Drain { jobs: bench.sizes.jobs, processes: 1, fail_once: false };
+    bench.copy(contender, &template, async |db| drain(bench, contender, db, what).await).await
+}
+
+/// The database with the finished rows: filled once in a run, then copied.
+async fn template(bench: &Bench<'_>, contender: &dyn Contender) -> Result<String> {
+    let name = format!("finished_{}", contender.name());
+    if bench.cluster.has(&name).await? {
+        return Ok(name);
+    }
+    bench.cluster.create(&name, None).await?;
+    let url = bench.cluster.url(&name);
+    contender.setup(&url).await?;
+    let mut db = Database::connect(url).await?;
+    if let Fill::Sql(statement) = contender.tables().fill {
+        db.fill(statement, bench.sizes.finished).await?;
+    }
+    db.vacuum().await?;
+    db.close().await?;
+    Ok(name)
+}

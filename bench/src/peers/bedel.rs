@@ -1,0 +1,225 @@
+//! Bedel's own queue, with its default features and settings but for the number of slots.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bedel_queue::{
+    Attempt, Backoff, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
+    WorkerOptions, enqueue, enqueue_many, run_worker,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::contender::{Contender, Done, Fill, Producer, Tables, Tuning, Work};
+use crate::error::{Result, peer};
+use crate::measures::Measure;
+use crate::probe::Probe;
+use crate::report;
+
+const CONNECTIONS: u32 = 10;
+const BULK: u32 = 1000;
+
+/// Bedel with one of its two sorts of jobs.
+pub struct Bedel<J>(PhantomData<J>);
+
+/// Jobs whose handler is all there is: their ends are written many at a time.
+pub const PLAIN: Bedel<Noop> = Bedel(PhantomData);
+
+/// Jobs with a begin and a commit transaction of their own, each with room for the caller's rows.
+pub const HOOKS: Bedel<Hooked> = Bedel(PhantomData);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Noop {
+    number: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hooked {
+    number: u64,
+}
+
+/// What the two sorts differ in for the benchmark.
+pub trait Sort: Job<Context = Arc<Probe>> {
+    const NAME: &'static str;
+    const SLOTS: u32;
+    fn new(number: u64) -> Self;
+}
+
+impl Sort for Noop {
+    const NAME: &'static str = "bedel";
+    const SLOTS: u32 = 300;
+
+    fn new(number: u64) -> Self {
+        Self { number }
+    }
+}
+
+impl Sort for Hooked {
+    const NAME: &'static str = "bedel-hooks";
+    const SLOTS: u32 = 30;
+
+    fn new(number: u64) -> Self {
+        Self { number }
+    }
+}
+
+fn policy() -> Policy {
+    // The retry is due at once: the measure is of the work a failure makes, not of the pause.
+    Policy { backoff: Backoff { first: Duration::ZERO, max: Duration::ZERO }, ..Policy::default() }
+}
+
+fn run(probe: &Probe, number: u64) -> Result<(), JobError> {
+    probe.run(number).map_err(|error| JobError::retry("first-attempt", error.to_string()))
+}
+
+impl PlainJob for Noop {
+    const KIND: &'static str = "noop";
+    type Context = Arc<Probe>;
+
+    fn policy() -> Policy {
+        policy()
+    }
+
+    async fn run(&self, probe: &Arc<Probe>, _: &Attempt) -> Result<(), JobError> {
+        run(probe, self.number)
+    }
+}
+
+impl Job for Hooked {
+    const KIND: &'static str = "hooked";
+    type Context = Arc<Probe>;
+    type Output = ();
+
+    fn policy() -> Policy {
+        policy()
+    }
+
+    async fn run(&self, probe: &Arc<Probe>, _: &Attempt) -> Result<(), JobError> {
+        run(probe, self.number)
+    }
+
+    async fn commit(
+        &self,
+        _: &Arc<Probe>,
+        _: &Attempt,
+        (): &(),
+        _: &mut PgConnection,
+    ) -> Result<Commit, JobError> {
+        Ok(Commit::done())
+    }
+}
+
+#[async_trait]
+impl<J: Sort> Contender for Bedel<J> {
+    fn name(&self) -> &'static str {
+        J::NAME
+    }
+
+    fn version(&self) -> &'static str {
+        "0.1.0"
+    }
+
+    fn settings(&self, tuning: &Tuning) -> String {
+        format!(
+            "{} jobs, {} slots, pool of {}, all else at its default; enqueue_many of {}",
+            if J::NAME == Noop::NAME { "plain" } else { "with hooks:" },
+            tuning.get("slots", J::SLOTS.into()),
+            tuning.get("connections", CONNECTIONS.into()),
+            report::figure(tuning.get("bulk", BULK.into()) as f64),
+        )
+    }
+
+    fn takes_part(&self, measure: Measure) -> bool {
+        J::NAME == Noop::NAME || matches!(measure, Measure::Throughput | Measure::Latency | Measure::FailOnce)
+    }
+
+    fn tables(&self) -> Tables {
+        Tables {
+            schema: "queue",
+            mark: "-- bedel::mark
+                   SELECT coalesce((SELECT id FROM queue.jobs ORDER BY id DESC LIMIT 1),
+                                   '00000000-0000-0000-0000-000000000000')::text",
+            waiting: "-- bedel::waiting
+                      SELECT count(*) FROM queue.jobs WHERE id > $1::uuid AND state = 'available'",
+            done: Done::Kept(
+                "-- bedel::done
+                 SELECT count(*) FROM queue.jobs WHERE id > $1::uuid AND state = 'completed'",
+            ),
+            fill: Fill::Sql(
+                "-- bedel::fill
+                 INSERT INTO queue.jobs (kind, args, state, attempt, attempted_at, finalized_at, give_up_at,
+                                         give_up_after, max_attempts, max_crashes, worker)
+                 SELECT 'noop', jsonb_build_object('number', n), 'completed', 1, now(), now(), now() + interval '1 day',
+                        interval '1 day', 5, 3, 'worker:1'
+                   FROM generate_series(1, $1) AS n",
+            ),
+        }
+    }
+
+    async fn setup(&self, url: &str) -> Result<()> {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    async fn producer(&self, url: &str, tuning: &Tuning) -> Result<Box<dyn Producer>> {
+        let pool = PgPoolOptions::new().min_connections(2).connect(url).await?;
+        let queue = Queue::new(pool.clone());
+        let batch = tuning.count("bulk", BULK);
+        Ok(Box::new(BedelProducer::<J> { pool, queue, batch, sort: PhantomData }))
+    }
+
+    async fn work(&self, work: Work) -> Result<()> {
+        let connections = u32::try_from(work.tuning.get("connections", CONNECTIONS.into())).map_err(peer)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .min_connections(connections)
+            .connect(&work.url)
+            .await?;
+        let registry = Registry::new(Arc::clone(&work.probe)).register::<J>();
+        let slots = work.tuning.count("slots", J::SLOTS);
+        let options = WorkerOptions {
+            slots: BTreeMap::from([(J::KIND.to_owned(), slots)]),
+            ..WorkerOptions::default()
+        };
+        let queue = Queue::new(pool);
+        work.gate.pass().await;
+        run_worker(queue, registry, options, work.stop).await.map_err(peer)
+    }
+}
+
+struct BedelProducer<J> {
+    pool: PgPool,
+    queue: Queue,
+    batch: usize,
+    sort: PhantomData<J>,
+}
+
+#[async_trait]
+impl<J: Sort> Producer for BedelProducer<J> {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    async fn bulk(&mut self, numbers: &[u64], delay: Option<Duration>) -> Result<()> {
+        let delay = delay.unwrap_or_default();
+        let jobs: Vec<_> = numbers.iter().map(|number| NewJob::new(&J::new(*number)).delay(delay)).collect();
+        let mut tx = self.pool.begin().await?;
+        enqueue_many(&mut tx, &jobs).await?;
+        tx.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+
+    async fn one(&mut self, number: u64) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        enqueue(&mut tx, &NewJob::new(&J::new(number))).await?;
+        tx.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+}

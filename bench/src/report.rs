@@ -1,0 +1,173 @@
+//! What was measured, in the form it is stored in.
+
+pub mod check;
+mod machine;
+pub mod markdown;
+pub mod terminal;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Cluster;
+use crate::contender::{Contender, Tuning};
+use crate::error::{Result, io};
+use crate::measures::{Measure, Sizes, Values};
+use crate::report::machine::Machine;
+
+/// A run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Where and when.
+    pub machine: Machine,
+    /// How much of everything.
+    pub sizes: Sizes,
+    /// How often.
+    pub rounds: u32,
+    /// Who, in the order of the tables.
+    pub contenders: Vec<Entry>,
+    /// Every single measurement.
+    pub samples: Vec<Sample>,
+}
+
+/// A contender as it took part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The crate's version.
+    pub version: String,
+    /// What was set.
+    pub settings: String,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sample {
+    /// Whose.
+    pub contender: String,
+    /// Of what.
+    pub measure: Measure,
+    /// From 0.
+    pub round: u32,
+    /// The figures.
+    pub values: Values,
+    /// Why there are none.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// A report without measurements.
+    pub async fn new(
+        cluster: &Cluster,
+        contenders: &[Box<dyn Contender>],
+        tuning: &Tuning,
+        sizes: Sizes,
+        rounds: u32,
+    ) -> Result<Self> {
+        let entry = |contender: &dyn Contender| Entry {
+            name: contender.name().to_owned(),
+            version: contender.version().to_owned(),
+            settings: contender.settings(tuning),
+        };
+        let contenders = contenders.iter().map(|contender| entry(contender.as_ref())).collect();
+        Ok(Self { machine: Machine::look(cluster).await?, sizes, rounds, contenders, samples: Vec::new() })
+    }
+
+    /// Reads a report.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).map_err(io(format!("read {}", path.display())))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Writes the report into a file named by the date.
+    pub fn write(&self, dir: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(dir).map_err(io(format!("create {}", dir.display())))?;
+        let path = dir.join(format!("{}.json", self.machine.date.replace([':', ' '], "-")));
+        self.write_to(&path)?;
+        Ok(path)
+    }
+
+    /// Writes the report.
+    pub fn write_to(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path, text).map_err(io(format!("write {}", path.display())))
+    }
+
+    /// The median of a figure over the rounds. None where there is none.
+    pub fn median(&self, contender: &str, measure: Measure, figure: &str) -> Option<f64> {
+        let mut values: Vec<f64> = self
+            .samples
+            .iter()
+            .filter(|sample| sample.contender == contender && sample.measure == measure)
+            .filter_map(|sample| sample.values.get(figure).copied())
+            .collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let (upper, lower) = (values.get(values.len() / 2)?, values.get((values.len() - 1) / 2)?);
+        Some((upper + lower) / 2.0)
+    }
+
+    /// The best median of all peers.
+    pub fn best_peer(&self, measure: Measure, figure: &str) -> Option<f64> {
+        let medians = self.peers().filter_map(|entry| self.median(&entry.name, measure, figure));
+        if less_is_better(figure) { medians.reduce(f64::min) } else { medians.reduce(f64::max) }
+    }
+
+    /// The measures that have a figure.
+    pub fn measures(&self) -> Vec<Measure> {
+        let found: BTreeMap<Measure, ()> = self.samples.iter().map(|sample| (sample.measure, ())).collect();
+        found.into_keys().collect()
+    }
+
+    /// Contenders other than Bedel and the limit.
+    fn peers(&self) -> impl Iterator<Item = &Entry> {
+        self.contenders
+            .iter()
+            .filter(|entry| !entry.name.starts_with("bedel") && !entry.name.starts_with("raw"))
+    }
+}
+
+/// Whether less of a figure is better.
+fn less_is_better(figure: &str) -> bool {
+    figure.ends_with("_ms") || figure == "queries_per_second"
+}
+
+/// A measure's name on the command line.
+pub fn name_of(measure: Measure) -> String {
+    use clap::ValueEnum;
+    measure.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// A figure for people: three digits that matter, thousands apart.
+pub fn figure(value: f64) -> String {
+    if value >= 999.5 {
+        let digits = format!("{value:.0}");
+        let (mut text, length) = (String::new(), digits.len());
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (length - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
+    } else if value >= 100.0 {
+        format!("{value:.0}")
+    } else if value >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_are_readable() {
+        let figures: Vec<String> = [0.5, 2.345, 12.34, 123.4, 1234.0, 1_234_567.0].map(figure).to_vec();
+        assert_eq!(figures, ["0.50", "2.35", "12.3", "123", "1,234", "1,234,567"]);
+    }
+}
