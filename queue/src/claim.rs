@@ -61,6 +61,8 @@ pub(crate) struct Wanted {
     /// The kind's own queue.
     pub(crate) queue: &'static str,
     pub(crate) free: usize,
+    /// More than that are free, and asked for by the next claim.
+    pub(crate) more: bool,
     pub(crate) group_limit: Option<u32>,
     /// For each priority, the `run_at` before which a look found nothing more.
     pub(crate) from: [Option<DateTime<Utc>>; PRIORITIES],

@@ -29,12 +29,26 @@ const GROUPS_RETRY: Duration = Duration::from_millis(20);
 /// How long claims of a backlog go on from where the last one ended before one looks from the start again.
 const GO_ON: Duration = Duration::from_millis(250);
 
+/// Most jobs of a kind in one claim, and never more than half of its slots. What a claim brought is run and its ends are
+/// written while the next claim is made; if all slots were claimed for at once, claims and ends would wait for each other.
+const PORTION: usize = 250;
+
+/// So many slots are claimed for at once all the same: each claim has a price of its own.
+const UNDIVIDED: usize = 32;
+
 /// One kind this process works on.
 pub(crate) struct Kind {
     pub(crate) kind: &'static str,
     pub(crate) policy: Policy,
     pub(crate) slots: usize,
     pub(crate) deliver: Deliver,
+}
+
+impl Kind {
+    /// How many are asked for where `free` slots are free.
+    fn portion(&self, free: usize) -> usize {
+        free.min((self.slots / 2).clamp(UNDIVIDED, PORTION))
+    }
 }
 
 /// Where the claims of a backlog go on.
@@ -124,12 +138,17 @@ impl Claimer {
         }
         self.kinds
             .iter()
-            .map(|kind| Wanted {
-                kind: kind.kind,
-                queue: kind.policy.queue,
-                free: kind.slots.saturating_sub(self.held.count(kind.kind)),
-                group_limit: kind.policy.group_limit,
-                from: bookmark.places.get(kind.kind).copied().unwrap_or_default(),
+            .map(|kind| {
+                let free = kind.slots.saturating_sub(self.held.count(kind.kind));
+                let portion = kind.portion(free);
+                Wanted {
+                    kind: kind.kind,
+                    queue: kind.policy.queue,
+                    free: portion,
+                    more: portion < free,
+                    group_limit: kind.policy.group_limit,
+                    from: bookmark.places.get(kind.kind).copied().unwrap_or_default(),
+                }
             })
             .filter(|wanted| wanted.free > 0)
             .collect()
@@ -149,22 +168,23 @@ impl Claimer {
             return Err(sqlx::Error::PoolTimedOut);
         };
         let Brought { rows, left_out } = answer?;
-        let cut_short = self.mark(wanted, &rows, begun.elapsed());
+        let again = self.mark(wanted, &rows, begun.elapsed());
         for row in rows {
             self.deliver(row);
         }
         drop(in_flight); // every row is held by now
-        Ok(match (cut_short, left_out) {
+        Ok(match (again, left_out) {
             (true, _) => Next::Now,
             (false, true) => Next::Soon,
             (false, false) => Next::Later,
         })
     }
 
-    /// Notes where the next claim of a backlog goes on: a kind that was not filled starts anew. True where a kind was not filled
-    /// by a look that did not begin at the start: there may be more before it.
+    /// Notes where the next claim of a backlog goes on: a kind that was not filled starts anew. True where there may be more for
+    /// slots that are free: before the place where a look began that did not fill its kind, or behind one that did and
+    /// asked for a part of what is free.
     fn mark(&self, wanted: &[Wanted], rows: &[Claimed], took: Duration) -> bool {
-        let mut cut_short = false;
+        let mut again = false;
         let mut bookmark = self.bookmark.lock().unwrap_or_else(PoisonError::into_inner);
         for wanted in wanted {
             let claimed = || rows.iter().filter(|row| row.kind == wanted.kind);
@@ -172,9 +192,10 @@ impl Claimer {
                 (bookmark.since, bookmark.took) = (Instant::now(), took);
             }
             if claimed().count() < wanted.free {
-                cut_short |= bookmark.places.remove(wanted.kind).is_some();
+                again |= bookmark.places.remove(wanted.kind).is_some();
                 continue;
             }
+            again |= wanted.more;
             let places = bookmark.places.entry(wanted.kind).or_default();
             for row in claimed().filter(|row| row.crashes == 0) {
                 let place = usize::try_from(row.priority - 1).ok().and_then(|lane| places.get_mut(lane));
@@ -183,7 +204,7 @@ impl Claimer {
                 }
             }
         }
-        cut_short
+        again
     }
 
     fn deliver(&self, mut row: Claimed) {

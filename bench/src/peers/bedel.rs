@@ -51,7 +51,7 @@ pub trait Sort: Job<Context = Arc<Probe>> {
 
 impl Sort for Noop {
     const NAME: &'static str = "bedel";
-    const SLOTS: u32 = 300;
+    const SLOTS: u32 = 1000;
 
     fn new(number: u64) -> Self {
         Self { number }

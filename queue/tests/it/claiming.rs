@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bedel_queue::{Queue, inspect};
+use bedel_queue::{Queue, enqueue_many, inspect};
 
 use crate::support::{Act, bench, eventually, options, step};
 
@@ -22,6 +22,26 @@ async fn never_more_is_claimed_than_is_free() {
         }
         assert!(Instant::now() < deadline);
     }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn many_slots_are_claimed_for_in_portions_and_all_of_them_fill() {
+    let bench = bench().await;
+    let jobs: Vec<_> = (0..100).map(|_| step(Act::Sleep(1500))).collect();
+    enqueue_many(&mut bench.pool.acquire().await.unwrap(), &jobs).await.unwrap();
+    let mut lazy = options(100);
+    lazy.poll = Duration::from_secs(120);
+    let worker = bench.worker(lazy);
+    eventually("all slots are at work at once", async || {
+        bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await == 100
+    })
+    .await;
+    // One claim is one transaction, and so one time.
+    let largest = bench
+        .count("SELECT max(n) FROM (SELECT count(*) AS n FROM queue.jobs GROUP BY attempted_at) AS claims")
+        .await;
+    assert!((10..=50).contains(&largest), "{largest} in one claim for 100 slots");
     worker.stop().await;
 }
 
