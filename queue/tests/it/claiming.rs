@@ -28,11 +28,19 @@ async fn never_more_is_claimed_than_is_free() {
 #[tokio::test]
 async fn many_slots_are_claimed_for_in_portions_and_all_of_them_fill() {
     let bench = bench().await;
-    let jobs: Vec<_> = (0..100).map(|_| step(Act::Sleep(1500))).collect();
-    enqueue_many(&mut bench.pool.acquire().await.unwrap(), &jobs).await.unwrap();
     let mut lazy = options(100);
     lazy.poll = Duration::from_secs(120);
     let worker = bench.worker(lazy);
+    // A worker looks several times while it starts; from then on one wake-up is one look.
+    let warm = bench.enqueue(step(Act::Succeed)).await.id;
+    eventually("the first job ran", async || {
+        bench.queue.wake();
+        bench.state(warm).await == "completed"
+    })
+    .await;
+    let jobs: Vec<_> = (0..100).map(|_| step(Act::Sleep(1500))).collect();
+    enqueue_many(&mut bench.pool.acquire().await.unwrap(), &jobs).await.unwrap();
+    bench.queue.wake();
     eventually("all slots are at work at once", async || {
         bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await == 100
     })
