@@ -2,9 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use bedel_queue::{Queue, enqueue_many, inspect};
+use bedel_queue::{Queue, WorkerOptions, enqueue_many, inspect};
 
-use crate::support::{Act, bench, eventually, options, step};
+use crate::support::{Act, Bench, Worker, bench, eventually, options, step};
+
+/// A worker that polls every 120 s, once it is past its start, when it looks several times: from then on one wake-up is one look.
+async fn lazy_worker(bench: &Bench, slots: usize) -> Worker {
+    let worker = bench.worker(WorkerOptions { poll: Duration::from_secs(120), ..options(slots) });
+    // The first beat registers the worker and the listener listens: a first job proves both.
+    let warm = bench.enqueue(step(Act::Succeed)).await.id;
+    eventually("the first job ran", async || {
+        bench.queue.wake();
+        bench.state(warm).await == "completed"
+    })
+    .await;
+    worker
+}
 
 #[tokio::test]
 async fn never_more_is_claimed_than_is_free() {
@@ -28,16 +41,7 @@ async fn never_more_is_claimed_than_is_free() {
 #[tokio::test]
 async fn many_slots_are_claimed_for_in_portions_and_all_of_them_fill() {
     let bench = bench().await;
-    let mut lazy = options(100);
-    lazy.poll = Duration::from_secs(120);
-    let worker = bench.worker(lazy);
-    // A worker looks several times while it starts; from then on one wake-up is one look.
-    let warm = bench.enqueue(step(Act::Succeed)).await.id;
-    eventually("the first job ran", async || {
-        bench.queue.wake();
-        bench.state(warm).await == "completed"
-    })
-    .await;
+    let worker = lazy_worker(&bench, 100).await;
     let jobs: Vec<_> = (0..100).map(|_| step(Act::Sleep(1500))).collect();
     enqueue_many(&mut bench.pool.acquire().await.unwrap(), &jobs).await.unwrap();
     bench.queue.wake();
@@ -115,16 +119,7 @@ async fn lower_priorities_and_earlier_times_go_first() {
 #[tokio::test]
 async fn a_wake_up_starts_a_job_long_before_the_poll() {
     let bench = bench().await;
-    let mut lazy = options(1);
-    lazy.poll = Duration::from_secs(120);
-    let worker = bench.worker(lazy);
-    // The first beat registers the worker and the listener listens: a first job proves both.
-    let warm = bench.enqueue(step(Act::Succeed)).await.id;
-    eventually("the first job ran", async || {
-        bench.queue.wake();
-        bench.state(warm).await == "completed"
-    })
-    .await;
+    let worker = lazy_worker(&bench, 1).await;
     let id = bench.enqueue(step(Act::Succeed)).await.id;
     bench.queue.wake();
     bench.until(id, "completed").await;
