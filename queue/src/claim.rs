@@ -29,7 +29,9 @@ pub(crate) struct Claimed {
     pub(crate) max_attempts: i32,
     pub(crate) max_crashes: i32,
     pub(crate) checkpoint: Option<Value>,
-    pub(crate) age_seconds: f64,
+    /// The time of this claim.
+    pub(crate) attempted_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
 }
 
 /// By place: thousands of rows a second arrive here, and each name would be looked up in each.
@@ -49,7 +51,8 @@ impl FromRow<'_, PgRow> for Claimed {
             max_attempts: row.try_get(10)?,
             max_crashes: row.try_get(11)?,
             checkpoint: row.try_get(12)?,
-            age_seconds: row.try_get(13)?,
+            attempted_at: row.try_get(13)?,
+            created_at: row.try_get(14)?,
         })
     }
 }
@@ -115,8 +118,9 @@ pub(crate) async fn claim(
 /// what it claimed. A kind gets nothing while its own queue is paused, a job nothing while it stands in a paused one.
 ///
 /// One look per priority, each along the index from the earliest `run_at`: jobs scheduled for later are never walked.
-/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. The ids reach the
-/// update as an array, so that the plan does not depend on a guess of how many are due.
+/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. The rows' places
+/// (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not depend on a guess
+/// of how many are due. The leases come along: made by the database they would cost as much as one more index.
 async fn take(
     connection: &mut PgConnection,
     wanted: &[Wanted],
@@ -127,6 +131,8 @@ async fn take(
     }
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let limit = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
+    let most = wanted.iter().map(|wanted| wanted.free).sum();
+    let leases: Vec<Uuid> = std::iter::repeat_with(fresh_lease).take(most).collect();
     sqlx::query_as(
         "-- claim
          WITH RECURSIVE paused AS MATERIALIZED (
@@ -143,7 +149,7 @@ async fn take(
               WHERE state = 'running' AND group_key IS NOT NULL
               GROUP BY group_key
          ), suspect AS MATERIALIZED (
-             SELECT job.id, job.kind, job.group_key
+             SELECT job.ctid AS place, job.kind, job.group_key
                FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
               WHERE job.state = 'available' AND job.crashes > 0 AND job.run_at <= now()
                 AND ($3 OR job.crashes >= job.max_crashes)
@@ -177,15 +183,15 @@ async fn take(
                FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
          ), grouped AS MATERIALIZED (
              -- Kinds that share a group share its room: the limit holds for the first of all of them together.
-             SELECT kind, id, priority, run_at
+             SELECT kind, place, priority, run_at
                FROM (SELECT room.kind, room.room, due.*,
-                            row_number() OVER (PARTITION BY room.group_key ORDER BY due.priority, due.run_at, due.id) AS place
+                            row_number() OVER (PARTITION BY room.group_key ORDER BY due.priority, due.run_at, due.place) AS turn
                        FROM room
                       CROSS JOIN LATERAL (
-                            SELECT found.id, found.priority, found.run_at
+                            SELECT found.place, found.priority, found.run_at
                               FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)
                              CROSS JOIN LATERAL (
-                                   SELECT id, priority, run_at FROM queue.jobs AS job
+                                   SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
                                     WHERE job.kind = room.kind AND job.group_key = room.group_key
                                       AND job.priority = p.priority AND state = 'available' AND crashes = 0
                                       AND group_key IS NOT NULL AND run_at <= now() AND queue <> ALL (room.paused)
@@ -196,43 +202,41 @@ async fn take(
                              LIMIT LEAST(room.free, room.room)
                       ) AS due
                       WHERE room.room IS NULL OR room.room > 0) AS fits
-              WHERE room IS NULL OR place <= room
-         ), single AS MATERIALIZED (
-             SELECT wanted.kind, due.*
+              WHERE room IS NULL OR turn <= room
+         ), chosen AS (
+             SELECT due.place
                FROM wanted
               CROSS JOIN LATERAL (
-                    SELECT found.id, found.priority, found.run_at
-                      FROM (VALUES (1::smallint, from_1), (2::smallint, from_2),
-                                   (3::smallint, from_3), (4::smallint, from_4)) AS p (priority, start)
-                     CROSS JOIN LATERAL (
-                           SELECT id, priority, run_at FROM queue.jobs AS job
-                            WHERE job.kind = wanted.kind AND job.priority = p.priority
-                              AND state = 'available' AND crashes = 0 AND group_key IS NULL
-                              AND run_at >= COALESCE(p.start, '-infinity') AND run_at <= now()
-                              AND queue <> ALL (wanted.paused)
-                            ORDER BY run_at
-                            LIMIT wanted.free
-                              FOR UPDATE SKIP LOCKED
-                     ) AS found
-                     LIMIT wanted.free
-              ) AS due
-         ), chosen AS MATERIALIZED (
-             SELECT due.id
-               FROM wanted
-              CROSS JOIN LATERAL (
-                    SELECT id FROM (SELECT * FROM single UNION ALL SELECT * FROM grouped) AS found
-                     WHERE found.kind = wanted.kind
+                    SELECT place
+                      FROM ((SELECT single.*
+                              FROM (VALUES (1::smallint, from_1), (2::smallint, from_2),
+                                           (3::smallint, from_3), (4::smallint, from_4)) AS p (priority, start)
+                             CROSS JOIN LATERAL (
+                                   SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
+                                    WHERE job.kind = wanted.kind AND job.priority = p.priority
+                                      AND state = 'available' AND crashes = 0 AND group_key IS NULL
+                                      AND run_at >= COALESCE(p.start, '-infinity') AND run_at <= now()
+                                      AND queue <> ALL (wanted.paused)
+                                    ORDER BY run_at
+                                    LIMIT wanted.free
+                                      FOR UPDATE SKIP LOCKED
+                             ) AS single
+                             LIMIT wanted.free)
+                            UNION ALL
+                            SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind) AS found
                      ORDER BY priority, run_at
                      LIMIT wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind)
               ) AS due
          )
          UPDATE queue.jobs AS job
-            SET state = 'running', lease = gen_random_uuid(), worker_id = $1, worker = $2,
+            SET state = 'running', lease = ($12::uuid[])[number], worker_id = $1, worker = $2,
                 attempt = attempt + 1, attempted_at = now(), progress = NULL
-          WHERE job.id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM chosen))
+           FROM unnest(ARRAY(SELECT place FROM suspect UNION ALL SELECT place FROM chosen))
+                WITH ORDINALITY AS claimed (place, number)
+          WHERE job.ctid = claimed.place
          RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
                    job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
-                   date_part('epoch', now() - job.created_at) AS age_seconds",
+                   job.attempted_at, job.created_at",
     )
     .bind(claim.worker_id)
     .bind(claim.worker)
@@ -245,6 +249,12 @@ async fn take(
     .bind(each(wanted, |wanted| wanted.from[1]))
     .bind(each(wanted, |wanted| wanted.from[2]))
     .bind(each(wanted, |wanted| wanted.from[3]))
+    .bind(leases)
     .fetch_all(connection)
     .await
+}
+
+/// A random UUID (version 4, RFC 9562).
+fn fresh_lease() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

@@ -29,11 +29,12 @@ const GROUPS_RETRY: Duration = Duration::from_millis(20);
 /// How long claims of a backlog go on from where the last one ended before one looks from the start again.
 const GO_ON: Duration = Duration::from_millis(250);
 
-/// Most jobs of a kind in one claim, and never more than half of its slots. What a claim brought is run and its ends are
-/// written while the next claim is made; if all slots were claimed for at once, claims and ends would wait for each other.
-const PORTION: usize = 250;
+/// Most jobs of a kind in one claim of a backlog, and never more than half of its slots. What a claim brought is run and its
+/// ends are written while the next claim is made; if all slots were claimed for at once, claims and ends would wait for each
+/// other.
+const PORTION: usize = 500;
 
-/// So many slots are claimed for at once all the same: each claim has a price of its own.
+/// As many are asked for while no backlog is known, and of a kind with few slots always: each claim has a price of its own.
 const UNDIVIDED: usize = 32;
 
 /// One kind this process works on.
@@ -46,8 +47,8 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// How many are asked for where `free` slots are free.
-    fn portion(&self, free: usize) -> usize {
-        free.min((self.slots / 2).clamp(UNDIVIDED, PORTION))
+    fn portion(&self, free: usize, backlog: bool) -> usize {
+        free.min(if backlog { (self.slots / 2).clamp(UNDIVIDED, PORTION) } else { UNDIVIDED })
     }
 }
 
@@ -103,7 +104,7 @@ impl Claimer {
     }
 
     /// Claims until `stop` fires.
-    pub(crate) async fn run(&self, options: &WorkerOptions, stop: &CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, options: WorkerOptions, stop: CancellationToken) {
         loop {
             // Interest is registered before the look, so that nothing is missed in between.
             let woken = self.work.notified();
@@ -140,14 +141,16 @@ impl Claimer {
             .iter()
             .map(|kind| {
                 let free = kind.slots.saturating_sub(self.held.count(kind.kind));
-                let portion = kind.portion(free);
+                // A claim that was filled left a place.
+                let place = bookmark.places.get(kind.kind);
+                let portion = kind.portion(free, place.is_some());
                 Wanted {
                     kind: kind.kind,
                     queue: kind.policy.queue,
                     free: portion,
                     more: portion < free,
                     group_limit: kind.policy.group_limit,
-                    from: bookmark.places.get(kind.kind).copied().unwrap_or_default(),
+                    from: place.copied().unwrap_or_default(),
                 }
             })
             .filter(|wanted| wanted.free > 0)
@@ -214,7 +217,7 @@ impl Claimer {
             subject: row.subject,
             lease: row.lease,
             number: row.attempt,
-            age_seconds: row.age_seconds,
+            age_seconds: (row.attempted_at - row.created_at).as_seconds_f64(),
             checkpoint: row.checkpoint.take(),
             cancellation: CancellationToken::new(),
             progress: Progress::default(),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::is_passing;
+use crate::own::own_connection;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::worker::{WorkerError, WorkerOptions, run_worker};
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The longest poll interval of a drain: nobody waits for a test.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Longest wait for a connection.
-const ANSWER: Duration = Duration::from_secs(5);
+/// The planner takes a look for dear and would have it compiled (`jit`), which lasts a hundred times as long as looking.
+const NEVER_COMPILED: [(&str, &str); 1] = [("jit", "off")];
 
 /// Pause after a look that the database did not answer.
 const DATABASE_RETRY: Duration = Duration::from_millis(500);
@@ -53,7 +53,7 @@ pub async fn drain<C: Clone + Send + Sync + 'static>(
     let (kinds, lanes): (Vec<_>, Vec<_>) =
         kinds.filter_map(|kind| registry.policy(&kind).map(|policy| (kind, policy.queue))).unzip();
     let options = WorkerOptions { poll: options.poll.min(POLL), ..options };
-    let looks = own_connection(queue.pool());
+    let looks = own_connection(queue.pool(), "bedel-drain", &NEVER_COMPILED);
     let stop = CancellationToken::new();
     let mut worker = std::pin::pin!(run_worker(queue, registry, options, stop.clone()));
     let idle = tokio::select! {
@@ -64,16 +64,6 @@ pub async fn drain<C: Clone + Send + Sync + 'static>(
     stop.cancel();
     worker.await?;
     idle
-}
-
-/// One connection beside the program's pool, which handlers may hold whole. The planner takes a look for dear and would have
-/// it compiled (`jit`), which lasts a hundred times as long as looking.
-fn own_connection(pool: &PgPool) -> PgPool {
-    let options = pool.connect_options().as_ref().clone().application_name("bedel-drain");
-    PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ANSWER)
-        .connect_lazy_with(options.options([("jit", "off")]))
 }
 
 async fn until_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<(), WorkerError> {

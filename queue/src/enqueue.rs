@@ -110,7 +110,7 @@ pub struct Enqueued {
 /// # Errors
 /// The database's.
 pub async fn enqueue(tx: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
-    let enqueued = enqueue_each(tx, std::slice::from_ref(job)).await?;
+    let enqueued = enqueue_many(tx, std::slice::from_ref(job)).await?;
     enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
 }
 

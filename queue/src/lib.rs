@@ -66,6 +66,7 @@ mod held;
 pub mod inspect;
 pub mod job;
 mod operate;
+mod own;
 mod pause;
 mod prune;
 mod queue;
@@ -94,4 +95,5 @@ pub use worker::{WorkerError, WorkerOptions, run_worker};
 pub const SCHEMA: &str = concat!(
     include_str!("../../migrations/versions/007_queue.sql"),
     include_str!("../../migrations/versions/009_queue_claims.sql"),
+    include_str!("../../migrations/versions/010_queue_speed.sql"),
 );

@@ -3,16 +3,27 @@
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::enqueue::{self, Enqueued, NewJob};
+use crate::own::own_connection;
+
 /// The channel workers listen on.
 pub(crate) const CHANNEL: &str = "bedel_queue";
 
+/// Payload that tells of work.
+const WORK: &str = "";
+
 /// Payload that asks workers to look at once for attempts that are no longer theirs.
 pub(crate) const CANCELLED: &str = "cancelled";
+
+/// For the connection of the wake-ups: one that is lost with the server would wake nobody.
+const COMMIT_LATER: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
 /// A handle on the queue's tables.
 #[derive(Debug, Clone)]
 pub struct Queue {
     pool: PgPool,
+    /// The wake-ups' own connection: they do not stand in line behind those who hold all of the pool.
+    wakes: PgPool,
     /// Room for one: a signal that finds it full is already on its way.
     work: mpsc::Sender<()>,
     cancelled: mpsc::Sender<()>,
@@ -20,18 +31,34 @@ pub struct Queue {
 
 impl Queue {
     /// A handle on the queue in `pool`'s database. Call it inside a tokio runtime: the wake-ups are sent by tasks of
-    /// their own, which end with the last handle.
+    /// their own over one more connection, made when the first is sent; they end with the last handle.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        let work = sender(&pool, "");
-        let cancelled = sender(&pool, CANCELLED);
-        Self { pool, work, cancelled }
+        let wakes = own_connection(&pool, "bedel-wakes", &COMMIT_LATER);
+        let work = sender(&wakes, WORK);
+        let cancelled = sender(&wakes, CANCELLED);
+        Self { pool, wakes, work, cancelled }
     }
 
     /// The database.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Enqueues `job` in a transaction of its own, one round trip, and wakes the workers. For a job that stands for itself;
+    /// one that belongs to rows of yours goes into their transaction, by [`enqueue`](crate::enqueue()).
+    ///
+    /// # Errors
+    /// The database's. A connection that was lost on the way leaves open whether the job exists; a
+    /// [`unique_key`](NewJob::unique_key) makes it safe to try again.
+    pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let enqueued = enqueue::enqueue(&mut connection, job).await?;
+        if enqueued.created {
+            self.wake();
+        }
+        Ok(enqueued)
     }
 
     /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; one that
@@ -51,7 +78,7 @@ impl Queue {
     /// # Errors
     /// The database's.
     pub async fn wake_now(&self) -> Result<(), sqlx::Error> {
-        notify(&self.pool, "").await
+        notify(&self.wakes, WORK).await
     }
 
     /// As [`announce_cancellation`](Self::announce_cancellation), but sent when this returns.
@@ -59,29 +86,29 @@ impl Queue {
     /// # Errors
     /// The database's.
     pub async fn announce_cancellation_now(&self) -> Result<(), sqlx::Error> {
-        notify(&self.pool, CANCELLED).await
+        notify(&self.wakes, CANCELLED).await
     }
 }
 
-/// One round trip, and no wait for the disk: a wake-up that is lost with the server would wake nobody.
-async fn notify(pool: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
-    let statement = match payload {
-        CANCELLED => {
-            "SET LOCAL synchronous_commit = off; SELECT pg_notify('bedel_queue', 'cancelled') -- queue::notify"
-        }
-        _ => "SET LOCAL synchronous_commit = off; SELECT pg_notify('bedel_queue', '') -- queue::notify",
+/// One round trip. A connection that broke while nobody used it is found out by using it, so there is a second try.
+async fn notify(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
+    let once = async || {
+        let notify = sqlx::query("-- queue::notify\nSELECT pg_notify('bedel_queue', $1)");
+        notify.bind(payload).execute(wakes).await
     };
-    sqlx::raw_sql(statement).execute(pool).await?;
+    if once().await.is_err() {
+        once().await?;
+    }
     Ok(())
 }
 
 /// Sends one NOTIFY per signal; signals that arrive meanwhile become one more.
-fn sender(pool: &PgPool, payload: &'static str) -> mpsc::Sender<()> {
+fn sender(wakes: &PgPool, payload: &'static str) -> mpsc::Sender<()> {
     let (sender, mut signals) = mpsc::channel(1);
-    let pool = pool.clone();
+    let wakes = wakes.clone();
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
-            if let Err(error) = notify(&pool, payload).await {
+            if let Err(error) = notify(&wakes, payload).await {
                 tracing::debug!(%error, "wake-up not sent; workers poll");
             }
         }

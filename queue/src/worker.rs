@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 use crate::claimer::{Claimer, DATABASE_RETRY, Kind};
 use crate::heartbeat::Heartbeat;
 use crate::held::Held;
+use crate::own::own_connection;
 use crate::queue::{CANCELLED, CHANNEL, Queue};
 use crate::registry::Registry;
 use crate::settle::Process;
@@ -114,18 +114,26 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let listener = AbortOnDropHandle::new(tokio::spawn(listening));
     tracing::info!(worker = %options.name, id = %id, kinds = ?options.slots, "worker started");
 
-    let claims = own_connection(queue.pool(), "bedel-claims", COMMIT_LATER);
-    let ends = own_connection(queue.pool(), "bedel-ends", WAIT_LITTLE);
+    let claims = own_connection(queue.pool(), "bedel-claims", &[&STEADY_PLANS[..], &COMMIT_LATER].concat());
+    let ends = own_connection(queue.pool(), "bedel-ends", &[&STEADY_PLANS[..], &WAIT_LITTLE].concat());
     let writer = Arc::clone(&process);
     let mut writer = AbortOnDropHandle::new(tokio::spawn(async move { writer.together.run(&ends).await }));
     let claimer = Claimer::new(queue.pool().clone(), claims, id, options.name.as_str(), kinds, &held, work);
+    let claimer = Arc::new(claimer);
+    // On a task of its own: a program's main task is woken by way of another thread.
+    let claiming = Arc::clone(&claimer).run(options.clone(), stop.clone());
+    let mut claiming = AbortOnDropHandle::new(tokio::spawn(claiming));
     let outcome = tokio::select! {
         biased;
-        () = claimer.run(&options, &stop) => Ok(()),
+        _ = &mut claiming => if stop.is_cancelled() { Ok(()) } else { Err(WorkerError::Ended("the claimer")) },
         Some(_) = workers.join_next() => Err(WorkerError::Ended("the worker of a kind")),
         () = heartbeat.ended() => Err(WorkerError::Ended("the heartbeat thread")),
         _ = &mut writer => Err(WorkerError::Ended("the writer of ends")),
     };
+    claiming.abort();
+    if !claiming.is_finished() {
+        let _ = claiming.await;
+    }
 
     drop(listener);
     tracing::info!("draining: no more claims");
@@ -142,35 +150,25 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
 }
 
 /// For the connections that send the same few statements all day: one plan each, for all values and all sizes of the
-/// table, along the indexes. Compiling a plan (JIT) takes longer than running it.
-const STEADY_PLANS: &str = "
-    SET jit = off; SET plan_cache_mode = force_generic_plan;
-    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
+/// table, along the indexes. Compiling a plan (`jit`) takes longer than running it.
+const STEADY_PLANS: [(&str, &str); 6] = [
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 
 /// For the connection of the claims. A claim that is lost with the server harms nobody: its job is available again, and the
 /// lease that was handed out guards nothing any more. So nobody waits until it is on disk.
 ///
 /// One that falls silent between taking the groups' lock and its end must not keep that lock.
-const COMMIT_LATER: &str = "SET synchronous_commit = off; SET idle_in_transaction_session_timeout = '5s';";
+const COMMIT_LATER: [(&str, &str); 2] =
+    [("synchronous_commit", "off"), ("idle_in_transaction_session_timeout", "5s")];
 
 /// For the connection of the ends. A row that somebody else holds is not to hold up all the others.
-const WAIT_LITTLE: &str = "SET lock_timeout = '1s';";
-
-/// One connection beside the program's pool, so that handlers that hold all of that cannot hold up the queue.
-fn own_connection(pool: &PgPool, name: &str, settings: &'static str) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(1)
-        // What is done on it is repeated when it fails: asking first whether it is alive is a round trip for nothing.
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                connection.execute(STEADY_PLANS).await?;
-                connection.execute(settings).await?;
-                Ok(())
-            })
-        })
-        .connect_lazy_with(pool.connect_options().as_ref().clone().application_name(name))
-}
+const WAIT_LITTLE: [(&str, &str); 1] = [("lock_timeout", "1s")];
 
 /// Waits for running attempts up to `limit`, then releases the rest.
 async fn drain(held: &Held, limit: Duration) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bedel_queue::{
     Attempt, Backoff, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
-    WorkerOptions, enqueue, enqueue_many, run_worker,
+    WorkerOptions, enqueue_many, run_worker,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -51,7 +51,7 @@ pub trait Sort: Job<Context = Arc<Probe>> {
 
 impl Sort for Noop {
     const NAME: &'static str = "bedel";
-    const SLOTS: u32 = 1000;
+    const SLOTS: u32 = 2000;
 
     fn new(number: u64) -> Self {
         Self { number }
@@ -216,10 +216,7 @@ impl<J: Sort> Producer for BedelProducer<J> {
     }
 
     async fn one(&mut self, number: u64) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
-        enqueue(&mut tx, &NewJob::new(&J::new(number))).await?;
-        tx.commit().await?;
-        self.queue.wake();
+        self.queue.enqueue(&NewJob::new(&J::new(number))).await?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Queue, WorkerOptions, enqueue_many, inspect};
+use sqlx::PgPool;
 
 use crate::support::{Act, Bench, Worker, bench, eventually, options, step};
 
@@ -127,6 +128,50 @@ async fn a_wake_up_starts_a_job_long_before_the_poll() {
     let job = inspect::job(&mut connection, id).await.unwrap().expect("the job");
     let waited = job.attempted_at.expect("claimed") - job.created_at;
     assert!(waited < chrono_seconds(5), "{waited} with a poll of 120 s");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_enqueued_by_the_handle_is_there_once_and_starts_long_before_the_poll() {
+    let bench = bench().await;
+    let worker = lazy_worker(&bench, 1).await;
+    let job = step(Act::Succeed).unique_key("one");
+    let enqueued = bench.queue.enqueue(&job).await.unwrap();
+    assert!(enqueued.created);
+    bench.until(enqueued.id, "completed").await;
+    let waiting = bench.queue.enqueue(&job.delay(Duration::from_secs(60))).await.unwrap();
+    let again = bench.queue.enqueue(&step(Act::Succeed).unique_key("one")).await.unwrap();
+    assert_eq!((waiting.created, again.created, again.id), (true, false, waiting.id));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_wake_up_is_sent_although_all_of_the_pool_is_held_and_its_own_connection_broke() {
+    let bench = bench().await;
+    let worker = lazy_worker(&bench, 1).await;
+    let broken = bench
+        .count(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+              WHERE application_name = 'bedel-wakes' AND datname = current_database()",
+        )
+        .await;
+    assert_eq!(broken, 1, "wake-ups have a connection of their own");
+    let id = bench.enqueue(step(Act::Succeed)).await.id;
+    let mut held = Vec::new();
+    while let Some(connection) = bench.queue.pool().try_acquire() {
+        held.push(connection);
+    }
+    bench.queue.wake();
+    let beside = PgPool::connect(&bench.url).await.unwrap();
+    eventually("the job ran", async || {
+        let state: String = sqlx::query_scalar("SELECT state::text FROM queue.jobs WHERE id = $1")
+            .bind(id)
+            .fetch_one(&beside)
+            .await
+            .unwrap();
+        state == "completed"
+    })
+    .await;
     worker.stop().await;
 }
 

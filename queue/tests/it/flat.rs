@@ -72,14 +72,16 @@ fn value(of: &str, statement: &str) -> String {
             "NULL".to_owned()
         }
         "uuid" => ID.to_owned(),
+        // One for each that is claimed.
+        "uuid[]" if statement.starts_with("-- claim\n") => format!("array_fill({ID}::uuid, ARRAY[20])"),
         "uuid[]" => format!("ARRAY[{ID}]::uuid[]"),
         "text" => "'step'".to_owned(),
         // The ends of new ids.
         "text[]" if statement.starts_with("-- enqueue_many") => "ARRAY['70008000000000000000']".to_owned(),
         "text[]" => "ARRAY['step']".to_owned(),
-        "smallint" => "2".to_owned(),
+        "smallint" | "queue.priority" => "2".to_owned(),
         "smallint[]" => "ARRAY[2]::smallint[]".to_owned(),
-        "integer" => "4".to_owned(),
+        "integer" | "queue.budget" => "4".to_owned(),
         "integer[]" => "ARRAY[4]".to_owned(),
         "bigint" => "20".to_owned(),
         "bigint[]" => "ARRAY[20]::bigint[]".to_owned(),
