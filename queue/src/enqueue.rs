@@ -130,6 +130,35 @@ pub async fn enqueue_many(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<
     }
 }
 
+/// A job in a transaction of its own that carries the wake-up. None where a live job has its unique key.
+pub(crate) async fn enqueue_and_notify(
+    connection: &mut PgConnection,
+    job: &NewJob,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- enqueue_and_notify
+         INSERT INTO queue.jobs (kind, args, subject, unique_key, group_key, queue, priority, run_at, give_up_at,
+                                 give_up_after, max_attempts, max_crashes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8), now() + make_interval(secs => $8 + $9),
+                 make_interval(secs => $9), $10, $11)
+         ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state IN ('available', 'running') DO NOTHING
+         RETURNING id, pg_notify('bedel_queue', '')",
+    )
+    .bind(job.kind)
+    .bind(&job.args)
+    .bind(job.subject)
+    .bind(job.unique_key.as_deref())
+    .bind(job.group_key.as_deref())
+    .bind(job.policy.queue)
+    .bind(job.priority)
+    .bind(job.delay.as_secs_f64())
+    .bind(job.policy.give_up_after.as_secs_f64())
+    .bind(job.policy.max_attempts)
+    .bind(job.policy.max_crashes)
+    .fetch_optional(connection)
+    .await
+}
+
 /// One by one inside the database, in the order of the keys, so that two batches with the same keys cannot wait for each
 /// other.
 async fn enqueue_each(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, sqlx::Error> {

@@ -1,5 +1,8 @@
 //! The handle producers and workers share: the pool, and a wake-up that costs at most one NOTIFY at a time.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -15,6 +18,9 @@ const WORK: &str = "";
 /// Payload that asks workers to look at once for attempts that are no longer theirs.
 pub(crate) const CANCELLED: &str = "cancelled";
 
+/// A handle that enqueued nothing by itself for this long lets the next job's transaction carry its wake-up.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// For the connection of the wake-ups: one that is lost with the server would wake nobody.
 const COMMIT_LATER: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
@@ -27,6 +33,8 @@ pub struct Queue {
     /// Room for one: a signal that finds it full is already on its way.
     work: mpsc::Sender<()>,
     cancelled: mpsc::Sender<()>,
+    /// The last [`enqueue`](Self::enqueue).
+    enqueued: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Queue {
@@ -37,7 +45,7 @@ impl Queue {
         let wakes = own_connection(&pool, "bedel-wakes", &COMMIT_LATER);
         let work = sender(&wakes, WORK);
         let cancelled = sender(&wakes, CANCELLED);
-        Self { pool, wakes, work, cancelled }
+        Self { pool, wakes, work, cancelled, enqueued: Arc::default() }
     }
 
     /// The database.
@@ -54,11 +62,24 @@ impl Queue {
     /// [`unique_key`](NewJob::unique_key) makes it safe to try again.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
+        // Transactions that notify wait for each other at their end, where others become durable together. So a job
+        // carries its wake-up where it comes alone, and in a crowd the wake-ups follow, few for many.
+        if self.was_quiet()
+            && let Some(id) = enqueue::enqueue_and_notify(&mut connection, job).await?
+        {
+            return Ok(Enqueued { id, created: true });
+        }
         let enqueued = enqueue::enqueue(&mut connection, job).await?;
         if enqueued.created {
             self.wake();
         }
         Ok(enqueued)
+    }
+
+    fn was_quiet(&self) -> bool {
+        let now = Instant::now();
+        let last = self.enqueued.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.duration_since(last) >= QUIET)
     }
 
     /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; one that

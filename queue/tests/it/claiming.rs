@@ -135,13 +135,26 @@ async fn a_wake_up_starts_a_job_long_before_the_poll() {
 async fn a_job_enqueued_by_the_handle_is_there_once_and_starts_long_before_the_poll() {
     let bench = bench().await;
     let worker = lazy_worker(&bench, 1).await;
-    let job = step(Act::Succeed).unique_key("one");
-    let enqueued = bench.queue.enqueue(&job).await.unwrap();
-    assert!(enqueued.created);
-    bench.until(enqueued.id, "completed").await;
-    let waiting = bench.queue.enqueue(&job.delay(Duration::from_secs(60))).await.unwrap();
-    let again = bench.queue.enqueue(&step(Act::Succeed).unique_key("one")).await.unwrap();
-    assert_eq!((waiting.created, again.created, again.id), (true, false, waiting.id));
+    // Alone, and right behind another: the wake-up comes with the job, or follows it.
+    for jobs in [1, 3] {
+        let mut last = None;
+        for _ in 0..jobs {
+            let enqueued = bench.queue.enqueue(&step(Act::Succeed)).await.unwrap();
+            assert!(enqueued.created);
+            last = Some(enqueued.id);
+        }
+        bench.until(last.expect("at least one"), "completed").await;
+    }
+    for _ in 0..2 {
+        // Whether or not the handle was quiet before.
+        let later = step(Act::Succeed).unique_key("one").delay(Duration::from_secs(60));
+        let first = bench.queue.enqueue(&later).await.unwrap();
+        let again = bench.queue.enqueue(&later).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(6)).await; // more than the 5 ms after which it is
+        let quiet = bench.queue.enqueue(&later).await.unwrap();
+        assert_eq!((again.created, quiet.created), (false, false));
+        assert_eq!((again.id, quiet.id), (first.id, first.id));
+    }
     worker.stop().await;
 }
 
