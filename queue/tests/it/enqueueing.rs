@@ -9,17 +9,22 @@ use crate::support::{Act, bench, options, step};
 #[tokio::test]
 async fn a_job_exists_if_and_only_if_the_transaction_commits() {
     let bench = bench().await;
-    let mut tx = bench.pool.begin().await.unwrap();
-    enqueue(&mut tx, &step(Act::Succeed)).await.unwrap();
-    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 0, "visible before the commit");
-    tx.rollback().await.unwrap();
-    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs").await, 0, "there after a rollback");
+    let jobs = async || bench.count("SELECT count(*) FROM queue.jobs").await;
+    // With a key and without: they are inserted by statements of their own.
+    for job in [step(Act::Succeed), step(Act::Succeed).unique_key("one")] {
+        let there = jobs().await;
+        let mut tx = bench.pool.begin().await.unwrap();
+        enqueue(&mut tx, &job).await.unwrap();
+        assert_eq!(jobs().await, there, "visible before the commit");
+        tx.rollback().await.unwrap();
+        assert_eq!(jobs().await, there, "there after a rollback");
 
-    let mut tx = bench.pool.begin().await.unwrap();
-    let Enqueued { id, created } = enqueue(&mut tx, &step(Act::Succeed)).await.unwrap();
-    tx.commit().await.unwrap();
-    assert!(created);
-    assert_eq!(bench.state(id).await, "available");
+        let mut tx = bench.pool.begin().await.unwrap();
+        let Enqueued { id, created } = enqueue(&mut tx, &job).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(created);
+        assert_eq!(bench.state(id).await, "available");
+    }
 }
 
 #[tokio::test]
