@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bedel_queue::{Queue, WorkerOptions, enqueue_many, inspect};
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{Act, Bench, Worker, bench, eventually, options, step};
 
@@ -233,10 +234,22 @@ async fn a_job_that_succeeds_at_once_costs_two_row_versions() {
     })
     .await;
     worker.stop().await;
-    // Statistics arrive when a session is idle or ends: ask until they are there.
-    eventually("two updates per job", async || {
-        bench.count("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'queue.jobs'::regclass").await
-            == 100
+    // A session tells what it counted when it ends, if not before.
+    let Bench { queue, pool, url } = bench;
+    drop(queue);
+    pool.close().await;
+    let beside = PgPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
+    let count = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&beside).await.unwrap();
+    eventually("all other sessions ended", async || {
+        count(
+            "SELECT count(*) FROM pg_stat_activity
+              WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        )
+        .await
+            == 0
     })
     .await;
+    let updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'queue.jobs'::regclass";
+    eventually("the updates are counted", async || count(updates).await >= 100).await;
+    assert_eq!(count(updates).await, 100, "two per job");
 }
