@@ -64,7 +64,7 @@ impl Measure {
 }
 
 /// How much of everything.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     /// Jobs of the bulk measure.
     pub bulk: u64,

@@ -51,6 +51,9 @@ pub struct RunOptions {
     /// Measure nothing: work with the results of this file.
     #[arg(long)]
     pub from: Option<PathBuf>,
+    /// Go on with the run whose results are in this file, until it has all rounds.
+    #[arg(long, conflicts_with = "from")]
+    pub more: Option<PathBuf>,
     /// Where results go.
     #[arg(long, default_value = "results", hide = true)]
     pub results: PathBuf,

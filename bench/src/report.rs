@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
 use crate::contender::{Contender, Tuning};
-use crate::error::{Result, io};
+use crate::error::{BenchError, Result, io};
 use crate::measures::{Measure, Sizes, Values};
 use crate::report::machine::Machine;
 
@@ -24,7 +24,7 @@ pub struct Report {
     pub machine: Machine,
     /// How much of everything.
     pub sizes: Sizes,
-    /// How often.
+    /// How often: the rounds that are complete.
     pub rounds: u32,
     /// Who, in the order of the tables.
     pub contenders: Vec<Entry>,
@@ -33,7 +33,7 @@ pub struct Report {
 }
 
 /// A contender as it took part.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its name.
     pub name: String,
@@ -65,7 +65,6 @@ impl Report {
         contenders: &[Box<dyn Contender>],
         tuning: &Tuning,
         sizes: Sizes,
-        rounds: u32,
     ) -> Result<Self> {
         let entry = |contender: &dyn Contender| Entry {
             name: contender.name().to_owned(),
@@ -73,7 +72,22 @@ impl Report {
             settings: contender.settings(tuning),
         };
         let contenders = contenders.iter().map(|contender| entry(contender.as_ref())).collect();
-        Ok(Self { machine: Machine::look(cluster).await?, sizes, rounds, contenders, samples: Vec::new() })
+        Ok(Self { machine: Machine::look(cluster).await?, sizes, rounds: 0, contenders, samples: Vec::new() })
+    }
+
+    /// Takes over the rounds of an earlier run, which has to be of the same things on the same machine.
+    pub fn go_on_from(&mut self, earlier: Self) -> Result<()> {
+        let differs = if self.machine.is_another_than(&earlier.machine) {
+            "the machine, PostgreSQL or the compiler"
+        } else if self.sizes != earlier.sizes {
+            "the amount of work"
+        } else if self.contenders != earlier.contenders {
+            "the contenders or their settings"
+        } else {
+            (self.machine, self.rounds, self.samples) = (earlier.machine, earlier.rounds, earlier.samples);
+            return Ok(());
+        };
+        Err(BenchError::Usage(format!("the results to go on with are of another run: {differs} differs")))
     }
 
     /// Reads a report.
@@ -163,7 +177,35 @@ pub fn figure(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::{Entry, Report, figure};
+    use crate::measures::Sizes;
+    use crate::report::machine::Machine;
+
+    fn report(processor: &str, settings: &str, rounds: u32) -> Report {
+        let machine = Machine {
+            date: String::new(),
+            processor: processor.to_owned(),
+            cores: 2,
+            memory: 8.0,
+            sync_microseconds: 700.0,
+            system: String::new(),
+            postgres: String::new(),
+            settings: Vec::new(),
+            rustc: String::new(),
+        };
+        let entry = Entry { name: "raw".to_owned(), version: "-".to_owned(), settings: settings.to_owned() };
+        Report { machine, sizes: Sizes::FULL, rounds, contenders: vec![entry], samples: Vec::new() }
+    }
+
+    #[test]
+    fn a_run_goes_on_where_the_same_one_stopped() {
+        let mut run = report("a", "one lane", 0);
+        run.go_on_from(report("b", "one lane", 3)).expect_err("another machine");
+        run.go_on_from(report("a", "two lanes", 3)).expect_err("other settings");
+        assert_eq!(run.rounds, 0);
+        run.go_on_from(report("a", "one lane", 3)).expect("the same");
+        assert_eq!(run.rounds, 3);
+    }
 
     #[test]
     fn figures_are_readable() {

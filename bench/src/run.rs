@@ -13,11 +13,7 @@ use crate::report::{self, Report, Sample};
 pub async fn run(options: &RunOptions) -> Result<()> {
     let report = match &options.from {
         Some(path) => Report::read(path)?,
-        None => {
-            let report = measure(options).await?;
-            println!("\nresults: {}", report.write(&options.results)?.display());
-            report
-        }
+        None => measure(options).await?,
     };
     report::terminal::print(&report);
     if options.check || options.publish {
@@ -36,13 +32,16 @@ async fn measure(options: &RunOptions) -> Result<Report> {
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
     let rounds = if options.quick { 1 } else { options.rounds };
     let cluster = Cluster::start().await?;
-    let mut report = Report::new(&cluster, &contenders, &tuning, sizes, rounds).await?;
+    let mut report = Report::new(&cluster, &contenders, &tuning, sizes).await?;
+    if let Some(path) = &options.more {
+        report.go_on_from(Report::read(path)?)?;
+    }
     let bench = Bench { cluster: &cluster, sizes, tuning: &tuning };
     let measures: Vec<Measure> = Measure::ALL
         .into_iter()
         .filter(|m| options.measure.is_empty() || options.measure.contains(m))
         .collect();
-    for round in 0..rounds {
+    for round in report.rounds..rounds {
         for measure in &measures {
             if with_floor && *measure == Measure::Latency {
                 keep(&mut report, floor::NAME, *measure, round, latency::floor(&bench).await);
@@ -57,6 +56,9 @@ async fn measure(options: &RunOptions) -> Result<Report> {
                 keep(&mut report, contender.name(), *measure, round, outcome);
             }
         }
+        // A run of most of an hour is not to be lost because its last minute is.
+        report.rounds = round + 1;
+        println!("\nresults: {}", report.write(&options.results)?.display());
     }
     cluster.stop().await;
     Ok(report)

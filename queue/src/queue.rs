@@ -21,6 +21,9 @@ pub(crate) const CANCELLED: &str = "cancelled";
 /// A handle that enqueued nothing by itself for this long lets the next job's transaction carry its wake-up.
 const QUIET: Duration = Duration::from_millis(5);
 
+/// A wake-up that is not answered in this time is sent again.
+const UNANSWERED: Duration = Duration::from_secs(2);
+
 /// For the connection of the wake-ups: one that is lost with the server would wake nobody.
 const COMMIT_LATER: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
@@ -113,14 +116,22 @@ impl Queue {
 
 /// One round trip. A connection that broke while nobody used it is found out by using it, so there is a second try.
 async fn notify(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
-    let once = async || {
-        let notify = sqlx::query("-- queue::notify\nSELECT pg_notify('bedel_queue', $1)");
-        notify.bind(payload).execute(wakes).await
-    };
-    if once().await.is_err() {
-        once().await?;
+    if notify_once(wakes, payload).await.is_err() {
+        notify_once(wakes, payload).await?;
     }
     Ok(())
+}
+
+async fn notify_once(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
+    let mut connection = wakes.acquire().await?;
+    let statement = sqlx::query("-- queue::notify\nSELECT pg_notify('bedel_queue', $1)").bind(payload);
+    let answer = tokio::time::timeout(UNANSWERED, statement.execute(&mut *connection)).await;
+    let Ok(answer) = answer else {
+        // Whoever waits for a connection whose other end is gone wakes nobody.
+        connection.close_on_drop();
+        return Err(sqlx::Error::PoolTimedOut);
+    };
+    answer.map(|_| ())
 }
 
 /// Sends one NOTIFY per signal; signals that arrive meanwhile become one more.

@@ -38,6 +38,15 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Whether more differs than the date and what a sync costs at the moment.
+    pub fn is_another_than(&self, other: &Self) -> bool {
+        let fixed = |machine: &Self| {
+            let Self { processor, cores, system, postgres, settings, rustc, .. } = machine.clone();
+            (processor, cores, system, postgres, settings, rustc)
+        };
+        fixed(self) != fixed(other)
+    }
+
     /// Looks.
     pub async fn look(cluster: &Cluster) -> Result<Self> {
         let mut admin = cluster.admin().await?;
