@@ -75,14 +75,16 @@ impl Report {
         Ok(Self { machine: Machine::look(cluster).await?, sizes, rounds: 0, contenders, samples: Vec::new() })
     }
 
-    /// Takes over the rounds of an earlier run, which has to be of the same things on the same machine.
-    pub fn go_on_from(&mut self, earlier: Self) -> Result<()> {
+    /// Takes over the rounds of an earlier run, which has to be of the same things, `measures`, on the same machine.
+    pub fn go_on_from(&mut self, earlier: Self, measures: &[Measure]) -> Result<()> {
         let differs = if self.machine.is_another_than(&earlier.machine) {
             "the machine, PostgreSQL or the compiler"
         } else if self.sizes != earlier.sizes {
             "the amount of work"
         } else if self.contenders != earlier.contenders {
             "the contenders or their settings"
+        } else if earlier.measures() != measures {
+            "what is measured"
         } else {
             (self.machine, self.rounds, self.samples) = (earlier.machine, earlier.rounds, earlier.samples);
             return Ok(());
@@ -129,7 +131,7 @@ impl Report {
         if less_is_better(figure) { medians.reduce(f64::min) } else { medians.reduce(f64::max) }
     }
 
-    /// The measures that have a figure.
+    /// The measures that were made, in the order of a round.
     pub fn measures(&self) -> Vec<Measure> {
         let found: BTreeMap<Measure, ()> = self.samples.iter().map(|sample| (sample.measure, ())).collect();
         found.into_keys().collect()
@@ -177,8 +179,8 @@ pub fn figure(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Report, figure};
-    use crate::measures::Sizes;
+    use super::{Entry, Report, Sample, figure};
+    use crate::measures::{Measure, Sizes, Values};
     use crate::report::machine::Machine;
 
     fn report(processor: &str, settings: &str, rounds: u32) -> Report {
@@ -194,16 +196,27 @@ mod tests {
             rustc: String::new(),
         };
         let entry = Entry { name: "raw".to_owned(), version: "-".to_owned(), settings: settings.to_owned() };
-        Report { machine, sizes: Sizes::FULL, rounds, contenders: vec![entry], samples: Vec::new() }
+        let sample = |round| Sample {
+            contender: entry.name.clone(),
+            measure: Measure::Bulk,
+            round,
+            values: Values::new(),
+            error: None,
+        };
+        let samples = (0..rounds).map(sample).collect();
+        Report { machine, sizes: Sizes::FULL, rounds, contenders: vec![entry], samples }
     }
 
     #[test]
     fn a_run_goes_on_where_the_same_one_stopped() {
         let mut run = report("a", "one lane", 0);
-        run.go_on_from(report("b", "one lane", 3)).expect_err("another machine");
-        run.go_on_from(report("a", "two lanes", 3)).expect_err("other settings");
+        let bulk = [Measure::Bulk];
+        run.go_on_from(report("b", "one lane", 3), &bulk).expect_err("another machine");
+        run.go_on_from(report("a", "two lanes", 3), &bulk).expect_err("other settings");
+        run.go_on_from(report("a", "one lane", 3), &[Measure::Bulk, Measure::Idle])
+            .expect_err("more measures");
         assert_eq!(run.rounds, 0);
-        run.go_on_from(report("a", "one lane", 3)).expect("the same");
+        run.go_on_from(report("a", "one lane", 3), &bulk).expect("the same");
         assert_eq!(run.rounds, 3);
     }
 

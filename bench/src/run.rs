@@ -33,14 +33,14 @@ async fn measure(options: &RunOptions) -> Result<Report> {
     let rounds = if options.quick { 1 } else { options.rounds };
     let cluster = Cluster::start().await?;
     let mut report = Report::new(&cluster, &contenders, &tuning, sizes).await?;
-    if let Some(path) = &options.more {
-        report.go_on_from(Report::read(path)?)?;
-    }
     let bench = Bench { cluster: &cluster, sizes, tuning: &tuning };
     let measures: Vec<Measure> = Measure::ALL
         .into_iter()
         .filter(|m| options.measure.is_empty() || options.measure.contains(m))
         .collect();
+    if let Some(path) = &options.more {
+        report.go_on_from(Report::read(path)?, &measures)?;
+    }
     for round in report.rounds..rounds {
         for measure in &measures {
             if with_floor && *measure == Measure::Latency {

@@ -132,7 +132,7 @@ async fn take(
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     let limit = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
     let most = wanted.iter().map(|wanted| wanted.free).sum();
-    let leases: Vec<Uuid> = std::iter::repeat_with(fresh_lease).take(most).collect();
+    let leases: Vec<Uuid> = std::iter::repeat_with(Uuid::new_v4).take(most).collect();
     sqlx::query_as(
         "-- claim
          WITH RECURSIVE paused AS MATERIALIZED (
@@ -252,9 +252,4 @@ async fn take(
     .bind(leases)
     .fetch_all(connection)
     .await
-}
-
-/// A random UUID (version 4, RFC 9562).
-fn fresh_lease() -> Uuid {
-    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

@@ -126,48 +126,32 @@ pub async fn enqueue_many(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<
         [first, rest @ ..] if rest.iter().all(|job| job.is_like(first)) && first.unique_key.is_none() => {
             enqueue_alike(tx, first, jobs).await
         }
-        _ => enqueue_each(tx, jobs).await,
+        _ => enqueue_each(tx, jobs, false).await,
     }
 }
 
-/// A job in a transaction of its own that carries the wake-up. None where a live job has its unique key.
+/// A job in a transaction of its own, which carries the wake-up.
 pub(crate) async fn enqueue_and_notify(
     connection: &mut PgConnection,
     job: &NewJob,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar(
-        "-- enqueue_and_notify
-         INSERT INTO queue.jobs (kind, args, subject, unique_key, group_key, queue, priority, run_at, give_up_at,
-                                 give_up_after, max_attempts, max_crashes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8), now() + make_interval(secs => $8 + $9),
-                 make_interval(secs => $9), $10, $11)
-         ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND state IN ('available', 'running') DO NOTHING
-         RETURNING id, pg_notify('bedel_queue', '')",
-    )
-    .bind(job.kind)
-    .bind(&job.args)
-    .bind(job.subject)
-    .bind(job.unique_key.as_deref())
-    .bind(job.group_key.as_deref())
-    .bind(job.policy.queue)
-    .bind(job.priority)
-    .bind(job.delay.as_secs_f64())
-    .bind(job.policy.give_up_after.as_secs_f64())
-    .bind(job.policy.max_attempts)
-    .bind(job.policy.max_crashes)
-    .fetch_optional(connection)
-    .await
+) -> Result<Enqueued, sqlx::Error> {
+    let enqueued = enqueue_each(connection, std::slice::from_ref(job), true).await?;
+    enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
 }
 
 /// One by one inside the database, in the order of the keys, so that two batches with the same keys cannot wait for each
 /// other.
-async fn enqueue_each(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, sqlx::Error> {
+async fn enqueue_each(
+    tx: &mut PgConnection,
+    jobs: &[NewJob],
+    notify: bool,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
     fn each<'a, T>(jobs: &'a [NewJob], get: impl Fn(&'a NewJob) -> T) -> Vec<T> {
         jobs.iter().map(get).collect()
     }
     let rows: Vec<(Uuid, bool)> = sqlx::query_as(
         "-- enqueue
-         SELECT done.id, done.created
+         SELECT done.id, done.created, CASE WHEN $12 AND done.created THEN pg_notify('bedel_queue', '') END
            FROM (SELECT * FROM unnest($1::text[], $2::jsonb[], $3::uuid[], $4::text[], $5::text[], $6::text[],
                                       $7::smallint[], $8::float8[], $9::float8[], $10::integer[], $11::integer[])
                    WITH ORDINALITY AS t (kind, args, subject, unique_key, group_key, queue,
@@ -191,6 +175,7 @@ async fn enqueue_each(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqu
     .bind(each(jobs, |job| job.policy.give_up_after.as_secs_f64()))
     .bind(each(jobs, |job| job.policy.max_attempts))
     .bind(each(jobs, |job| job.policy.max_crashes))
+    .bind(notify)
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|(id, created)| Enqueued { id, created }).collect())

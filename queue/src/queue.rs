@@ -67,10 +67,8 @@ impl Queue {
         let mut connection = self.pool.acquire().await?;
         // Transactions that notify wait for each other at their end, where others become durable together. So a job
         // carries its wake-up where it comes alone, and in a crowd the wake-ups follow, few for many.
-        if self.was_quiet()
-            && let Some(id) = enqueue::enqueue_and_notify(&mut connection, job).await?
-        {
-            return Ok(Enqueued { id, created: true });
+        if self.was_quiet() {
+            return enqueue::enqueue_and_notify(&mut connection, job).await;
         }
         let enqueued = enqueue::enqueue(&mut connection, job).await?;
         if enqueued.created {

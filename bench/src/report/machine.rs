@@ -40,10 +40,10 @@ pub struct Machine {
 impl Machine {
     /// Whether more differs than the date and what a sync costs at the moment.
     pub fn is_another_than(&self, other: &Self) -> bool {
-        let fixed = |machine: &Self| {
-            let Self { processor, cores, system, postgres, settings, rustc, .. } = machine.clone();
+        fn fixed(machine: &Machine) -> impl PartialEq {
+            let Machine { processor, cores, system, postgres, settings, rustc, .. } = machine;
             (processor, cores, system, postgres, settings, rustc)
-        };
+        }
         fixed(self) != fixed(other)
     }
 
