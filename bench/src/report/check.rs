@@ -84,7 +84,8 @@ pub fn lines(report: &Report) -> String {
             .filter_map(|(name, bound)| Some((name, bound?)))
             .map(|(name, bound)| format!("{name} {sign} {}: {}", figure(bound), judged(bound)))
             .collect();
-        let _ = writeln!(text, "- {}: {} ({})", goal.what, figure(value), bounds.join("; "));
+        let bounds = if bounds.is_empty() { String::new() } else { format!(" ({})", bounds.join("; ")) };
+        let _ = writeln!(text, "- {}: {}{bounds}", goal.what, figure(value));
     }
     text
 }

@@ -210,7 +210,8 @@ fn document(report: &Report) -> String {
     text.push_str(&check::lines(report));
     text.push_str("\n## Contenders and their settings\n\n");
     for entry in &report.contenders {
-        let _ = writeln!(text, "- **{}** {}: {}", entry.name, entry.version, entry.settings);
+        let version = if entry.version == "-" { String::new() } else { format!(" {}", entry.version) };
+        let _ = writeln!(text, "- **{}**{version}: {}", entry.name, entry.settings);
     }
     let _ = write!(text, "\n{}", method(&report.sizes));
     text
