@@ -22,6 +22,8 @@ pub mod queues;
 pub mod run;
 pub mod submit;
 pub mod table;
+pub mod token;
+pub mod user;
 
 /// What was typed or configured cannot work.
 pub const EXIT_USAGE: u8 = 2;
@@ -80,6 +82,14 @@ enum Command {
     Jobs(jobs::JobsCommand),
     /// Look at the queues, pause and resume them
     Queues(queues::QueuesCommand),
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Remove a user with all that is theirs
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Print the description of the HTTP API, OpenAPI 3.1
+    Openapi,
     /// Install and check speech models
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -149,6 +159,12 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         Command::Enqueue(command) => command.run(common).await,
         Command::Jobs(command) => command.run(common).await,
         Command::Queues(command) => command.run(common).await,
+        Command::Token(command) => command.run(common).await,
+        Command::User(command) => command.run(common).await,
+        Command::Openapi => {
+            print!("{}", crate::api::description());
+            Ok(())
+        }
         Command::Model(command) => command.run().await,
         Command::Doctor(command) => command.run(common).await,
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue};
 
 pub mod api;
+pub mod auth;
 pub mod common;
 pub mod database;
 pub mod jobs;

@@ -153,6 +153,16 @@ pub async fn ready(pool: &PgPool) -> Result<(), CliError> {
     }
 }
 
+/// A pool for a command of somebody at a terminal, on a database that has its schema.
+///
+/// # Errors
+/// Where none is known, it does not answer or lacks something; the text says what to do.
+pub async fn for_command(options: &DatabaseOptions, data_dir: &Path) -> Result<PgPool, CliError> {
+    let pool = pool(&resolve(options, data_dir)?, Role::Command)?;
+    ready(&pool).await?;
+    Ok(pool)
+}
+
 /// Waits until the database answers and has its schema, saying in the log what is missing. `false` where `stop` came
 /// first.
 ///

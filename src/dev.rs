@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{CliError, dev::DevCommand};
+use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
 use crate::config::secret::Secret;
 use crate::database::{self, Role};
@@ -139,7 +140,7 @@ fn programs(
     };
     let api = vec![
         ("BEDEL_LISTEN".into(), options.api.listen.to_string().into()),
-        ("BEDEL_TOKENS".into(), tokens.setting(options.api.tokens().as_ref()).into()),
+        ("BEDEL_TOKENS".into(), tokens.setting(AuthOptions::tokens().as_ref()).into()),
         ("BEDEL_ADDRESS_FILE".into(), address_file.into()),
     ];
     let mut programs = vec![program("api", "api", api)];

@@ -14,6 +14,7 @@ pub mod serve;
 pub mod worker;
 
 // What they share.
+pub mod api_tokens;
 pub mod config;
 pub mod database;
 pub mod environment;

@@ -4,12 +4,16 @@
 //! (`_sqlx_migrations`). Added here: turns are taken by trying a lock instead of waiting inside a statement,
 //! everything that would be refused is refused before anything changes, and errors say what to do.
 
+mod adopt;
+
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::{Connection, PgConnection, PgPool};
+
+pub use adopt::adopt;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations/versions");
 
@@ -115,6 +119,9 @@ pub enum MigrateError {
         /// The database's own words.
         source: sqlx::Error,
     },
+    /// The database that is to be taken over does not fit.
+    #[error("this database cannot be adopted; nothing was changed:\n  {}", .0.join("\n  "))]
+    NotAdoptable(Vec<String>),
     /// The database could not be reached, or refused something outside the migrations.
     #[error("the schema could not be read or changed: {0}")]
     Database(#[from] sqlx::Error),

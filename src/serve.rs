@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bedel_queue::Queue;
 use tokio::net::TcpListener;
 
-use crate::api::{ApiState, Tokens, serve};
+use crate::api::{ApiState, serve};
 use crate::cli::{CliError, run::ApiCommand};
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
 use crate::database::{self, Role};
 use crate::{environment, process};
 
@@ -27,7 +25,8 @@ const REBIND_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// Where nobody could be let in, the address is taken, or the storage belongs to another database.
 pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), CliError> {
-    let tokens = tokens(command.api.tokens().as_ref())?;
+    let authenticator = command.auth.authenticator().map_err(CliError::Usage)?;
+    let origins = command.api.origins().map_err(CliError::Usage)?;
     let stop = process::stop_token(common.exit_with_parent.then_some(STOP_WITHIN))?;
     let settings = command.jobs.settings().map_err(CliError::Usage)?;
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Api)?;
@@ -41,12 +40,7 @@ pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), Cli
     }
     tracing::info!("listening on http://{address}");
 
-    let state = ApiState {
-        pool: pool.clone(),
-        queue: Queue::new(pool.clone()),
-        environment: environment.clone(),
-        tokens,
-    };
+    let state = ApiState::new(environment.clone(), authenticator, command.api.limits(), origins);
     let checked = async {
         if database::wait_until_ready(&pool, &stop).await? {
             environment::check_installation(&environment).await?;
@@ -59,22 +53,6 @@ pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), Cli
         }
         wrong = checked => wrong,
     }
-}
-
-fn tokens(configured: Option<&Secret>) -> Result<Tokens, CliError> {
-    let tokens: Tokens = configured
-        .map_or("", Secret::expose)
-        .parse()
-        .map_err(|error| CliError::Usage(format!("BEDEL_TOKENS: {error}")))?;
-    if tokens.is_empty() {
-        return Err(CliError::Usage(
-            "BEDEL_TOKENS is not set, so nobody could use the API. Set it to token=user-uuid, with :admin at the end for an\n\
-             administrator, separated by commas. A good token: openssl rand -hex 32. A user id: cat /proc/sys/kernel/random/uuid. \
-             `bedel dev` makes its own."
-                .to_owned(),
-        ));
-    }
-    Ok(tokens)
 }
 
 /// Listens. Under `bedel dev` an address that cannot be had is a mistake in its configuration, since starting again does
@@ -110,18 +88,4 @@ fn announce(file: &Path, address: SocketAddr) -> Result<(), CliError> {
     let temporary = file.with_extension("new");
     std::fs::write(&temporary, address.to_string()).map_err(failed)?;
     std::fs::rename(&temporary, file).map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tokens;
-    use crate::config::secret::Secret;
-
-    #[test]
-    fn an_api_that_lets_nobody_in_does_not_start() {
-        let error = tokens(None).unwrap_err().to_string();
-        assert!(error.contains("BEDEL_TOKENS") && error.contains("token=user-uuid"), "{error}");
-        let error = tokens(Some(&Secret::new("hunter2"))).unwrap_err().to_string();
-        assert!(error.contains("BEDEL_TOKENS") && !error.contains("hunter2"), "{error}");
-    }
 }

@@ -107,7 +107,7 @@ impl Job for Download {
     async fn commit(
         &self,
         ctx: &Context,
-        _attempt: &Attempt,
+        attempt: &Attempt,
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
@@ -128,7 +128,8 @@ impl Job for Download {
         .execute(&mut *tx)
         .await?;
         let probe = Probe { lecture_id: self.lecture_id, announced_seconds: audio.announced_seconds };
-        Ok(Commit::done().then(lecture::stage_job(&probe, self.lecture_id, &ctx.settings)))
+        let job = lecture::stage_job(&probe, self.lecture_id, &ctx.settings).priority(attempt.priority);
+        Ok(Commit::done().then(job))
     }
 
     async fn attempt_failed(
@@ -185,14 +186,24 @@ async fn fetch_source(
 
 /// Copies what a client uploaded, and refuses it like anything else that is not media.
 async fn take_upload(ctx: &Environment, lecture_id: Uuid, target: &Path) -> Result<(), JobError> {
-    let listed = ctx.storage.list(&keys::audio_temp_prefix(lecture_id)).await?;
-    let upload = listed.iter().find(|stored| {
+    let mut uploads = ctx.storage.list(&keys::audio_temp_prefix(lecture_id)).await?;
+    uploads.retain(|stored| {
         !stored.is_staged() && keys::parse(&stored.key).is_some_and(|key| key.class == Class::Upload)
     });
-    let Some(upload) = upload else { return Err(upload_missing()) };
-    match ctx.storage.get_file(&upload.key, target).await {
-        Err(StorageError::Missing { .. }) => return Err(upload_missing()),
-        copied => copied?,
+    // The newest. One that came while another was accepted is taken away again, and then it is that other one.
+    uploads.sort_by_key(|stored| std::cmp::Reverse(stored.modified));
+    let mut taken = false;
+    for upload in uploads {
+        taken = match ctx.storage.get_file(&upload.key, target).await {
+            Err(StorageError::Missing { .. }) => false,
+            copied => copied.map(|()| true)?,
+        };
+        if taken {
+            break;
+        }
+    }
+    if !taken {
+        return Err(upload_missing());
     }
     let head = read_head(target).await.map_err(|error| disk(&error))?;
     fetch::require_media(body::sniff(&head, None), "the upload".to_owned())?;

@@ -2,10 +2,13 @@
 //!
 //! Lock order everywhere: the lecture first, then its job.
 
+pub mod cancel;
+pub mod list;
 pub mod removal;
 pub mod restart;
 pub mod retry;
 pub mod submission;
+pub mod upload;
 pub mod view;
 
 use bedel_queue::{End, Failure, Job, NewJob};
@@ -17,7 +20,9 @@ use crate::cleanup_orphans;
 use crate::environment::Settings;
 
 /// `lectures.status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[sqlx(type_name = "lecture_status", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum LectureStatus {
@@ -29,6 +34,25 @@ pub enum LectureStatus {
     Completed,
     /// `error_message` says why and what to do.
     Failed,
+}
+
+/// A text that is none of the states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the states of a lecture are pending, downloading, completed and failed")]
+pub struct NoStatus;
+
+impl std::str::FromStr for LectureStatus {
+    type Err = NoStatus;
+
+    fn from_str(text: &str) -> Result<Self, NoStatus> {
+        match text {
+            "pending" => Ok(Self::Pending),
+            "downloading" => Ok(Self::Downloading),
+            "completed" => Ok(Self::Completed),
+            "failed" => Ok(Self::Failed),
+            _ => Err(NoStatus),
+        }
+    }
 }
 
 /// One row of `lectures`.

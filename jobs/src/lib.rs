@@ -13,6 +13,8 @@ pub mod course_sync;
 
 // What they touch.
 pub mod catalogue;
+pub mod course;
+pub mod document;
 pub mod environment;
 pub mod fetch;
 mod host_fault;

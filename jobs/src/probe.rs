@@ -85,7 +85,7 @@ impl Job for Probe {
     async fn commit(
         &self,
         ctx: &Context,
-        _: &Attempt,
+        attempt: &Attempt,
         output: &Probed,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
@@ -113,11 +113,8 @@ impl Job for Probe {
             "channels": output.stream.channels,
             "sample_rate": output.stream.sample_rate,
         });
-        Ok(Commit::done().with_result(result).then(lecture::stage_job(
-            &transcribe,
-            self.lecture_id,
-            &ctx.settings,
-        )))
+        let job = lecture::stage_job(&transcribe, self.lecture_id, &ctx.settings).priority(attempt.priority);
+        Ok(Commit::done().with_result(result).then(job))
     }
 
     async fn attempt_failed(

@@ -1,7 +1,8 @@
 //! The kinds of jobs there are: a new kind is one file beside this one and one line here.
 
-use bedel_queue::{EnqueueError, Job, NewJob, Registry};
+use bedel_queue::{EnqueueError, Job, NewJob, QueueView, Registry, queues};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::cleanup_orphans::CleanupOrphans;
@@ -32,6 +33,30 @@ const STAGES: [&str; 4] = [Submit::KIND, Download::KIND, Probe::KIND, Transcribe
 #[must_use]
 pub fn is_stage(kind: &str) -> bool {
     STAGES.contains(&kind)
+}
+
+/// The queues in the database, and those of the kinds this program knows, by name.
+///
+/// # Errors
+/// The database's.
+pub async fn known_queues(
+    connection: &mut PgConnection,
+    registry: &Registry<Context>,
+) -> Result<Vec<QueueView>, sqlx::Error> {
+    let mut views = queues(connection).await?;
+    for (_, policy) in registry.policies() {
+        if views.iter().all(|view| view.name != policy.queue) {
+            views.push(QueueView {
+                name: policy.queue.to_owned(),
+                paused_at: None,
+                available: 0,
+                running: 0,
+                oldest_run_at: None,
+            });
+        }
+    }
+    views.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(views)
 }
 
 /// A job from a kind's name and args that a person typed. It gets what the program itself would give it: one of a

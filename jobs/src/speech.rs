@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod models;
+pub mod srt;
 pub mod transcript;
 pub mod vtt;
 pub mod wer;

@@ -11,6 +11,7 @@ mod error;
 mod installation;
 pub mod keys;
 mod local;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub use self::error::StorageError;
 pub use self::installation::{TieError, installation_of_database, tie_of_database};
 pub use self::local::create_private_dir;
+pub use self::stream::{Description, Writer};
 
 /// Bytes of one part of a large write. S3 takes at most 10,000 parts, so this reaches 78 GiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;

@@ -82,7 +82,7 @@ impl Job for Submit {
     async fn commit(
         &self,
         ctx: &Context,
-        _attempt: &Attempt,
+        attempt: &Attempt,
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
@@ -104,7 +104,7 @@ impl Job for Submit {
         .bind(resolved.title.as_deref())
         .execute(&mut *tx)
         .await?;
-        Ok(Commit::done().then(next(self.lecture_id, stream_url, ctx)))
+        Ok(Commit::done().then(next(self.lecture_id, stream_url, ctx).priority(attempt.priority)))
     }
 
     async fn attempt_failed(

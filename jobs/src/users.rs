@@ -1,7 +1,11 @@
-//! The users table: only the target of foreign keys. It may be another application's (see migration 003).
+//! The users table: the target of foreign keys. It may be another application's (see migration 003).
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
+
+use crate::document;
+use crate::lecture::removal::{self, Removed};
+use crate::storage::{Storage, StorageError};
 
 /// Makes sure that the user has a row, in the caller's transaction. Rows appear when a user first brings something
 /// in. Any number of calls at once make one row and no error.
@@ -23,4 +27,84 @@ pub async fn ensure_user_exists(tx: &mut PgConnection, user_id: Uuid) -> Result<
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// What went with a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether the user had a row.
+    pub existed: bool,
+    /// Lectures that others still have.
+    pub lectures_unlinked: u64,
+    /// Lectures that nobody else had; their files follow.
+    pub lectures_removed: u64,
+    /// Documents, with their files.
+    pub documents_removed: u64,
+}
+
+/// Why a user is not gone altogether. What was removed before stays removed: try again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The database's error.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The storage's error.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Things of a user that are looked up at a time.
+const PORTION: i64 = 100;
+
+/// Removes a user with links, documents, files, chosen courses and API tokens. Many small transactions, none of which holds
+/// anybody up. Wake the workers afterwards and announce the cancellation.
+///
+/// # Errors
+/// The database's and the storage's.
+pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<Deleted, DeleteError> {
+    let mut deleted = Deleted::default();
+    loop {
+        let lectures: Vec<Uuid> = sqlx::query_scalar(
+            "-- users::lectures\nSELECT lecture_id FROM user_lectures WHERE user_id = $1 LIMIT $2",
+        )
+        .bind(user_id)
+        .bind(PORTION)
+        .fetch_all(pool)
+        .await?;
+        if lectures.is_empty() {
+            break;
+        }
+        for lecture in lectures {
+            let mut tx = pool.begin().await?;
+            match removal::unlink(&mut tx, user_id, lecture).await? {
+                Removed::Deleted => deleted.lectures_removed += 1,
+                Removed::Unlinked => deleted.lectures_unlinked += 1,
+                Removed::NotFound => {}
+            }
+            tx.commit().await?;
+        }
+    }
+    loop {
+        let documents: Vec<Uuid> =
+            sqlx::query_scalar("-- users::documents\nSELECT id FROM documents WHERE owner_id = $1 LIMIT $2")
+                .bind(user_id)
+                .bind(PORTION)
+                .fetch_all(pool)
+                .await?;
+        if documents.is_empty() {
+            break;
+        }
+        for id in documents {
+            let key = document::remove(&mut *pool.acquire().await?, Some(user_id), id).await?;
+            if let Some(key) = key {
+                storage.delete(&key).await?;
+                deleted.documents_removed += 1;
+            }
+        }
+    }
+    // The rest goes by cascade; a lecture that was linked meanwhile is found to be nobody's by cleanup-orphans.
+    let gone =
+        sqlx::query("-- users::delete\nDELETE FROM users WHERE id = $1").bind(user_id).execute(pool).await?;
+    deleted.existed = gone.rows_affected() == 1;
+    Ok(deleted)
 }

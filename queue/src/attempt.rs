@@ -32,6 +32,8 @@ pub struct Attempt {
     pub lease: Uuid,
     /// Claims so far, this one included. Never goes down.
     pub number: i32,
+    /// The job's priority, 1 (first) to 4 (last): for jobs that follow it.
+    pub priority: i16,
     /// Seconds since the job was enqueued, by the database's clock at the claim.
     pub age_seconds: f64,
     pub(crate) checkpoint: Option<Value>,
@@ -99,6 +101,7 @@ impl Attempt {
             subject,
             lease: Uuid::new_v4(),
             number: 1,
+            priority: 2,
             age_seconds: 0.0,
             checkpoint: None,
             cancellation: CancellationToken::new(),

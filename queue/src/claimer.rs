@@ -217,6 +217,7 @@ impl Claimer {
             subject: row.subject,
             lease: row.lease,
             number: row.attempt,
+            priority: row.priority,
             age_seconds: (row.attempted_at - row.created_at).as_seconds_f64(),
             checkpoint: row.checkpoint.take(),
             cancellation: CancellationToken::new(),

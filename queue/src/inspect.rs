@@ -100,6 +100,8 @@ pub struct Filter {
     pub state: Option<JobState>,
     /// Only this subject.
     pub subject: Option<Uuid>,
+    /// Only those that stand behind this one in the list: the last job of the page before.
+    pub after: Option<Uuid>,
     /// At most this many.
     pub limit: i64,
 }
@@ -149,26 +151,27 @@ const NEWEST: i64 = 10_000;
 pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<JobView>, sqlx::Error> {
     let is_final =
         matches!(filter.state, Some(JobState::Completed | JobState::Discarded | JobState::Cancelled));
+    if is_final && filter.subject.is_none() {
+        return list_ended(connection, filter).await;
+    }
     let query = if filter.subject.is_some() {
         "-- inspect::list_of_subject
-         SELECT * FROM (SELECT * FROM queue.jobs WHERE subject = $1 ORDER BY id DESC LIMIT $5) AS looked_at
+         SELECT * FROM (SELECT * FROM queue.jobs
+                         WHERE subject = $1 AND id < coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                         ORDER BY id DESC LIMIT $5) AS looked_at
           WHERE ($2::text IS NULL OR kind = $2) AND ($3::queue.job_state IS NULL OR state = $3)
           ORDER BY id DESC LIMIT $4"
-    } else if is_final {
-        "-- inspect::list_ended
-         SELECT * FROM (SELECT * FROM queue.jobs
-                         WHERE $1::uuid IS NULL AND state = $3 AND finalized_at IS NOT NULL
-                         ORDER BY finalized_at DESC LIMIT $5) AS looked_at
-          WHERE ($2::text IS NULL OR kind = $2)
-          ORDER BY finalized_at DESC LIMIT $4"
     } else if filter.state == Some(JobState::Running) {
         "-- inspect::list_running
          SELECT * FROM queue.jobs
           WHERE $1::uuid IS NULL AND state = 'running' AND state = $3 AND ($2::text IS NULL OR kind = $2)
+            AND id < coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
           ORDER BY id DESC LIMIT least($4::bigint, $5::bigint)"
     } else {
         "-- inspect::list
-         SELECT * FROM (SELECT * FROM queue.jobs WHERE $1::uuid IS NULL ORDER BY id DESC LIMIT $5) AS looked_at
+         SELECT * FROM (SELECT * FROM queue.jobs
+                         WHERE $1::uuid IS NULL AND id < coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+                         ORDER BY id DESC LIMIT $5) AS looked_at
           WHERE ($2::text IS NULL OR kind = $2) AND ($3::queue.job_state IS NULL OR state = $3)
           ORDER BY id DESC LIMIT $4"
     };
@@ -178,6 +181,43 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<
         .bind(filter.state)
         .bind(filter.limit)
         .bind(NEWEST)
+        .bind(filter.after)
         .fetch_all(connection)
         .await
+}
+
+/// By their end. The time at which the last page ended is looked up first: planned as part of the statement it would be
+/// guessed, and the table sorted for the guess.
+async fn list_ended(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<JobView>, sqlx::Error> {
+    let until: Option<DateTime<Utc>> = match filter.after {
+        None => None,
+        Some(id) => {
+            let ended: Option<Option<DateTime<Utc>>> =
+                sqlx::query_scalar("-- inspect::ended_at\nSELECT finalized_at FROM queue.jobs WHERE id = $1")
+                    .bind(id)
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            // A job that is gone ended before all that are left.
+            let Some(ended) = ended.flatten() else { return Ok(Vec::new()) };
+            Some(ended)
+        }
+    };
+    sqlx::query_as(
+        "-- inspect::list_ended
+         SELECT * FROM (SELECT * FROM queue.jobs
+                         WHERE state = $1 AND finalized_at IS NOT NULL
+                           AND (finalized_at, id) < (coalesce($2, 'infinity'::timestamptz),
+                                                     coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                         ORDER BY finalized_at DESC, id DESC LIMIT $6) AS looked_at
+          WHERE ($4::text IS NULL OR kind = $4)
+          ORDER BY finalized_at DESC, id DESC LIMIT $5",
+    )
+    .bind(filter.state)
+    .bind(until)
+    .bind(filter.after)
+    .bind(&filter.kind)
+    .bind(filter.limit)
+    .bind(NEWEST)
+    .fetch_all(connection)
+    .await
 }

@@ -1,116 +1,72 @@
-//! Who is asking: configured bearer tokens that map to users.
+//! Who is asking: a JWT of an identity provider, an API token of a user's, or a token of the configuration.
 
-use std::fmt;
-use std::str::FromStr;
+mod jwks;
+mod jwt;
+mod tokens;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use self::jwks::Jwks;
+pub use self::jwt::{Jwt, JwtAlgorithm, JwtKeys};
+pub use self::tokens::{Token, Tokens, TokensError};
 use super::ApiState;
 use super::problem::Problem;
+use crate::api_tokens;
 
-/// The bearer tokens this API knows. Holds digests only; cheap to clone.
-#[derive(Clone, Default)]
-pub struct Tokens(Arc<[Token]>);
-
-/// A token, known by its SHA-256 alone, and who it stands for.
-#[derive(Clone)]
-pub struct Token {
-    /// SHA-256 of the token's bytes.
-    pub sha256: [u8; 32],
-    /// The user who asks with it.
-    pub user_id: Uuid,
-    /// Whether it may do what only admins may.
-    pub admin: bool,
+/// Everybody who may ask. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Authenticator {
+    tokens: Tokens,
+    jwt: Option<Arc<Jwt>>,
+    admins: Arc<HashSet<Uuid>>,
 }
 
-impl Token {
-    /// Keeps the digest of `token` and forgets the token itself.
+impl Authenticator {
+    /// Those behind the configuration's tokens, those whom `jwt` vouches for, and whoever has an API token; `admins` are
+    /// admins however they sign in.
     #[must_use]
-    pub fn new(token: &str, user_id: Uuid, admin: bool) -> Self {
-        Self { sha256: Sha256::digest(token).into(), user_id, admin }
-    }
-}
-
-impl Tokens {
-    /// The tokens of this list.
-    #[must_use]
-    pub fn new(tokens: Vec<Token>) -> Self {
-        Self(tokens.into())
+    pub fn new(tokens: Tokens, jwt: Option<Jwt>, admins: HashSet<Uuid>) -> Self {
+        Self { tokens, jwt: jwt.map(Arc::new), admins: Arc::new(admins) }
     }
 
-    /// True where nobody could ever be let in.
+    /// True where only API tokens could let anybody in.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tokens.is_empty() && self.jwt.is_none()
     }
 
-    /// Who stands behind the token that was presented. Every known digest is compared, each to its last byte, so the
-    /// time taken tells nothing.
-    fn find(&self, presented: &str) -> Option<Caller> {
-        let presented: [u8; 32] = Sha256::digest(presented).into();
-        let mut found = None;
-        for token in self.0.iter() {
-            let difference = token.sha256.iter().zip(presented).fold(0, |seen, (a, b)| seen | (a ^ b));
-            if std::hint::black_box(difference) == 0 {
-                found = Some(Caller { user_id: token.user_id, admin: token.admin });
-            }
-        }
-        found
-    }
-}
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Tokens({})", self.0.len())
+    async fn caller(&self, state: &ApiState, credential: &str) -> Result<Caller, Problem> {
+        let caller = if let Some(caller) = self.tokens.find(credential) {
+            caller
+        } else if credential.starts_with(api_tokens::PREFIX) {
+            let mut connection = state.acquire().await?;
+            let found = api_tokens::find(&mut connection, credential).await?.ok_or_else(unknown)?;
+            let admin = found.scope == api_tokens::ADMIN;
+            Caller { user_id: found.user_id, admin, may_write: admin || found.scope == api_tokens::WRITE }
+        } else if let Some(jwt) = &self.jwt {
+            Caller { user_id: jwt.user(credential).await?, admin: false, may_write: true }
+        } else {
+            return Err(unknown());
+        };
+        // An API token of an admin's is an admin's only where it was made one.
+        let admin = caller.admin || caller.may_write && self.admins.contains(&caller.user_id);
+        Ok(Caller { admin, ..caller })
     }
 }
 
-/// What is wrong with a list of tokens. Names the place, never the token.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("entry {entry} of the token list: {problem}")]
-pub struct TokensError {
-    entry: usize,
-    problem: &'static str,
-}
-
-/// Reads `token=user-uuid[:admin],…`. An empty text is an empty list.
-impl FromStr for Tokens {
-    type Err = TokensError;
-
-    fn from_str(text: &str) -> Result<Self, TokensError> {
-        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let tokens = entries.enumerate().map(|(index, entry)| {
-            entry_of(entry).map_err(|problem| TokensError { entry: index + 1, problem })
-        });
-        tokens.collect::<Result<Vec<_>, _>>().map(Self::new)
-    }
-}
-
-fn entry_of(entry: &str) -> Result<Token, &'static str> {
-    // From the right: a token may end in base64's own equals signs.
-    let (token, owner) = entry.rsplit_once('=').ok_or("expected token=user-uuid or token=user-uuid:admin")?;
-    let (user, admin) = match owner.split_once(':') {
-        None => (owner, false),
-        Some((user, "admin")) => (user, true),
-        Some(_) => return Err("the only word after the user is :admin"),
-    };
-    if token.is_empty() {
-        return Err("the token is empty");
-    }
-    let user_id = user.parse().map_err(|_| "the user is not a UUID")?;
-    Ok(Token::new(token, user_id, admin))
-}
-
-/// The user behind the request; 401 without one.
+/// The user behind the request; 401 without one, 403 where the credential is not for this method.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
     pub(super) user_id: Uuid,
     pub(super) admin: bool,
+    /// False for a token that was made for looking alone.
+    may_write: bool,
 }
 
 impl FromRequestParts<ApiState> for Caller {
@@ -123,13 +79,21 @@ impl FromRequestParts<ApiState> for Caller {
                 r#"Bearer realm="bedel""#,
             ));
         };
-        value.to_str().ok().and_then(bearer).and_then(|token| state.tokens.find(token)).ok_or_else(|| {
-            Problem::unauthenticated(
-                "This token is not known here. Sign in again.",
-                r#"Bearer realm="bedel", error="invalid_token""#,
-            )
-        })
+        let credential = value.to_str().ok().and_then(bearer).ok_or_else(unknown)?;
+        let caller = state.authenticator.caller(state, credential).await?;
+        if caller.may_write || parts.method.is_safe() {
+            return Ok(caller);
+        }
+        Err(Problem::forbidden("This token was not made for that. Make one with the scope that is needed."))
     }
+}
+
+/// 401 that says no more than it must.
+fn unknown() -> Problem {
+    Problem::unauthenticated(
+        "This token is not known here, or not valid any more. Sign in again.",
+        r#"Bearer realm="bedel", error="invalid_token""#,
+    )
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -153,27 +117,6 @@ impl FromRequestParts<ApiState> for Admin {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const USER: &str = "7d3d1f3c-7b1e-4c5c-9a52-8c4d5e6f7a8b";
-
-    #[test]
-    fn a_list_of_tokens_is_read_and_looked_up() {
-        let tokens: Tokens = format!("abc=={USER}, root={USER}:admin,").parse().unwrap();
-        assert_eq!(format!("{tokens:?}"), "Tokens(2)");
-        assert!(!tokens.find("abc=").unwrap().admin);
-        assert!(tokens.find("root").unwrap().admin);
-        assert!(tokens.find("abc").is_none());
-        assert!(tokens.find("").is_none());
-        assert!("".parse::<Tokens>().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_bad_list_is_refused_without_showing_it() {
-        for text in ["hush", "hush=nobody", &format!("={USER}"), &format!("hush={USER}:root")] {
-            let error = text.parse::<Tokens>().unwrap_err().to_string();
-            assert!(error.starts_with("entry 1") && !error.contains("hush"), "{error}");
-        }
-    }
 
     #[test]
     fn the_scheme_is_bearer_in_any_case() {

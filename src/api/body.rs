@@ -1,11 +1,15 @@
 //! Reading what a client sends: a JSON object of limited size, field by field, and the id in a path.
 
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use chrono::{DateTime, Datelike, Utc};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -33,12 +37,15 @@ pub(super) struct Fields {
 impl Fields {
     /// Reads the body as a JSON object.
     pub(super) async fn read(request: Request) -> Result<Self, Problem> {
+        Self::read_up_to(request, MAX_BODY_BYTES).await
+    }
+
+    /// As [`Fields::read`], with another limit in bytes.
+    pub(super) async fn read_up_to(request: Request, max: usize) -> Result<Self, Problem> {
         let declared_json = is_json(request.headers());
-        let bytes = read(request.into_body()).await?;
+        let bytes = read(request.into_body(), max).await?;
         if !declared_json {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media",
+            return Err(Problem::unsupported_media(
                 "The body must be JSON, with `Content-Type: application/json`.",
             ));
         }
@@ -48,20 +55,35 @@ impl Fields {
     /// As [`Fields::read`], where no body at all means an object without fields.
     pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
-            return Ok(Self { map: Map::new(), errors: Vec::new() });
+            return Ok(Self::of(Map::new()));
         }
         Self::read(request).await
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    /// Reads bytes as a JSON object.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Ok(Self { map, errors: Vec::new() }),
+            Ok(Value::Object(map)) => Ok(Self::of(map)),
             Ok(_) => Err(Problem::bad_request("The body must be a JSON object.")),
             Err(error) => Err(Problem::bad_request(format!(
                 "The body is not valid JSON: line {}, column {}.",
                 error.line(),
                 error.column()
             ))),
+        }
+    }
+
+    /// The fields of an object that was read already.
+    pub(super) fn of(map: Map<String, Value>) -> Self {
+        Self { map, errors: Vec::new() }
+    }
+
+    /// A list of anything; one that is left out is empty.
+    pub(super) fn list(&mut self, field: &'static str) -> Vec<Value> {
+        match self.map.remove(field) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => self.refuse(field, "type", "this must be a list").unwrap_or_default(),
         }
     }
 
@@ -112,6 +134,41 @@ impl Fields {
         }
     }
 
+    /// An object; one that is left out is empty.
+    pub(super) fn object(&mut self, field: &'static str) -> Map<String, Value> {
+        match self.map.remove(field) {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => self.refuse(field, "type", "this must be an object").unwrap_or_default(),
+        }
+    }
+
+    /// A time with its zone (RFC 3339).
+    pub(super) fn time(&mut self, field: &'static str) -> Option<DateTime<Utc>> {
+        let text = self.text(field)?;
+        let known = text.parse::<DateTime<Utc>>().ok().filter(|time| (1970..=9999).contains(&time.year()));
+        known.or_else(|| self.refuse(field, "time", "this must be a time such as 2026-11-26T12:00:00Z"))
+    }
+
+    /// A whole number from `min` to `max`.
+    pub(super) fn whole_number(&mut self, field: &'static str, min: i16, max: i16) -> Option<i16> {
+        let value = self.map.remove(field).filter(|value| !value.is_null())?;
+        let number = value.as_i64().and_then(|number| i16::try_from(number).ok());
+        number.filter(|number| (min..=max).contains(number)).or_else(|| {
+            self.refuse(field, "range", format!("this must be a whole number from {min} to {max}"))
+        })
+    }
+
+    /// Refuses a text of more than `max` characters, or one that cannot be stored.
+    pub(super) fn fits(&mut self, field: &'static str, text: &str, max: usize) {
+        if text.contains('\0') {
+            // PostgreSQL stores every character but this one.
+            self.refuse::<()>(field, "nul", "a NUL character cannot be stored: remove it");
+        } else if text.chars().nth(max).is_some() {
+            self.refuse::<()>(field, "too-long", format!("this is longer than {max} characters: shorten it"));
+        }
+    }
+
     /// Notes what is wrong with a field.
     pub(super) fn refuse<T>(
         &mut self,
@@ -121,6 +178,75 @@ impl Fields {
     ) -> Option<T> {
         self.errors.push(FieldError { field, code, message: message.into() });
         None
+    }
+
+    /// 422 with all that was wrong, if anything was.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self.refused()) }
+    }
+
+    /// 422 with all that was wrong.
+    pub(super) fn refused(self) -> Problem {
+        Problem::invalid(self.errors)
+    }
+}
+
+/// The fields of a query. Unknown ones are ignored; what is wrong with the known ones is collected.
+pub(super) struct QueryFields {
+    map: HashMap<String, String>,
+    errors: Vec<FieldError>,
+}
+
+impl FromRequestParts<ApiState> for QueryFields {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await else {
+            return Err(Problem::bad_request("The query string cannot be read."));
+        };
+        let mut map = HashMap::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            if map.insert(name, value).is_some() {
+                return Err(Problem::bad_request("The query string names something twice."));
+            }
+        }
+        Ok(Self { map, errors: Vec::new() })
+    }
+}
+
+impl QueryFields {
+    /// A value that is written as a text. `message` says what it must be.
+    pub(super) fn parsed<T: FromStr>(
+        &mut self,
+        field: &'static str,
+        code: &'static str,
+        message: impl Display,
+    ) -> Option<T> {
+        let text = self.map.remove(field)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.errors.push(FieldError { field, code, message: message.to_string() });
+        }
+        parsed
+    }
+
+    /// Notes what is wrong with a field.
+    pub(super) fn refuse(&mut self, field: &'static str, code: &'static str, message: impl Display) {
+        self.errors.push(FieldError { field, code, message: message.to_string() });
+    }
+
+    /// A whole number from `min` to `max`.
+    pub(super) fn number<T>(&mut self, field: &'static str, min: T, max: T) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let text = self.map.remove(field)?;
+        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let message = format!("this must be a whole number from {min} to {max}");
+            self.errors.push(FieldError { field, code: "range", message });
+        }
+        number
     }
 
     /// 422 with all that was wrong, if anything was.
@@ -135,9 +261,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+async fn read(body: Body, max: usize) -> Result<Vec<u8>, Problem> {
     let mut stream = body.into_data_stream();
-    match timeout(BODY_TIMEOUT, collect(&mut stream)).await {
+    match timeout(BODY_TIMEOUT, collect(&mut stream, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(problem)) => {
             if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
@@ -150,16 +276,12 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     }
 }
 
-async fn collect(stream: &mut BodyDataStream) -> Result<Vec<u8>, Problem> {
+async fn collect(stream: &mut BodyDataStream, max: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::bad_request("The body ended early."))?;
-        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("The body is larger than {} KiB.", MAX_BODY_BYTES / 1024),
-            ));
+        if bytes.len() + chunk.len() > max {
+            return Err(Problem::too_large(format!("The body is larger than {} KiB.", max / 1024)));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -1,152 +1,159 @@
-//! The course catalogue, fetched on an admin's word.
+//! Courses: the catalogue's, those that users made, and what each user chose of them; and what a user has in one.
 
-use std::time::Duration;
-
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Extension, Json, Router};
-use bedel_jobs::catalogue::term::Term;
-use bedel_jobs::course_sync::{self, CourseSync};
-use bedel_queue::enqueue;
-use bedel_queue::inspect::{self, JobState, JobView};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use bedel_jobs::course::{self, Chosen, Course, MAX_CODE_CHARS, MAX_INSTRUCTOR_CHARS, MAX_TITLE_CHARS};
+use bedel_jobs::document::{self, Document};
+use bedel_jobs::lecture::view::{self, LectureView};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
-use super::auth::Admin;
-use super::body::Fields;
-use super::problem::{FieldError, Problem};
+use super::auth::Caller;
+use super::body::{Fields, Id};
+use super::problem::Problem;
 
-/// Seconds the answer waits for the job unless the caller says otherwise.
-const DEFAULT_WAIT_SECONDS: u64 = 30;
-
-/// Longest wait, in seconds: longer ones meet the time limits of proxies.
-const MAX_WAIT_SECONDS: u64 = 60;
-
-/// Pause between two looks at the job's row.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/api/admin/courses/sync", post(sync))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(all, create))
+        .routes(routes!(chosen))
+        .routes(routes!(choose, drop_choice))
+        .routes(routes!(lectures))
+        .routes(routes!(documents))
 }
 
-#[derive(Deserialize)]
-struct Wait {
-    wait: Option<String>,
-}
-
-/// 200 with the counts where the job ends in time, else 202 with its id. A job that ends without success
-/// tells the reason: 503 where the catalogue could not be read, 409 where asking again mends nothing. One of other
-/// settings that is live already is 409.
-async fn sync(
-    State(state): State<ApiState>,
-    _: Admin,
-    Extension(stop): Extension<CancellationToken>,
-    query: Result<Query<Wait>, QueryRejection>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let wait = match query {
-        Ok(Query(query)) => wait_of(query.wait)?,
-        Err(_) => return Err(Problem::bad_request("The query string cannot be read.")),
-    };
-    let mut fields = Fields::read_optional(request).await?;
-    let args = CourseSync { terms: terms_of(&mut fields), dry_run: fields.flag("dry_run") };
-    fields.finish()?;
-
-    let mut tx = state.begin().await?;
-    let enqueued = enqueue(&mut tx, &course_sync::job(&args)).await?;
-    tx.commit().await?;
-    if enqueued.created {
-        state.queue.wake();
-    } else {
-        joinable(&state, enqueued.id, &args).await?;
-    }
-    match ended(&state, enqueued.id, wait, &stop).await {
-        Some(job) => answer(job),
-        None => Ok((StatusCode::ACCEPTED, Json(json!({ "job_id": enqueued.id }))).into_response()),
-    }
-}
-
-/// The terms to ask for. None, or an empty list, means those of the configuration.
-fn terms_of(fields: &mut Fields) -> Option<Vec<String>> {
-    let terms = fields.texts("terms");
-    for term in &terms {
-        if let Err(error) = term.parse::<Term>() {
-            return fields.refuse("terms", "term", error.to_string());
-        }
-    }
-    Some(terms).filter(|terms| !terms.is_empty())
-}
-
-fn wait_of(text: Option<String>) -> Result<Duration, Problem> {
-    let seconds = match text {
-        None => Some(DEFAULT_WAIT_SECONDS),
-        Some(text) => text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS),
-    };
-    seconds.map(Duration::from_secs).ok_or_else(|| {
-        let message = format!("this must be a whole number of seconds from 0 to {MAX_WAIT_SECONDS}");
-        Problem::invalid(vec![FieldError { field: "wait", code: "range", message }])
-    })
-}
-
-/// 409 where the live job will not do what was asked for: its counts would be taken for ours.
-async fn joinable(state: &ApiState, job_id: Uuid, args: &CourseSync) -> Result<(), Problem> {
+/// List all courses
+#[utoipa::path(
+    get, path = "/api/courses", tag = "courses",
+    responses((status = 200, description = "In order of their code", body = Vec<Course>)),
+)]
+async fn all(State(state): State<ApiState>, _: Caller) -> Result<Json<Vec<Course>>, Problem> {
     let mut connection = state.acquire().await?;
-    let Some(job) = inspect::job(&mut connection, job_id).await? else { return Ok(()) };
-    if serde_json::from_value::<CourseSync>(job.args).is_ok_and(|live| live == *args) {
-        return Ok(());
-    }
-    Err(Problem::conflict(format!(
-        "A course sync with other settings is live as job {job_id}. Ask again when it has ended."
-    )))
+    Ok(Json(course::all(&mut connection).await?))
 }
 
-/// The job once it is final; `None` where it is not by the end of the wait, or where the server is about to stop. The
-/// job is enqueued either way, so a database that is away for a moment only costs a look.
-async fn ended(state: &ApiState, job_id: Uuid, wait: Duration, stop: &CancellationToken) -> Option<JobView> {
-    let deadline = Instant::now() + wait;
-    loop {
-        if let Some(job) = look(state, job_id).await
-            && !matches!(job.state, JobState::Available | JobState::Running)
-        {
-            return Some(job);
-        }
-        if Instant::now() + LOOK_EVERY > deadline {
-            return None;
-        }
-        tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => return None,
-        }
-    }
+/// A course that is not in the catalogue.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read field by field")]
+struct CourseBody {
+    /// At most 50 characters; stored in capital letters, with single blanks.
+    #[schema(example = "CSC 173")]
+    code: String,
+    /// At most 500 characters.
+    title: String,
+    /// At most 200 characters.
+    instructor: Option<String>,
 }
 
-async fn look(state: &ApiState, job_id: Uuid) -> Option<JobView> {
-    let mut connection = state.acquire().await.ok()?;
-    inspect::job(&mut connection, job_id).await.ok()?
+/// Make a course
+///
+/// One that the catalogue does not have; a synchronisation takes it over if it does one day.
+#[utoipa::path(
+    post, path = "/api/courses", tag = "courses", request_body = CourseBody,
+    responses(
+        (status = 201, description = "The new course", body = Course),
+        (status = 409, description = "`conflict`: a course has this code already"),
+    ),
+)]
+async fn create(State(state): State<ApiState>, _: Caller, request: Request) -> Result<Response, Problem> {
+    let mut fields = Fields::read(request).await?;
+    let code = fields.required_text("code").unwrap_or_default();
+    let title = fields.required_text("title").unwrap_or_default();
+    let instructor = fields.text("instructor").filter(|name| !name.trim().is_empty());
+    fields.fits("code", &code, MAX_CODE_CHARS);
+    fields.fits("title", &title, MAX_TITLE_CHARS);
+    fields.fits("instructor", instructor.as_deref().unwrap_or_default(), MAX_INSTRUCTOR_CHARS);
+    fields.finish()?;
+    let mut connection = state.acquire().await?;
+    let made =
+        course::create(&mut connection, &code, title.trim(), instructor.as_deref().map(str::trim)).await?;
+    let made =
+        made.ok_or_else(|| Problem::conflict("A course with this code exists already: use that one."))?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// The class of an attempt that could not read the catalogue: it may be there again when the caller asks again.
-const CATALOGUE_AWAY: &str = "catalogue";
+/// List your courses
+#[utoipa::path(
+    get, path = "/api/user/courses", tag = "courses",
+    responses((status = 200, description = "In order of their code", body = Vec<Course>)),
+)]
+async fn chosen(State(state): State<ApiState>, caller: Caller) -> Result<Json<Vec<Course>>, Problem> {
+    let mut connection = state.acquire().await?;
+    Ok(Json(course::chosen(&mut connection, caller.user_id).await?))
+}
 
-fn answer(job: JobView) -> Result<Response, Problem> {
-    if job.state != JobState::Completed {
-        let reason = job.reason.as_deref().unwrap_or("no reason was recorded");
-        let detail = format!("The course sync ended without success: {reason}");
-        let passing = job.state == JobState::Discarded
-            && job.failures.last().is_some_and(|failure| failure.class == CATALOGUE_AWAY);
-        return Err(if passing { Problem::unavailable(detail) } else { Problem::conflict(detail) });
-    }
-    let mut body = match job.result {
-        Some(Value::Object(counts)) => counts,
-        _ => Map::new(),
+#[derive(Serialize, ToSchema)]
+struct ChosenBody {
+    /// In words.
+    message: &'static str,
+}
+
+/// Add a course to yours
+#[utoipa::path(
+    post, path = "/api/user/courses/{course_id}", tag = "courses", params(("course_id" = Uuid, Path)),
+    responses(
+        (status = 201, description = "It is yours now", body = ChosenBody),
+        (status = 200, description = "It was yours already", body = ChosenBody),
+    ),
+)]
+async fn choose(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    let mut tx = state.begin().await?;
+    let chosen = course::choose(&mut tx, caller.user_id, id).await?;
+    tx.commit().await?;
+    let (status, message) = match chosen {
+        Chosen::Added => (StatusCode::CREATED, "Course added"),
+        Chosen::AlreadyThere => (StatusCode::OK, "Course already added"),
+        Chosen::NotFound => return Err(Problem::not_found("There is no such course.")),
     };
-    body.insert("job_id".to_owned(), json!(job.id));
-    Ok(Json(body).into_response())
+    Ok((status, Json(ChosenBody { message })).into_response())
+}
+
+/// Take a course from yours
+#[utoipa::path(
+    delete, path = "/api/user/courses/{course_id}", tag = "courses", params(("course_id" = Uuid, Path)),
+    responses((status = 204, description = "It is yours no more")),
+)]
+async fn drop_choice(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    let mut connection = state.acquire().await?;
+    if course::drop_choice(&mut connection, caller.user_id, id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("There is no such course among yours."))
+    }
+}
+
+/// List your lectures of a course
+#[utoipa::path(
+    get, path = "/api/courses/{id}/lectures", tag = "courses", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "All of them, the newest first; of a course that nobody knows there are none", body = Vec<LectureView>)),
+)]
+async fn lectures(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Vec<LectureView>>, Problem> {
+    let mut connection = state.acquire().await?;
+    Ok(Json(view::of_course(&mut connection, caller.user_id, id).await?))
+}
+
+/// List your documents of a course
+#[utoipa::path(
+    get, path = "/api/courses/{id}/documents", tag = "courses", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "All of them, the newest first; of a course that nobody knows there are none", body = Vec<Document>)),
+)]
+async fn documents(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Vec<Document>>, Problem> {
+    let mut connection = state.acquire().await?;
+    Ok(Json(document::of_course(&mut connection, caller.user_id, id).await?))
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::ApiState;
 use super::problem::Problem;
@@ -14,17 +16,39 @@ use super::problem::Problem;
 /// What does not answer within this time is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/api/health", get(ok)).route("/livez", get(ok)).route("/readyz", get(ready))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(alive)).routes(routes!(ready))
 }
 
-/// Checks nothing: the process answers.
-async fn ok() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
 }
 
-/// 503 while the database or the storage cannot be reached.
-async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
+const OK: Json<Health> = Json(Health { status: "ok" });
+
+/// Is it there
+#[utoipa::path(get, path = "/api/health", tag = "health", responses((status = 200, description = "The process answers", body = Health)))]
+async fn health() -> Json<Health> {
+    OK
+}
+
+/// Is it alive
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "The process answers", body = Health)))]
+async fn alive() -> Json<Health> {
+    OK
+}
+
+/// Can it work
+#[utoipa::path(
+    get, path = "/readyz", tag = "health",
+    responses(
+        (status = 200, description = "Database and storage answer too", body = Health),
+        (status = 503, description = "`unavailable`: the database or the storage cannot be reached"),
+    ),
+)]
+async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
     let database = timeout(READY_WITHIN, sqlx::query("-- health::ready\nSELECT 1").execute(&state.pool));
     let storage = timeout(READY_WITHIN, state.environment.storage.installation());
     let (database, storage) = tokio::join!(database, storage);
@@ -35,5 +59,5 @@ async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
     if !matches!(storage, Ok(Ok(Some(_)))) {
         return Err(Problem::unavailable("The storage cannot be reached."));
     }
-    Ok(ok().await)
+    Ok(OK)
 }

@@ -1,22 +1,294 @@
-//! A job's story.
+//! Jobs: their stories for those they work for, and all of them for admins.
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
-use bedel_queue::inspect::{self, JobView};
+use bedel_jobs::registry::{is_stage, new_job};
+use bedel_queue::inspect::{self, FailedAttempt, Filter, JobState, JobView};
+use bedel_queue::{EnqueueError, Retried, enqueue};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::ApiState;
-use super::auth::Caller;
-use super::body::Id;
+use super::auth::{Admin, Caller};
+use super::body::{Fields, Id, QueryFields};
 use super::problem::Problem;
 
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new().route("/api/jobs/{id}", get(show))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show))
+        .routes(routes!(retry))
+        .routes(routes!(cancel))
 }
 
-/// Visible to admins and to those who are linked to the lecture that is its subject.
-async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Json<JobView>, Problem> {
+/// A job. Its args and its result hold ids and counts, no credential.
+#[derive(Serialize, ToSchema)]
+struct JobBody {
+    id: Uuid,
+    /// What it does: `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
+    kind: String,
+    /// The lane that can be paused.
+    queue: String,
+    #[schema(value_type = JobStateName)]
+    state: JobState,
+    /// 1 (first) to 4 (last).
+    priority: i16,
+    #[schema(value_type = Object)]
+    args: Value,
+    /// The lecture it is about.
+    subject: Option<Uuid>,
+    /// Claims so far.
+    attempt: i32,
+    errors: i32,
+    crashes: i32,
+    max_attempts: i32,
+    max_crashes: i32,
+    created_at: DateTime<Utc>,
+    /// Not before this time.
+    run_at: DateTime<Utc>,
+    /// Neither waits nor retries longer than this.
+    give_up_at: DateTime<Utc>,
+    attempted_at: Option<DateTime<Utc>>,
+    finalized_at: Option<DateTime<Utc>>,
+    worker: Option<String>,
+    /// 0 to 1.
+    progress: Option<f32>,
+    /// Why it ended without success.
+    reason: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+    /// The attempts that failed, oldest first; empty in lists.
+    failures: Vec<FailureBody>,
+}
+
+/// Where a job is in its life: the queue's own type, which knows no description, in words.
+#[derive(ToSchema)]
+#[schema(as = JobState, rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes another type")]
+enum JobStateName {
+    Available,
+    Running,
+    Completed,
+    Discarded,
+    Cancelled,
+}
+
+/// An attempt that failed.
+#[derive(Serialize, ToSchema)]
+struct FailureBody {
+    attempt: i32,
+    failed_at: DateTime<Utc>,
+    worker: Option<String>,
+    /// A stable word.
+    class: String,
+    message: String,
+}
+
+impl From<JobView> for JobBody {
+    fn from(job: JobView) -> Self {
+        Self {
+            id: job.id,
+            kind: job.kind,
+            queue: job.queue,
+            state: job.state,
+            priority: job.priority,
+            args: job.args,
+            subject: job.subject,
+            attempt: job.attempt,
+            errors: job.errors,
+            crashes: job.crashes,
+            max_attempts: job.max_attempts,
+            max_crashes: job.max_crashes,
+            created_at: job.created_at,
+            run_at: job.run_at,
+            give_up_at: job.give_up_at,
+            attempted_at: job.attempted_at,
+            finalized_at: job.finalized_at,
+            worker: job.worker,
+            progress: job.progress,
+            reason: job.reason,
+            result: job.result,
+            failures: job.failures.into_iter().map(FailureBody::from).collect(),
+        }
+    }
+}
+
+impl From<FailedAttempt> for FailureBody {
+    fn from(failed: FailedAttempt) -> Self {
+        let FailedAttempt { attempt, failed_at, worker, class, message } = failed;
+        Self { attempt, failed_at, worker, class, message }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct JobPage {
+    /// The newest first; those with a final state by their end.
+    jobs: Vec<JobBody>,
+    /// For the next page; null after the last.
+    next_cursor: Option<Uuid>,
+}
+
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+
+/// List jobs
+///
+/// Those of one of your lectures; for admins any. Each page looks at 10,000 jobs at most.
+#[utoipa::path(
+    get, path = "/api/jobs", tag = "jobs",
+    params(
+        ("kind" = Option<String>, Query, description = "Only this kind"),
+        ("state" = Option<JobStateName>, Query, description = "Only this state"),
+        ("lecture_id" = Option<Uuid>, Query, description = "Only those of this lecture; required of those who are no admins"),
+        ("cursor" = Option<Uuid>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u16>, Query, description = "At most so many; 50 where it is left out", minimum = 1, maximum = 200),
+    ),
+    responses(
+        (status = 200, description = "A page", body = JobPage),
+        (status = 403, description = "`forbidden`: without `lecture_id` this is for admins"),
+        (status = 404, description = "`not_found`: there is no such lecture among yours"),
+    ),
+)]
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    mut query: QueryFields,
+) -> Result<Json<JobPage>, Problem> {
+    let states = "this must be available, running, completed, discarded or cancelled";
+    let filter = Filter {
+        kind: query.parsed("kind", "text", "this must be a kind of job"),
+        state: query.parsed("state", "choice", states),
+        subject: query.parsed("lecture_id", "uuid", "this must be a UUID"),
+        after: query.parsed("cursor", "cursor", "this must be `next_cursor` of the page before"),
+        limit: query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+    };
+    if filter.kind.as_ref().is_some_and(|kind| kind.contains('\0')) {
+        query.refuse("kind", "nul", "a NUL character is in no kind");
+    }
+    query.finish()?;
+    let mut connection = state.acquire().await?;
+    if !caller.admin {
+        let lecture = filter.subject.ok_or_else(|| {
+            Problem::forbidden("Name one of your lectures as lecture_id; all jobs are for admins.")
+        })?;
+        if !view::is_linked(&mut connection, caller.user_id, lecture).await? {
+            return Err(Problem::not_found("There is no such lecture among yours."));
+        }
+    }
+    let jobs = inspect::list(&mut connection, &filter).await?;
+    let full = i64::try_from(jobs.len()) == Ok(filter.limit);
+    let next_cursor = jobs.last().filter(|_| full).map(|job| job.id);
+    Ok(Json(JobPage { jobs: jobs.into_iter().map(JobBody::from).collect(), next_cursor }))
+}
+
+/// A job to enqueue.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read field by field")]
+struct NewJobBody {
+    #[schema(example = "cleanup-orphans")]
+    kind: String,
+    /// What this kind needs; an empty object where it is left out.
+    #[schema(value_type = Option<Object>, example = json!({"dry_run": true}))]
+    args: Option<Value>,
+    /// Not before this time; now where it is left out.
+    run_at: Option<DateTime<Utc>>,
+    /// 1 (first) to 4 (last); 2 where it is left out.
+    #[schema(minimum = 1, maximum = 4)]
+    priority: Option<i16>,
+    /// At most one live job has this key. The kinds of a lecture's stages have keys of their own.
+    unique_key: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct EnqueuedBody {
+    job_id: Uuid,
+    /// False where a live job with the same unique key was found instead.
+    created: bool,
+}
+
+/// Longest unique key, in characters.
+const MAX_KEY_CHARS: usize = 200;
+
+/// A job that is to run later than in ten years runs in ten years.
+const LONGEST_DELAY: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// Enqueue a job of any kind
+///
+/// For admins.
+#[utoipa::path(
+    post, path = "/api/jobs", tag = "jobs", request_body = NewJobBody,
+    responses(
+        (status = 201, description = "A new job", body = EnqueuedBody),
+        (status = 200, description = "A live job that has the same unique key", body = EnqueuedBody),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Result<Response, Problem> {
+    let mut fields = Fields::read(request).await?;
+    let kind = fields.required_text("kind").unwrap_or_default();
+    let args = fields.object("args");
+    let run_at = fields.time("run_at");
+    let priority = fields.whole_number("priority", 1, 4);
+    let unique_key = fields.text("unique_key").filter(|key| !key.is_empty());
+    fields.fits("unique_key", unique_key.as_deref().unwrap_or_default(), MAX_KEY_CHARS);
+    let mut job = match new_job(&state.registry, &kind, Value::Object(args)) {
+        Ok(job) => job,
+        Err(error) => {
+            let field = if matches!(error, EnqueueError::Args { .. }) { "args" } else { "kind" };
+            fields.refuse::<()>(field, "unknown", error.to_string());
+            return Err(fields.refused());
+        }
+    };
+    fields.finish()?;
+    if let Some(priority) = priority {
+        job = job.priority(priority);
+    }
+    if let Some(key) = unique_key.filter(|_| !is_stage(&kind)) {
+        job = job.unique_key(key);
+    }
+    let mut tx = state.begin().await?;
+    if let Some(run_at) = run_at {
+        job = job.delay(until(&mut tx, run_at).await?);
+    }
+    let enqueued = enqueue(&mut tx, &job).await?;
+    tx.commit().await?;
+    state.queue.wake();
+    let status = if enqueued.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(EnqueuedBody { job_id: enqueued.id, created: enqueued.created })).into_response())
+}
+
+/// How long that is from now, by the clock by which the job will be due: the database's.
+async fn until(tx: &mut PgConnection, time: DateTime<Utc>) -> Result<Duration, sqlx::Error> {
+    let seconds: f64 = sqlx::query_scalar(
+        "-- jobs::until\nSELECT least(greatest(extract(epoch FROM $1 - now()), 0), $2)::float8",
+    )
+    .bind(time)
+    .bind(LONGEST_DELAY.as_secs_f64())
+    .fetch_one(tx)
+    .await?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Look at a job
+///
+/// For those who are linked to its lecture, and for admins.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The job with its failed attempts", body = JobBody)),
+)]
+async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Json<JobBody>, Problem> {
     let mut connection = state.acquire().await?;
     let job = inspect::job(&mut connection, id).await?.ok_or_else(no_job)?;
     let visible = match job.subject {
@@ -24,7 +296,80 @@ async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Resu
         Some(subject) => view::is_linked(&mut connection, caller.user_id, subject).await?,
         None => false,
     };
-    if visible { Ok(Json(job)) } else { Err(no_job()) }
+    if visible { Ok(Json(job.into())) } else { Err(no_job()) }
+}
+
+/// The job that the answer is about.
+#[derive(Serialize, ToSchema)]
+struct JobId {
+    job_id: Uuid,
+}
+
+/// Run a job again
+///
+/// For admins. A waiting one is due now; one that ended without success starts again. For a stage of a lecture the lecture goes
+/// on, at the latest stage it can, so the answer may name another job.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "This job is due", body = JobId),
+        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 409, description = "`conflict`: it is running or completed, or another does its work"),
+    ),
+)]
+async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
+    let refused = || {
+        Problem::conflict(
+            "This job is running or completed, or another one does its work: nothing is to be retried.",
+        )
+    };
+    let mut tx = state.begin().await?;
+    let job = inspect::job(&mut tx, id).await?.ok_or_else(no_job)?;
+    let due = match job.subject {
+        Some(lecture) if is_stage(&job.kind) => {
+            if matches!(job.state, JobState::Running | JobState::Completed) {
+                return Err(refused());
+            }
+            match lecture_retry::retry(&mut tx, &state.environment.settings, None, lecture).await? {
+                LectureRetried::Due(job_id) => job_id,
+                LectureRetried::NotFound | LectureRetried::Running | LectureRetried::Completed => {
+                    return Err(refused());
+                }
+            }
+        }
+        _ => match bedel_queue::retry(&mut tx, id).await? {
+            Retried::Now => id,
+            Retried::NotFound => return Err(no_job()),
+            Retried::Refused => return Err(refused()),
+        },
+    };
+    tx.commit().await?;
+    state.queue.wake();
+    Ok((StatusCode::ACCEPTED, Json(JobId { job_id: due })).into_response())
+}
+
+/// Stop a job
+///
+/// For admins. A running one stops within a second or so; its lecture has failed then.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "It ends", body = JobId),
+        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 409, description = "`conflict`: it is over already"),
+    ),
+)]
+async fn cancel(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
+    let mut tx = state.begin().await?;
+    let cancelled = state.registry.cancel(&mut tx, id, "cancelled by an administrator").await?;
+    if cancelled.is_none() {
+        let exists = inspect::job(&mut tx, id).await?.is_some();
+        return Err(if exists { Problem::conflict("This job is over already.") } else { no_job() });
+    }
+    tx.commit().await?;
+    state.queue.wake();
+    state.queue.announce_cancellation();
+    Ok((StatusCode::ACCEPTED, Json(JobId { job_id: id })).into_response())
 }
 
 fn no_job() -> Problem {

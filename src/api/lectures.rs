@@ -1,79 +1,91 @@
-//! A lecture: hand it in, look at it, read its transcript, try it again, remove it.
+//! A lecture: hand it in, look at it, follow it, read what was made of it, try it again, stop it, remove it.
 
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+mod artefacts;
+mod events;
+mod submit;
+mod upload;
+
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::cancel::{self, Cancelled};
+use bedel_jobs::lecture::list::{self, Cursor, Filter, MAX_LIMIT};
 use bedel_jobs::lecture::removal::{self, Removed};
 use bedel_jobs::lecture::retry::{self, Retried};
-use bedel_jobs::lecture::submission::{self, Submission};
 use bedel_jobs::lecture::view::{self, LectureView};
-use bedel_jobs::storage::StorageError;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Caller;
-use super::body::{Fields, Id};
+use super::body::{Id, QueryFields};
 use super::problem::Problem;
 
-/// Largest transcript that is handed out, in bytes; ten hours of speech are about two million.
-const MAX_TRANSCRIPT_BYTES: u64 = 64 * 1024 * 1024;
-
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api/lectures/download", post(submit))
-        .route("/api/lectures/{id}", get(show).delete(remove))
-        .route("/api/lectures/{id}/status", get(status))
-        .route("/api/lectures/{id}/retry", post(retry))
-        .route("/api/lectures/{id}/transcript", get(transcript_json))
-        .route("/api/lectures/{id}/transcript.json", get(transcript_json))
-        .route("/api/lectures/{id}/transcript.vtt", get(transcript_vtt))
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(submit::submit))
+        .routes(routes!(submit::batch))
+        // The form is read piece by piece, with limits of its own.
+        .routes(routes!(upload::upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(list))
+        .routes(routes!(show, remove))
+        .routes(routes!(status))
+        .routes(routes!(events::events))
+        .routes(routes!(retry))
+        .routes(routes!(cancel))
+        .merge(artefacts::routes())
 }
 
-#[derive(Serialize)]
-struct SubmittedBody {
-    lecture_id: Uuid,
-    status: LectureStatus,
-    created: bool,
-    job_id: Option<Uuid>,
+/// A page of lectures.
+#[derive(Serialize, ToSchema)]
+struct LecturePage {
+    /// The newest first. With a filter a page may hold fewer than `limit`, even none, and not be the last.
+    lectures: Vec<LectureView>,
+    /// For the next page; null after the last.
+    next_cursor: Option<String>,
 }
 
-/// 201 for a lecture that is new, 200 for one that was here.
-async fn submit(
+/// Lectures of a page where none is asked for.
+const DEFAULT_LIMIT: u16 = 50;
+
+/// List your lectures
+#[utoipa::path(
+    get, path = "/api/lectures", tag = "lectures",
+    params(
+        ("course_id" = Option<Uuid>, Query, description = "Only this course's"),
+        ("status" = Option<LectureStatus>, Query, description = "Only those in this state"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u16>, Query, description = "At most so many; 50 where it is left out", minimum = 1, maximum = 100),
+    ),
+    responses((status = 200, description = "A page, the newest first", body = LecturePage)),
+)]
+async fn list(
     State(state): State<ApiState>,
     caller: Caller,
-    request: Request,
-) -> Result<Response, Problem> {
-    let mut fields = Fields::read(request).await?;
-    let submission = Submission {
-        course_id: fields.required_uuid("course_id").unwrap_or_default(),
-        panopto_url: fields.required_text("panopto_url").unwrap_or_default(),
-        stream_url: fields.text("stream_url"),
-        session_id: fields.text("session_id"),
-        title: fields.text("title"),
+    mut query: QueryFields,
+) -> Result<Json<LecturePage>, Problem> {
+    let filter = Filter {
+        course_id: query.parsed("course_id", "uuid", "this must be a UUID"),
+        status: query.parsed("status", "choice", "this must be pending, downloading, completed or failed"),
     };
-    fields.finish()?;
-
-    let mut tx = state.begin().await?;
-    let submitted =
-        submission::submit(&mut tx, &state.environment.settings, caller.user_id, submission).await?;
-    tx.commit().await?;
-    if submitted.wake {
-        state.queue.wake();
-    }
-    let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = SubmittedBody {
-        lecture_id: submitted.lecture_id,
-        status: submitted.status,
-        created: submitted.created,
-        job_id: submitted.job_id,
-    };
-    Ok((status, Json(body)).into_response())
+    let after: Option<Cursor> = query.parsed("cursor", "cursor", list::NoCursor);
+    let limit = query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
+    query.finish()?;
+    let mut connection = state.acquire().await?;
+    let page = list::page(&mut connection, caller.user_id, filter, after, limit).await?;
+    Ok(Json(LecturePage { lectures: page.lectures, next_cursor: page.next.map(|cursor| cursor.to_string()) }))
 }
 
+/// Look at a lecture
+#[utoipa::path(
+    get, path = "/api/lectures/{id}", tag = "lectures", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The lecture and the work on it", body = LectureView)),
+)]
 async fn show(
     State(state): State<ApiState>,
     caller: Caller,
@@ -82,33 +94,53 @@ async fn show(
     visible(&state, caller, id).await.map(Json)
 }
 
-#[derive(Serialize)]
-struct StatusBody {
+/// Where a lecture is in its life.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct LectureState {
     lecture_id: Uuid,
     status: LectureStatus,
+    /// The last failure in words, of an attempt or of the whole.
     error_message: Option<String>,
     duration_seconds: Option<i32>,
+    /// The kind of the job it is in, or in which it failed; null once it is completed.
     stage: Option<String>,
+    /// How far the live job is, 0 to 1.
     progress: Option<f32>,
 }
 
+impl From<LectureView> for LectureState {
+    fn from(lecture: LectureView) -> Self {
+        Self {
+            lecture_id: lecture.id,
+            status: lecture.status,
+            error_message: lecture.error_message,
+            duration_seconds: lecture.duration_seconds,
+            stage: lecture.stage,
+            progress: lecture.progress,
+        }
+    }
+}
+
+/// Look at a lecture's state alone
+#[utoipa::path(
+    get, path = "/api/lectures/{id}/status", tag = "lectures", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "Its state", body = LectureState)),
+)]
 async fn status(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,
-) -> Result<Json<StatusBody>, Problem> {
-    let lecture = visible(&state, caller, id).await?;
-    Ok(Json(StatusBody {
-        lecture_id: lecture.id,
-        status: lecture.status,
-        error_message: lecture.error_message,
-        duration_seconds: lecture.duration_seconds,
-        stage: lecture.stage,
-        progress: lecture.progress,
-    }))
+) -> Result<Json<LectureState>, Problem> {
+    Ok(Json(visible(&state, caller, id).await?.into()))
 }
 
-/// 204. An admin's removal is for everybody, a user's for that user.
+/// Remove a lecture
+///
+/// From your own; with its last user it goes altogether. An admin removes it for everybody.
+#[utoipa::path(
+    delete, path = "/api/lectures/{id}", tag = "lectures", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
 async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     let mut tx = state.begin().await?;
     let removed = if caller.admin {
@@ -128,13 +160,23 @@ async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
-struct RetriedBody {
+/// The job that the answer is about.
+#[derive(Serialize, ToSchema)]
+struct LectureJob {
     lecture_id: Uuid,
     job_id: Uuid,
 }
 
-/// 202 with the job that will work for the lecture.
+/// Try a lecture again
+///
+/// One that failed begins again at the latest stage it can; a waiting job becomes due.
+#[utoipa::path(
+    post, path = "/api/lectures/{id}/retry", tag = "lectures", params(("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "This job works for it", body = LectureJob),
+        (status = 409, description = "`conflict`: it is being worked on, or completed"),
+    ),
+)]
 async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
     let limited_to = (!caller.admin).then_some(caller.user_id);
@@ -146,35 +188,40 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
         Retried::Completed => Err(Problem::conflict("This lecture is already completed.")),
         Retried::Due(job_id) => {
             state.queue.wake();
-            Ok((StatusCode::ACCEPTED, Json(RetriedBody { lecture_id: id, job_id })).into_response())
+            Ok((StatusCode::ACCEPTED, Json(LectureJob { lecture_id: id, job_id })).into_response())
         }
     }
 }
 
-async fn transcript_json(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<Response, Problem> {
-    let key = transcript_key(&state, caller, id).await?;
-    artefact(&state, &key, "application/json").await
-}
-
-async fn transcript_vtt(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<Response, Problem> {
-    let key = transcript_key(&state, caller, id).await?;
-    // Stored beside the payload, whose key is the one in the row.
-    let key = key.strip_suffix(".json").map_or_else(|| key.clone(), |stem| format!("{stem}.vtt"));
-    artefact(&state, &key, "text/vtt; charset=utf-8").await
-}
-
-async fn transcript_key(state: &ApiState, caller: Caller, id: Uuid) -> Result<String, Problem> {
-    visible(state, caller, id).await?.transcript_storage_key.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "not_ready", "This lecture has no transcript yet.")
-    })
+/// Stop the work for a lecture
+///
+/// It has failed then, and can be tried again.
+#[utoipa::path(
+    post, path = "/api/lectures/{id}/cancel", tag = "lectures", params(("id" = Uuid, Path)),
+    responses(
+        (status = 202, description = "This job ends", body = LectureJob),
+        (status = 409, description = "`conflict`: nothing works for it, or it is others' too"),
+    ),
+)]
+async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    let mut tx = state.begin().await?;
+    let limited_to = (!caller.admin).then_some(caller.user_id);
+    let cancelled = cancel::cancel(&mut tx, &state.registry, limited_to, id).await?;
+    tx.commit().await?;
+    match cancelled {
+        Cancelled::NotFound => Err(no_lecture()),
+        Cancelled::Shared => Err(Problem::conflict(
+            "Others want this lecture too, so it is not stopped. Remove it from your own if you do not want it.",
+        )),
+        Cancelled::Completed => Err(Problem::conflict("This lecture is already completed.")),
+        Cancelled::Idle => Err(Problem::conflict("Nothing works for this lecture at the moment.")),
+        Cancelled::Cancelled(job_id) => {
+            // Its hook enqueues a clean-up.
+            state.queue.wake();
+            state.queue.announce_cancellation();
+            Ok((StatusCode::ACCEPTED, Json(LectureJob { lecture_id: id, job_id })).into_response())
+        }
+    }
 }
 
 async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
@@ -184,20 +231,4 @@ async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureVi
 
 fn no_lecture() -> Problem {
     Problem::not_found("There is no such lecture among yours.")
-}
-
-async fn artefact(state: &ApiState, key: &str, content_type: &'static str) -> Result<Response, Problem> {
-    match state.environment.storage.get_bytes(key, MAX_TRANSCRIPT_BYTES).await {
-        Ok(bytes) => Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response()),
-        Err(StorageError::Missing { .. }) => {
-            tracing::error!("the storage has no file where a lecture's row names one");
-            Err(Problem::not_found("The stored transcript cannot be found."))
-        }
-        Err(error) => {
-            tracing::error!(%error, "the storage did not hand out a transcript");
-            Err(Problem::unavailable(
-                "The storage cannot be reached at the moment. Try again in a few seconds.",
-            ))
-        }
-    }
 }

@@ -45,30 +45,47 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     .await
 }
 
-#[derive(Serialize)]
-struct ProblemBody<'a> {
+/// An error (RFC 9457).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// Always `about:blank`: `code` tells the kind.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The answer's status.
     status: u16,
-    detail: &'a str,
+    /// One sentence or more, for a person.
+    detail: String,
+    /// A stable word, for a program.
     code: &'static str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    /// With 422: what is wrong with each field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    /// From 500 on: to be reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Uuid>,
 }
 
-fn finish(mut response: Response, id: Uuid) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let body = ProblemBody {
+impl ProblemBody {
+    /// A server error carries the id of its request.
+    pub(super) fn new(problem: &Problem, request_id: Option<Uuid>) -> Self {
+        Self {
             r#type: "about:blank",
             title: problem.status.canonical_reason().unwrap_or("Error"),
             status: problem.status.as_u16(),
-            detail: &problem.detail,
+            detail: problem.detail.clone().into_owned(),
             code: problem.code,
-            errors: &problem.errors,
-            request_id: problem.status.is_server_error().then_some(id),
-        };
+            errors: problem.errors.clone(),
+            request_id: request_id.filter(|_| problem.status.is_server_error()),
+        }
+    }
+}
+
+fn finish(mut response: Response, id: Uuid) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = ProblemBody::new(&problem, Some(id));
         let body = serde_json::to_vec(&body).expect("a problem is plain data");
         *response.body_mut() = Body::from(body);
         response

@@ -5,19 +5,23 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::submission::{InvalidField, SubmitError};
+use bedel_jobs::storage::StorageError;
 use serde::Serialize;
 
 /// Seconds after which a caller may ask again when the database or the storage was away.
-const RETRY_AFTER_SECONDS: &str = "5";
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// One field that was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct FieldError {
+    /// The field's name.
     pub(super) field: &'static str,
+    /// A stable word for what is wrong.
     pub(super) code: &'static str,
+    /// The same for a person, with the remedy.
     pub(super) message: String,
 }
 
@@ -34,7 +38,8 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     pub(super) detail: Cow<'static, str>,
     pub(super) errors: Vec<FieldError>,
-    header: Option<(HeaderName, &'static str)>,
+    /// Boxed, so that every result that might hold a problem stays small.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -48,8 +53,8 @@ impl Problem {
 
     /// `challenge` says why, in the words of RFC 6750.
     pub(super) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
-        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
-        Self { header: Some((header::WWW_AUTHENTICATE, challenge)), ..problem }
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
     pub(super) fn forbidden(detail: &'static str) -> Self {
@@ -77,8 +82,31 @@ impl Problem {
     }
 
     pub(super) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
-        Self { header: Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)), ..problem }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The storage's trouble, which passes.
+    pub(super) fn storage(error: &StorageError) -> Self {
+        tracing::error!(%error, "the storage refused");
+        Self::unavailable("The storage cannot be reached at the moment. Try again in a few seconds.")
+    }
+
+    pub(super) fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
+    pub(super) fn unsupported_media(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media", detail)
+    }
+
+    /// 422 for one field.
+    pub(super) fn invalid_field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field, code, message: message.into() }])
+    }
+
+    pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some(Box::new((name, value))), ..self }
     }
 
     /// Says nothing of its cause, which the caller has logged.
@@ -94,8 +122,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
-        if let Some((name, value)) = &self.header {
-            response.headers_mut().insert(name, axum::http::HeaderValue::from_static(value));
+        if let Some((name, value)) = self.header.as_deref() {
+            response.headers_mut().insert(name, value.clone());
         }
         response.extensions_mut().insert(self);
         response

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::api::ApiOptions;
+use crate::config::auth::AuthOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
 use crate::config::schedule::ScheduleOptions;
@@ -33,6 +34,9 @@ pub struct DevCommand {
     /// See [`ApiOptions`].
     #[command(flatten)]
     pub api: ApiOptions,
+    /// See [`AuthOptions`].
+    #[command(flatten)]
+    pub auth: AuthOptions,
     /// See [`StorageOptions`].
     #[command(flatten)]
     pub storage: StorageOptions,

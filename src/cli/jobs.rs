@@ -7,14 +7,14 @@ use bedel_jobs::storage::Storage;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{Queue, Retried};
 use clap::{Args, Subcommand};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
+use crate::database;
 use crate::environment;
 
 mod show;
@@ -111,9 +111,14 @@ impl JobsCommand {
 
 impl ListJobs {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let pool = connect(&self.database, common).await?;
-        let filter =
-            Filter { kind: self.kind.clone(), state: self.state, subject: self.lecture, limit: self.limit };
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
+        let filter = Filter {
+            kind: self.kind.clone(),
+            state: self.state,
+            subject: self.lecture,
+            after: None,
+            limit: self.limit,
+        };
         let mut connection = pool.acquire().await.map_err(failed)?;
         let jobs = inspect::list(&mut connection, &filter).await.map_err(failed)?;
         if self.json {
@@ -127,7 +132,7 @@ impl ListJobs {
 
 impl ShowJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let pool = connect(&self.database, common).await?;
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await.map_err(failed)?;
         let job =
             inspect::job(&mut connection, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
@@ -143,7 +148,7 @@ impl ShowJob {
 impl RetryJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
-        let pool = connect(&self.database, common).await?;
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut tx = pool.begin().await.map_err(failed)?;
         let job = inspect::job(&mut tx, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
         let due = match job.subject {
@@ -201,7 +206,7 @@ impl RetryJob {
 
 impl CancelJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let pool = connect(&self.database, common).await?;
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
         let mut tx = pool.begin().await.map_err(failed)?;
@@ -217,12 +222,6 @@ impl CancelJob {
         println!("{} is cancelled", self.id);
         Ok(())
     }
-}
-
-async fn connect(options: &DatabaseOptions, common: &CommonOptions) -> Result<PgPool, CliError> {
-    let pool = database::pool(&database::resolve(options, &common.data_dir)?, Role::Command)?;
-    database::ready(&pool).await?;
-    Ok(pool)
 }
 
 fn failed(error: sqlx::Error) -> CliError {

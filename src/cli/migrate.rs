@@ -1,11 +1,13 @@
 //! `bedel migrate`.
 
+use bedel_jobs::lecture::restart;
 use clap::Args;
 use sqlx::PgPool;
 
 use super::{CliError, table};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
 use crate::database::{self, Role};
 use crate::migrate::{self, MigrateError, State};
 
@@ -15,8 +17,17 @@ pub struct MigrateCommand {
     /// Only say which migrations are applied; exit code 1 where one is missing
     #[arg(long)]
     status: bool,
+    /// First take over a database that the backend before Bedel made: verify its tables, add what they lack, and start the
+    /// lectures again that it left `pending` or `downloading`
+    #[arg(long, conflicts_with = "status")]
+    adopt: bool,
+    /// So many of these lectures are started in a minute
+    #[arg(long, default_value_t = 30, requires = "adopt", value_parser = clap::value_parser!(u32).range(1..=6000), value_name = "N")]
+    per_minute: u32,
     #[command(flatten)]
     database: DatabaseOptions,
+    #[command(flatten)]
+    jobs: JobOptions,
 }
 
 impl MigrateCommand {
@@ -28,7 +39,22 @@ impl MigrateCommand {
         let url = database::resolve(&self.database, &common.data_dir)?;
         let pool = database::pool(&url, Role::Migration)?;
         database::answers(&pool).await?;
-        if self.status { status(&pool).await } else { run(&pool).await }
+        if self.status {
+            return status(&pool).await;
+        }
+        if !self.adopt {
+            return run(&pool).await;
+        }
+        let settings = self.jobs.settings().map_err(CliError::Usage)?;
+        for unproven in migrate::adopt(&pool).await.map_err(failed)? {
+            println!("rows break a foreign key, which holds from now on: {unproven}");
+        }
+        println!("adopted");
+        run(&pool).await?;
+        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await;
+        let started = started.map_err(|error| CliError::database(&error))?;
+        println!("{started} lectures start again, {} in a minute", self.per_minute);
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! `bedel queues`.
 
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry::{known_queues, registry};
 use bedel_jobs::storage::Storage;
-use bedel_queue::{COUNT_LIMIT, QueueView, pause, queues, resume};
+use bedel_queue::{COUNT_LIMIT, QueueView, pause, resume};
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 
@@ -10,7 +10,7 @@ use super::{CliError, table};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
+use crate::database;
 use crate::environment;
 
 /// Look at the queues, or pause and resume one. A queue is the lane that a kind of job belongs to.
@@ -62,7 +62,7 @@ impl QueuesCommand {
     }
 
     async fn list(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let pool = connect(&self.database, common).await?;
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await.map_err(failed)?;
         let views = known(&mut connection, &pool, &self.jobs).await?;
         if self.json {
@@ -95,7 +95,7 @@ impl NamedQueue {
         &self,
         common: &CommonOptions,
     ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, CliError> {
-        let pool = connect(&self.database, common).await?;
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await.map_err(failed)?;
         let views = known(&mut connection, &pool, &self.jobs).await?;
         if views.iter().any(|view| view.name == self.name) {
@@ -116,22 +116,9 @@ async fn known(
     pool: &PgPool,
     jobs: &JobOptions,
 ) -> Result<Vec<QueueView>, CliError> {
-    let mut views = queues(connection).await.map_err(failed)?;
     let settings = jobs.settings().map_err(CliError::Usage)?;
     let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
-    for (_, policy) in registry.policies() {
-        if views.iter().all(|view| view.name != policy.queue) {
-            views.push(QueueView {
-                name: policy.queue.to_owned(),
-                paused_at: None,
-                available: 0,
-                running: 0,
-                oldest_run_at: None,
-            });
-        }
-    }
-    views.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(views)
+    known_queues(connection, &registry).await.map_err(failed)
 }
 
 fn line(view: &QueueView) -> Vec<String> {
@@ -142,12 +129,6 @@ fn line(view: &QueueView) -> Vec<String> {
 
 fn count(jobs: i64) -> String {
     if jobs >= COUNT_LIMIT { format!("{COUNT_LIMIT} or more") } else { jobs.to_string() }
-}
-
-async fn connect(options: &DatabaseOptions, common: &CommonOptions) -> Result<PgPool, CliError> {
-    let pool = database::pool(&database::resolve(options, &common.data_dir)?, Role::Command)?;
-    database::ready(&pool).await?;
-    Ok(pool)
 }
 
 fn failed(error: sqlx::Error) -> CliError {

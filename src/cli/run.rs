@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::CliError;
 use crate::config::api::ApiOptions;
+use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -21,6 +22,9 @@ pub struct ApiCommand {
     /// See [`ApiOptions`].
     #[command(flatten)]
     pub api: ApiOptions,
+    /// See [`AuthOptions`].
+    #[command(flatten)]
+    pub auth: AuthOptions,
     /// See [`StorageOptions`].
     #[command(flatten)]
     pub storage: StorageOptions,

@@ -1,12 +1,23 @@
 //! The HTTP API over real HTTP on a real database. No worker runs: jobs stay where a request put them, and a test that
 //! needs another state writes it.
 
+mod audio;
+mod auth;
+mod batch;
+mod cancel;
+mod cors;
+mod course_sync;
 mod courses;
+mod described;
+mod documents;
 mod errors;
+mod events;
+mod fleet;
 mod health;
 mod inputs;
 mod jobs;
 mod lectures;
+mod listing;
 mod privacy;
 mod races;
 mod removal;
@@ -14,17 +25,17 @@ mod resubmission;
 mod retry;
 mod transcript;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel::api::{ApiState, Token, Tokens, serve};
+use bedel::api::{ApiState, Authenticator, Jwt, Limits, Origins, Token, Tokens, serve};
 use bedel_jobs::catalogue::CatalogueSettings;
 use bedel_jobs::fetch::{FetchSettings, Fetcher};
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::storage::{Storage, installation_of_database};
 use bedel_jobs::{Environment, Settings};
 use bedel_postgres::testing;
-use bedel_queue::Queue;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -34,6 +45,15 @@ use uuid::Uuid;
 
 const COURSE: &str = "0b5f7a64-4f5c-4d5e-9c59-2c5a2f0a7d11";
 const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
+
+const MAX_AUDIO_BYTES: u64 = 2 * 1024 * 1024;
+const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
+
+/// An admin by the configuration, however they sign in.
+const ADMIN: Uuid = Uuid::from_u128(0xad11);
+
+const PANOPTO: &str = "https://rochester.hosted.panopto.com";
+const EXTENSION: &str = "chrome-extension://abcdefghijklmnopabcdefghijklmnop";
 
 /// The viewer's address of a recording.
 fn viewer(session: &str) -> String {
@@ -108,6 +128,10 @@ impl App {
     }
 
     async fn with_users(users: usize) -> Self {
+        Self::with_users_and_jwt(users, None).await
+    }
+
+    async fn with_users_and_jwt(users: usize, jwt: Option<Jwt>) -> Self {
         let database = testing::database("program", |pool| async move {
             bedel::migrate::run(&pool).await.expect("the migrations");
         })
@@ -115,13 +139,18 @@ impl App {
         let mut connection = database.pool.acquire().await.expect("a connection");
         let installation = installation_of_database(&mut connection).await.expect("an id");
         drop(connection);
-        let app = Self::over(database.pool, users).await;
+        let app = Self::with(database.pool, users, jwt).await;
         app.storage.ensure_installation(installation).await.expect("a storage of its own");
         app
     }
 
     /// On a pool of the test's own.
     async fn over(pool: PgPool, users: usize) -> Self {
+        Self::with(pool, users, None).await
+    }
+
+    /// One that lets people in by JWTs too.
+    async fn with(pool: PgPool, users: usize, jwt: Option<Jwt>) -> Self {
         // A second test in the process finds both installed. Whether anybody listens to a place that logs is decided when it
         // is first come to, by a test that collects nothing perhaps; so one that listens to all is there from the start.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
@@ -142,12 +171,9 @@ impl App {
         let mut tokens: Vec<Token> =
             users.iter().enumerate().map(|(index, user)| Token::new(&token(index), *user, false)).collect();
         tokens.push(Token::new("admin-token", Uuid::new_v4(), true));
-        let state = ApiState {
-            queue: Queue::new(pool.clone()),
-            pool: pool.clone(),
-            environment: Arc::new(environment),
-            tokens: Tokens::new(tokens),
-        };
+        let limits = Limits::new(MAX_AUDIO_BYTES, MAX_DOCUMENT_BYTES, 0);
+        let authenticator = Authenticator::new(Tokens::new(tokens), jwt, HashSet::from([ADMIN]));
+        let state = ApiState::new(Arc::new(environment), authenticator, limits, origins());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
@@ -263,6 +289,11 @@ impl Drop for App {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Whose pages may ask from a browser.
+fn origins() -> Origins {
+    format!("{PANOPTO},{EXTENSION}").parse().expect("origins")
 }
 
 fn token(user: usize) -> String {

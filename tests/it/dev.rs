@@ -19,7 +19,7 @@ fn start(project: &Project) -> Process {
     started(project, project.command(&["dev", "--listen", "127.0.0.1:0", "--slots", SLOTS]))
 }
 
-fn started(project: &Project, command: Command) -> Process {
+pub fn started(project: &Project, command: Command) -> Process {
     let mut dev = project.start_command(command);
     let began = Instant::now();
     while !dev.log().contains("ready: http://") {
@@ -29,12 +29,12 @@ fn started(project: &Project, command: Command) -> Process {
     dev
 }
 
-fn stop(mut dev: Process) {
+pub fn stop(mut dev: Process) {
     dev.signal(Signal::TERM);
     assert_eq!(dev.wait().code(), Some(0), "{}", dev.log());
 }
 
-fn state_of(project: &Project) -> Option<Value> {
+pub fn state_of(project: &Project) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(project.path().join(".data/dev.json")).ok()?).ok()
 }
 

@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic with its place is the message")]
 
+mod adopt;
 mod api;
 mod cli;
 // It reads /proc.
 #[cfg(target_os = "linux")]
 mod dev;
 mod docs;
+// It runs `bedel dev`.
+#[cfg(target_os = "linux")]
+mod extension;
+mod openapi;
 mod program;
 mod schema;
 mod worker;

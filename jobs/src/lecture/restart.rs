@@ -1,7 +1,10 @@
 //! Starting a lecture again, at the latest stage whose input still exists.
 
-use bedel_queue::{Enqueued, NewJob, enqueue};
-use sqlx::PgConnection;
+use std::time::Duration;
+
+use bedel_queue::{Enqueued, NewJob, enqueue, enqueue_many};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, stage_job};
 use crate::environment::Settings;
@@ -31,6 +34,45 @@ pub async fn restart(
         return Err(sqlx::Error::RowNotFound);
     }
     enqueue(tx, &latest_stage(lecture, settings)).await
+}
+
+/// Lectures that are looked up at a time.
+const PORTION: i64 = 500;
+
+/// Starts every lecture again that somebody is linked to, that is not at its end and that no job works for, `per_minute` of
+/// them in a minute. For a database that was taken over: cleanup-orphans does the same for the few of every day, at once.
+/// Returns how many.
+///
+/// # Errors
+/// The database's. What was started before stays started: try again.
+pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) -> Result<u64, sqlx::Error> {
+    let apart = Duration::from_secs(60) / per_minute.max(1);
+    let (mut after, mut started) = (Uuid::nil(), 0);
+    loop {
+        let mut tx = pool.begin().await?;
+        let stuck: Vec<Lecture> = sqlx::query_as(
+            "-- restart::stuck
+             SELECT * FROM lectures
+             WHERE id > $1 AND status IN ('pending', 'downloading')
+                 AND EXISTS (SELECT FROM user_lectures WHERE lecture_id = lectures.id)
+                 AND NOT EXISTS (SELECT FROM queue.jobs
+                                 WHERE unique_key = 'lecture:' || lectures.id AND state IN ('available', 'running'))
+             ORDER BY id LIMIT $2",
+        )
+        .bind(after)
+        .bind(PORTION)
+        .fetch_all(&mut *tx)
+        .await?;
+        let Some(last) = stuck.last() else { return Ok(started) };
+        after = last.id;
+        let jobs: Vec<NewJob> = (u32::try_from(started).unwrap_or(u32::MAX)..)
+            .zip(&stuck)
+            .map(|(place, lecture)| latest_stage(lecture, settings).delay(apart.saturating_mul(place)))
+            .collect();
+        started += jobs.len() as u64;
+        enqueue_many(&mut tx, &jobs).await?;
+        tx.commit().await?;
+    }
 }
 
 fn latest_stage(lecture: &Lecture, settings: &Settings) -> NewJob {

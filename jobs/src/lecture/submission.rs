@@ -87,13 +87,20 @@ pub async fn submit(
 ) -> Result<Submitted, SubmitError> {
     let (submission, session_id) = checked(submission, settings)?;
     ensure_user_exists(tx, user_id).await?;
-    let (lecture, created) = create_or_lock(tx, &submission, &session_id).await?;
+    let new = NewLecture {
+        id: Uuid::new_v4(),
+        course_id: submission.course_id,
+        session_id: &session_id,
+        panopto_url: &submission.panopto_url,
+        stream_url: submission.stream_url.as_deref().unwrap_or_default(),
+        title: submission.title.as_deref(),
+    };
+    let (lecture, created) = create_or_lock(tx, &new).await?;
     link(tx, user_id, lecture.id).await?;
 
     if created {
-        let job = stage_job(&Submit { lecture_id: lecture.id }, lecture.id, settings);
-        let enqueued = bedel_queue::enqueue(tx, &job).await?;
-        return Ok(outcome(&lecture, true, Some(enqueued.id), true));
+        let job_id = start(tx, user_id, lecture.id, settings).await?;
+        return Ok(outcome(&lecture, true, Some(job_id), true));
     }
     if lecture.status == LectureStatus::Completed {
         return Ok(outcome(&lecture, false, None, false));
@@ -108,6 +115,37 @@ pub async fn submit(
     // The restart decides the state to begin in; what is answered is what was written.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
+}
+
+/// Live lectures of a user beyond so many come after those of others.
+const LIVE_AT_ONCE: i64 = 10;
+
+/// Links among which a user's live lectures are looked for, the newest: the cost is the same for any user.
+const LOOKED_AT: i64 = 100;
+
+/// Enqueues the first job of a new lecture. Its priority, which the stages after it keep, is lower where the user has many
+/// lectures at work already, so that one who hands in a whole term delays nobody else.
+pub(super) async fn start(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    lecture_id: Uuid,
+    settings: &Settings,
+) -> Result<Uuid, sqlx::Error> {
+    let live: i64 = sqlx::query_scalar(
+        "-- submission::live_of_user
+         SELECT count(*)
+         FROM (SELECT lecture_id FROM user_lectures
+               WHERE user_id = $1 ORDER BY created_at DESC, lecture_id DESC LIMIT $2) AS newest
+         JOIN lectures ON lectures.id = newest.lecture_id AND status IN ('pending', 'downloading')",
+    )
+    .bind(user_id)
+    .bind(LOOKED_AT)
+    .fetch_one(&mut *tx)
+    .await?;
+    let job = stage_job(&Submit { lecture_id }, lecture_id, settings);
+    // The lecture itself is among them.
+    let job = if live > LIVE_AT_ONCE { job.priority(3) } else { job };
+    Ok(bedel_queue::enqueue(tx, &job).await?.id)
 }
 
 fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -> Submitted {
@@ -129,15 +167,9 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
         ("title", submission.title.as_ref()),
     ];
     for (field, text) in texts {
-        if text.is_some_and(|text| text.contains('\0')) {
-            // PostgreSQL stores every character but this one.
-            errors.push(invalid(field, "nul", "a NUL character cannot be stored: remove it"));
-        }
+        errors.extend(text.and_then(|text| unstorable(field, text)));
     }
-    if submission.title.as_ref().is_some_and(|title| title.chars().nth(MAX_TITLE_CHARS).is_some()) {
-        let message = format!("the title is longer than {MAX_TITLE_CHARS} characters: shorten it");
-        errors.push(invalid("title", "too-long", message));
-    }
+    errors.extend(submission.title.as_deref().and_then(too_long_a_title));
     // The address behind the host's name is judged when it is fetched.
     let stream_url =
         submission.stream_url.as_deref().map(|url| check_url(url, &settings.fetch.allowed_private));
@@ -163,38 +195,64 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
 }
 
 /// Trimmed; an empty text counts as left out.
-fn filled(text: Option<String>) -> Option<String> {
+pub(super) fn filled(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) -> InvalidField {
+pub(super) fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) -> InvalidField {
     InvalidField { field, code, message: message.into() }
+}
+
+/// PostgreSQL stores every character but one.
+pub(super) fn unstorable(field: &'static str, text: &str) -> Option<InvalidField> {
+    text.contains('\0').then(|| invalid(field, "nul", "a NUL character cannot be stored: remove it"))
+}
+
+pub(super) fn too_long_a_title(title: &str) -> Option<InvalidField> {
+    title.chars().nth(MAX_TITLE_CHARS).map(|_| {
+        invalid(
+            "title",
+            "too-long",
+            format!("the title is longer than {MAX_TITLE_CHARS} characters: shorten it"),
+        )
+    })
 }
 
 fn sentences(errors: &[InvalidField]) -> String {
     errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>().join("; ")
 }
 
+/// A lecture that may be new.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewLecture<'a> {
+    pub(super) id: Uuid,
+    pub(super) course_id: Uuid,
+    pub(super) session_id: &'a str,
+    pub(super) panopto_url: &'a str,
+    pub(super) stream_url: &'a str,
+    pub(super) title: Option<&'a str>,
+}
+
 /// Inserts the lecture, or locks the one that has its key. The flag is true for an inserted one.
-async fn create_or_lock(
+pub(super) async fn create_or_lock(
     tx: &mut PgConnection,
-    submission: &Submission,
-    session_id: &str,
+    new: &NewLecture<'_>,
 ) -> Result<(Lecture, bool), sqlx::Error> {
     // Another round only where somebody deleted the lecture between the two statements.
     loop {
         let inserted = sqlx::query_as(
             "-- submission::insert
-             INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url, title)
-             VALUES ($1, $2, $3, $4, $5)
+             INSERT INTO lectures (id, course_id, panopto_session_id, panopto_url, stream_url, title)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (course_id, panopto_session_id) DO NOTHING
              RETURNING *",
         )
-        .bind(submission.course_id)
-        .bind(session_id)
-        .bind(&submission.panopto_url)
-        .bind(submission.stream_url.as_deref().unwrap_or_default())
-        .bind(submission.title.as_deref())
+        .bind(new.id)
+        .bind(new.course_id)
+        .bind(new.session_id)
+        .bind(new.panopto_url)
+        .bind(new.stream_url)
+        .bind(new.title)
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(lecture) = inserted {
@@ -204,8 +262,8 @@ async fn create_or_lock(
             "-- submission::lock_by_session
              SELECT * FROM lectures WHERE course_id = $1 AND panopto_session_id = $2 FOR UPDATE",
         )
-        .bind(submission.course_id)
-        .bind(session_id)
+        .bind(new.course_id)
+        .bind(new.session_id)
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(lecture) = found {
@@ -214,7 +272,7 @@ async fn create_or_lock(
     }
 }
 
-async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<(), sqlx::Error> {
+pub(super) async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- submission::link
          INSERT INTO user_lectures (user_id, lecture_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",

@@ -6,9 +6,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::LectureStatus;
+use super::list::Filter;
 
 /// A lecture and the work on it. Serialises to what the API answers.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct LectureView {
     /// The lecture.
     pub id: Uuid,
@@ -40,9 +41,45 @@ pub struct LectureView {
     pub job_id: Option<Uuid>,
     /// Whether the transcript can be read.
     pub has_transcript: bool,
+    /// Logical storage key of the audio; never shown.
+    #[serde(skip)]
+    pub audio_storage_key: Option<String>,
     /// Logical storage key of the transcript; never shown.
     #[serde(skip)]
     pub transcript_storage_key: Option<String>,
+}
+
+/// The statement that shows the lectures of a query for their rows, each with its `place`, in the order of their places.
+///
+/// A URL's query begins at its first `?` and its fragment at its first `#`. A live job is the newest by definition; of
+/// ended ones the id decides, which sorts by time.
+macro_rules! views_of {
+    ($name:literal, $lectures:literal) => {
+        concat!(
+            "-- view::",
+            $name,
+            "\nSELECT lecture.id, lecture.course_id, lecture.panopto_session_id, lecture.panopto_url,
+                    nullif(substring(lecture.stream_url FROM '^[^?#]*'), '') AS stream_url, lecture.title,
+                    lecture.duration_seconds, lecture.status, lecture.error_message, lecture.created_at,
+                    lecture.updated_at,
+                    CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
+                    CASE WHEN job.live THEN job.progress END AS progress,
+                    job.id AS job_id,
+                    lecture.transcript_storage_key IS NOT NULL AS has_transcript,
+                    lecture.audio_storage_key, lecture.transcript_storage_key
+             FROM (",
+            $lectures,
+            ") AS lecture
+             LEFT JOIN LATERAL (
+                 SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live
+                 FROM queue.jobs
+                 WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')
+                 ORDER BY live DESC, jobs.id DESC
+                 LIMIT 1
+             ) AS job ON true
+             ORDER BY lecture.place"
+        )
+    };
 }
 
 /// Reads the lecture as `user_id` sees it. `None` where it does not exist or is not linked to the user.
@@ -54,31 +91,61 @@ pub async fn read(
     user_id: Uuid,
     lecture_id: Uuid,
 ) -> Result<Option<LectureView>, sqlx::Error> {
-    // A URL's query begins at its first `?` and its fragment at its first `#`. A live job is the newest by definition; of ended ones the id decides, which sorts by time.
-    sqlx::query_as(
-        "-- view::read
-         SELECT lecture.id, lecture.course_id, lecture.panopto_session_id, lecture.panopto_url,
-                nullif(substring(lecture.stream_url FROM '^[^?#]*'), '') AS stream_url, lecture.title, lecture.duration_seconds, lecture.status,
-                lecture.error_message, lecture.created_at, lecture.updated_at,
-                CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
-                CASE WHEN job.live THEN job.progress END AS progress,
-                job.id AS job_id,
-                lecture.transcript_storage_key IS NOT NULL AS has_transcript,
-                lecture.transcript_storage_key
-         FROM user_lectures AS link
-         JOIN lectures AS lecture ON lecture.id = link.lecture_id
-         LEFT JOIN LATERAL (
-             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live
-             FROM queue.jobs
-             WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')
-             ORDER BY live DESC, jobs.id DESC
-             LIMIT 1
-         ) AS job ON true
-         WHERE link.user_id = $1 AND link.lecture_id = $2",
-    )
+    sqlx::query_as(views_of!(
+        "read",
+        "SELECT lectures.*, 1 AS place
+         FROM user_lectures JOIN lectures ON lectures.id = user_lectures.lecture_id
+         WHERE user_id = $1 AND lecture_id = $2"
+    ))
     .bind(user_id)
     .bind(lecture_id)
     .fetch_optional(connection)
+    .await
+}
+
+/// The lectures of one course that `user_id` is linked to, newest first, all of them.
+///
+/// # Errors
+/// The database's.
+pub async fn of_course(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    course_id: Uuid,
+) -> Result<Vec<LectureView>, sqlx::Error> {
+    sqlx::query_as(views_of!(
+        "of_course",
+        "SELECT lectures.*, row_number() OVER (ORDER BY lectures.created_at DESC, lectures.id) AS place
+         FROM lectures
+         JOIN user_lectures ON user_lectures.lecture_id = lectures.id AND user_lectures.user_id = $1
+         WHERE lectures.course_id = $2"
+    ))
+    .bind(user_id)
+    .bind(course_id)
+    .fetch_all(connection)
+    .await
+}
+
+/// Of the lectures `ids`, in their order, the first `limit` that the filter lets through.
+pub(super) async fn among(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    filter: Filter,
+    limit: i64,
+) -> Result<Vec<LectureView>, sqlx::Error> {
+    sqlx::query_as(views_of!(
+        "among",
+        "SELECT lectures.*, place
+         FROM unnest($1::uuid[]) WITH ORDINALITY AS listed (id, place)
+         JOIN lectures USING (id)
+         WHERE ($2::uuid IS NULL OR course_id = $2) AND ($3::lecture_status IS NULL OR status = $3)
+         ORDER BY place
+         LIMIT $4"
+    ))
+    .bind(ids)
+    .bind(filter.course_id)
+    .bind(filter.status)
+    .bind(limit)
+    .fetch_all(connection)
     .await
 }
 
@@ -94,6 +161,25 @@ pub async fn is_linked(
     sqlx::query_scalar(
         "-- view::is_linked
          SELECT EXISTS (SELECT 1 FROM user_lectures WHERE user_id = $1 AND lecture_id = $2)",
+    )
+    .bind(user_id)
+    .bind(lecture_id)
+    .fetch_one(connection)
+    .await
+}
+
+/// True where somebody but the user is linked to the lecture.
+///
+/// # Errors
+/// The database's.
+pub async fn is_shared(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    lecture_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- view::is_shared
+         SELECT EXISTS (SELECT 1 FROM user_lectures WHERE lecture_id = $2 AND user_id <> $1)",
     )
     .bind(user_id)
     .bind(lecture_id)

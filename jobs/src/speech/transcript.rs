@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{EngineInfo, RawSegment, RawTranscript};
 
 /// The payload of `transcripts/{lecture_id}.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {
     /// Everything that was said, segment by segment, with single blanks between them.
     pub text: String,
@@ -23,7 +23,7 @@ pub struct Transcript {
 }
 
 /// A piece of speech, usually a sentence or less.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Segment {
     /// From 0, without gaps.
     pub id: u32,

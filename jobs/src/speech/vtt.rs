@@ -9,14 +9,15 @@ use super::transcript::Transcript;
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::from("WEBVTT\n");
     for segment in &transcript.segments {
-        let (start, end, text) = (timestamp(segment.start), timestamp(segment.end), escape(&segment.text));
+        let (start, end, text) =
+            (timestamp(segment.start, '.'), timestamp(segment.end, '.'), escape(&segment.text));
         write!(out, "\n{start} --> {end}\n{text}\n").expect("writing to a string cannot fail");
     }
     out
 }
 
-/// `HH:MM:SS.mmm`, rounded to the millisecond before it is split, so that 59.9996 s is `00:01:00.000`.
-fn timestamp(seconds: f64) -> String {
+/// `HH:MM:SS.mmm` with another `point` if need be, rounded to the millisecond before it is split, so that 59.9996 s is `00:01:00.000`.
+pub(super) fn timestamp(seconds: f64, point: char) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -25,7 +26,7 @@ fn timestamp(seconds: f64) -> String {
     let milliseconds = (seconds * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
-    format!("{:02}:{:02}:{seconds:02}.{milliseconds:03}", minutes / 60, minutes % 60)
+    format!("{:02}:{:02}:{seconds:02}{point}{milliseconds:03}", minutes / 60, minutes % 60)
 }
 
 /// A cue's text is one line, without tags and without the arrow that would start another cue.
@@ -62,7 +63,7 @@ mod tests {
             (-1.0, "00:00:00.000"),
             (f64::NAN, "00:00:00.000"),
         ] {
-            assert_eq!(timestamp(seconds), expected, "{seconds}");
+            assert_eq!(timestamp(seconds, '.'), expected, "{seconds}");
         }
     }
 

@@ -20,6 +20,12 @@ pub fn audio_temp(lecture_id: Uuid, lease: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/{lease}.m4a")
 }
 
+/// What a client uploaded for a lecture: it cannot be fetched again.
+#[must_use]
+pub fn upload(lecture_id: Uuid, upload_id: Uuid) -> String {
+    format!("audio_tmp/{lecture_id}/upload-{upload_id}")
+}
+
 /// The directory of a lecture's temporary objects, those of its transcript included.
 #[must_use]
 pub fn audio_temp_prefix(lecture_id: Uuid) -> String {

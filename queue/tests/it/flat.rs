@@ -204,7 +204,8 @@ async fn a_list_whose_filter_matches_nothing_gives_up_after_ten_thousand_jobs() 
             })
             .await;
             let rows = most_looked_at(&plan);
-            assert!(rows <= 10_000.0, "{list}, {plans}: {rows} rows\n{plan}");
+            // One more tells that no other ended at the same moment as the last.
+            assert!(rows <= 10_001.0, "{list}, {plans}: {rows} rows\n{plan}");
             tried += 1;
         }
     }

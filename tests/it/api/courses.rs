@@ -1,6 +1,4 @@
-//! The course sync on an admin's word. What the job itself does is tested with the job.
-
-use std::time::{Duration, Instant};
+//! Courses: all, one's own, and those that users make.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,142 +6,102 @@ use uuid::Uuid;
 
 use super::{Answer, Answering, App};
 
-const SYNC: &str = "/api/admin/courses/sync";
+const COURSES: &str = "/api/courses";
+const MINE: &str = "/api/user/courses";
 
-async fn sync(app: &App, query: &str, body: Value) -> Answer {
-    app.admin(Method::POST, &format!("{SYNC}{query}")).json(&body).answer().await
+async fn official(app: &App, code: &str) -> Uuid {
+    sqlx::query_scalar(
+        "INSERT INTO courses (code, title, is_official) VALUES ($1, 'Title', true) RETURNING id",
+    )
+    .bind(code)
+    .fetch_one(&app.pool)
+    .await
+    .expect("a course")
 }
 
-/// Ends the sync as a worker would, as soon as it is there.
-async fn end_when_it_appears(app: &App, state: &'static str, reason: Option<&str>, result: Option<Value>) {
-    let started = Instant::now();
-    loop {
-        let done = sqlx::query(
-            "UPDATE queue.jobs SET state = $1::queue.job_state, reason = $2, result = $3, finalized_at = now()
-             WHERE kind = 'course-sync' AND state = 'available'",
-        )
-        .bind(state)
-        .bind(reason)
-        .bind(&result)
-        .execute(&app.pool)
-        .await
-        .expect("a statement");
-        if done.rows_affected() == 1 {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(20), "no job appeared");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+async fn make(app: &App, user: usize, body: &Value) -> Answer {
+    app.request(user, Method::POST, COURSES).json(body).answer().await
+}
+
+async fn choose(app: &App, user: usize, course: Uuid) -> Answer {
+    app.request(user, Method::POST, &format!("{MINE}/{course}")).answer().await
+}
+
+async fn drop_choice(app: &App, user: usize, course: Uuid) -> Answer {
+    app.request(user, Method::DELETE, &format!("{MINE}/{course}")).answer().await
 }
 
 #[tokio::test]
-async fn the_counts_are_answered_when_the_job_ends_in_time() {
+async fn all_courses_are_listed_by_code_with_the_field_the_extension_reads() {
     let app = App::start().await;
-    let counts = json!({
-        "created": 3, "updated": 2, "unchanged": 1, "deleted": 0, "retained": 0, "total": 6,
-        "terms": ["Fall 2026"], "deletion_skipped": false,
+    let id = official(&app, "CSC 173").await;
+    official(&app, "AST 111").await;
+    let listed = app.get(0, COURSES).await.expect(200).json();
+    let codes: Vec<_> = listed.as_array().unwrap().iter().map(|course| course["code"].clone()).collect();
+    assert_eq!(codes, [json!("AST 111"), json!("CSC 173")]);
+    let expected = json!({
+        "id": id, "code": "CSC 173", "title": "Title", "name": "Title", "instructor": null, "is_official": true,
     });
-    let (answer, ()) = tokio::join!(
-        sync(&app, "", json!({ "terms": ["Fall 2026"] })),
-        end_when_it_appears(&app, "completed", None, Some(counts.clone())),
-    );
-    let mut body = answer.expect(200).json();
-    let job: Uuid = serde_json::from_value(body.as_object_mut().unwrap().remove("job_id").unwrap()).unwrap();
-    assert_eq!(body, counts);
+    assert_eq!(listed[1], expected);
+}
+
+#[tokio::test]
+async fn a_user_makes_a_course_that_all_can_choose() {
+    let app = App::start().await;
+    let answer =
+        make(&app, 0, &json!({ "code": " csc  999 ", "title": " Mine ", "instructor": "Ada" })).await;
+    let made = answer.expect(201).json();
     assert_eq!(
-        app.count("SELECT count(*) FROM queue.jobs WHERE id = $1 AND args->'terms' = '[\"Fall 2026\"]'", job)
-            .await,
-        1
+        (&made["code"], &made["title"], &made["instructor"]),
+        (&json!("CSC 999"), &json!("Mine"), &json!("Ada"))
     );
+    assert_eq!(made["is_official"], false);
+    make(&app, 1, &json!({ "code": "CSC 999", "title": "Other" })).await.problem(409, "conflict");
+    assert_eq!(app.get(1, COURSES).await.expect(200).json(), json!([made]));
 }
 
 #[tokio::test]
-async fn a_sync_that_takes_longer_is_202() {
+async fn a_bad_course_is_refused_field_by_field() {
     let app = App::start().await;
-    let started = Instant::now();
-    // No body at all is a sync with the configured terms.
-    let answer = app.admin(Method::POST, &format!("{SYNC}?wait=1")).answer().await.expect(202);
-    assert!((0.5..20.0).contains(&started.elapsed().as_secs_f64()));
-    let body = answer.json();
-    assert_eq!(body.as_object().unwrap().len(), 1);
-    // The one that is live is joined, not doubled.
-    assert_eq!(sync(&app, "?wait=0", json!({})).await.expect(202).json(), body);
-    // But not by one that wants something else.
-    let other = sync(&app, "?wait=0", json!({ "dry_run": true })).await.problem(409, "conflict");
-    assert!(other["detail"].as_str().unwrap().contains(body["job_id"].as_str().unwrap()));
-    let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.jobs").fetch_one(&app.pool).await.unwrap();
-    assert_eq!(jobs, 1);
-}
-
-/// Ends the sync as a worker would whose last attempt failed.
-async fn discard_when_it_appears(app: &App, class: &str, reason: &str) {
-    let started = Instant::now();
-    loop {
-        let done = sqlx::query(
-            "WITH failed AS (
-                 INSERT INTO queue.failed_attempts (job_id, attempt, class, message)
-                 SELECT id, 1, 'crashed', 'the worker died' FROM queue.jobs WHERE state = 'available'
-                 UNION ALL
-                 SELECT id, 2, $1, $2 FROM queue.jobs WHERE state = 'available')
-             UPDATE queue.jobs SET state = 'discarded', reason = $2, finalized_at = now() WHERE state = 'available'",
-        )
-        .bind(class)
-        .bind(reason)
-        .execute(&app.pool)
+    let long = "x".repeat(501);
+    let refused = make(&app, 0, &json!({ "code": "\u{0}", "title": long, "instructor": 7 }))
         .await
-        .expect("a statement");
-        if done.rows_affected() == 1 {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(20), "no job appeared");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        .problem(422, "invalid");
+    let fields: Vec<_> =
+        refused["errors"].as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
+    assert_eq!(fields, [json!("instructor"), json!("code"), json!("title")]);
+    make(&app, 0, &json!({ "title": "x" })).await.problem(422, "invalid");
 }
 
 #[tokio::test]
-async fn a_sync_that_could_not_reach_the_catalogue_is_503_with_the_reason() {
+async fn a_choice_is_made_once_and_is_ones_own() {
     let app = App::start().await;
-    let (answer, ()) =
-        tokio::join!(sync(&app, "", json!({})), discard_when_it_appears(&app, "catalogue", "it answers 500"));
-    let body = answer.problem(503, "unavailable");
-    assert!(body["detail"].as_str().unwrap().contains("it answers 500"));
-    assert!(!answer.header("retry-after").is_empty());
+    let id = official(&app, "CSC 173").await;
+    assert_eq!(choose(&app, 0, id).await.expect(201).json(), json!({ "message": "Course added" }));
+    assert_eq!(choose(&app, 0, id).await.expect(200).json(), json!({ "message": "Course already added" }));
+    assert_eq!(app.get(0, MINE).await.expect(200).json()[0]["id"], json!(id));
+    assert_eq!(app.get(1, MINE).await.expect(200).json(), json!([]));
+    drop_choice(&app, 1, id).await.problem(404, "not_found");
+    drop_choice(&app, 0, id).await.expect(204);
+    drop_choice(&app, 0, id).await.problem(404, "not_found");
+    choose(&app, 0, Uuid::new_v4()).await.problem(404, "not_found");
+    assert_eq!(app.get(0, MINE).await.expect(200).json(), json!([]));
 }
 
 #[tokio::test]
-async fn a_sync_that_no_repetition_mends_is_409_with_the_reason() {
+async fn what_a_course_holds_is_ones_own_newest_first() {
     let app = App::start().await;
-    let (discarded, ()) =
-        tokio::join!(sync(&app, "", json!({})), discard_when_it_appears(&app, "bad-term", "no such term"));
-    let (cancelled, ()) = tokio::join!(
-        sync(&app, "", json!({})),
-        end_when_it_appears(&app, "cancelled", Some("not today"), None),
-    );
-    for (answer, reason) in [(discarded, "no such term"), (cancelled, "not today")] {
-        let body = answer.problem(409, "conflict");
-        assert!(body["detail"].as_str().unwrap().contains(reason), "{body}");
-        assert!(answer.headers.get("retry-after").is_none());
+    let course = Uuid::new_v4();
+    let mut ids = Vec::new();
+    for session in ["aaaaaaaa-4a48-4dcc-96ba-0befba08a0fb", "bbbbbbbb-4a48-4dcc-96ba-0befba08a0fb"] {
+        let body = json!({ "course_id": course, "panopto_url": super::viewer(session) });
+        ids.push(app.submit(0, &body).await.expect(201).id("lecture_id"));
     }
-}
-
-#[tokio::test]
-async fn it_is_for_admins_and_its_input_is_checked() {
-    let app = App::start().await;
-    app.request(0, Method::POST, SYNC).json(&json!({})).answer().await.problem(403, "forbidden");
-    for query in ["?wait=61", "?wait=-1", "?wait=soon", "?wait=", "?wait=1.5"] {
-        let body = sync(&app, query, json!({})).await.problem(422, "invalid");
-        assert_eq!(body["errors"][0]["field"], "wait");
+    let listed = app.get(0, &format!("{COURSES}/{course}/lectures")).await.expect(200).json();
+    let found: Vec<_> = listed.as_array().unwrap().iter().map(|lecture| lecture["id"].clone()).collect();
+    assert_eq!(found, [json!(ids[1]), json!(ids[0])]);
+    assert_eq!(listed[0], app.get(0, &format!("/api/lectures/{}", ids[1])).await.expect(200).json());
+    for path in ["lectures", "documents"] {
+        assert_eq!(app.get(1, &format!("{COURSES}/{course}/{path}")).await.expect(200).json(), json!([]));
     }
-    for (field, body) in [
-        ("terms", json!({ "terms": "Fall 2026" })),
-        ("terms", json!({ "terms": [1] })),
-        ("terms", json!({ "terms": ["Fall 2026", "Fall\u{0}2026"] })),
-        ("dry_run", json!({ "dry_run": "yes" })),
-    ] {
-        let body = sync(&app, "?wait=0", body).await.problem(422, "invalid");
-        assert_eq!(body["errors"][0]["field"], field);
-    }
-    sync(&app, "?wait=1&wait=2", json!({})).await.problem(400, "bad_request");
-    let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.jobs").fetch_one(&app.pool).await.unwrap();
-    assert_eq!(jobs, 0);
 }

@@ -74,6 +74,7 @@ fn read_kind(text: &str) -> Kind {
         "INT" => "integer",
         "BIGINT" => "bigint",
         "BOOLEAN" => "boolean",
+        "BYTEA" => "bytea",
         "TIMESTAMPTZ" => "timestamp with time zone",
         other => other,
     };

@@ -7,6 +7,22 @@ enum document_status: uploaded, failed
 enum lecture_status: pending, downloading, completed, failed
 function set_updated_at() returns trigger
 
+table api_tokens
+column api_tokens.id: uuid, not null, default gen_random_uuid()
+column api_tokens.user_id: uuid, not null
+column api_tokens.name: text, not null
+column api_tokens.scope: text, not null
+column api_tokens.sha256: bytea, not null
+column api_tokens.created_at: timestamp with time zone, not null, default now()
+column api_tokens.expires_at: timestamp with time zone, null
+column api_tokens.revoked_at: timestamp with time zone, null
+constraint api_tokens: CHECK ((octet_length(sha256) = 32))
+constraint api_tokens: CHECK ((scope = ANY (ARRAY['read'::text, 'write'::text, 'admin'::text])))
+constraint api_tokens: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+constraint api_tokens: PRIMARY KEY (id)
+constraint api_tokens: UNIQUE (sha256)
+index api_tokens: idx_api_tokens_user_id btree (user_id)
+
 table courses
 column courses.id: uuid, not null, default gen_random_uuid()
 column courses.code: text, not null
@@ -76,6 +92,7 @@ constraint user_lectures: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DE
 constraint user_lectures: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 constraint user_lectures: PRIMARY KEY (user_id, lecture_id)
 index user_lectures: idx_user_lectures_lecture_id btree (lecture_id)
+index user_lectures: idx_user_lectures_user_id_created_at btree (user_id, created_at DESC, lecture_id DESC)
 
 table users
 column users.id: uuid, not null

@@ -1,0 +1,157 @@
+//! A user's lectures, newest first, in pages.
+//!
+//! A page costs the same however many lectures there are: it begins where the last one ended, along the index by which a
+//! user's links are sorted, and it looks at a bounded number of links.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::LectureStatus;
+use super::view::{self, LectureView};
+
+/// Most lectures of a page.
+pub const MAX_LIMIT: u16 = 100;
+
+/// Links that a page with a filter looks at. Where few lectures match, a page holds fewer than it may and the next one
+/// goes on from there.
+const LOOKED_AT: i64 = 1000;
+
+/// Which lectures.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Only this course's.
+    pub course_id: Option<Uuid>,
+    /// Only those in this state.
+    pub status: Option<LectureStatus>,
+}
+
+/// Where a page ended: the time of a link and its lecture. Its text is for the caller to hand back, not to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    linked_at: DateTime<Utc>,
+    lecture_id: Uuid,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}.{}", self.linked_at.timestamp_micros(), self.lecture_id.simple())
+    }
+}
+
+/// A text that is no cursor of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no cursor: leave it out for the first page, and copy `next_cursor` of a page for the one after it"
+)]
+pub struct NoCursor;
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let (time, id) = text.split_once('.').ok_or(NoCursor)?;
+        let micros = i64::from_str_radix(time, 16).map_err(|_| NoCursor)?;
+        let linked_at = DateTime::from_timestamp_micros(micros).ok_or(NoCursor)?;
+        let lecture_id = Uuid::try_parse(id).map_err(|_| NoCursor)?;
+        let cursor = Self { linked_at, lecture_id };
+        // One spelling each, and years that the database has too.
+        if cursor.to_string() == text && (0..=MAX_MICROS).contains(&micros) {
+            Ok(cursor)
+        } else {
+            Err(NoCursor)
+        }
+    }
+}
+
+/// The year 9999.
+const MAX_MICROS: i64 = 253_402_300_799_999_999;
+
+/// A page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Newest link first.
+    pub lectures: Vec<LectureView>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<Cursor>,
+}
+
+/// The lectures that `user_id` is linked to, from `after` on, at most `limit` (1 to [`MAX_LIMIT`]). Two statements.
+///
+/// # Errors
+/// The database's.
+pub async fn page(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    filter: Filter,
+    after: Option<Cursor>,
+    limit: u16,
+) -> Result<Page, sqlx::Error> {
+    let limit = usize::from(limit.clamp(1, MAX_LIMIT));
+    let filtered = filter.course_id.is_some() || filter.status.is_some();
+    let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let look_at = if filtered { LOOKED_AT } else { one_more };
+    let links: Vec<(DateTime<Utc>, Uuid)> = sqlx::query_as(
+        "-- list::links
+         SELECT created_at, lecture_id FROM user_lectures
+         WHERE user_id = $1
+             AND (created_at, lecture_id) < (coalesce($2, 'infinity'::timestamptz),
+                                             coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+         ORDER BY created_at DESC, lecture_id DESC
+         LIMIT $4",
+    )
+    .bind(user_id)
+    .bind(after.map(|cursor| cursor.linked_at))
+    .bind(after.map(|cursor| cursor.lecture_id))
+    .bind(look_at)
+    .fetch_all(&mut *connection)
+    .await?;
+
+    let ids: Vec<Uuid> = links.iter().map(|(_, id)| *id).collect();
+    let mut lectures = view::among(connection, &ids, filter, one_more).await?;
+    let more = lectures.len() > limit;
+    lectures.truncate(limit);
+    let last = if more {
+        lectures.last().and_then(|lecture| links.iter().find(|(_, id)| *id == lecture.id))
+    } else {
+        links.last().filter(|_| i64::try_from(links.len()) == Ok(look_at))
+    };
+    let next = last.map(|(linked_at, lecture_id)| Cursor { linked_at: *linked_at, lecture_id: *lecture_id });
+    Ok(Page { lectures, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        let cursor = Cursor {
+            linked_at: DateTime::from_timestamp_micros(1_764_000_000_123_456).unwrap(),
+            lecture_id: Uuid::from_u128(0x26b3_ae9e_4a48_4dcc_96ba_0bef_ba08_a0fb),
+        };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
+
+    #[test]
+    fn other_texts_are_no_cursors() {
+        let id = "26b3ae9e4a484dcc96ba0befba08a0fb";
+        for text in [
+            String::new(),
+            ".".to_owned(),
+            "1".to_owned(),
+            format!("-1.{id}"),
+            format!("+1.{id}"),
+            format!("01.{id}"),
+            format!("7fffffffffffffff.{id}"),
+            format!("1.{id}0"),
+            format!("1.{}", Uuid::nil()),
+            "1.\u{202e}".to_owned(),
+        ] {
+            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+        }
+    }
+}

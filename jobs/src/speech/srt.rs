@@ -1,0 +1,49 @@
+//! A transcript as SubRip, for players that know no WebVTT.
+
+use std::fmt::Write;
+
+use super::transcript::Transcript;
+use super::vtt::timestamp;
+
+/// The whole file: one cue per segment, numbered from 1.
+#[must_use]
+pub fn render(transcript: &Transcript) -> String {
+    let mut out = String::new();
+    for (number, segment) in (1..).zip(&transcript.segments) {
+        let (start, end) = (timestamp(segment.start, ','), timestamp(segment.end, ','));
+        let text = one_line(&segment.text);
+        let blank = if number == 1 { "" } else { "\n" };
+        write!(out, "{blank}{number}\n{start} --> {end}\n{text}\n").expect("writing to a string cannot fail");
+    }
+    out
+}
+
+/// A cue's text is one line, without the arrow that would start another cue. The format knows no escapes.
+fn one_line(text: &str) -> String {
+    text.replace("-->", "->").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transcript::Segment;
+    use super::*;
+
+    #[test]
+    fn a_file_is_numbered_cues() {
+        let segment = |id, start, end, text: &str| Segment { id, start, end, text: text.into() };
+        let transcript = Transcript {
+            text: String::new(),
+            language: "en".into(),
+            duration: 3.0,
+            model: "m".into(),
+            engine: "e".into(),
+            segments: vec![
+                segment(0, 0.0, 1.5, "One\n2\n00:00 --> 9 < 10 & so."),
+                segment(1, 1.5, 3.0, "Two."),
+            ],
+        };
+        let expected = "1\n00:00:00,000 --> 00:00:01,500\nOne 2 00:00 -> 9 < 10 & so.\n\n\
+                        2\n00:00:01,500 --> 00:00:03,000\nTwo.\n";
+        assert_eq!(render(&transcript), expected);
+    }
+}

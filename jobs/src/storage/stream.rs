@@ -1,0 +1,109 @@
+//! Files that come and go piece by piece, so that none has to fit into memory.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::{GetOptions, GetRange, ObjectStoreExt, WriteMultipart};
+
+use super::{Storage, StorageError, keys};
+
+/// Bytes of one part of a write. One is filled while another is written, so that is half of the memory a write takes. S3 takes
+/// no smaller ones.
+const WRITE_PART_BYTES: usize = 5 * 1024 * 1024;
+
+/// A write under way. The object appears under its key when the write is finished; one that is dropped before leaves nothing.
+#[derive(Debug)]
+pub struct Writer {
+    key: String,
+    parts: WriteMultipart,
+}
+
+impl Writer {
+    /// Takes the next bytes; waits where the storage is slower than they come.
+    ///
+    /// # Errors
+    /// The storage's own.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        let waited = self.parts.wait_for_capacity(1).await;
+        waited.map_err(|source| StorageError::from_store(&self.key, source))?;
+        self.parts.write(&bytes);
+        Ok(())
+    }
+
+    /// The object is there from now on, whole and synced.
+    ///
+    /// # Errors
+    /// The storage's own.
+    pub async fn finish(self) -> Result<(), StorageError> {
+        let Self { key, parts } = self;
+        parts.finish().await.map_err(|source| StorageError::from_store(&key, source))?;
+        Ok(())
+    }
+
+    /// Nothing is kept of it.
+    ///
+    /// # Errors
+    /// The storage's own.
+    pub async fn abort(self) -> Result<(), StorageError> {
+        let Self { key, parts } = self;
+        parts.abort().await.map_err(|source| StorageError::from_store(&key, source))
+    }
+}
+
+/// What an object is like, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Size in bytes.
+    pub size: u64,
+    /// Changes with the content; a quoted text as HTTP has it. None where the storage knows none.
+    pub etag: Option<String>,
+}
+
+impl Storage {
+    /// Begins to write an object. Replaces what the key held when it is finished.
+    ///
+    /// # Errors
+    /// An invalid key; the storage's own.
+    pub async fn writer(&self, key: &str) -> Result<Writer, StorageError> {
+        let location = keys::location(key)?;
+        let upload = self.store.put_multipart(&location).await;
+        let upload = upload.map_err(|source| StorageError::from_store(key, source))?;
+        let parts = WriteMultipart::new_with_chunk_size(upload, WRITE_PART_BYTES);
+        Ok(Writer { key: key.to_owned(), parts })
+    }
+
+    /// Looks at an object.
+    ///
+    /// # Errors
+    /// `Missing` where there is no object; the storage's own.
+    pub async fn describe(&self, key: &str) -> Result<Description, StorageError> {
+        let location = keys::location(key)?;
+        let meta = self.store.head(&location).await;
+        let meta = meta.map_err(|source| StorageError::from_store(key, source))?;
+        Ok(Description { size: meta.size, etag: meta.e_tag.map(quoted) })
+    }
+
+    /// A part of an object, piece by piece. The range must not be empty, and lie within the object.
+    ///
+    /// # Errors
+    /// `Missing` where there is no object; the storage's own, now or with a piece.
+    pub async fn read(
+        &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
+        let location = keys::location(key)?;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let object = self.store.get_opts(&location, options).await;
+        let object = object.map_err(|source| StorageError::from_store(key, source))?;
+        let key = key.to_owned();
+        Ok(object.into_stream().map_err(move |source| StorageError::from_store(&key, source)).boxed())
+    }
+}
+
+/// Local storage makes its marks without the quotes that HTTP wants.
+fn quoted(etag: String) -> String {
+    if etag.ends_with('"') { etag } else { format!("\"{etag}\"") }
+}

@@ -1,0 +1,161 @@
+//! JSON Web Tokens (RFC 7519) of an identity provider.
+
+use std::fmt;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::super::problem::Problem;
+use super::jwks::{Jwks, JwksError};
+use super::unknown;
+use crate::config::secret::Secret;
+
+/// Clocks of different machines differ by so many seconds.
+const LEEWAY_SECONDS: u64 = 30;
+
+/// What a token has to be signed by: one algorithm, whatever its head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[clap(rename_all = "verbatim")]
+#[expect(missing_docs, reason = "the names of RFC 7518 and RFC 8037")]
+pub enum JwtAlgorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl JwtAlgorithm {
+    /// Signed with a secret that both sides know.
+    #[must_use]
+    pub fn is_shared_secret(self) -> bool {
+        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
+}
+
+impl From<JwtAlgorithm> for Algorithm {
+    fn from(algorithm: JwtAlgorithm) -> Self {
+        match algorithm {
+            JwtAlgorithm::HS256 => Self::HS256,
+            JwtAlgorithm::HS384 => Self::HS384,
+            JwtAlgorithm::HS512 => Self::HS512,
+            JwtAlgorithm::RS256 => Self::RS256,
+            JwtAlgorithm::RS384 => Self::RS384,
+            JwtAlgorithm::RS512 => Self::RS512,
+            JwtAlgorithm::ES256 => Self::ES256,
+            JwtAlgorithm::ES384 => Self::ES384,
+            JwtAlgorithm::EdDSA => Self::EdDSA,
+        }
+    }
+}
+
+/// Where the keys are.
+#[derive(Debug)]
+pub enum JwtKeys {
+    /// One secret that both sides know.
+    Secret(Secret),
+    /// The provider's public keys.
+    Published(Jwks),
+}
+
+/// Checks tokens.
+pub struct Jwt {
+    keys: Keys,
+    validation: Validation,
+}
+
+enum Keys {
+    Shared(DecodingKey),
+    Published(Jwks),
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt").finish_non_exhaustive()
+    }
+}
+
+/// What is read of a token.
+#[derive(Deserialize)]
+struct Claims {
+    external_id: Option<String>,
+    sub: Option<String>,
+}
+
+impl Jwt {
+    /// Accepts what `issuer` signed with `algorithm`, and, where an audience is given, for that audience. A token that names an
+    /// audience is refused where none is given here.
+    #[must_use]
+    pub fn new(keys: JwtKeys, algorithm: JwtAlgorithm, issuer: &str, audience: Option<&str>) -> Self {
+        let mut validation = Validation::new(algorithm.into());
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[issuer]);
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        if let Some(audience) = audience {
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        let keys = match keys {
+            JwtKeys::Secret(secret) => Keys::Shared(DecodingKey::from_secret(secret.expose().as_bytes())),
+            JwtKeys::Published(jwks) => Keys::Published(jwks),
+        };
+        Self { keys, validation }
+    }
+
+    /// The user whom the token vouches for.
+    pub(super) async fn user(&self, token: &str) -> Result<Uuid, Problem> {
+        let key = match &self.keys {
+            Keys::Shared(key) => key.clone(),
+            Keys::Published(jwks) => {
+                let header = decode_header(token).map_err(|_| unknown())?;
+                jwks.key(header.kid.as_deref()).await.map_err(|error| match error {
+                    JwksError::Unknown => unknown(),
+                    JwksError::Away => Problem::unavailable(
+                        "The keys of the identity provider cannot be read at the moment.",
+                    ),
+                })?
+            }
+        };
+        let claims = decode::<Claims>(token, &key, &self.validation).map_err(|error| refused(&error))?.claims;
+        let raw = [claims.external_id, claims.sub].into_iter().flatten().find(|id| !id.trim().is_empty());
+        let raw = raw.ok_or_else(|| {
+            Problem::forbidden("This token names no user: it has neither external_id nor sub.")
+        })?;
+        Ok(user_id(&raw))
+    }
+}
+
+/// A UUID is used as it is; anything else becomes one of its own, always the same.
+fn user_id(raw: &str) -> Uuid {
+    Uuid::try_parse(raw).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_URL, raw.as_bytes()))
+}
+
+fn refused(error: &jsonwebtoken::errors::Error) -> Problem {
+    if let ErrorKind::ExpiredSignature = error.kind() {
+        return Problem::unauthenticated(
+            "Your sign-in has expired. Sign in again.",
+            r#"Bearer realm="bedel", error="invalid_token", error_description="expired""#,
+        );
+    }
+    unknown()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_id_is_theirs_for_good() {
+        let uuid = "7d3d1f3c-7b1e-4c5c-9a52-8c4d5e6f7a8b";
+        assert_eq!(user_id(uuid).to_string(), uuid);
+        // python3 -c 'import uuid; print(uuid.uuid5(uuid.NAMESPACE_URL, "user_2abc"))'
+        assert_eq!(user_id("user_2abc").to_string(), "9763d1d9-4a58-578e-b4b8-11635ab88e54");
+    }
+}

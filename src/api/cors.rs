@@ -1,0 +1,95 @@
+//! Whose pages may ask from a browser (WHATWG Fetch, CORS): exactly those that are named.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use url::Url;
+
+/// How long a browser remembers what it was told.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Origins. None of them lets nobody ask from a browser, and everybody from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(Vec<HeaderValue>);
+
+/// A text that is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no origin: write scheme and host alone, such as https://tenant.hosted.panopto.com or chrome-extension://ID"
+)]
+pub struct NoOrigin(String);
+
+impl FromStr for Origins {
+    type Err = NoOrigin;
+
+    fn from_str(text: &str) -> Result<Self, NoOrigin> {
+        let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        origins.map(origin).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Browsers send an origin in one spelling, and it is compared byte by byte.
+fn origin(text: &str) -> Result<HeaderValue, NoOrigin> {
+    let refused = || NoOrigin(text.chars().filter(|c| !c.is_control()).take(200).collect());
+    let url = Url::parse(text).map_err(|_| refused())?;
+    let host = url.host_str().filter(|host| !host.is_empty() && !host.contains('*')).ok_or_else(refused)?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let spelling = format!("{}://{host}{port}", url.scheme());
+    if spelling != text {
+        return Err(refused());
+    }
+    HeaderValue::from_str(&spelling).map_err(|_| refused())
+}
+
+impl Origins {
+    /// Answers preflights, which carry no credential, and marks the other answers.
+    pub(super) fn layer(&self) -> CorsLayer {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(self.0.clone()))
+            // The extension may ask with credentials of the page, of which nothing here makes use.
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE])
+            .expose_headers([
+                header::ACCEPT_RANGES,
+                header::CONTENT_DISPOSITION,
+                header::CONTENT_LENGTH,
+                header::CONTENT_RANGE,
+                header::ETAG,
+                header::RETRY_AFTER,
+                header::WWW_AUTHENTICATE,
+                HeaderName::from_static("x-request-id"),
+            ])
+            .max_age(MAX_AGE)
+            .vary([header::ORIGIN])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_exact() {
+        let origins: Origins =
+            "https://rochester.hosted.panopto.com, chrome-extension://abcdefghijklmnop ,http://localhost:3000,".parse().unwrap();
+        assert_eq!(origins.0.len(), 3);
+        assert!("".parse::<Origins>().unwrap().0.is_empty());
+        for text in [
+            "*",
+            "https://*.panopto.com",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://A.example",
+            "https://a.example:443",
+            "https://u@a.example",
+            "a.example",
+            "null",
+            "https://a.example\r\nx",
+        ] {
+            assert!(text.parse::<Origins>().is_err(), "{text}");
+        }
+    }
+}

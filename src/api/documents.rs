@@ -1,0 +1,238 @@
+//! Users' documents: upload, look, read, remove.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::document::{self, Document, DocumentStatus, NewDocument};
+use bedel_jobs::storage::keys;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::auth::Caller;
+use super::body::Id;
+use super::file::StoredFile;
+use super::problem::Problem;
+use super::upload::{self, Form, Part, Received};
+
+/// What clients call a PDF. Some do not know, and say so.
+const TYPES: [&str; 3] = ["application/pdf", "application/x-pdf", "application/octet-stream"];
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        // The form is read piece by piece, with limits of its own.
+        .routes(routes!(upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(show, remove))
+        .routes(routes!(file))
+}
+
+/// The form of an upload.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form, which is read part by part")]
+struct DocumentForm {
+    /// The course that the document belongs to.
+    course_id: Uuid,
+    /// A PDF, named `….pdf`.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct UploadedDocument {
+    document_id: Uuid,
+    course_id: Uuid,
+    status: DocumentStatus,
+}
+
+/// Upload a PDF
+///
+/// The same bytes are one document for each user and course, however often they are sent.
+#[utoipa::path(
+    post, path = "/api/documents/upload", tag = "documents",
+    request_body(content = DocumentForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "A new document", body = UploadedDocument),
+        (status = 200, description = "The same bytes were here already", body = UploadedDocument),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
+    ),
+)]
+async fn upload(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
+    let id = Uuid::new_v4();
+    let mut form = Upload { state: &state, id, course_id: None, file: None };
+    let read = upload::read(request, &mut form).await;
+    let (course_id, file) = (form.course_id, form.file);
+    let accepted = match read {
+        Ok(()) => accept(&state, caller, id, course_id, file.as_ref()).await,
+        Err(problem) => Err(problem),
+    };
+    if file.is_some() && !matches!(&accepted, Ok((kept, _, _)) if *kept == id) {
+        upload::forget(&state, &keys::documents(id)).await;
+    }
+    let (document_id, course_id, status) = accepted?;
+    let body = UploadedDocument { document_id, course_id, status: DocumentStatus::Uploaded };
+    Ok((status, Json(body)).into_response())
+}
+
+/// A form on its way in.
+struct Upload<'a> {
+    state: &'a ApiState,
+    /// Of the document that it will be.
+    id: Uuid,
+    course_id: Option<String>,
+    /// Its name, and what was stored.
+    file: Option<(String, Received)>,
+}
+
+impl Form for Upload<'_> {
+    async fn part(&mut self, part: Part<'_>) -> Result<(), Problem> {
+        match part.name() {
+            "course_id" => self.course_id = Some(part.text("course_id").await?),
+            "file" if self.file.is_some() => {
+                return Err(Problem::invalid_field(
+                    "file",
+                    "twice",
+                    "one upload is one file: send the others by themselves",
+                ));
+            }
+            "file" => {
+                let name = part.file_name().and_then(document::file_name).ok_or_else(|| {
+                    Problem::invalid_field(
+                        "file",
+                        "name",
+                        "only PDF files are accepted: the file's name must end in .pdf",
+                    )
+                })?;
+                if !TYPES.contains(&part.content_type().as_str()) {
+                    return Err(Problem::unsupported_media(
+                        "Only PDF files are accepted: send it as application/pdf.",
+                    ));
+                }
+                let max = self.state.limits.max_document_bytes;
+                let received = part.store(self.state, &keys::documents(self.id), max, looks_like_pdf).await?;
+                self.file = Some((name, received));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn looks_like_pdf(head: &[u8]) -> Result<(), Problem> {
+    if head.starts_with(document::MAGIC) {
+        return Ok(());
+    }
+    Err(Problem::unsupported_media(
+        "This is no PDF: its first bytes are not those of one. Export it as PDF and send that.",
+    ))
+}
+
+/// The document that the file is now, its course, and whether it is new.
+async fn accept(
+    state: &ApiState,
+    caller: Caller,
+    id: Uuid,
+    course_id: Option<String>,
+    file: Option<&(String, Received)>,
+) -> Result<(Uuid, Uuid, StatusCode), Problem> {
+    let course_id =
+        course_id.ok_or_else(|| Problem::invalid_field("course_id", "missing", "this field is required"))?;
+    let course_id: Uuid = course_id
+        .trim()
+        .parse()
+        .map_err(|_| Problem::invalid_field("course_id", "uuid", "this must be a UUID"))?;
+    let (filename, received) =
+        file.ok_or_else(|| Problem::invalid_field("file", "missing", "send the PDF as the part `file`"))?;
+    let new = NewDocument {
+        id,
+        course_id,
+        filename: filename.clone(),
+        checksum: received.sha256.clone(),
+        size_bytes: i64::try_from(received.size).unwrap_or(i64::MAX),
+    };
+    let mut tx = state.begin().await?;
+    let accepted = document::accept(&mut tx, caller.user_id, &new).await?;
+    tx.commit().await?;
+    if accepted.created {
+        return Ok((accepted.id, course_id, StatusCode::CREATED));
+    }
+    if accepted.status == DocumentStatus::Failed {
+        let storage = &state.environment.storage;
+        let renamed = storage.rename(&keys::documents(id), &keys::documents(accepted.id)).await;
+        renamed.map_err(|error| Problem::storage(&error))?;
+        let mut connection = state.acquire().await?;
+        document::restore(&mut connection, accepted.id).await?;
+    }
+    Ok((accepted.id, course_id, StatusCode::OK))
+}
+
+/// Look at a document
+#[utoipa::path(
+    get, path = "/api/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The document", body = Document)),
+)]
+async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Json<Document>, Problem> {
+    owned(&state, caller, id).await.map(Json)
+}
+
+/// Read a document's file
+#[utoipa::path(
+    get, path = "/api/documents/{id}/file", tag = "documents",
+    params(("id" = Uuid, Path), ("Range" = Option<String>, Header, description = "One part of it, in bytes")),
+    responses(
+        (status = 200, description = "The file", body = [u8], content_type = "application/pdf"),
+        (status = 206, description = "The part that was asked for", body = [u8], content_type = "application/pdf"),
+        (status = 416, description = "`range_not_satisfiable`: there is no such part; Content-Range tells the size"),
+    ),
+)]
+async fn file(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let document = owned(&state, caller, id).await?;
+    let file = StoredFile {
+        key: &document.storage_key,
+        content_type: "application/pdf",
+        filename: Some(&document.filename),
+        missing: "The stored file cannot be found. Upload the document again.",
+    };
+    file.answer(&state, &headers).await
+}
+
+/// Remove a document
+///
+/// Its file goes at once. An admin removes anybody's.
+#[utoipa::path(
+    delete, path = "/api/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "It is gone")),
+)]
+async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
+    let mut connection = state.acquire().await?;
+    let limited_to = (!caller.admin).then_some(caller.user_id);
+    let key = document::remove(&mut connection, limited_to, id).await?.ok_or_else(no_document)?;
+    // Nobody waits for a slow storage with a connection in hand.
+    drop(connection);
+    upload::forget(&state, &key).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn owned(state: &ApiState, caller: Caller, id: Uuid) -> Result<Document, Problem> {
+    let mut connection = state.acquire().await?;
+    document::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_document)
+}
+
+fn no_document() -> Problem {
+    Problem::not_found("There is no such document among yours.")
+}

@@ -1,0 +1,253 @@
+//! For those who run it: the queues, the workers and the schedules.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::registry::{known_queues, new_job};
+use bedel_queue::{COUNT_LIMIT, QueueView, ScheduleView, WorkerView, enqueue};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::auth::Admin;
+use super::problem::Problem;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(queues))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(workers))
+        .routes(routes!(schedules))
+        .routes(routes!(run))
+}
+
+/// A lane of jobs.
+#[derive(Serialize, ToSchema)]
+struct QueueBody {
+    name: String,
+    paused: bool,
+    paused_at: Option<DateTime<Utc>>,
+    /// Waiting jobs, those scheduled for later included.
+    available: i64,
+    running: i64,
+    /// The counts stop at 10,000: this many or more.
+    at_least: bool,
+    /// Earliest time at which a waiting job is due: in the past, since when it waits.
+    oldest_run_at: Option<DateTime<Utc>>,
+}
+
+impl From<QueueView> for QueueBody {
+    fn from(view: QueueView) -> Self {
+        Self {
+            name: view.name,
+            paused: view.paused_at.is_some(),
+            paused_at: view.paused_at,
+            available: view.available,
+            running: view.running,
+            at_least: view.available >= COUNT_LIMIT || view.running >= COUNT_LIMIT,
+            oldest_run_at: view.oldest_run_at,
+        }
+    }
+}
+
+/// List the queues
+///
+/// For admins.
+#[utoipa::path(
+    get, path = "/api/queues", tag = "operation",
+    responses(
+        (status = 200, description = "By name", body = Vec<QueueBody>),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn queues(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<QueueBody>>, Problem> {
+    let mut connection = state.acquire().await?;
+    let views = known_queues(&mut connection, &state.registry).await?;
+    Ok(Json(views.into_iter().map(QueueBody::from).collect()))
+}
+
+/// Pause a queue
+///
+/// For admins. Nothing of it is claimed any more; what runs goes on, and new jobs wait.
+#[utoipa::path(
+    post, path = "/api/queues/{queue}/pause", tag = "operation", params(("queue" = String, Path)),
+    responses(
+        (status = 200, description = "The queue", body = QueueBody),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn pause(
+    State(state): State<ApiState>,
+    _: Admin,
+    Name(queue): Name,
+) -> Result<Json<QueueBody>, Problem> {
+    let mut tx = state.begin().await?;
+    find(&state, &mut tx, &queue).await?;
+    bedel_queue::pause(&mut tx, &queue).await?;
+    tx.commit().await?;
+    shown(&state, &queue).await
+}
+
+/// Resume a queue
+///
+/// For admins.
+#[utoipa::path(
+    post, path = "/api/queues/{queue}/resume", tag = "operation", params(("queue" = String, Path)),
+    responses(
+        (status = 200, description = "The queue", body = QueueBody),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn resume(
+    State(state): State<ApiState>,
+    _: Admin,
+    Name(queue): Name,
+) -> Result<Json<QueueBody>, Problem> {
+    let mut tx = state.begin().await?;
+    find(&state, &mut tx, &queue).await?;
+    bedel_queue::resume(&mut tx, &queue).await?;
+    tx.commit().await?;
+    shown(&state, &queue).await
+}
+
+async fn shown(state: &ApiState, queue: &str) -> Result<Json<QueueBody>, Problem> {
+    let mut connection = state.acquire().await?;
+    Ok(Json(find(state, &mut connection, queue).await?.into()))
+}
+
+/// A misspelt name would look as if it had worked.
+async fn find(
+    state: &ApiState,
+    connection: &mut sqlx::PgConnection,
+    queue: &str,
+) -> Result<QueueView, Problem> {
+    let views = known_queues(connection, &state.registry).await?;
+    let found = views.into_iter().find(|view| view.name == queue);
+    found.ok_or_else(|| Problem::not_found("There is no such queue; GET /api/queues lists them."))
+}
+
+/// A worker process.
+#[derive(Serialize, ToSchema)]
+struct WorkerBody {
+    id: Uuid,
+    /// Its host and process number.
+    name: String,
+    started_at: DateTime<Utc>,
+    /// Seconds since its last heartbeat.
+    silent_seconds: f64,
+    /// Jobs that it runs.
+    running: i64,
+}
+
+impl From<WorkerView> for WorkerBody {
+    fn from(view: WorkerView) -> Self {
+        let WorkerView { id, name, started_at, silent_seconds, running } = view;
+        Self { id, name, started_at, silent_seconds, running }
+    }
+}
+
+/// List the workers
+///
+/// For admins.
+#[utoipa::path(
+    get, path = "/api/workers", tag = "operation",
+    responses(
+        (status = 200, description = "Those that live, or were not found dead yet", body = Vec<WorkerBody>),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn workers(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<WorkerBody>>, Problem> {
+    let mut connection = state.acquire().await?;
+    let views = bedel_queue::workers(&mut connection).await?;
+    Ok(Json(views.into_iter().map(WorkerBody::from).collect()))
+}
+
+/// A cron job.
+#[derive(Serialize, ToSchema)]
+struct ScheduleBody {
+    name: String,
+    /// Five fields, UTC.
+    cron: String,
+    last_tick: DateTime<Utc>,
+    /// The job of the last tick that was enqueued.
+    last_job: Option<Uuid>,
+    /// Ticks that were left out, since the run before was still live.
+    skipped: i64,
+    last_skipped: Option<DateTime<Utc>>,
+}
+
+impl From<ScheduleView> for ScheduleBody {
+    fn from(view: ScheduleView) -> Self {
+        let ScheduleView { name, cron, last_tick, last_job, skipped, last_skipped } = view;
+        Self { name, cron, last_tick, last_job, skipped, last_skipped }
+    }
+}
+
+/// List the schedules
+///
+/// For admins.
+#[utoipa::path(
+    get, path = "/api/schedules", tag = "operation",
+    responses(
+        (status = 200, description = "Those that a scheduler has registered, by name", body = Vec<ScheduleBody>),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn schedules(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<ScheduleBody>>, Problem> {
+    let mut connection = state.acquire().await?;
+    let views = bedel_queue::schedules(&mut connection).await?;
+    Ok(Json(views.into_iter().map(ScheduleBody::from).collect()))
+}
+
+#[derive(Serialize, ToSchema)]
+struct RunBody {
+    job_id: Uuid,
+    /// False where a live job of the same kind was found instead.
+    created: bool,
+}
+
+/// Run a schedule's job now
+///
+/// For admins. The schedule itself goes on as if nothing had been.
+#[utoipa::path(
+    post, path = "/api/schedules/{name}/run", tag = "operation", params(("name" = String, Path)),
+    responses(
+        (status = 202, description = "This job does it", body = RunBody),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn run(State(state): State<ApiState>, _: Admin, Name(name): Name) -> Result<Response, Problem> {
+    let mut tx = state.begin().await?;
+    let known = bedel_queue::schedules(&mut tx).await?.into_iter().any(|view| view.name == name);
+    // A schedule has the name of the kind that it runs.
+    let job = new_job(&state.registry, &name, json!({})).ok().filter(|_| known);
+    let job =
+        job.ok_or_else(|| Problem::not_found("There is no such schedule; GET /api/schedules lists them."))?;
+    let enqueued = enqueue(&mut tx, &job).await?;
+    tx.commit().await?;
+    state.queue.wake();
+    Ok((StatusCode::ACCEPTED, Json(RunBody { job_id: enqueued.id, created: enqueued.created }))
+        .into_response())
+}
+
+/// A name in a path. One that cannot be read names nothing.
+struct Name(String);
+
+impl FromRequestParts<ApiState> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_) => Err(Problem::not_found("There is nothing with this name.")),
+        }
+    }
+}

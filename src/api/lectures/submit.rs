@@ -1,0 +1,174 @@
+//! Handing lectures in by their links: one, or many at once.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::submission::{self, Submission, Submitted};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::ApiState;
+use super::super::auth::Caller;
+use super::super::body::Fields;
+use super::super::observe::ProblemBody;
+use super::super::problem::Problem;
+
+/// Most submissions of a batch.
+const MAX_BATCH: usize = 500;
+
+/// Largest batch, in bytes.
+const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// A batch counts as so many submissions.
+const BATCH_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+
+/// A lecture to bring in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read field by field")]
+pub(super) struct SubmissionBody {
+    /// The course; one that nobody knows is accepted.
+    course_id: Uuid,
+    /// The address of the recording's page.
+    #[schema(
+        example = "https://rochester.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id=26b3ae9e-4a48-4dcc-96ba-0befba08a0fb"
+    )]
+    panopto_url: String,
+    /// The media itself, where the client knows it.
+    stream_url: Option<String>,
+    /// The recording's id; counts only where the address names none.
+    session_id: Option<String>,
+    /// At most 500 characters.
+    title: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SubmittedLecture {
+    lecture_id: Uuid,
+    status: LectureStatus,
+    created: bool,
+    /// The live job that works for it; null for a completed lecture.
+    job_id: Option<Uuid>,
+}
+
+impl From<Submitted> for SubmittedLecture {
+    fn from(submitted: Submitted) -> Self {
+        let Submitted { lecture_id, status, created, job_id, .. } = submitted;
+        Self { lecture_id, status, created, job_id }
+    }
+}
+
+/// Hand in a lecture
+///
+/// Links you to it. A lecture that failed starts again; one that is at work goes on.
+#[utoipa::path(
+    post, path = "/api/lectures/download", tag = "lectures", request_body = SubmissionBody,
+    responses(
+        (status = 201, description = "A new lecture", body = SubmittedLecture),
+        (status = 200, description = "A lecture that was here", body = SubmittedLecture),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
+    ),
+)]
+pub(super) async fn submit(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
+    let submission = read(Fields::read(request).await?)?;
+    let submitted = accept(&state, caller, submission).await?;
+    let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(SubmittedLecture::from(submitted))).into_response())
+}
+
+/// Several lectures to bring in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read field by field")]
+pub(super) struct BatchBody {
+    /// At most 500.
+    lectures: Vec<SubmissionBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchAnswer {
+    /// One for each lecture, in the order in which they were sent.
+    results: Vec<BatchItem>,
+}
+
+/// What became of one lecture of a batch: it is accepted, or `error` says why not.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum BatchItem {
+    Accepted(SubmittedLecture),
+    Refused { error: ProblemBody },
+}
+
+/// Hand in many lectures
+///
+/// Each by itself: good ones go in even where others are bad.
+#[utoipa::path(
+    post, path = "/api/lectures/batch", tag = "lectures", request_body = BatchBody,
+    responses(
+        (status = 200, description = "What became of each", body = BatchAnswer),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
+    ),
+)]
+pub(super) async fn batch(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<BatchAnswer>, Problem> {
+    state.limits.admit(caller.user_id, BATCH_COST)?;
+    let mut fields = Fields::read_up_to(request, MAX_BATCH_BYTES).await?;
+    let lectures = fields.list("lectures");
+    if lectures.is_empty() || lectures.len() > MAX_BATCH {
+        let message = format!("this must be a list of 1 to {MAX_BATCH} lectures");
+        fields.refuse::<()>("lectures", "length", message);
+    }
+    fields.finish()?;
+    let mut results = Vec::with_capacity(lectures.len());
+    for lecture in lectures {
+        results.push(match item(&state, caller, lecture).await {
+            Ok(submitted) => BatchItem::Accepted(submitted.into()),
+            // The rest would fare no better, and what went in is in: sent again, it is found.
+            Err(problem) if problem.status.is_server_error() => return Err(problem),
+            Err(problem) => BatchItem::Refused { error: ProblemBody::new(&problem, None) },
+        });
+    }
+    Ok(Json(BatchAnswer { results }))
+}
+
+async fn item(state: &ApiState, caller: Caller, lecture: Value) -> Result<Submitted, Problem> {
+    let Value::Object(map) = lecture else {
+        return Err(Problem::bad_request("Each lecture must be a JSON object."));
+    };
+    accept(state, caller, read(Fields::of(map))?).await
+}
+
+fn read(mut fields: Fields) -> Result<Submission, Problem> {
+    let submission = Submission {
+        course_id: fields.required_uuid("course_id").unwrap_or_default(),
+        panopto_url: fields.required_text("panopto_url").unwrap_or_default(),
+        stream_url: fields.text("stream_url"),
+        session_id: fields.text("session_id"),
+        title: fields.text("title"),
+    };
+    fields.finish()?;
+    Ok(submission)
+}
+
+async fn accept(state: &ApiState, caller: Caller, submission: Submission) -> Result<Submitted, Problem> {
+    let mut tx = state.begin().await?;
+    let submitted =
+        submission::submit(&mut tx, &state.environment.settings, caller.user_id, submission).await?;
+    tx.commit().await?;
+    if submitted.wake {
+        state.queue.wake();
+    }
+    Ok(submitted)
+}

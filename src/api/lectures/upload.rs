@@ -1,0 +1,216 @@
+//! The sound of a recording, sent by the client that could read it.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use bedel_jobs::fetch::body::{BodyKind, sniff};
+use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::upload::{self as lecture_upload, Metadata, Outcome, Upload, Uploaded};
+use bedel_jobs::storage::keys::{self, Class};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::ApiState;
+use super::super::auth::Caller;
+use super::super::body::Fields;
+use super::super::problem::Problem;
+use super::super::upload::{self, Form, Part};
+
+/// Types besides `audio/*`: Panopto serves sound alone as `video/mp4`, and some clients do not know.
+const TYPES: [&str; 2] = ["video/mp4", "application/octet-stream"];
+
+/// How often the lecture may turn out to be another one before the client is asked to come again.
+const TRIES: usize = 5;
+
+/// The form of an upload.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form, which is read part by part")]
+pub(super) struct AudioForm {
+    /// The recording's sound, in any container that ffmpeg reads.
+    #[schema(value_type = String, format = Binary)]
+    audio: Vec<u8>,
+    /// A JSON object: `session_id` and `course_id` required; `title`, `duration` and `source_url` optional.
+    #[schema(
+        example = r#"{"session_id":"26b3ae9e-4a48-4dcc-96ba-0befba08a0fb","course_id":"00000000-0000-0000-0000-000000000001"}"#
+    )]
+    metadata: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct UploadedLecture {
+    lecture_id: Uuid,
+    status: LectureStatus,
+    created: bool,
+    job_id: Option<Uuid>,
+    /// False where the lecture is at work or completed already, and needed no other source.
+    audio_used: bool,
+}
+
+/// Upload a recording's sound
+///
+/// The way for recordings that only the client can read. A lecture that failed starts again with this source.
+#[utoipa::path(
+    post, path = "/api/lectures/audio", tag = "lectures",
+    request_body(content = AudioForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The lecture, new or found", body = UploadedLecture),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
+    ),
+)]
+pub(super) async fn upload(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<UploadedLecture>, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
+    let id = Uuid::new_v4();
+    let mut form = AudioUpload { state: &state, id, stored: false, metadata: None };
+    let read = upload::read(request, &mut form).await;
+    let mut place = Place { upload_id: id, lecture_id: id };
+    let accepted = match read {
+        Ok(()) => form.accept(caller, &mut place).await,
+        Err(problem) => Err(problem),
+    };
+    let used = matches!(&accepted, Ok(uploaded) if uploaded.audio_used);
+    if form.stored && !used {
+        upload::forget(&state, &place.key()).await;
+    }
+    let uploaded = accepted?;
+    if used {
+        state.queue.wake();
+        forget_earlier(&state, place).await;
+    }
+    let Uploaded { lecture_id, status, created, job_id, audio_used } = uploaded;
+    Ok(Json(UploadedLecture { lecture_id, status, created, job_id, audio_used }))
+}
+
+/// Where the bytes are.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    upload_id: Uuid,
+    /// In whose directory.
+    lecture_id: Uuid,
+}
+
+impl Place {
+    fn key(self) -> String {
+        keys::upload(self.lecture_id, self.upload_id)
+    }
+
+    async fn move_to(&mut self, state: &ApiState, lecture_id: Uuid) -> Result<(), Problem> {
+        let moved = Self { lecture_id, ..*self };
+        if lecture_id != self.lecture_id {
+            let renamed = state.environment.storage.rename(&self.key(), &moved.key()).await;
+            renamed.map_err(|error| Problem::storage(&error))?;
+            *self = moved;
+        }
+        Ok(())
+    }
+}
+
+/// A form on its way in.
+struct AudioUpload<'a> {
+    state: &'a ApiState,
+    id: Uuid,
+    stored: bool,
+    metadata: Option<Upload>,
+}
+
+impl Form for AudioUpload<'_> {
+    async fn part(&mut self, part: Part<'_>) -> Result<(), Problem> {
+        match part.name() {
+            "metadata" => {
+                let text = part.text("metadata").await?;
+                self.metadata = Some(metadata(&text, self.state)?);
+            }
+            "audio" if self.stored => {
+                return Err(Problem::invalid_field(
+                    "audio",
+                    "twice",
+                    "one upload is one recording: send the others by themselves",
+                ));
+            }
+            "audio" => {
+                let kind = part.content_type();
+                if !kind.starts_with("audio/") && !TYPES.contains(&kind.as_str()) {
+                    return Err(Problem::unsupported_media(
+                        "Only sound is accepted: send it as audio/*, video/mp4 or application/octet-stream.",
+                    ));
+                }
+                let key = Place { upload_id: self.id, lecture_id: self.id }.key();
+                part.store(self.state, &key, self.state.limits.max_audio_bytes, looks_like_media).await?;
+                self.stored = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn looks_like_media(head: &[u8]) -> Result<(), Problem> {
+    match sniff(head, None) {
+        BodyKind::Media => Ok(()),
+        BodyKind::Empty => {
+            Err(Problem::unsupported_media("The audio is empty. Open the recording once more and try again."))
+        }
+        BodyKind::Login | BodyKind::Html => Err(Problem::unsupported_media(
+            "This is a web page, not a recording. Sign in to Panopto, open the recording and try again.",
+        )),
+        _ => Err(Problem::unsupported_media("This is not a media file that can be read here.")),
+    }
+}
+
+fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
+    let mut fields = Fields::parse(text.as_bytes())
+        .map_err(|_| Problem::invalid_field("metadata", "json", "this must be a JSON object"))?;
+    let metadata = Metadata {
+        course_id: fields.required_uuid("course_id").unwrap_or_default(),
+        session_id: fields.required_text("session_id").unwrap_or_default(),
+        source_url: fields.text("source_url"),
+        title: fields.text("title"),
+    };
+    fields.finish()?;
+    Ok(Upload::new(metadata, &state.environment.settings)?)
+}
+
+impl AudioUpload<'_> {
+    async fn accept(&self, caller: Caller, place: &mut Place) -> Result<Uploaded, Problem> {
+        let missing = |field| Problem::invalid_field(field, "missing", "this part of the form is required");
+        let upload = self.metadata.as_ref().ok_or_else(|| missing("metadata"))?;
+        if !self.stored {
+            return Err(missing("audio"));
+        }
+        for _ in 0..TRIES {
+            let mut connection = self.state.acquire().await?;
+            let found = lecture_upload::find(&mut connection, upload).await?;
+            drop(connection);
+            place.move_to(self.state, found.unwrap_or(self.id)).await?;
+            let mut tx = self.state.begin().await?;
+            let settings = &self.state.environment.settings;
+            let outcome =
+                lecture_upload::accept(&mut tx, settings, caller.user_id, upload, self.id, place.lecture_id)
+                    .await?;
+            if let Outcome::Accepted(uploaded) = outcome {
+                tx.commit().await?;
+                return Ok(uploaded);
+            }
+            tx.rollback().await?;
+        }
+        Err(Problem::unavailable(
+            "This lecture is being changed at the same moment. Send it again in a few seconds.",
+        ))
+    }
+}
+
+/// Uploads that this one replaces. Where that fails, they go when the lecture is completed.
+async fn forget_earlier(state: &ApiState, place: Place) {
+    let listed = state.environment.storage.list(&keys::audio_temp_prefix(place.lecture_id)).await;
+    let Ok(listed) = listed else { return };
+    for stored in listed.into_iter().filter(|stored| !stored.is_staged() && stored.key != place.key()) {
+        if keys::parse(&stored.key).is_some_and(|key| key.class == Class::Upload) {
+            upload::forget(state, &stored.key).await;
+        }
+    }
+}

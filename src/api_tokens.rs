@@ -1,0 +1,124 @@
+//! API tokens: made for a user by `bedel token create`, shown once, stored as their SHA-256 alone.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// What each of them begins with, so that one that was pasted somewhere is recognised.
+pub const PREFIX: &str = "bedel_api_";
+
+/// Scope: look.
+pub const READ: &str = "read";
+/// Scope: look and change.
+pub const WRITE: &str = "write";
+/// Scope: all that admins may.
+pub const ADMIN: &str = "admin";
+
+/// Whom a token stands for.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Holder {
+    /// The user.
+    pub user_id: Uuid,
+    /// [`READ`], [`WRITE`] or [`ADMIN`]; each includes those before it.
+    pub scope: String,
+}
+
+/// A token as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Listed {
+    /// Names it, for revoking.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// What for, in its owner's words.
+    pub name: String,
+    /// What it lets its holder do.
+    pub scope: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it is not accepted any more.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Since when it is not accepted any more.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a token and returns its id and the token itself, which nobody can read again. `days` is how long it is accepted.
+///
+/// # Errors
+/// The database's.
+pub async fn create(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    name: &str,
+    scope: &str,
+    days: Option<u32>,
+) -> Result<(Uuid, String), sqlx::Error> {
+    bedel_jobs::users::ensure_user_exists(tx, user_id).await?;
+    let secret: [u8; 32] = rand::random();
+    let token = format!("{PREFIX}{}", secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let id = sqlx::query_scalar(
+        "-- api_tokens::create
+         INSERT INTO api_tokens (user_id, name, scope, sha256, expires_at)
+         VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
+         RETURNING id",
+    )
+    .bind(user_id)
+    .bind(name)
+    .bind(scope)
+    .bind(digest(&token))
+    .bind(days.map(|days| i32::try_from(days).unwrap_or(i32::MAX)))
+    .fetch_one(tx)
+    .await?;
+    Ok((id, token))
+}
+
+/// Whom the token stands for. None where it is unknown, expired or revoked.
+///
+/// # Errors
+/// The database's.
+pub async fn find(connection: &mut PgConnection, token: &str) -> Result<Option<Holder>, sqlx::Error> {
+    sqlx::query_as(
+        "-- api_tokens::find
+         SELECT user_id, scope FROM api_tokens
+         WHERE sha256 = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+    )
+    .bind(digest(token))
+    .fetch_optional(connection)
+    .await
+}
+
+/// All tokens, or one user's, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(connection: &mut PgConnection, user_id: Option<Uuid>) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query_as(
+        "-- api_tokens::list
+         SELECT id, user_id, name, scope, created_at, expires_at, revoked_at FROM api_tokens
+         WHERE $1::uuid IS NULL OR user_id = $1
+         ORDER BY created_at DESC, id",
+    )
+    .bind(user_id)
+    .fetch_all(connection)
+    .await
+}
+
+/// From now on nobody is let in by this token. False where there is no such token, or it was revoked before.
+///
+/// # Errors
+/// The database's.
+pub async fn revoke(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    let revoked = sqlx::query(
+        "-- api_tokens::revoke
+         UPDATE api_tokens SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL",
+    )
+    .bind(id)
+    .execute(connection)
+    .await?;
+    Ok(revoked.rows_affected() == 1)
+}
+
+fn digest(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}

@@ -1,0 +1,66 @@
+//! `bedel user`.
+
+use bedel_jobs::users;
+use bedel_queue::Queue;
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::CliError;
+use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
+use crate::config::storage::StorageOptions;
+use crate::{database, environment};
+
+/// `bedel user …`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Remove a user with links, documents, files, chosen courses and API tokens
+    Delete(DeleteUser),
+}
+
+/// Whom.
+#[derive(Debug, Args)]
+pub struct DeleteUser {
+    /// The user's id
+    #[arg(value_name = "USER")]
+    id: Uuid,
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    storage: StorageOptions,
+}
+
+impl UserCommand {
+    /// Removes the user.
+    ///
+    /// # Errors
+    /// Where there is no such user, or database or storage refuse.
+    pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let Self::Delete(command) = self;
+        command.run(common).await
+    }
+}
+
+impl DeleteUser {
+    async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let pool = database::for_command(&self.database, &common.data_dir).await?;
+        let storage = environment::storage(&self.storage.storage_dir(&common.data_dir))?;
+        let deleted = users::delete(&pool, &storage, self.id)
+            .await
+            .map_err(|error| CliError::Failed(format!("not all of the user is gone: {error}. Try again")))?;
+        let queue = Queue::new(pool);
+        for told in [queue.wake_now().await, queue.announce_cancellation_now().await] {
+            if let Err(error) = told {
+                tracing::debug!(%error, "workers notice by themselves");
+            }
+        }
+        if !deleted.existed {
+            return Err(CliError::Failed(format!("there is no user {}", self.id)));
+        }
+        println!(
+            "{} is gone, with {} lectures that nobody else had ({} others have others) and {} documents",
+            self.id, deleted.lectures_removed, deleted.lectures_unlinked, deleted.documents_removed
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! Signing in: by a JWT of an identity provider, and by an API token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use bedel::api::{Jwks, Jwt, JwtAlgorithm, JwtKeys};
+use bedel::api_tokens;
+use bedel::config::secret::Secret;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::{ADMIN, Answer, Answering, App};
+
+const ISSUER: &str = "https://issuer.example";
+const AUDIENCE: &str = "bedel";
+const SECRET: &str = "a secret that only the provider and we know";
+
+fn in_seconds(seconds: i64) -> i64 {
+    i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap() + seconds
+}
+
+fn claims(sub: &str) -> Value {
+    json!({ "sub": sub, "iss": ISSUER, "aud": AUDIENCE, "exp": in_seconds(60) })
+}
+
+fn with(mut claims: Value, name: &str, value: Value) -> Value {
+    claims[name] = value;
+    claims
+}
+
+fn signed(claims: &Value, secret: &str) -> String {
+    encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+async fn by_secret() -> App {
+    let keys = JwtKeys::Secret(Secret::new(SECRET));
+    App::with_users_and_jwt(1, Some(Jwt::new(keys, JwtAlgorithm::HS256, ISSUER, Some(AUDIENCE)))).await
+}
+
+async fn ask(app: &App, token: &str) -> Answer {
+    app.anonymous(Method::GET, "/api/user/courses").bearer_auth(token).answer().await
+}
+
+async fn ask_as_admin(app: &App, token: &str) -> Answer {
+    app.anonymous(Method::GET, "/api/queues").bearer_auth(token).answer().await
+}
+
+/// Whom the token stands for: they choose a course, which makes their row.
+async fn user_of(app: &App, token: &str) -> Uuid {
+    let course: Uuid = sqlx::query_scalar(
+        "INSERT INTO courses (code, title) VALUES (gen_random_uuid()::text, 'T') RETURNING id",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    let path = format!("/api/user/courses/{course}");
+    app.anonymous(Method::POST, &path).bearer_auth(token).answer().await.expect(201);
+    sqlx::query_scalar("SELECT user_id FROM user_courses WHERE course_id = $1")
+        .bind(course)
+        .fetch_one(&app.pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_token_of_the_provider_stands_for_its_user() {
+    let app = by_secret().await;
+    let user = Uuid::new_v4();
+    assert_eq!(user_of(&app, &signed(&claims(&user.to_string()), SECRET)).await, user);
+    let external = with(claims("user_2abc"), "external_id", json!(user));
+    assert_eq!(user_of(&app, &signed(&external, SECRET)).await, user);
+    let other = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"user_2abc");
+    assert_eq!(user_of(&app, &signed(&claims("user_2abc"), SECRET)).await, other);
+    ask_as_admin(&app, &signed(&claims("user_2abc"), SECRET)).await.problem(403, "forbidden");
+    ask_as_admin(&app, &signed(&claims(&ADMIN.to_string()), SECRET)).await.expect(200);
+}
+
+#[tokio::test]
+async fn every_other_token_is_refused() {
+    let app = by_secret().await;
+    let good = claims("x");
+    ask(&app, &signed(&good, SECRET)).await.expect(200);
+    let parts: Vec<String> = signed(&good, SECRET).split('.').map(str::to_owned).collect();
+    // {"alg":"none"} and {"alg":"HS384"}, in base64url.
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", parts[1]);
+    let other_head = format!("eyJhbGciOiJIUzM4NCJ9.{}.{}", parts[1], parts[2]);
+    let unsigned = format!("{}.{}.", parts[0], parts[1]);
+    for (what, token) in [
+        ("alg none", none),
+        ("another algorithm", other_head),
+        ("no signature", unsigned),
+        ("another secret", signed(&good, "another secret")),
+        ("another audience", signed(&with(good.clone(), "aud", json!("other")), SECRET)),
+        ("another issuer", signed(&with(good.clone(), "iss", json!("https://evil.example")), SECRET)),
+        ("expired", signed(&with(good.clone(), "exp", json!(in_seconds(-60))), SECRET)),
+        ("not yet", signed(&with(good.clone(), "nbf", json!(in_seconds(120))), SECRET)),
+        ("no expiry", signed(&json!({ "sub": "x", "iss": ISSUER, "aud": AUDIENCE }), SECRET)),
+        ("no audience", signed(&json!({ "sub": "x", "iss": ISSUER, "exp": in_seconds(60) }), SECRET)),
+        ("no issuer", signed(&json!({ "sub": "x", "aud": AUDIENCE, "exp": in_seconds(60) }), SECRET)),
+        ("rubbish", "a.b.c".to_owned()),
+    ] {
+        let refused = ask(&app, &token).await;
+        assert_eq!(refused.status.as_u16(), 401, "{what}");
+        refused.problem(401, "unauthenticated");
+        assert!(refused.header("www-authenticate").contains("invalid_token"), "{what}");
+    }
+    let nobody = signed(&json!({ "iss": ISSUER, "aud": AUDIENCE, "exp": in_seconds(60) }), SECRET);
+    ask(&app, &nobody).await.problem(403, "forbidden");
+}
+
+/// A provider that publishes keys, and counts how often it is asked.
+struct Provider {
+    url: String,
+    set: Arc<Mutex<Value>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Provider {
+    async fn start() -> Self {
+        let (set, asked) = (Arc::new(Mutex::new(json!({ "keys": [] }))), Arc::new(AtomicUsize::new(0)));
+        let state = (Arc::clone(&set), Arc::clone(&asked));
+        let answer = |State((set, asked)): State<(Arc<Mutex<Value>>, Arc<AtomicUsize>)>| async move {
+            asked.fetch_add(1, Ordering::SeqCst);
+            axum::Json(set.lock().await.clone())
+        };
+        let router = Router::new().route("/jwks.json", get(answer)).with_state(state);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, set, asked }
+    }
+
+    /// From now on it publishes the public half of this key, and nothing else.
+    async fn publish(&self, id: &str, key: &Key) {
+        *self.set.lock().await = json!({ "keys": [{
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": key.public,
+        }] });
+    }
+}
+
+/// An Ed25519 key: PKCS #8 for signing, and its public half in base64url.
+struct Key {
+    private: &'static [u8],
+    public: &'static str,
+}
+
+impl Key {
+    fn sign(&self, id: Option<&str>, claims: &Value) -> String {
+        let header = Header { kid: id.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, claims, &EncodingKey::from_ed_der(self.private)).unwrap()
+    }
+}
+
+// Made for these tests by: openssl genpkey -algorithm ed25519 -outform DER
+const FIRST: Key = Key {
+    private: b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20\x76\x2d\x40\x15\x28\x6d\xc5\x13\xae\xf5\x6c\x02\xd7\x91\x2a\x12\x47\xa4\xbc\xd4\x55\x87\x6d\x12\x9b\x3d\x38\x79\x59\x6c\x73\x3f",
+    public: "in6kp2fcyUNWHyAa-HQ8XRDjXML0TYGyYS90P0Db88g",
+};
+const SECOND: Key = Key {
+    private: b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20\xff\x63\xfb\xe9\x87\x2b\xe5\x9d\x96\x9a\xd6\xa7\x58\xb7\x50\x4e\x12\x96\x60\x0c\xd4\x80\x9d\x23\x25\x41\x2c\xe2\xd1\x95\xe8\x98",
+    public: "i7Pm5oWHNqWGJUcMsZ7jxyXuVZNUQCfn9L0rDcZmJDE",
+};
+
+fn published(url: &str) -> Jwks {
+    // Another test in the process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Jwks::new(url.parse().unwrap()).unwrap()
+}
+
+async fn by_provider(provider: &Provider) -> App {
+    let jwks = published(&provider.url);
+    let jwt = Jwt::new(JwtKeys::Published(jwks), JwtAlgorithm::EdDSA, ISSUER, Some(AUDIENCE));
+    App::with_users_and_jwt(1, Some(jwt)).await
+}
+
+#[tokio::test]
+async fn published_keys_are_fetched_once_for_many() {
+    let provider = Provider::start().await;
+    provider.publish("one", &FIRST).await;
+    let app = by_provider(&provider).await;
+    let token = FIRST.sign(Some("one"), &claims("x"));
+    let answers = futures::future::join_all((0..20).map(|_| ask(&app, &token))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    ask(&app, &FIRST.sign(None, &claims("x"))).await.expect(200);
+    // A key that nobody publishes costs no more fetches, however often it is tried.
+    for _ in 0..5 {
+        ask(&app, &SECOND.sign(Some("two"), &claims("x"))).await.problem(401, "unauthenticated");
+    }
+    ask(&app, &SECOND.sign(Some("one"), &claims("x"))).await.problem(401, "unauthenticated");
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_was_never_heard_is_no_reason_to_send_users_away() {
+    let nowhere = published("http://127.0.0.1:9/");
+    let jwt = Jwt::new(JwtKeys::Published(nowhere), JwtAlgorithm::EdDSA, ISSUER, Some(AUDIENCE));
+    let app = App::with_users_and_jwt(1, Some(jwt)).await;
+    let away = ask(&app, &FIRST.sign(Some("one"), &claims("x"))).await;
+    away.problem(503, "unavailable");
+    assert!(!away.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn an_api_token_does_what_it_was_made_for_until_it_is_revoked() {
+    let app = App::start().await;
+    let user = Uuid::new_v4();
+    let mut connection = app.pool.acquire().await.unwrap();
+    let mut made = Vec::new();
+    for scope in [api_tokens::READ, api_tokens::WRITE, api_tokens::ADMIN] {
+        made.push(api_tokens::create(&mut connection, user, "a script", scope, Some(1)).await.unwrap());
+    }
+    let [(_, read), (id, write), (_, admin)] = made.as_slice() else { panic!("three tokens") };
+    for (token, change, operate) in [(read, 403, 403), (write, 404, 403), (admin, 404, 200)] {
+        ask(&app, token).await.expect(200);
+        let course = format!("/api/user/courses/{}", Uuid::new_v4());
+        let changed = app.anonymous(Method::POST, &course).bearer_auth(token).answer().await;
+        assert_eq!(changed.status.as_u16(), change);
+        assert_eq!(ask_as_admin(&app, token).await.status.as_u16(), operate);
+    }
+    assert!(api_tokens::revoke(&mut connection, *id).await.unwrap());
+    ask(&app, write).await.problem(401, "unauthenticated");
+    sqlx::query("UPDATE api_tokens SET expires_at = now() - interval '1 second'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    ask(&app, read).await.problem(401, "unauthenticated");
+    ask(&app, &format!("{}0", api_tokens::PREFIX)).await.problem(401, "unauthenticated");
+    let kept: Vec<String> =
+        sqlx::query_scalar("SELECT api_tokens::text FROM api_tokens").fetch_all(&app.pool).await.unwrap();
+    assert!(
+        kept.iter().all(|row| !row.contains(read.as_str()) && !row.contains(admin.as_str())),
+        "stored in the clear"
+    );
+}
+
+#[tokio::test]
+async fn an_admins_token_for_less_is_no_admins() {
+    let app = App::start().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    let (_, read) =
+        api_tokens::create(&mut connection, ADMIN, "a script", api_tokens::READ, None).await.unwrap();
+    ask_as_admin(&app, &read).await.problem(403, "forbidden");
+}
