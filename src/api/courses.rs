@@ -40,12 +40,12 @@ async fn all(State(state): State<ApiState>, _: Caller) -> Result<Json<Vec<Course
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body, which is read field by field")]
 struct CourseBody {
-    /// At most 50 characters; stored in capital letters, with single blanks.
-    #[schema(example = "CSC 173")]
+    /// Stored in capital letters, with single blanks.
+    #[schema(example = "CSC 173", min_length = 1, max_length = 50)]
     code: String,
-    /// At most 500 characters.
+    #[schema(min_length = 1, max_length = 500)]
     title: String,
-    /// At most 200 characters.
+    #[schema(max_length = 200)]
     instructor: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use futures::Stream;
 use futures::stream;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::ApiState;
@@ -30,13 +31,23 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Longest stream. Whoever still wants to know reconnects, with a credential that is good then.
 const AT_MOST: Duration = Duration::from_secs(3600);
 
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an event, which is written field by field")]
+struct StateEvent {
+    #[schema(example = "state")]
+    event: String,
+    /// A lecture's state as JSON, as the address of its status answers it.
+    data: String,
+}
+
 /// Follow a lecture
 ///
 /// The state at once, and again at each change, as events named `state`. The stream ends after a final state, when the lecture
 /// is removed, and after an hour; whoever reconnects gets the current state.
 #[utoipa::path(
     get, path = "/api/lectures/{id}/events", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "Each event's data is the lecture's state", body = LectureState, content_type = "text/event-stream")),
+    responses((status = 200, description = "Events, each with the lecture's state", body = StateEvent, content_type = "text/event-stream")),
 )]
 pub(super) async fn events(
     State(state): State<ApiState>,

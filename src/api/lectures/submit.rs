@@ -43,7 +43,7 @@ pub(super) struct SubmissionBody {
     stream_url: Option<String>,
     /// The recording's id; counts only where the address names none.
     session_id: Option<String>,
-    /// At most 500 characters.
+    #[schema(max_length = 500)]
     title: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn submit(
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body, which is read field by field")]
 pub(super) struct BatchBody {
-    /// At most 500.
+    #[schema(min_items = 1, max_items = 500)]
     lectures: Vec<SubmissionBody>,
 }
 
