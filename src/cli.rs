@@ -12,13 +12,16 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::common::CommonOptions;
 use crate::{config, logging};
 
+pub mod courses;
 pub mod dev;
 pub mod doctor;
 pub mod enqueue;
 pub mod jobs;
+pub mod lectures;
 pub mod migrate;
 pub mod model;
 pub mod queues;
+pub mod remote;
 pub mod run;
 pub mod submit;
 pub mod table;
@@ -75,6 +78,11 @@ enum Command {
     Dev(Box<dev::DevCommand>),
     /// Hand in a recording by its Panopto link
     Submit(submit::SubmitCommand),
+    /// List your lectures
+    Lectures(lectures::LecturesCommand),
+    /// Read the course catalogue
+    #[command(subcommand)]
+    Courses(courses::CoursesCommand),
     /// Enqueue a job of any kind
     Enqueue(enqueue::EnqueueCommand),
     /// Look at jobs, retry and cancel them
@@ -156,6 +164,8 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
             crate::dev::run(common, &command, explicit).await
         }
         Command::Submit(command) => command.run(common).await,
+        Command::Lectures(command) => command.run(common).await,
+        Command::Courses(command) => command.run(common).await,
         Command::Enqueue(command) => command.run(common).await,
         Command::Jobs(command) => command.run(common).await,
         Command::Queues(command) => command.run(common).await,

@@ -1,26 +1,24 @@
 //! `bedel submit`.
 
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
+use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use url::Url;
+use serde_json::json;
+use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::remote::{Remote, RemoteOptions};
 use super::{CliError, table};
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
-use crate::dev::state;
+
+/// Between two looks at a lecture that is watched.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Hand in a recording by its Panopto link, over the HTTP API.
-///
-/// Without BEDEL_API_URL it speaks to the `bedel dev` that runs on the data directory.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "In the environment or in .env alone, since a command line can be read by every user of the machine:\n  \
-                  [env: BEDEL_TOKEN] a token for the API"
-)]
 pub struct SubmitCommand {
     /// The recording's viewer link
     #[arg(value_name = "URL")]
@@ -34,12 +32,14 @@ pub struct SubmitCommand {
     /// Title of the lecture
     #[arg(long)]
     title: Option<String>,
+    /// Follow it to its end; exit code 1 where it fails
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
     /// Print the API's answer as JSON
     #[arg(long)]
     json: bool,
-    /// The API, without a path
-    #[arg(long, env = "BEDEL_API_URL", value_name = "https://HOST")]
-    api_url: Option<Url>,
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 /// The part of the answer that is shown.
@@ -50,65 +50,123 @@ struct Submitted {
     created: bool,
 }
 
+/// The part of a lecture's state that is shown.
+#[derive(Deserialize)]
+struct State {
+    status: String,
+    stage: Option<String>,
+    progress: Option<f32>,
+    error_message: Option<String>,
+}
+
 impl SubmitCommand {
-    /// Submits and tells the lecture's id and status.
+    /// Submits, tells the lecture's id and status, and follows it where that is asked for.
     ///
     /// # Errors
     /// Where no API is known or it refuses; its own words are passed on.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let (api, token) = self.api(common)?;
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(30))
-            // A token is for the address it was given for, not for where that address points.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| CliError::Failed(format!("no HTTP client: {error}")))?;
-        let answer = client
-            .post(format!("{}/api/lectures/download", api.trim_end_matches('/')))
-            .bearer_auth(token.expose())
-            .json(&json!({
-                "course_id": self.course,
-                "panopto_url": self.panopto_url,
-                "stream_url": self.stream_url,
-                "title": self.title,
-            }))
-            .send()
-            .await
-            .map_err(|error| CliError::Failed(format!("{api} does not answer: {}", error.without_url())))?;
-        let status = answer.status();
-        let body = answer.json::<Value>().await;
-        if !status.is_success() {
-            let detail = body.ok().and_then(|body| Some(body.get("detail")?.as_str()?.to_owned()));
-            let detail =
-                detail.unwrap_or_else(|| "the answer is not Bedel's; check BEDEL_API_URL".to_owned());
-            return Err(CliError::Failed(format!("refused ({status}): {}", table::clean(&detail))));
-        }
-        let body = body.map_err(|_| CliError::Failed(format!("the answer of {api} is not Bedel's")))?;
+        let remote = self.remote.open(common, false)?;
+        let body = json!({
+            "course_id": self.course,
+            "panopto_url": self.panopto_url,
+            "stream_url": self.stream_url,
+            "title": self.title,
+        });
+        let body = remote.ask(Method::POST, "/api/lectures/download", Some(&body)).await?;
         if self.json {
             println!("{body}");
             return Ok(());
         }
-        let submitted = Submitted::deserialize(&body)
-            .map_err(|_| CliError::Failed(format!("the answer of {api} is not Bedel's")))?;
+        let submitted: Submitted = remote.read(body)?;
         let was = if submitted.created { "new" } else { "was there already" };
         println!("lecture {}  {}  ({was})", submitted.lecture_id, table::clean(&submitted.status));
-        Ok(())
+        if self.watch { watch(&remote, submitted.lecture_id).await } else { Ok(()) }
+    }
+}
+
+/// Shows what happens until there is an end: on a terminal in one line that changes, elsewhere in a line for each change.
+async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
+    let mut shown = Line { live: std::io::stdout().is_terminal(), text: String::new() };
+    loop {
+        let state: State = remote.get(&format!("/api/lectures/{lecture_id}/status")).await?;
+        shown.show(line(&state));
+        match state.status.as_str() {
+            "completed" => {
+                shown.end();
+                return Ok(());
+            }
+            "failed" => {
+                shown.end();
+                return Err(CliError::Failed(format!(
+                    "lecture {lecture_id} has failed; its own words are above"
+                )));
+            }
+            _ => sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+fn line(state: &State) -> String {
+    let mut text = table::clean(&state.status);
+    if let Some(stage) = &state.stage {
+        text.push_str(&format!("  {}", table::clean(stage)));
+    }
+    if let Some(progress) = state.progress {
+        text.push_str(&format!("  {:.0} %", progress * 100.0));
+    }
+    if let Some(message) = &state.error_message {
+        text.push_str(&format!("  {}", table::clean(message)));
+    }
+    text
+}
+
+struct Line {
+    /// On a terminal.
+    live: bool,
+    text: String,
+}
+
+impl Line {
+    fn show(&mut self, text: String) {
+        if text == self.text {
+            return;
+        }
+        if self.live {
+            // To the start of the line, and the rest of it away.
+            print!("\r\x1b[K{text}");
+            let _ = std::io::stdout().flush();
+        } else {
+            println!("{text}");
+        }
+        self.text = text;
     }
 
-    fn api(&self, common: &CommonOptions) -> Result<(String, Secret), CliError> {
-        let token = Secret::of_variable("BEDEL_TOKEN");
-        match (&self.api_url, token, state::running(&common.data_dir)) {
-            (Some(url), Some(token), _) => Ok((url.to_string(), token)),
-            (Some(_), None, _) => Err(CliError::Usage(
-                "BEDEL_API_URL is set and BEDEL_TOKEN is not: set it to a token of that API".to_owned(),
-            )),
-            (None, token, Some(dev)) => Ok((dev.api_url, token.unwrap_or_else(|| Secret::new(dev.token)))),
-            (None, _, None) => Err(CliError::Usage(format!(
-                "no API: BEDEL_API_URL is not set and no `bedel dev` runs on {}.\n\
-                 For everything on this machine, type in another terminal: bedel dev\n\
-                 For a Bedel elsewhere, type: export BEDEL_API_URL=https://host BEDEL_TOKEN=…",
-                common.data_dir.display()
-            ))),
+    fn end(&self) {
+        if self.live {
+            println!();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_known() {
+        let mut state = State {
+            status: "downloading".into(),
+            stage: Some("probe".into()),
+            progress: Some(0.426),
+            error_message: None,
+        };
+        assert_eq!(line(&state), "downloading  probe  43 %");
+        state = State {
+            status: "failed".into(),
+            stage: None,
+            progress: None,
+            error_message: Some("gone\u{1b}[2J".into()),
+        };
+        assert!(line(&state).starts_with("failed  gone") && !line(&state).contains('\u{1b}'));
     }
 }

@@ -7,13 +7,20 @@ use uuid::Uuid;
 
 use crate::program::{Project, bare, migrated};
 
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 26] = [
     &["api"],
     &["worker"],
     &["scheduler"],
     &["migrate"],
     &["dev"],
     &["submit"],
+    &["lectures"],
+    &["courses", "sync"],
+    &["token", "create"],
+    &["token", "list"],
+    &["token", "revoke"],
+    &["user", "delete"],
+    &["openapi"],
     &["enqueue"],
     &["jobs", "list"],
     &["jobs", "show"],
@@ -377,4 +384,76 @@ async fn the_doctor_does_not_take_an_unreadable_storage_for_a_new_one() {
     std::os::unix::fs::symlink(".bedel-installation", storage.join(".bedel-installation")).unwrap();
     let ran = project.run(&["doctor"]);
     assert!(ran.code == 1 && ran.out.contains("FAIL  installation"), "{}", ran.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_made_listed_and_revoked() {
+    let database = migrated().await;
+    let project = Project::with_database(&database);
+    let user = Uuid::new_v4().to_string();
+    let token = project
+        .run(&["token", "create", "--user", &user, "--name", "lab script", "--scope", "read", "--days", "7"])
+        .ok();
+    assert!(token.trim().starts_with(bedel::api_tokens::PREFIX) && token.lines().count() == 1, "{token}");
+    let listed = project.run(&["token", "list", "--user", &user]).ok();
+    assert!(
+        listed.contains("lab script") && listed.contains("read") && !listed.contains(token.trim()),
+        "{listed}"
+    );
+    let id = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    project.run(&["token", "revoke", &id]).ok();
+    assert!(project.run(&["token", "revoke", &id]).refused(1).contains("bedel token list"));
+    assert!(project.run(&["token", "create", "--user", &user, "--name", " "]).refused(2).contains("--name"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_goes_with_all_that_is_theirs_alone() {
+    let database = migrated().await;
+    let project = Project::with_database(&database);
+    let [user, other] = [Uuid::new_v4(), Uuid::new_v4()];
+    let documents = project.path().join(".data/storage/documents");
+    std::fs::create_dir_all(&documents).unwrap();
+    let document: Uuid = Uuid::new_v4();
+    let file = documents.join(format!("{document}.pdf"));
+    std::fs::write(&file, "%PDF-").unwrap();
+    let mut connection = database.pool.acquire().await.unwrap();
+    for statement in [
+        "INSERT INTO users (id) VALUES ($1), ($2)",
+        "WITH made AS (
+             INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url)
+             SELECT $1, n::text, '', '' FROM generate_series(1, 250) AS n RETURNING id, panopto_session_id::integer AS n)
+         INSERT INTO user_lectures (user_id, lecture_id)
+         SELECT $1, id FROM made UNION ALL SELECT $2, id FROM made WHERE n <= 3",
+    ] {
+        sqlx::query(statement).bind(user).bind(other).execute(&mut *connection).await.unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO documents (id, owner_id, course_id, filename, storage_key, checksum, mime_type, size_bytes)
+         VALUES ($1, $2, $2, 'a.pdf', 'documents/' || $1 || '.pdf', 'c', 'application/pdf', 5)",
+    )
+    .bind(document)
+    .bind(user)
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    drop(connection);
+    let user = user.to_string();
+    project.run(&["token", "create", "--user", &user, "--name", "x"]).ok();
+    let said = project.run(&["user", "delete", &user]).ok();
+    assert!(
+        said.contains("247 lectures") && said.contains("(3 others") && said.contains("1 documents"),
+        "{said}"
+    );
+    assert!(!file.exists());
+    for (table, left) in
+        [("users", 1), ("lectures", 3), ("user_lectures", 3), ("documents", 0), ("api_tokens", 0)]
+    {
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        assert_eq!(
+            sqlx::query_scalar::<_, i64>(count).fetch_one(&database.pool).await.unwrap(),
+            left,
+            "{table}"
+        );
+    }
+    assert!(project.run(&["user", "delete", &user]).refused(1).contains("no user"));
 }

@@ -254,6 +254,7 @@ async fn the_extension_of_the_original_works_unchanged() {
         .set("BEDEL_ALLOWED_PRIVATE_HOSTS", &panopto.address)
         .set("BEDEL_MODEL_DIR", &models())
         // Nothing that leaves this machine.
+        .set("CDCS_URL", "http://127.0.0.1:9/")
         .set("COURSE_SYNC_CRON", "0 0 1 1 *");
     let dev = started(&project, project.command(&["dev", "--listen", "127.0.0.1:0"]));
     let state = state_of(&project).unwrap();
@@ -283,10 +284,21 @@ async fn the_extension_of_the_original_works_unchanged() {
     let shown = extension.send(&page, "no course").await.unwrap_err();
     assert!(shown.contains("UUID"), "{shown}");
 
-    for lecture in [uploaded, linked] {
-        extension.until_completed(&lecture).await;
-        let text = extension.text(&lecture).await;
+    for lecture in [&uploaded, &linked] {
+        extension.until_completed(lecture).await;
+        let text = extension.text(lecture).await;
         assert!(share_of_words(&text) > 0.7, "{text}");
     }
+
+    // The command line speaks to the same API.
+    let said = project.run(&["submit", &page, "--course", &courses[0].0, "--watch"]).ok();
+    assert!(said.contains("was there already") && said.trim_end().ends_with("completed"), "{said}");
+    let listed = project.run(&["lectures"]).ok();
+    assert!(listed.contains(&uploaded) && listed.contains(&linked) && listed.contains("Tides"), "{listed}");
+    let listed = project.run(&["lectures", "--course", COURSE, "--status", "completed", "--json"]).ok();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((listed[0]["id"].as_str(), listed.as_array().map(Vec::len)), (Some(linked.as_str()), Some(1)));
+    let said = project.run(&["courses", "sync", "--dry-run", "--wait", "0"]).ok();
+    assert!(said.starts_with("it goes on as job "), "{said}");
     stop(dev);
 }

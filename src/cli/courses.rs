@@ -1,0 +1,78 @@
+//! `bedel courses`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::remote::RemoteOptions;
+use super::{CliError, table};
+use crate::config::common::CommonOptions;
+
+/// `bedel courses …`
+#[derive(Debug, Subcommand)]
+pub enum CoursesCommand {
+    /// Read the course catalogue now, over the HTTP API; for administrators
+    Sync(SyncCourses),
+}
+
+/// What to read.
+#[derive(Debug, Args)]
+pub struct SyncCourses {
+    /// Only count what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Such as 'Fall 2026'; may be given several times; those of the configuration where it is left out
+    #[arg(long = "term", value_name = "TERM")]
+    terms: Vec<String>,
+    /// Seconds to wait for its end
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=60))]
+    wait: u64,
+    /// Print the API's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+impl CoursesCommand {
+    /// Synchronises.
+    ///
+    /// # Errors
+    /// Where no API is known or it refuses; its own words are passed on.
+    pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let Self::Sync(command) = self;
+        command.run(common).await
+    }
+}
+
+impl SyncCourses {
+    async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let remote = self.remote.open(common, true)?;
+        let body = json!({ "dry_run": self.dry_run, "terms": self.terms });
+        let path = format!("/api/admin/courses/sync?wait={}", self.wait);
+        let answer = remote.ask(Method::POST, &path, Some(&body)).await?;
+        if self.json {
+            println!("{answer}");
+            return Ok(());
+        }
+        let Some(total) = answer["total"].as_u64() else {
+            let job = answer["job_id"].as_str().unwrap_or("an unknown job");
+            println!("it goes on as job {}; type: bedel jobs show {}", table::clean(job), table::clean(job));
+            return Ok(());
+        };
+        let would = if self.dry_run { "would be " } else { "" };
+        let count = |name: &str| answer[name].as_u64().unwrap_or_default();
+        println!(
+            "{total} courses in the catalogue: {} {would}created, {} {would}updated, {} unchanged, {} {would}deleted, {} {would}retained",
+            count("created"),
+            count("updated"),
+            count("unchanged"),
+            count("deleted"),
+            count("retained")
+        );
+        if answer["deletion_skipped"] == Value::Bool(true) {
+            println!("nothing {would}deleted: too large a part of the courses would go");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! `bedel lectures`.
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::remote::RemoteOptions;
+use super::{CliError, table};
+use crate::config::common::CommonOptions;
+
+/// Lectures of a page.
+const PAGE: usize = 100;
+
+/// List your lectures, newest first, over the HTTP API.
+#[derive(Debug, Args)]
+pub struct LecturesCommand {
+    /// Only this course's
+    #[arg(long, value_name = "UUID")]
+    course: Option<Uuid>,
+    /// Only those in this state
+    #[arg(long, value_parser = ["pending", "downloading", "completed", "failed"])]
+    status: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    lectures: Vec<Value>,
+    next_cursor: Option<String>,
+}
+
+/// The part of a lecture that is shown.
+#[derive(Deserialize)]
+struct Lecture {
+    id: Uuid,
+    status: String,
+    stage: Option<String>,
+    progress: Option<f32>,
+    title: Option<String>,
+    error_message: Option<String>,
+}
+
+impl LecturesCommand {
+    /// Lists.
+    ///
+    /// # Errors
+    /// Where no API is known or it refuses; its own words are passed on.
+    pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let remote = self.remote.open(common, false)?;
+        let limit = self.limit as usize;
+        let (mut lectures, mut cursor) = (Vec::new(), None);
+        loop {
+            let page: Page = remote.get(&self.path(limit - lectures.len(), cursor.as_deref())).await?;
+            lectures.extend(page.lectures);
+            cursor = page.next_cursor;
+            if lectures.len() >= limit || cursor.is_none() {
+                break;
+            }
+        }
+        lectures.truncate(limit);
+        if self.json {
+            println!("{}", Value::Array(lectures));
+            return Ok(());
+        }
+        let rows =
+            lectures.into_iter().map(|lecture| remote.read(lecture).map(|lecture: Lecture| row(&lecture)));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        print!("{}", table::render(&["LECTURE", "STATUS", "STAGE", "TITLE", "MESSAGE"], &rows));
+        Ok(())
+    }
+
+    fn path(&self, wanted: usize, cursor: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &wanted.min(PAGE).to_string());
+        if let Some(course) = self.course {
+            query.append_pair("course_id", &course.to_string());
+        }
+        if let Some(status) = &self.status {
+            query.append_pair("status", status);
+        }
+        if let Some(cursor) = cursor {
+            query.append_pair("cursor", cursor);
+        }
+        format!("/api/lectures?{}", query.finish())
+    }
+}
+
+fn row(lecture: &Lecture) -> Vec<String> {
+    let stage = lecture.stage.as_deref().map(table::clean).unwrap_or_default();
+    let progress = lecture.progress.map(|progress| format!(" {:.0} %", progress * 100.0)).unwrap_or_default();
+    vec![
+        lecture.id.to_string(),
+        table::clean(&lecture.status),
+        format!("{stage}{progress}"),
+        lecture.title.as_deref().map(table::clean).unwrap_or_default(),
+        lecture.error_message.as_deref().map(table::clean).unwrap_or_default(),
+    ]
+}
