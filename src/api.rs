@@ -16,6 +16,7 @@ mod health;
 mod jobs;
 mod lectures;
 mod limits;
+mod metrics;
 mod observe;
 mod openapi;
 mod problem;
@@ -130,6 +131,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(jobs::routes())
         .merge(fleet::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
 }
 
 /// The description of the API: OpenAPI 3.1, as JSON for people.
@@ -147,6 +149,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationTok
     // Small answers leave at once; a socket that refuses the option still works.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     let router = router_until(state, stop.clone());
+    tokio::spawn(crate::metrics::upkeep(stop.clone()));
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         result = server.into_future() => result,

@@ -2,7 +2,7 @@
 //! `bedel-queue`.
 //!
 //! What runs: [`serve`] (`bedel api`), [`worker`], [`scheduler`], and [`dev`], which runs all of them here.
-//! What they share: [`config`], [`database`], [`environment`], [`process`], [`logging`].
+//! What they share: [`config`], [`database`], [`environment`], [`process`], [`logging`], [`metrics`].
 
 // What runs.
 pub mod api;
@@ -19,5 +19,6 @@ pub mod config;
 pub mod database;
 pub mod environment;
 pub mod logging;
+pub mod metrics;
 pub mod process;
 pub mod scratch;

@@ -16,8 +16,8 @@ use crate::config::common::CommonOptions;
 use crate::config::speech::SpeechOptions;
 use crate::database::{self, Role};
 use crate::environment::{self, Parts};
-use crate::process;
 use crate::scratch::Scratch;
+use crate::{metrics, process};
 
 /// Runs jobs until the process is asked to stop. Waits for a database that is away.
 ///
@@ -58,6 +58,10 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
         poll: command.worker.poll_seconds,
         drain: command.worker.drain_seconds,
     };
+    if let Some(address) = command.worker.metrics_listen {
+        metrics::collected();
+        tokio::spawn(metrics::serve(address, stop.clone()));
+    }
     tracing::info!(worker = options.name, slots = ?options.slots, "ready for jobs");
     run_worker(Queue::new(pool), registry, options, stop)
         .await

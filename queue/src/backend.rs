@@ -22,6 +22,7 @@ use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
@@ -215,12 +216,19 @@ where
     }
 }
 
+/// Tells whoever collects metrics how an attempt went. Nobody does unless the program has installed a recorder.
+fn told<J: Job>(started: Instant, outcome: &'static str) {
+    metrics::counter!("bedel_attempts_total", "kind" => J::KIND, "outcome" => outcome).increment(1);
+    metrics::histogram!("bedel_attempt_seconds", "kind" => J::KIND).record(started.elapsed());
+}
+
 /// Begin, run, then commit or fail. Where the lease is lost nothing is written.
 async fn settle<J: Job>(
     settlement: &Settlement<J>,
     job: Arc<Result<J, JobError>>,
     run: impl Future<Output = Result<J::Output, BoxDynError>>,
 ) {
+    let started = Instant::now();
     let cancellation = settlement.attempt.cancellation.clone();
     let work = async {
         settlement.begin(job.as_ref().as_ref().map_err(Clone::clone)?).await?;
@@ -235,22 +243,26 @@ async fn settle<J: Job>(
         // Released at shutdown, cancelled by a person, or taken over: `release` writes only where the lease holds.
         (None, _) => {
             settlement.release().await;
+            told::<J>(started, "released");
             return;
         }
         (Some(Ok(output)), Ok(job)) => match settlement.commit(job, &output).await {
-            Err(error) if !error.is_about_the_lease() => settlement.fail(&error).await,
-            settled => settled,
+            Ok(()) => Ok("completed"),
+            Err(error) if error.is_about_the_lease() => Err(error),
+            Err(error) => settlement.fail(&error).await.map(|()| "failed"),
         },
-        (Some(Ok(_)), Err(error)) => settlement.fail(error).await,
+        (Some(Ok(_)), Err(error)) => settlement.fail(error).await.map(|()| "failed"),
         (Some(Err(error)), _) if error.is_about_the_lease() => Err(error),
-        (Some(Err(error)), _) => settlement.fail(&error).await,
+        (Some(Err(error)), _) => settlement.fail(&error).await.map(|()| "failed"),
     };
     match settled {
-        Ok(()) => {}
+        Ok(outcome) => told::<J>(started, outcome),
         Err(error) if error.is_about_the_lease() => {
+            told::<J>(started, "lost");
             tracing::warn!("lease lost; nothing of this attempt is written");
         }
         Err(error) => {
+            told::<J>(started, "failed");
             tracing::error!(%error, "the hooks of this kind fail; the attempt ends without them");
             if let Err(error) = settlement.fail_without_hooks(&error).await {
                 tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
@@ -265,6 +277,7 @@ async fn settle_plain<J: Job>(
     run: impl Future<Output = Result<J::Output, BoxDynError>>,
     guard: Option<HeldGuard>,
 ) {
+    let started = Instant::now();
     let outcome = tokio::select! {
         biased;
         () = settlement.attempt.cancellation.cancelled() => None,
@@ -275,14 +288,20 @@ async fn settle_plain<J: Job>(
         None => {
             // Seldom, and large: it is not to weigh on every attempt.
             Box::pin(settlement.release()).await;
+            told::<J>(started, "released");
             return;
         }
         Some(Err(error)) if error.is_about_the_lease() => {
+            told::<J>(started, "lost");
             tracing::warn!("lease lost; nothing of this attempt is written");
             return;
         }
-        Some(Err(error)) => Outcome::Failed(settlement.failed(&error)),
+        Some(Err(error)) => {
+            told::<J>(started, "failed");
+            Outcome::Failed(settlement.failed(&error))
+        }
         Some(Ok(_)) => {
+            told::<J>(started, "completed");
             Outcome::Completed(Completed { job_id: attempt.job_id, lease: attempt.lease, result: None })
         }
     };

@@ -83,7 +83,7 @@ pub use attempt::Attempt;
 pub use drain::drain;
 pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
 pub use error::{JobError, is_passing};
-pub use fleet::{ScheduleView, WorkerView, schedules, workers};
+pub use fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
 pub use job::{Backoff, Commit, End, Failure, Job, PlainJob, Policy};
 pub use operate::{Retried, cancel_subject, pull_forward, retry};
 pub use pause::{COUNT_LIMIT, QueueView, pause, queues, resume};

@@ -67,6 +67,13 @@ pub async fn resume(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Erro
     Ok(())
 }
 
+/// For the rest of the transaction: the planner takes counting for dear and would have it compiled, which lasts twenty times as
+/// long as the counting.
+pub(crate) async fn plain_plans(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("-- pause::plain_plans\nSET LOCAL jit = off").execute(tx).await?;
+    Ok(())
+}
+
 /// The queues that have a live job or were paused before, by name.
 ///
 /// No table is walked. The kinds that wait are found one after another along the claim's indexes, and of each at most
@@ -77,8 +84,7 @@ pub async fn resume(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Erro
 /// The database's.
 pub async fn queues(connection: &mut PgConnection) -> Result<Vec<QueueView>, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    // The planner takes the counting for dear and would have it compiled, which lasts twenty times as long as counting.
-    sqlx::query("-- pause::plain_plans\nSET LOCAL jit = off").execute(&mut *tx).await?;
+    plain_plans(&mut tx).await?;
     let views = sqlx::query_as(
         "-- pause::queues
          WITH RECURSIVE kinds AS (

@@ -1,11 +1,11 @@
 //! What surrounds every request: its id, the log line, a caught panic, the body of a problem.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -36,6 +36,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
             }
         };
         let path = path.as_ref().map_or("(no route)", MatchedPath::as_str);
+        count(&method, path, response.status(), started.elapsed());
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let status = response.status().as_u16();
         info!(%method, path, status, ms = format_args!("{milliseconds:.1}"), "{method} {path} {status}");
@@ -43,6 +44,17 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// For `/metrics`. Whatever a client may make up is no label: routes are those that there are, methods those that are known.
+fn count(method: &Method, path: &str, status: StatusCode, took: Duration) {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS];
+    let method = if known.contains(method) { method.as_str().to_owned() } else { "other".to_owned() };
+    let path = path.to_owned();
+    let status = status.as_u16().to_string();
+    metrics::counter!("bedel_http_requests_total", "method" => method.clone(), "route" => path.clone(), "status" => status)
+        .increment(1);
+    metrics::histogram!("bedel_http_request_seconds", "method" => method, "route" => path).record(took);
 }
 
 /// An error (RFC 9457).

@@ -1,6 +1,7 @@
 //! How much a worker takes on, and how quickly it notices things.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub struct WorkerOptions {
         default_value = "submit=4,download=4,probe=2,transcribe=1,cleanup-orphans=1,course-sync=1"
     )]
     pub slots: Slots,
+
+    /// Address and port at which this process tells its metrics, for Prometheus, under /metrics
+    #[arg(long, env = "BEDEL_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// Seconds between two signs of life
     #[arg(long, env = "BEDEL_BEAT_SECONDS", default_value = "3", value_parser = parse::seconds, value_name = "SECONDS")]

@@ -18,6 +18,7 @@ mod inputs;
 mod jobs;
 mod lectures;
 mod listing;
+mod metrics;
 mod privacy;
 mod races;
 mod removal;

@@ -253,6 +253,7 @@ async fn the_extension_of_the_original_works_unchanged() {
         .set("PANOPTO_TENANTS", &panopto.address)
         .set("BEDEL_ALLOWED_PRIVATE_HOSTS", &panopto.address)
         .set("BEDEL_MODEL_DIR", &models())
+        .set("BEDEL_METRICS_LISTEN", "127.0.0.1:0")
         // Nothing that leaves this machine.
         .set("CDCS_URL", "http://127.0.0.1:9/")
         .set("COURSE_SYNC_CRON", "0 0 1 1 *");
@@ -289,6 +290,14 @@ async fn the_extension_of_the_original_works_unchanged() {
         let text = extension.text(lecture).await;
         assert!(share_of_words(&text) > 0.7, "{text}");
     }
+
+    // The worker tells what it did.
+    let log = dev.log();
+    let address =
+        log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+    let told = extension.client.get(address).send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("bedel_attempts_total{kind=\"transcribe\",outcome=\"completed\"} 2"), "{told}");
+    assert!(told.contains("bedel_attempt_seconds_bucket{kind=\"download\""), "{told}");
 
     // The command line speaks to the same API.
     let said = project.run(&["submit", &page, "--course", &courses[0].0, "--watch"]).ok();

@@ -1,0 +1,42 @@
+//! What Prometheus is told.
+
+use reqwest::Method;
+
+use super::{Answering, App, submission};
+
+#[tokio::test]
+async fn requests_jobs_and_workers_are_told() {
+    let app = App::start().await;
+    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200);
+    assert!(told.header("content-type").starts_with("text/plain"));
+    for line in [
+        "bedel_jobs{kind=\"submit\",state=\"due\"} 1",
+        "bedel_jobs{kind=\"transcribe\",state=\"running\"} 0",
+        "bedel_oldest_due_job_age_seconds{kind=\"submit\"} 0",
+        "bedel_http_requests_total{method=\"POST\",route=\"/api/lectures/download\",status=\"201\"}",
+        "bedel_http_request_seconds_bucket{method=\"POST\",route=\"/api/lectures/download\",le=\"10\"}",
+        "bedel_database_up 1",
+    ] {
+        assert!(told.text.lines().any(|found| found.starts_with(line)), "{line} in {}", told.text);
+    }
+    app.set_running(lecture).await;
+    sqlx::raw_sql("INSERT INTO queue.workers (id, name) SELECT worker_id, 'host:7' FROM queue.jobs WHERE state = 'running'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
+    for line in
+        ["bedel_jobs{kind=\"submit\",state=\"running\"} 1", "bedel_worker_running_jobs{worker=\"host:7\"} 1"]
+    {
+        assert!(told.lines().any(|found| found == line), "{line} in {told}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_database_the_rest_is_told() {
+    let app = App::start().await;
+    app.pool.close().await;
+    let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
+    assert!(told.contains("bedel_database_up 0") && !told.contains("bedel_jobs{"), "{told}");
+}
