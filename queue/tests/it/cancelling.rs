@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -100,9 +101,17 @@ async fn ten_cancels_at_the_same_time_are_one() {
     let (kinds, mut turns) = registry();
     let worker = bench.worker_of(kinds.clone(), puppet_options(1));
     let turn = turns.next().await;
+    // All ten have seen it run and written what their hooks write before the first of them can have the job.
+    let mut held = bench.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.jobs WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let own = PgPoolOptions::new().max_connections(10).connect(&bench.url).await.unwrap();
     let mut people = JoinSet::new();
     for _ in 0..10 {
-        let (pool, kinds) = (bench.pool.clone(), kinds.clone());
+        let (pool, kinds) = (own.clone(), kinds.clone());
         people.spawn(async move {
             let mut tx = pool.begin().await.unwrap();
             let cancelled = kinds.cancel(&mut tx, id, "not needed").await.unwrap();
@@ -110,6 +119,10 @@ async fn ten_cancels_at_the_same_time_are_one() {
             cancelled
         });
     }
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%operate::cancel%'";
+    eventually("all ten wait for it", async || bench.count(waiting).await == 10).await;
+    held.commit().await.unwrap();
     let done: Vec<Option<Uuid>> = people.join_all().await;
     assert_eq!(done.iter().flatten().count(), 1, "one of them did it: {done:?}");
     eventually("the attempt learns of it", async || turn.attempt.cancellation().is_cancelled()).await;
