@@ -238,7 +238,7 @@ fn share_of_words(transcript: &str) -> f64 {
 }
 
 /// Where `script/setup` keeps the models.
-fn models() -> String {
+pub fn models() -> String {
     let cache = std::env::var("XDG_CACHE_HOME")
         .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
     format!("{cache}/bedel/models")

@@ -14,5 +14,8 @@ mod docs;
 mod extension;
 mod openapi;
 mod program;
+// It runs `bedel dev`.
+#[cfg(target_os = "linux")]
+mod readme;
 mod schema;
 mod worker;

@@ -1,7 +1,8 @@
 //! What belongs to others is not there.
 
 use reqwest::Method;
-use serde_json::json;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Answering, App, COURSE, SESSION, submission, viewer};
@@ -46,6 +47,70 @@ async fn two_users_never_see_each_other() {
         .await
         .unwrap();
     assert_eq!(session.as_deref(), Some(SESSION));
+}
+
+/// A PDF of this user's.
+async fn document(app: &App, user: usize) -> Uuid {
+    let file = Part::bytes(b"%PDF-1.7".as_slice()).file_name("a.pdf").mime_str("application/pdf").unwrap();
+    let form = Form::new().text("course_id", COURSE).part("file", file);
+    let request = app.request(user, Method::POST, "/api/documents/upload").multipart(form);
+    request.answer().await.expect(201).id("document_id")
+}
+
+/// Every address with an id in it, as the description has them, with the ids of another user's things and with ids of nothing:
+/// the answers are the same, and nothing happens.
+#[tokio::test]
+async fn no_address_tells_anothers_thing_from_nothing() {
+    let app = App::start().await;
+    let submitted = app.submit(0, &submission()).await.expect(201);
+    let (lecture, job) = (submitted.id("lecture_id"), submitted.id("job_id"));
+    let document = document(&app, 0).await;
+    for completed in [false, true] {
+        if completed {
+            app.set_completed(lecture).await;
+            app.storage.put_bytes(&format!("audio/{lecture}.m4a"), "sound".into()).await.unwrap();
+            app.storage.put_bytes(&format!("transcripts/{lecture}.json"), "{}".into()).await.unwrap();
+        }
+        let api: Value = serde_json::from_str(&bedel::api::description()).unwrap();
+        let mut tried = 0;
+        for (path, item) in api["paths"].as_object().unwrap() {
+            let id = match path.split('/').nth(2) {
+                Some("lectures") => lecture,
+                Some("documents") => document,
+                Some("jobs") => job,
+                _ => continue,
+            };
+            for method in item.as_object().unwrap().keys().filter(|_| path.contains("{id}")) {
+                let method: Method = method.to_uppercase().parse().unwrap();
+                let ask = |id: Uuid| {
+                    app.request(1, method.clone(), &path.replace("{id}", &id.to_string())).answer()
+                };
+                let (anothers, nothings) = (ask(id).await, ask(Uuid::new_v4()).await);
+                assert!([403, 404].contains(&anothers.status.as_u16()), "{method} {path}: {}", anothers.text);
+                assert_eq!(
+                    (anothers.status, &anothers.text),
+                    (nothings.status, &nothings.text),
+                    "{method} {path}"
+                );
+                tried += 1;
+            }
+        }
+        assert!(tried >= 18, "{tried} addresses");
+    }
+    // Lists hold one's own alone.
+    for path in [
+        "/api/lectures".to_owned(),
+        format!("/api/courses/{COURSE}/lectures"),
+        format!("/api/courses/{COURSE}/documents"),
+    ] {
+        let listed = app.get(1, &path).await.expect(200).text;
+        assert!(
+            !listed.contains(&lecture.to_string()) && !listed.contains(&document.to_string()),
+            "{listed}"
+        );
+    }
+    app.get(0, &format!("/api/lectures/{lecture}/audio")).await.expect(200);
+    app.get(0, &format!("/api/documents/{document}/file")).await.expect(200);
 }
 
 #[tokio::test]
