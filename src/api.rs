@@ -66,6 +66,8 @@ pub struct ApiState {
     limits: Limits,
     /// Whose pages may ask from a browser.
     origins: Origins,
+    /// What Prometheus was told last.
+    told: metrics::Told,
 }
 
 impl ApiState {
@@ -79,7 +81,16 @@ impl ApiState {
     ) -> Self {
         let pool = environment.pool.clone();
         let registry = registry(Arc::clone(&environment));
-        Self { queue: Queue::new(pool.clone()), pool, environment, registry, authenticator, limits, origins }
+        Self {
+            queue: Queue::new(pool.clone()),
+            pool,
+            environment,
+            registry,
+            authenticator,
+            limits,
+            origins,
+            told: metrics::Told::default(),
+        }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {

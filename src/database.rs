@@ -17,6 +17,9 @@ use crate::migrate::{self, MigrateError, State};
 /// A database that takes longer for a first connection does not answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// A connection that nobody used for so long is asked whether it is still there before it is used again.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What a process does with the database, which decides the size and the patience of its pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -113,10 +116,21 @@ pub fn connect_options(url: &Secret, role: Role) -> Result<PgConnectOptions, Cli
 /// # Errors
 /// Where the URL means nothing.
 pub fn pool(url: &Secret, role: Role) -> Result<PgPool, CliError> {
-    Ok(PgPoolOptions::new()
-        .max_connections(role.connections())
-        .acquire_timeout(role.acquire_timeout())
-        .connect_lazy_with(connect_options(url, role)?))
+    let options =
+        PgPoolOptions::new().max_connections(role.connections()).acquire_timeout(role.acquire_timeout());
+    let options = match role {
+        // A question to the server before each use would double the round trips of an answer.
+        Role::Api => options.test_before_acquire(false).before_acquire(|connection, since| {
+            Box::pin(async move {
+                if since.idle_for >= IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        }),
+        _ => options,
+    };
+    Ok(options.connect_lazy_with(connect_options(url, role)?))
 }
 
 /// Finds that the database answers, for a command of a person, who is told the cause at once; a pool would go on trying

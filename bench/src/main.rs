@@ -6,6 +6,7 @@ mod contender;
 mod database;
 mod error;
 mod gate;
+mod http;
 mod measures;
 mod options;
 mod peers;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 
 async fn start(options: Options) -> Result<()> {
     match options.command {
+        Some(Command::Api(args)) => http::run(&args).await,
         Some(Command::Worker(args)) => worker::run(peers::named(&args.contender)?.as_ref(), &args).await,
         None => {
             let mut end = signal(SignalKind::terminate()).map_err(io("listen for signals"))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::http::HttpArgs;
 use crate::measures::Measure;
 use crate::worker::WorkerArgs;
 
@@ -16,9 +17,11 @@ pub struct Options {
     pub run: RunOptions,
 }
 
-/// What the benchmark starts itself as.
+/// Other things to measure, and what the benchmark starts itself as.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// The HTTP API beside pgbench.
+    Api(HttpArgs),
     /// Started by the benchmark: one worker process.
     #[command(hide = true)]
     Worker(WorkerArgs),

@@ -15,7 +15,8 @@ use crate::cluster::Cluster;
 use crate::contender::{Contender, Tuning};
 use crate::error::{BenchError, Result, io};
 use crate::measures::{Measure, Sizes, Values};
-use crate::report::machine::Machine;
+
+pub use machine::Machine;
 
 /// A run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -181,7 +182,7 @@ pub fn figure(value: f64) -> String {
 mod tests {
     use super::{Entry, Report, Sample, figure};
     use crate::measures::{Measure, Sizes, Values};
-    use crate::report::machine::Machine;
+    use crate::report::Machine;
 
     fn report(processor: &str, settings: &str, rounds: u32) -> Report {
         let machine = Machine {

@@ -191,7 +191,8 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
 }
 
 /// What the lecture says of a failure. The job's own history keeps the details that are no student's business.
-fn for_people(class: &str, message: &str) -> String {
+#[must_use]
+pub fn for_people(class: &str, message: &str) -> String {
     fit(if OUR_SIDE.contains(&class) { OUR_SIDE_MESSAGE } else { message })
 }
 

@@ -63,17 +63,19 @@ const PORTION: i64 = 100;
 /// The database's and the storage's.
 pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<Deleted, DeleteError> {
     let mut deleted = Deleted::default();
+    let mut after = Uuid::nil();
     loop {
         let lectures: Vec<Uuid> = sqlx::query_scalar(
-            "-- users::lectures\nSELECT lecture_id FROM user_lectures WHERE user_id = $1 LIMIT $2",
+            "-- users::lectures
+             SELECT lecture_id FROM user_lectures WHERE user_id = $1 AND lecture_id > $3 ORDER BY lecture_id LIMIT $2",
         )
         .bind(user_id)
         .bind(PORTION)
+        .bind(after)
         .fetch_all(pool)
         .await?;
-        if lectures.is_empty() {
-            break;
-        }
+        let Some(last) = lectures.last() else { break };
+        after = *last;
         for lecture in lectures {
             let mut tx = pool.begin().await?;
             match removal::unlink(&mut tx, user_id, lecture).await? {

@@ -138,6 +138,9 @@ impl Fields {
     pub(super) fn object(&mut self, field: &'static str) -> Map<String, Value> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Map::new(),
+            Some(object) if has_nul(&object) => {
+                self.refuse(field, "nul", "a NUL character cannot be stored: remove it").unwrap_or_default()
+            }
             Some(Value::Object(map)) => map,
             Some(_) => self.refuse(field, "type", "this must be an object").unwrap_or_default(),
         }
@@ -252,6 +255,16 @@ impl QueryFields {
     /// 422 with all that was wrong, if anything was.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+    }
+}
+
+/// Whether a text somewhere in it holds the one character that PostgreSQL does not store.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(has_nul),
+        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 

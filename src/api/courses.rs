@@ -1,5 +1,7 @@
 //! Courses: the catalogue's, those that users made, and what each user chose of them; and what a user has in one.
 
+use std::num::NonZeroU32;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -16,6 +18,9 @@ use super::ApiState;
 use super::auth::Caller;
 use super::body::{Fields, Id};
 use super::problem::Problem;
+
+/// A new course is in everybody's list: it counts as so many submissions.
+const COURSE_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -57,9 +62,15 @@ struct CourseBody {
     responses(
         (status = 201, description = "The new course", body = Course),
         (status = 409, description = "`conflict`: a course has this code already"),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
-async fn create(State(state): State<ApiState>, _: Caller, request: Request) -> Result<Response, Problem> {
+async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, COURSE_COST)?;
     let mut fields = Fields::read(request).await?;
     let code = fields.required_text("code").unwrap_or_default();
     let title = fields.required_text("title").unwrap_or_default();

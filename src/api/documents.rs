@@ -3,8 +3,9 @@
 use std::num::NonZeroU32;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::document::{self, Document, DocumentStatus, NewDocument};
 use bedel_jobs::storage::keys;
@@ -26,8 +27,7 @@ const TYPES: [&str; 3] = ["application/pdf", "application/x-pdf", "application/o
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        // The form is read piece by piece, with limits of its own.
-        .routes(routes!(upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(upload).layer(from_fn(upload::drain_refused)))
         .routes(routes!(show, remove))
         .routes(routes!(file))
 }
@@ -70,18 +70,28 @@ async fn upload(
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let id = Uuid::new_v4();
     let mut form = Upload { state: &state, id, course_id: None, file: None };
-    let read = upload::read(request, &mut form).await;
+    let read = upload::read(request, state.limits.max_document_bytes, &mut form).await;
     let (course_id, file) = (form.course_id, form.file);
+    let mut fate = Fate::Unused;
     let accepted = match read {
-        Ok(()) => accept(&state, caller, id, course_id, file.as_ref()).await,
+        Ok(()) => accept(&state, caller, id, course_id, file.as_ref(), &mut fate).await,
         Err(problem) => Err(problem),
     };
-    if file.is_some() && !matches!(&accepted, Ok((kept, _, _)) if *kept == id) {
+    if file.is_some() && fate == Fate::Unused {
         upload::forget(&state, &keys::documents(id)).await;
     }
     let (document_id, course_id, status) = accepted?;
     let body = UploadedDocument { document_id, course_id, status: DocumentStatus::Uploaded };
     Ok((status, Json(body)).into_response())
+}
+
+/// What became of the bytes that were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// No row names them.
+    Unused,
+    /// A row names them, or may do so: the answer to a COMMIT can be lost. A clean-up finds out.
+    Kept,
 }
 
 /// A form on its way in.
@@ -144,6 +154,7 @@ async fn accept(
     id: Uuid,
     course_id: Option<String>,
     file: Option<&(String, Received)>,
+    fate: &mut Fate,
 ) -> Result<(Uuid, Uuid, StatusCode), Problem> {
     let course_id =
         course_id.ok_or_else(|| Problem::invalid_field("course_id", "missing", "this field is required"))?;
@@ -162,6 +173,7 @@ async fn accept(
     };
     let mut tx = state.begin().await?;
     let accepted = document::accept(&mut tx, caller.user_id, &new).await?;
+    *fate = if accepted.created { Fate::Kept } else { Fate::Unused };
     tx.commit().await?;
     if accepted.created {
         return Ok((accepted.id, course_id, StatusCode::CREATED));
@@ -171,7 +183,13 @@ async fn accept(
         let renamed = storage.rename(&keys::documents(id), &keys::documents(accepted.id)).await;
         renamed.map_err(|error| Problem::storage(&error))?;
         let mut connection = state.acquire().await?;
-        document::restore(&mut connection, accepted.id).await?;
+        if !document::restore(&mut connection, accepted.id).await? {
+            drop(connection);
+            upload::forget(state, &keys::documents(accepted.id)).await;
+            return Err(Problem::unavailable(
+                "This document is being removed at the same moment. Send it again in a few seconds.",
+            ));
+        }
     }
     Ok((accepted.id, course_id, StatusCode::OK))
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bedel_jobs::lecture;
 use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
 use bedel_jobs::registry::{is_stage, new_job};
@@ -125,6 +126,24 @@ impl From<JobView> for JobBody {
     }
 }
 
+impl JobBody {
+    /// For the people whose lecture it is: what concerns those alone who run the service is left out.
+    fn for_people(mut self) -> Self {
+        self.worker = None;
+        for failure in &mut self.failures {
+            failure.worker = None;
+            failure.message = lecture::for_people(&failure.class, &failure.message);
+        }
+        // The last failure's own words, where one ended it.
+        if let (Some(reason), Some(last)) = (&mut self.reason, self.failures.last())
+            && self.state == JobState::Discarded
+        {
+            *reason = lecture::for_people(&last.class, reason);
+        }
+        self
+    }
+}
+
 impl From<FailedAttempt> for FailureBody {
     fn from(failed: FailedAttempt) -> Self {
         let FailedAttempt { attempt, failed_at, worker, class, message } = failed;
@@ -136,7 +155,7 @@ impl From<FailedAttempt> for FailureBody {
 struct JobPage {
     /// The newest first; those with a final state by their end.
     jobs: Vec<JobBody>,
-    /// For the next page; null after the last.
+    /// For the next page; null after the last, and where the 10,000 jobs that were looked at hold no more.
     next_cursor: Option<Uuid>,
 }
 
@@ -190,7 +209,8 @@ async fn list(
     let jobs = inspect::list(&mut connection, &filter).await?;
     let full = i64::try_from(jobs.len()) == Ok(filter.limit);
     let next_cursor = jobs.last().filter(|_| full).map(|job| job.id);
-    Ok(Json(JobPage { jobs: jobs.into_iter().map(JobBody::from).collect(), next_cursor }))
+    let shown = |job| if caller.admin { JobBody::from(job) } else { JobBody::from(job).for_people() };
+    Ok(Json(JobPage { jobs: jobs.into_iter().map(shown).collect(), next_cursor }))
 }
 
 /// A job to enqueue.
@@ -296,7 +316,11 @@ async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Resu
         Some(subject) => view::is_linked(&mut connection, caller.user_id, subject).await?,
         None => false,
     };
-    if visible { Ok(Json(job.into())) } else { Err(no_job()) }
+    match JobBody::from(job) {
+        _ if !visible => Err(no_job()),
+        job if caller.admin => Ok(Json(job)),
+        job => Ok(Json(job.for_people())),
+    }
 }
 
 /// The job that the answer is about.

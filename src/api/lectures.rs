@@ -5,9 +5,12 @@ mod events;
 mod submit;
 mod upload;
 
+use std::num::NonZeroU32;
+
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::cancel::{self, Cancelled};
@@ -30,8 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(submit::submit))
         .routes(routes!(submit::batch))
-        // The form is read piece by piece, with limits of its own.
-        .routes(routes!(upload::upload).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(upload::upload).layer(from_fn(super::upload::drain_refused)))
         .routes(routes!(list))
         .routes(routes!(show, remove))
         .routes(routes!(status))
@@ -175,9 +177,11 @@ struct LectureJob {
     responses(
         (status = 202, description = "This job works for it", body = LectureJob),
         (status = 409, description = "`conflict`: it is being worked on, or completed"),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
 async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let mut tx = state.begin().await?;
     let limited_to = (!caller.admin).then_some(caller.user_id);
     let retried = retry::retry(&mut tx, &state.environment.settings, limited_to, id).await?;
@@ -201,9 +205,11 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
     responses(
         (status = 202, description = "This job ends", body = LectureJob),
         (status = 409, description = "`conflict`: nothing works for it, or it is others' too"),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
 async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let mut tx = state.begin().await?;
     let limited_to = (!caller.admin).then_some(caller.user_id);
     let cancelled = cancel::cancel(&mut tx, &state.registry, limited_to, id).await?;

@@ -1,8 +1,9 @@
 //! How much of a thing is accepted, and how often.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use governor::clock::{Clock, DefaultClock};
@@ -23,6 +24,30 @@ pub struct Limits {
     pub max_document_bytes: u64,
     /// None where anybody may hand in as much as they like.
     rate: Option<Arc<Rate>>,
+    /// Streams of events that are open, by user.
+    followers: Arc<Mutex<HashMap<Uuid, usize>>>,
+}
+
+/// Streams of events that a user may have open at each process.
+const MAX_STREAMS: usize = 20;
+
+/// One stream of a user's; it counts until it is dropped.
+#[derive(Debug)]
+pub(super) struct Following {
+    user_id: Uuid,
+    followers: Arc<Mutex<HashMap<Uuid, usize>>>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = followers.get_mut(&self.user_id) {
+            *open -= 1;
+            if *open == 0 {
+                followers.remove(&self.user_id);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -42,7 +67,21 @@ impl Limits {
             let limiter = DefaultKeyedRateLimiter::keyed(Quota::per_minute(burst));
             Arc::new(Rate { limiter, burst, asked: AtomicU32::new(0) })
         });
-        Self { max_audio_bytes, max_document_bytes, rate }
+        Self { max_audio_bytes, max_document_bytes, rate, followers: Arc::default() }
+    }
+
+    /// Lets `user_id` follow one lecture more, or says that there are enough.
+    pub(super) fn follow(&self, user_id: Uuid) -> Result<Following, Problem> {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = followers.entry(user_id).or_default();
+        if *open >= MAX_STREAMS {
+            let detail =
+                format!("You follow {MAX_STREAMS} lectures already. Close one of these streams first.");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("10")));
+        }
+        *open += 1;
+        Ok(Following { user_id, followers: Arc::clone(&self.followers) })
     }
 
     /// Lets `user_id` hand in something that counts as `cost` submissions, or says when to come again.
@@ -80,6 +119,17 @@ mod tests {
         assert_eq!((refused.status, refused.code), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
         limits.admit(other, NonZeroU32::new(100).unwrap()).expect("all there is, at once");
         limits.admit(other, ONE).expect_err("nothing is left");
+    }
+
+    #[test]
+    fn streams_are_counted_while_they_are_open() {
+        let limits = Limits::new(1, 1, 0);
+        let user = Uuid::from_u128(1);
+        let open: Vec<_> = (0..MAX_STREAMS).map(|_| limits.follow(user).expect("one of twenty")).collect();
+        assert!(limits.follow(user).is_err());
+        assert!(limits.follow(Uuid::from_u128(2)).is_ok());
+        drop(open);
+        assert!(limits.follow(user).is_ok() && limits.followers.lock().unwrap().is_empty());
     }
 
     #[test]

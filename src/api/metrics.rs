@@ -1,12 +1,14 @@
 //! `/metrics`: this process's requests, and the queue as the database tells it.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use bedel_queue::{Depth, WorkerView, depths, workers};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +18,9 @@ use crate::metrics;
 
 /// Longest wait for the database; without it the rest is told.
 const DATABASE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What was told is told again for so long.
+const GOOD_FOR: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(tell))
@@ -30,16 +35,31 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),
 )]
 async fn tell(State(state): State<ApiState>) -> Response {
-    let found = timeout(DATABASE_WITHIN, look(&state)).await;
-    let mut text = String::new();
-    let up = matches!(found, Ok(Ok(_)));
-    if let Ok(Ok((depths, workers))) = found {
-        queue(&mut text, &depths);
-        fleet(&mut text, &workers);
+    metrics::render(&state.told.of_the_database(&state).await)
+}
+
+/// What the database told last. Anybody may ask, so it is asked once for all who do within a few seconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told(Arc<Mutex<Option<(Instant, String)>>>);
+
+impl Told {
+    async fn of_the_database(&self, state: &ApiState) -> String {
+        let mut told = self.0.lock().await;
+        if let Some((_, text)) = told.as_ref().filter(|(when, _)| when.elapsed() < GOOD_FOR) {
+            return text.clone();
+        }
+        let found = timeout(DATABASE_WITHIN, look(state)).await;
+        let mut text = String::new();
+        let up = matches!(found, Ok(Ok(_)));
+        if let Ok(Ok((depths, workers))) = found {
+            queue(&mut text, &depths);
+            fleet(&mut text, &workers);
+        }
+        head(&mut text, "bedel_database_up", "Whether the database answered.");
+        line(&mut text, "bedel_database_up", &[], f64::from(u8::from(up)));
+        told.replace((Instant::now(), text.clone()));
+        text
     }
-    head(&mut text, "bedel_database_up", "Whether the database answered.");
-    line(&mut text, "bedel_database_up", &[], f64::from(u8::from(up)));
-    metrics::render(&text)
 }
 
 async fn look(state: &ApiState) -> Result<(Vec<Depth>, Vec<WorkerView>), Problem> {

@@ -1,11 +1,21 @@
 //! Files that clients send as multipart forms (RFC 7578). A file goes to the storage piece by piece, with its SHA-256 on the
 //! way; nothing but a piece of it is ever in memory.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::body::{Body, BodyDataStream};
+use axum::extract::Request;
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use multer::{Constraints, Field, Multipart, SizeLimit};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -21,6 +31,15 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Largest part of a form that is no file, in bytes.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
+/// What a form may hold beside its file, in bytes.
+const MAX_BESIDE_BYTES: u64 = 1024 * 1024;
+
+/// Bytes that the parser may hold without making anything of them: between parts, and as a part's head.
+const MAX_UNREAD_BYTES: usize = 1024 * 1024;
+
+/// Bytes that the parser gets at a time, however fast they come.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// Bytes of a file that are looked at before any of it is stored.
 const HEAD_BYTES: usize = bedel_jobs::fetch::body::HEAD_BYTES;
 
@@ -34,7 +53,10 @@ pub(super) trait Form {
 }
 
 /// One part of a form.
-pub(super) struct Part<'a>(Field<'a>);
+pub(super) struct Part<'a> {
+    field: Field<'static>,
+    unread: &'a AtomicUsize,
+}
 
 /// A file that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,47 +66,113 @@ pub(super) struct Received {
     pub(super) sha256: String,
 }
 
-/// Reads the form to its end, within [`UPLOAD_WITHIN`].
-pub(super) async fn read(request: Request, form: &mut impl Form) -> Result<(), Problem> {
-    let mut multipart = Multipart::from_request(request, &()).await.map_err(no_form)?;
-    let outcome =
-        timeout(UPLOAD_WITHIN, parts(&mut multipart, form)).await.unwrap_or_else(|_| Err(too_slow()));
-    if outcome.is_err() {
+/// For routes that take files: where the answer is a refusal, what the client still sends is read first, or it would see a
+/// broken connection and no answer.
+pub(super) async fn drain_refused(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let shared = Shared(Arc::new(Mutex::new(body.into_data_stream())));
+    let body = Body::from_stream(shared.clone());
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let mut rest = shared;
+        let drained = async { while let Some(Ok(_)) = rest.next().await {} };
         // What the client does meanwhile changes nothing about the answer.
-        let _ = timeout(DRAIN_WITHIN, drain(&mut multipart)).await;
+        let _ = timeout(DRAIN_WITHIN, drained).await;
     }
-    outcome
+    response
 }
 
-async fn parts(multipart: &mut Multipart, form: &mut impl Form) -> Result<(), Problem> {
-    loop {
-        let next = timeout(STALLED_AFTER, multipart.next_field()).await.map_err(|_| too_slow())?;
-        match next.map_err(|error| broken(&error))? {
-            Some(field) => form.part(Part(field)).await?,
-            None => return Ok(()),
+/// A body that somebody else goes on to read when the first reader has left.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<BodyDataStream>>);
+
+impl Stream for Shared {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(cx)
+    }
+}
+
+/// Reads the form to its end, within [`UPLOAD_WITHIN`]. Its file may have `max` bytes.
+pub(super) async fn read(request: Request, max: u64, form: &mut impl Form) -> Result<(), Problem> {
+    let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = declared.and_then(|declared| multer::parse_boundary(declared).ok()).ok_or_else(|| {
+        Problem::unsupported_media(
+            "The body must be a form, with `Content-Type: multipart/form-data; boundary=…`.",
+        )
+    })?;
+    let unread = Arc::new(AtomicUsize::new(0));
+    let body =
+        Metered { body: request.into_body().into_data_stream(), unread: Arc::clone(&unread), piece: 0 };
+    let limits = SizeLimit::new().whole_stream(max.saturating_add(MAX_BESIDE_BYTES));
+    let mut multipart = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
+    let parts = async {
+        loop {
+            let next = timeout(STALLED_AFTER, multipart.next_field()).await.map_err(|_| too_slow())?;
+            match next.map_err(|error| broken(&error))? {
+                Some(field) => {
+                    unread.store(0, Ordering::Relaxed);
+                    form.part(Part { field, unread: &unread }).await?;
+                }
+                None => return Ok(()),
+            }
         }
-    }
+    };
+    timeout(UPLOAD_WITHIN, parts).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-async fn drain(multipart: &mut Multipart) {
-    while let Ok(Some(mut field)) = multipart.next_field().await {
-        while let Ok(Some(_)) = field.chunk().await {}
+/// A body on its way to the parser, which keeps what it cannot make anything of yet: it gets a piece at a time, and no more
+/// than so many before it has made something of one.
+struct Metered {
+    body: BodyDataStream,
+    /// Bytes since the parser last gave something out.
+    unread: Arc<AtomicUsize>,
+    /// Bytes since it was last left alone.
+    piece: usize,
+}
+
+impl Stream for Metered {
+    type Item = Result<Bytes, io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.piece >= PIECE_BYTES {
+            self.piece = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = self.body.poll_next_unpin(cx);
+        match polled {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.piece += bytes.len();
+                let unread = self.unread.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+                if unread > MAX_UNREAD_BYTES {
+                    return Poll::Ready(Some(Err(io::Error::other("no part of a form for too long"))));
+                }
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                self.piece = 0;
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Part<'_> {
     pub(super) fn name(&self) -> &str {
-        self.0.name().unwrap_or_default()
+        self.field.name().unwrap_or_default()
     }
 
     pub(super) fn file_name(&self) -> Option<&str> {
-        self.0.file_name()
+        self.field.file_name()
     }
 
     /// Its declared type without parameters, in small letters; empty where none is declared.
     pub(super) fn content_type(&self) -> String {
-        let declared = self.0.content_type().unwrap_or_default();
-        declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        self.field.content_type().map(|kind| kind.essence_str().to_ascii_lowercase()).unwrap_or_default()
     }
 
     /// A text of at most [`MAX_TEXT_BYTES`].
@@ -146,7 +234,8 @@ impl Part<'_> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        let chunk = timeout(STALLED_AFTER, self.0.chunk()).await.map_err(|_| too_slow())?;
+        let chunk = timeout(STALLED_AFTER, self.field.chunk()).await.map_err(|_| too_slow())?;
+        self.unread.store(0, Ordering::Relaxed);
         chunk.map_err(|error| broken(&error))
     }
 }
@@ -158,17 +247,13 @@ pub(super) async fn forget(state: &ApiState, key: &str) {
     }
 }
 
-fn no_form(rejection: MultipartRejection) -> Problem {
-    match rejection {
-        MultipartRejection::InvalidBoundary(_) => Problem::unsupported_media(
-            "The body must be a form, with `Content-Type: multipart/form-data; boundary=…`.",
-        ),
-        _ => Problem::bad_request("The body cannot be read."),
+fn broken(error: &multer::Error) -> Problem {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => {
+            Problem::too_large("The form holds too much beside its file.")
+        }
+        _ => Problem::bad_request("The form is not valid multipart, or it ended early."),
     }
-}
-
-fn broken(_: &MultipartError) -> Problem {
-    Problem::bad_request("The form is not valid multipart, or it ended early.")
 }
 
 fn too_slow() -> Problem {

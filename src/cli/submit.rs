@@ -17,6 +17,9 @@ use crate::config::common::CommonOptions;
 /// Between two looks at a lecture that is watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Looks in a row that may fail.
+const MISSES: u32 = 60;
+
 /// Hand in a recording by its Panopto link, over the HTTP API.
 #[derive(Debug, Args)]
 pub struct SubmitCommand {
@@ -87,8 +90,19 @@ impl SubmitCommand {
 /// Shows what happens until there is an end: on a terminal in one line that changes, elsewhere in a line for each change.
 async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
     let mut shown = Line { live: std::io::stdout().is_terminal(), text: String::new() };
+    let mut missed = 0;
     loop {
-        let state: State = remote.get(&format!("/api/lectures/{lecture_id}/status")).await?;
+        let state: State = match remote.get(&format!("/api/lectures/{lecture_id}/status")).await {
+            Ok(state) => state,
+            // The API may be restarted or its database away: the lecture goes on meanwhile.
+            Err(error) if missed == MISSES => return Err(error),
+            Err(_) => {
+                missed += 1;
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+        };
+        missed = 0;
         shown.show(line(&state));
         match state.status.as_str() {
             "completed" => {

@@ -76,10 +76,11 @@ impl AuthOptions {
                 return Err("BEDEL_JWKS_URL and BEDEL_JWT_SECRET are both set: keep one of them".to_owned());
             }
             (None, Some(secret)) => JwtKeys::Secret(secret),
-            (Some(url), None) if matches!(url.scheme(), "https" | "http") => {
+            (Some(url), None) if is_private_enough(&url) => {
                 JwtKeys::Published(Jwks::new(url).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?)
             }
-            (Some(_), None) => return Err("BEDEL_JWKS_URL: it must begin with https://".to_owned()),
+            (Some(_), None) => return Err("BEDEL_JWKS_URL: it must begin with https://, or whoever is on the way could sign in as anybody"
+                    .to_owned()),
         };
         let shared = matches!(keys, JwtKeys::Secret(_));
         let usual = if shared { JwtAlgorithm::HS256 } else { JwtAlgorithm::RS256 };
@@ -91,6 +92,17 @@ impl AuthOptions {
         let issuer = issuer.ok_or("BEDEL_JWT_ISSUER is not set: JWTs of any issuer would be accepted")?;
         Ok(Some(Jwt::new(keys, algorithm, issuer, self.jwt_audience.as_deref())))
     }
+}
+
+/// Keys come by https, or from this machine.
+fn is_private_enough(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || url.scheme() == "http" && is_here
 }
 
 #[cfg(test)]
@@ -126,7 +138,9 @@ mod tests {
             let error = options.with(None, secret()).unwrap_err();
             assert!(error.contains(word) && !error.contains("hunter2"), "{error}");
         }
-        let scheme = AuthOptions { jwks_url: "file:///etc/passwd".parse().ok(), ..options() };
-        assert!(scheme.with(None, None).unwrap_err().contains("https"));
+        for url in ["file:///etc/passwd", "http://issuer.example/jwks.json"] {
+            let open = AuthOptions { jwks_url: url.parse().ok(), ..options() };
+            assert!(open.with(None, None).unwrap_err().contains("https"), "{url}");
+        }
     }
 }

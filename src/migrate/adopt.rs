@@ -7,7 +7,7 @@
 use sqlx::migrate::Migrate;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use super::{LEDGER, MIGRATOR, MigrateError, ledger_error, rows, take_turn};
+use super::{LEDGER, MIGRATOR, MigrateError, State, ledger_error, rows, take_turn};
 
 /// The migrations whose tables are there already.
 const ADOPTED: std::ops::RangeInclusive<i64> = 1..=6;
@@ -82,17 +82,24 @@ const ENUMS: &[(&str, &[&str])] = &[
     ("document_status", &["uploaded", "failed"]),
 ];
 
-/// Takes the database over and records its tables' migrations. The later ones are then pending as in any other. Returns the
-/// foreign keys that stay unproven, since rows break them.
+/// Takes the database over and records its tables' migrations. The later ones are then pending as in any other. A database that
+/// has these migrations is left as it is. Returns the foreign keys that stay unproven, since rows break them.
 ///
 /// # Errors
 /// [`MigrateError::NotAdoptable`] with everything that does not fit; the database's. Nothing was changed then.
 pub async fn adopt(pool: &PgPool) -> Result<Vec<String>, MigrateError> {
     let mut connection = pool.acquire().await?.detach();
     take_turn(&mut connection).await?;
-    if rows(&mut connection).await?.iter().any(|row| row.applied_at.is_some()) {
+    let known = rows(&mut connection).await?;
+    if known.iter().any(|row| row.applied_at.is_some()) {
+        // What an earlier try recorded is recorded: what comes after it is what is left to do.
+        let adopted =
+            known.iter().filter(|row| ADOPTED.contains(&row.version)).all(|row| row.state == State::Applied);
+        if adopted {
+            return Ok(Vec::new());
+        }
         return Err(MigrateError::NotAdoptable(vec![
-            "it has a ledger of migrations already: type bedel migrate, without --adopt".to_owned(),
+            "it has a ledger of migrations, though not of all that are to be adopted: type bedel migrate --status".to_owned(),
         ]));
     }
     let problems = problems(&mut connection).await?;

@@ -10,6 +10,7 @@ use sqlx::Connection;
 
 use crate::cluster::{Cluster, SETTINGS};
 use crate::error::{Result, io};
+use crate::report::figure;
 
 /// How many writes of a page are synced to learn what one costs.
 const SYNCS: u32 = 500;
@@ -45,6 +46,23 @@ impl Machine {
             (processor, cores, system, postgres, settings, rustc)
         }
         fixed(self) != fixed(other)
+    }
+
+    /// All of it, for a page.
+    pub fn sentence(&self) -> String {
+        let settings: Vec<String> = self.settings.iter().map(|setting| format!("`{setting}`")).collect();
+        format!(
+            "{}. {} cores ({}), {} GiB, {}; 8 KiB written and synced in {} µs. PostgreSQL {} with {}; {}.",
+            self.date,
+            self.cores,
+            self.processor,
+            self.memory,
+            self.system,
+            figure(self.sync_microseconds),
+            self.postgres,
+            settings.join(", "),
+            self.rustc,
+        )
     }
 
     /// Looks.

@@ -189,22 +189,8 @@ pub fn publish(report: &Report, docs: &Path) -> Result<()> {
 }
 
 fn document(report: &Report) -> String {
-    let machine = &report.machine;
     let mut text = format!("{INTRODUCTION}\n## Figures\n\n");
-    let _ = writeln!(
-        text,
-        "{}. {} cores ({}), {} GiB, {}; 8 KiB written and synced in {} µs. PostgreSQL {} with {}; {}. Medians of {} rounds.\n",
-        machine.date,
-        machine.cores,
-        machine.processor,
-        machine.memory,
-        machine.system,
-        figure(machine.sync_microseconds),
-        machine.postgres,
-        machine.settings.iter().map(|setting| format!("`{setting}`")).collect::<Vec<_>>().join(", "),
-        machine.rustc,
-        report.rounds,
-    );
+    let _ = writeln!(text, "{} Medians of {} rounds.\n", report.machine.sentence(), report.rounds);
     text.push_str(&tables(report));
     text.push_str("\n### Aims\n\n");
     text.push_str(&check::lines(report));

@@ -23,6 +23,16 @@ pub async fn restart(
     lecture: &Lecture,
     settings: &Settings,
 ) -> Result<Enqueued, sqlx::Error> {
+    restart_at(tx, lecture, settings, 2).await
+}
+
+/// As [`restart`], with a priority of its own.
+pub(super) async fn restart_at(
+    tx: &mut PgConnection,
+    lecture: &Lecture,
+    settings: &Settings,
+    priority: i16,
+) -> Result<Enqueued, sqlx::Error> {
     let updated = sqlx::query(
         "-- restart::restart
          UPDATE lectures SET status = 'pending', error_message = NULL WHERE id = $1 AND status <> 'completed'",
@@ -33,7 +43,7 @@ pub async fn restart(
     if updated.rows_affected() == 0 || lecture.status == LectureStatus::Completed {
         return Err(sqlx::Error::RowNotFound);
     }
-    enqueue(tx, &latest_stage(lecture, settings)).await
+    enqueue(tx, &latest_stage(lecture, settings).priority(priority)).await
 }
 
 /// Lectures that are looked up at a time.

@@ -106,12 +106,13 @@ pub async fn submit(
         return Ok(outcome(&lecture, false, None, false));
     }
     let live = inspect::live_job(tx, lecture.id).await?;
-    let lecture = amend(tx, lecture, &submission).await?;
+    let lecture = amend(tx, lecture, &submission, live.is_some()).await?;
     if let Some(job) = live {
         let wake = bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
-    let enqueued = restart::restart(tx, &lecture, settings).await?;
+    let priority = priority(tx, user_id, lecture.id).await?;
+    let enqueued = restart::restart_at(tx, &lecture, settings, priority).await?;
     // The restart decides the state to begin in; what is answered is what was written.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
@@ -120,32 +121,46 @@ pub async fn submit(
 /// Live lectures of a user beyond so many come after those of others.
 const LIVE_AT_ONCE: i64 = 10;
 
+/// The priorities of jobs up to there, and of those beyond.
+const NORMAL: i16 = 2;
+const LATER: i16 = 3;
+
 /// Links among which a user's live lectures are looked for, the newest: the cost is the same for any user.
 const LOOKED_AT: i64 = 100;
 
-/// Enqueues the first job of a new lecture. Its priority, which the stages after it keep, is lower where the user has many
-/// lectures at work already, so that one who hands in a whole term delays nobody else.
+/// Enqueues the first job of a new lecture.
 pub(super) async fn start(
     tx: &mut PgConnection,
     user_id: Uuid,
     lecture_id: Uuid,
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
+    let priority = priority(tx, user_id, lecture_id).await?;
+    let job = stage_job(&Submit { lecture_id }, lecture_id, settings).priority(priority);
+    Ok(bedel_queue::enqueue(tx, &job).await?.id)
+}
+
+/// The priority of a lecture's next job, which the stages after it keep: lower where the user has many other lectures at work
+/// already, so that one who hands in a whole term delays nobody else.
+pub(super) async fn priority(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    lecture_id: Uuid,
+) -> Result<i16, sqlx::Error> {
     let live: i64 = sqlx::query_scalar(
         "-- submission::live_of_user
          SELECT count(*)
          FROM (SELECT lecture_id FROM user_lectures
                WHERE user_id = $1 ORDER BY created_at DESC, lecture_id DESC LIMIT $2) AS newest
-         JOIN lectures ON lectures.id = newest.lecture_id AND status IN ('pending', 'downloading')",
+         JOIN lectures ON lectures.id = newest.lecture_id
+         WHERE status IN ('pending', 'downloading') AND lectures.id <> $3",
     )
     .bind(user_id)
     .bind(LOOKED_AT)
-    .fetch_one(&mut *tx)
+    .bind(lecture_id)
+    .fetch_one(tx)
     .await?;
-    let job = stage_job(&Submit { lecture_id }, lecture_id, settings);
-    // The lecture itself is among them.
-    let job = if live > LIVE_AT_ONCE { job.priority(3) } else { job };
-    Ok(bedel_queue::enqueue(tx, &job).await?.id)
+    Ok(if live < LIVE_AT_ONCE { NORMAL } else { LATER })
 }
 
 fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -> Submitted {
@@ -284,16 +299,16 @@ pub(super) async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid)
     Ok(())
 }
 
-/// Stores a changed stream URL and a title where there was none. An uploaded source stays the source.
+/// Stores a changed stream URL and a title where there was none. An uploaded source stays the source of a lecture at work; one
+/// that came to nothing gives way to a stream that the client knows.
 async fn amend(
     tx: &mut PgConnection,
     lecture: Lecture,
     submission: &Submission,
+    is_live: bool,
 ) -> Result<Lecture, sqlx::Error> {
-    let stream_url = submission
-        .stream_url
-        .as_deref()
-        .filter(|url| *url != lecture.stream_url && lecture.stream_url != UPLOADED);
+    let stays = is_live && lecture.stream_url == UPLOADED;
+    let stream_url = submission.stream_url.as_deref().filter(|url| *url != lecture.stream_url && !stays);
     let title = submission.title.as_deref().filter(|_| lecture.title.is_none());
     if stream_url.is_none() && title.is_none() {
         return Ok(lecture);

@@ -175,7 +175,8 @@ pub async fn accept(
         return Ok(Outcome::Misplaced);
     }
     let lecture = replace_source(tx, &lecture, upload).await?;
-    let enqueued = restart::restart(tx, &lecture, settings).await?;
+    let priority = submission::priority(tx, user_id, lecture.id).await?;
+    let enqueued = restart::restart_at(tx, &lecture, settings, priority).await?;
     let lecture = Lecture { status: LectureStatus::Pending, ..lecture };
     Ok(accepted(&lecture, false, Some(enqueued.id), true))
 }

@@ -5,18 +5,23 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{EngineInfo, RawSegment, RawTranscript};
 
-/// The payload of `transcripts/{lecture_id}.json`.
+/// The payload of `transcripts/{lecture_id}.json`. One that another program wrote is read for its segments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {
     /// Everything that was said, segment by segment, with single blanks between them.
+    #[serde(default)]
     pub text: String,
     /// The language spoken, as a two- or three-letter code.
+    #[serde(default)]
     pub language: String,
     /// Length of the sound in seconds.
+    #[serde(default)]
     pub duration: f64,
     /// The model that made it, e.g. `tiny.en`.
+    #[serde(default)]
     pub model: String,
     /// The engine that made it, e.g. `whisper.cpp`.
+    #[serde(default)]
     pub engine: String,
     /// In order; starts never go back, no end lies before its start or after `duration`.
     pub segments: Vec<Segment>,
@@ -26,6 +31,7 @@ pub struct Transcript {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Segment {
     /// From 0, without gaps.
+    #[serde(default)]
     pub id: u32,
     /// Seconds from the start of the recording, to the millisecond.
     pub start: f64,

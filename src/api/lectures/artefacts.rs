@@ -144,8 +144,9 @@ async fn payload(state: &ApiState, caller: Caller, id: Uuid) -> Result<Transcrip
         Err(error) => return Err(Problem::storage(&error)),
     };
     serde_json::from_slice(&bytes).map_err(|error| {
-        tracing::error!(%error, "a stored transcript cannot be read");
-        Problem::internal()
+        tracing::warn!(%error, "a stored transcript is of another form");
+        let detail = "This lecture's transcript was written by another program: read it as transcript.json.";
+        Problem::new(StatusCode::NOT_FOUND, "not_ready", detail)
     })
 }
 

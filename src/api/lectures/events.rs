@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Id;
+use super::super::limits::Following;
 use super::super::problem::Problem;
 use super::{LectureState, visible};
 
@@ -47,7 +48,10 @@ struct StateEvent {
 /// is removed, and after an hour; whoever reconnects gets the current state.
 #[utoipa::path(
     get, path = "/api/lectures/{id}/events", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "Events, each with the lecture's state", body = StateEvent, content_type = "text/event-stream")),
+    responses(
+        (status = 200, description = "Events, each with the lecture's state", body = StateEvent, content_type = "text/event-stream"),
+        (status = 429, description = "`rate_limited`: you follow twenty already"),
+    ),
 )]
 pub(super) async fn events(
     State(state): State<ApiState>,
@@ -56,7 +60,15 @@ pub(super) async fn events(
     Id(id): Id,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let first = LectureState::from(visible(&state, caller, id).await?);
-    let watch = Watch { state, user_id: caller.user_id, lecture_id: id, told: None, next: Some(first) };
+    let following = state.limits.follow(caller.user_id)?;
+    let watch = Watch {
+        state,
+        user_id: caller.user_id,
+        lecture_id: id,
+        told: None,
+        next: Some(first),
+        _following: following,
+    };
     let changes = stream::unfold(watch, |mut watch| async move {
         let now = watch.next_change().await?;
         let event = Event::default().event("state").json_data(&now).expect("a state is plain data");
@@ -78,6 +90,7 @@ struct Watch {
     told: Option<LectureState>,
     /// What was read already.
     next: Option<LectureState>,
+    _following: Following,
 }
 
 impl Watch {

@@ -67,21 +67,18 @@ pub(super) async fn upload(
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let id = Uuid::new_v4();
     let mut form = AudioUpload { state: &state, id, stored: false, metadata: None };
-    let read = upload::read(request, &mut form).await;
-    let mut place = Place { upload_id: id, lecture_id: id };
-    let accepted = match read {
-        Ok(()) => form.accept(caller, &mut place).await,
-        Err(problem) => Err(problem),
-    };
-    let used = matches!(&accepted, Ok(uploaded) if uploaded.audio_used);
-    if form.stored && !used {
-        upload::forget(&state, &place.key()).await;
-    }
-    let uploaded = accepted?;
-    if used {
-        state.queue.wake();
-        forget_earlier(&state, place).await;
-    }
+    let read = upload::read(request, state.limits.max_audio_bytes, &mut form).await;
+    let (stored, metadata) = (form.stored, form.metadata);
+    let mut bytes = Bytes { place: Place { upload_id: id, lecture_id: id }, kept: false, state };
+    // On a task of its own: a client that leaves now must not leave the bytes where nobody has decided on them.
+    let settled = tokio::spawn(async move {
+        let accepted = match read {
+            Ok(()) => bytes.accept(caller, stored, metadata).await,
+            Err(problem) => Err(problem),
+        };
+        bytes.settle(stored, accepted).await
+    });
+    let uploaded = settled.await.map_err(|_| Problem::internal())??;
     let Uploaded { lecture_id, status, created, job_id, audio_used } = uploaded;
     Ok(Json(UploadedLecture { lecture_id, status, created, job_id, audio_used }))
 }
@@ -175,24 +172,39 @@ fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
     Ok(Upload::new(metadata, &state.environment.settings)?)
 }
 
-impl AudioUpload<'_> {
-    async fn accept(&self, caller: Caller, place: &mut Place) -> Result<Uploaded, Problem> {
+/// The bytes of an upload, which a lecture may get as its source.
+struct Bytes {
+    state: ApiState,
+    place: Place,
+    /// A lecture has them, or may have them: the answer to a COMMIT can be lost.
+    kept: bool,
+}
+
+impl Bytes {
+    async fn accept(
+        &mut self,
+        caller: Caller,
+        stored: bool,
+        metadata: Option<Upload>,
+    ) -> Result<Uploaded, Problem> {
         let missing = |field| Problem::invalid_field(field, "missing", "this part of the form is required");
-        let upload = self.metadata.as_ref().ok_or_else(|| missing("metadata"))?;
-        if !self.stored {
+        let upload = metadata.as_ref().ok_or_else(|| missing("metadata"))?;
+        if !stored {
             return Err(missing("audio"));
         }
+        let id = self.place.upload_id;
         for _ in 0..TRIES {
             let mut connection = self.state.acquire().await?;
             let found = lecture_upload::find(&mut connection, upload).await?;
             drop(connection);
-            place.move_to(self.state, found.unwrap_or(self.id)).await?;
+            self.place.move_to(&self.state, found.unwrap_or(id)).await?;
             let mut tx = self.state.begin().await?;
             let settings = &self.state.environment.settings;
+            let place = self.place.lecture_id;
             let outcome =
-                lecture_upload::accept(&mut tx, settings, caller.user_id, upload, self.id, place.lecture_id)
-                    .await?;
+                lecture_upload::accept(&mut tx, settings, caller.user_id, upload, id, place).await?;
             if let Outcome::Accepted(uploaded) = outcome {
+                self.kept = uploaded.audio_used;
                 tx.commit().await?;
                 return Ok(uploaded);
             }
@@ -201,6 +213,19 @@ impl AudioUpload<'_> {
         Err(Problem::unavailable(
             "This lecture is being changed at the same moment. Send it again in a few seconds.",
         ))
+    }
+
+    /// Deletes what is not needed, of these bytes or of those they replace, and wakes the workers.
+    async fn settle(self, stored: bool, accepted: Result<Uploaded, Problem>) -> Result<Uploaded, Problem> {
+        if stored && !self.kept {
+            upload::forget(&self.state, &self.place.key()).await;
+        }
+        let uploaded = accepted?;
+        if uploaded.audio_used {
+            self.state.queue.wake();
+            forget_earlier(&self.state, self.place).await;
+        }
+        Ok(uploaded)
     }
 }
 

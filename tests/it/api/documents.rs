@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 use serde_json::json;
@@ -212,4 +212,50 @@ async fn names_from_outside_stay_names() {
         assert!(read.header("content-disposition").is_ascii());
     }
     assert_eq!(stored(&app).len(), 3);
+}
+
+/// The parser would keep all of it, waiting for a part to begin.
+#[tokio::test]
+async fn a_form_that_never_begins_is_refused_early() {
+    let app = App::start().await;
+    for (body, why) in [
+        (vec![b'x'; 20_000_000], "no boundary"),
+        (
+            [
+                b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"".as_slice(),
+                &vec![b'a'; 20_000_000],
+            ]
+            .concat(),
+            "no end of a head",
+        ),
+    ] {
+        let request =
+            app.request(0, Method::POST, UPLOAD).header("content-type", "multipart/form-data; boundary=x");
+        request.body(body).answer().await.problem(400, "bad_request");
+        assert_eq!(stored(&app), [""; 0], "{why}");
+    }
+}
+
+/// The answer has to reach a client that sends first and reads then.
+#[tokio::test]
+async fn a_refusal_before_the_form_is_read_arrives() {
+    let app = App::start().await;
+    let large = || form("a.pdf", "application/pdf", vec![b' '; 30_000_000]);
+    app.anonymous(Method::POST, UPLOAD).multipart(large()).answer().await.problem(401, "unauthenticated");
+    app.anonymous(Method::POST, "/api/lectures/audio")
+        .multipart(large())
+        .answer()
+        .await
+        .problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_form_that_stalls_is_given_up() {
+    let app = App::start().await;
+    let pieces = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(PDF))]).chain(stream::pending());
+    let stalled = form("a.pdf", "application/pdf", Body::wrap_stream(pieces));
+    let refused =
+        app.request(0, Method::POST, UPLOAD).multipart(stalled).answer().await.problem(400, "bad_request");
+    assert!(refused["detail"].as_str().unwrap().contains("slowly"), "{refused}");
+    assert_eq!(stored(&app), [""; 0]);
 }

@@ -1,0 +1,177 @@
+//! The HTTP API beside pgbench on the same server: what HTTP, checks and rows around a submission cost.
+
+mod api;
+mod load;
+mod pgbench;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+use sqlx::{Connection, PgConnection};
+
+use crate::clock;
+use crate::cluster::Cluster;
+use crate::error::{BenchError, Result, io};
+use crate::report::{Machine, figure};
+
+use self::api::Api;
+use self::load::Answers;
+
+/// Connections of each measurement.
+const CONNECTIONS: usize = 32;
+
+/// Bytes of the recording that is uploaded.
+const UPLOAD_BYTES: usize = 100 * 1024 * 1024;
+
+/// What to run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HttpArgs {
+    /// The program to be measured.
+    #[arg(long)]
+    bedel: PathBuf,
+    /// Rounds; each measures everything once, side by side. Medians are told.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 8)]
+    seconds: u32,
+    /// Write docs/benchmarks-api.md.
+    #[arg(long)]
+    publish: bool,
+    /// Where published results go.
+    #[arg(long, default_value = "../docs", hide = true)]
+    docs: PathBuf,
+}
+
+/// One round.
+struct Round {
+    submissions: Answers,
+    /// Transactions per second of pgbench with the statements of a submission.
+    submissions_limit: f64,
+    looks: Answers,
+    /// Transactions per second of `pgbench -S`.
+    looks_limit: f64,
+    /// Bytes by which the program's resident memory grew at most while a recording was uploaded.
+    upload_bytes: f64,
+}
+
+/// Measures and tells.
+pub async fn run(args: &HttpArgs) -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let machine = Machine::look(&cluster).await?;
+    let mut rounds = Vec::new();
+    for number in 1..=args.rounds {
+        let round = round(args, &cluster).await?;
+        println!(
+            "{number}  submissions/s {} of {}  looks/s {} of {}  upload {} MiB",
+            figure(round.submissions.per_second),
+            figure(round.submissions_limit),
+            figure(round.looks.per_second),
+            figure(round.looks_limit),
+            figure(round.upload_bytes / 1024.0 / 1024.0)
+        );
+        rounds.push(round);
+    }
+    cluster.stop().await;
+    let table = table(&rounds);
+    println!("\n{table}");
+    if args.publish {
+        let page = args.docs.join("benchmarks-api.md");
+        fs::write(&page, document(&machine, args, &table))
+            .map_err(io(format!("write {}", page.display())))?;
+        println!("written: {}", page.display());
+    }
+    Ok(())
+}
+
+/// In a fresh database, so that no round finds what another left.
+async fn round(args: &HttpArgs, cluster: &Cluster) -> Result<Round> {
+    let name = format!("api_{}", clock::now());
+    cluster.create(&name, None).await?;
+    let url = cluster.url(&name);
+    let api = Api::start(&args.bedel, &url).await?;
+    let lecture = api.submit_one().await?;
+    let upload_bytes = api.memory_of_an_upload(UPLOAD_BYTES).await?;
+
+    let submissions = load::submissions(&api, CONNECTIONS, args.seconds).await?;
+    // The server's own time for that may not have come yet, and the plans are to be those of a system at work.
+    let mut connection = PgConnection::connect(&url).await?;
+    sqlx::raw_sql("-- http::round\nANALYZE").execute(&mut connection).await?;
+    connection.close().await?;
+    let submissions_limit = pgbench::submissions(&url, CONNECTIONS, args.seconds).await?;
+    let looks = load::looks(&api, &lecture, CONNECTIONS, args.seconds).await?;
+    pgbench::fill(&url).await?;
+    let looks_limit = pgbench::select_only(&url, CONNECTIONS, args.seconds).await?;
+    api.stop().await?;
+    cluster.drop(&name).await?;
+    Ok(Round { submissions, submissions_limit, looks, looks_limit, upload_bytes })
+}
+
+fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(of).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Medians, with the aims.
+fn table(rounds: &[Round]) -> String {
+    let of = |value: fn(&Round) -> f64| median(rounds, value);
+    let submissions = of(|round| round.submissions.per_second / round.submissions_limit);
+    let looks = of(|round| round.looks.per_second / round.looks_limit);
+    let (p99, upload) =
+        (of(|round| round.submissions.p99_ms), of(|round| round.upload_bytes / 1024.0 / 1024.0));
+    let judged = |met: bool| if met { "met" } else { "NOT MET" };
+    let rows = [
+        (
+            "submissions over HTTP, per second",
+            figure(of(|round| round.submissions.per_second)),
+            String::new(),
+        ),
+        (
+            "pgbench with their statements, per second",
+            figure(of(|round| round.submissions_limit)),
+            String::new(),
+        ),
+        ("their ratio", figure(submissions), format!("at least 0.40: {}", judged(submissions >= 0.4))),
+        ("submissions, p50 in ms", figure(of(|round| round.submissions.p50_ms)), String::new()),
+        ("submissions, p99 in ms", figure(p99), format!("at most 50: {}", judged(p99 <= 50.0))),
+        ("GET …/status, per second", figure(of(|round| round.looks.per_second)), String::new()),
+        ("pgbench -S, per second", figure(of(|round| round.looks_limit)), String::new()),
+        ("their ratio", figure(looks), format!("at least 0.40: {}", judged(looks >= 0.4))),
+        ("GET …/status, p99 in ms", figure(of(|round| round.looks.p99_ms)), String::new()),
+        (
+            "memory of an upload of 100 MiB, in MiB",
+            figure(upload),
+            format!("less than 20: {}", judged(upload < 20.0)),
+        ),
+    ];
+    let mut text = String::from("| what | median | aim |\n| --- | ---: | --- |\n");
+    for (what, value, aim) in rows {
+        let _ = writeln!(text, "| {what} | {value} | {aim} |");
+    }
+    text
+}
+
+fn document(machine: &Machine, args: &HttpArgs, table: &str) -> String {
+    format!(
+        "# Benchmark of the HTTP API\n\n\
+         Made by\n\n```sh\nscript/bench api --publish\n```\n\n\
+         {}\n\n{table}\n\
+         Medians of {} rounds of {} s for each rate, {CONNECTIONS} connections, all on one machine: load, API and PostgreSQL share its \
+         processors. Each round has a fresh database with full durability, and measures a rate of the API and its limit one after the \
+         other. A submission is a new recording of one user; pgbench sends the statements of its transaction, prepared, with a \
+         new recording each time. `pgbench -S` is its own script at its default protocol. Memory is the highest resident memory of the \
+         API's process during the upload, less that before it. That a page of the list reads as much among 101,000 lectures as among \
+         1,000 is a test: `api::listing::a_page_reads_as_much_among_a_hundred_times_as_many_lectures`.\n",
+        machine.sentence(),
+        args.rounds,
+        args.seconds
+    )
+}
+
+/// What a program of ours or of PostgreSQL's said that ended badly.
+fn ended_badly(program: &str, output: &std::process::Output) -> BenchError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    BenchError::Peer(format!("{program} ended with {}: {}", output.status, said.trim()))
+}
