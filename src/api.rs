@@ -20,6 +20,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod problem;
+mod query;
 mod upload;
 
 use std::sync::Arc;

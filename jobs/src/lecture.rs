@@ -4,6 +4,7 @@
 
 pub mod cancel;
 pub mod list;
+mod priority;
 pub mod removal;
 pub mod restart;
 pub mod retry;

@@ -21,8 +21,9 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Admin;
-use super::body::{Fields, QueryFields};
+use super::body::Fields;
 use super::problem::Problem;
+use super::query::QueryFields;
 
 /// Seconds the answer waits for the job unless the caller says otherwise.
 const DEFAULT_WAIT_SECONDS: u64 = 30;

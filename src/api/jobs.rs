@@ -1,16 +1,17 @@
 //! Jobs: their stories for those they work for, and all of them for admins.
 
+mod shown;
+
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::lecture;
 use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
 use bedel_jobs::registry::{is_stage, new_job};
-use bedel_queue::inspect::{self, FailedAttempt, Filter, JobState, JobView};
+use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{EnqueueError, Retried, enqueue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -23,8 +24,11 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::{Admin, Caller};
-use super::body::{Fields, Id, QueryFields};
+use super::body::{Fields, Id};
 use super::problem::Problem;
+use super::query::QueryFields;
+
+use self::shown::{JobBody, JobStateName};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -32,123 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(show))
         .routes(routes!(retry))
         .routes(routes!(cancel))
-}
-
-/// A job. Its args and its result hold ids and counts, no credential.
-#[derive(Serialize, ToSchema)]
-struct JobBody {
-    id: Uuid,
-    /// What it does: `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
-    kind: String,
-    /// The lane that can be paused.
-    queue: String,
-    #[schema(value_type = JobStateName)]
-    state: JobState,
-    /// 1 (first) to 4 (last).
-    priority: i16,
-    #[schema(value_type = Object)]
-    args: Value,
-    /// The lecture it is about.
-    subject: Option<Uuid>,
-    /// Claims so far.
-    attempt: i32,
-    errors: i32,
-    crashes: i32,
-    max_attempts: i32,
-    max_crashes: i32,
-    created_at: DateTime<Utc>,
-    /// Not before this time.
-    run_at: DateTime<Utc>,
-    /// Neither waits nor retries longer than this.
-    give_up_at: DateTime<Utc>,
-    attempted_at: Option<DateTime<Utc>>,
-    finalized_at: Option<DateTime<Utc>>,
-    worker: Option<String>,
-    /// 0 to 1.
-    progress: Option<f32>,
-    /// Why it ended without success.
-    reason: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    result: Option<Value>,
-    /// The attempts that failed, oldest first; empty in lists.
-    failures: Vec<FailureBody>,
-}
-
-/// Where a job is in its life: the queue's own type, which knows no description, in words.
-#[derive(ToSchema)]
-#[schema(as = JobState, rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes another type")]
-enum JobStateName {
-    Available,
-    Running,
-    Completed,
-    Discarded,
-    Cancelled,
-}
-
-/// An attempt that failed.
-#[derive(Serialize, ToSchema)]
-struct FailureBody {
-    attempt: i32,
-    failed_at: DateTime<Utc>,
-    worker: Option<String>,
-    /// A stable word.
-    class: String,
-    message: String,
-}
-
-impl From<JobView> for JobBody {
-    fn from(job: JobView) -> Self {
-        Self {
-            id: job.id,
-            kind: job.kind,
-            queue: job.queue,
-            state: job.state,
-            priority: job.priority,
-            args: job.args,
-            subject: job.subject,
-            attempt: job.attempt,
-            errors: job.errors,
-            crashes: job.crashes,
-            max_attempts: job.max_attempts,
-            max_crashes: job.max_crashes,
-            created_at: job.created_at,
-            run_at: job.run_at,
-            give_up_at: job.give_up_at,
-            attempted_at: job.attempted_at,
-            finalized_at: job.finalized_at,
-            worker: job.worker,
-            progress: job.progress,
-            reason: job.reason,
-            result: job.result,
-            failures: job.failures.into_iter().map(FailureBody::from).collect(),
-        }
-    }
-}
-
-impl JobBody {
-    /// For the people whose lecture it is: what concerns those alone who run the service is left out.
-    fn for_people(mut self) -> Self {
-        self.worker = None;
-        for failure in &mut self.failures {
-            failure.worker = None;
-            failure.message = lecture::for_people(&failure.class, &failure.message);
-        }
-        // The last failure's own words, where one ended it.
-        if let (Some(reason), Some(last)) = (&mut self.reason, self.failures.last())
-            && self.state == JobState::Discarded
-        {
-            *reason = lecture::for_people(&last.class, reason);
-        }
-        self
-    }
-}
-
-impl From<FailedAttempt> for FailureBody {
-    fn from(failed: FailedAttempt) -> Self {
-        let FailedAttempt { attempt, failed_at, worker, class, message } = failed;
-        Self { attempt, failed_at, worker, class, message }
-    }
 }
 
 #[derive(Serialize, ToSchema)]

@@ -26,8 +26,9 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Caller;
-use super::body::{Id, QueryFields};
+use super::body::Id;
 use super::problem::Problem;
+use super::query::QueryFields;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()

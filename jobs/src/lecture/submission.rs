@@ -8,7 +8,7 @@ use bedel_queue::inspect;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, restart, stage_job};
+use super::{Lecture, LectureStatus, priority, restart, stage_job};
 use crate::environment::Settings;
 use crate::fetch::check_url;
 use crate::panopto::{self, SessionIdError};
@@ -111,22 +111,12 @@ pub async fn submit(
         let wake = bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
-    let priority = priority(tx, user_id, lecture.id).await?;
+    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
     let enqueued = restart::restart_at(tx, &lecture, settings, priority).await?;
     // The restart decides the state to begin in; what is answered is what was written.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
 }
-
-/// Live lectures of a user beyond so many come after those of others.
-const LIVE_AT_ONCE: i64 = 10;
-
-/// The priorities of jobs up to there, and of those beyond.
-const NORMAL: i16 = 2;
-const LATER: i16 = 3;
-
-/// Links among which a user's live lectures are looked for, the newest: the cost is the same for any user.
-const LOOKED_AT: i64 = 100;
 
 /// Enqueues the first job of a new lecture.
 pub(super) async fn start(
@@ -135,32 +125,9 @@ pub(super) async fn start(
     lecture_id: Uuid,
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
-    let priority = priority(tx, user_id, lecture_id).await?;
+    let priority = priority::of_next_job(tx, user_id, lecture_id).await?;
     let job = stage_job(&Submit { lecture_id }, lecture_id, settings).priority(priority);
     Ok(bedel_queue::enqueue(tx, &job).await?.id)
-}
-
-/// The priority of a lecture's next job, which the stages after it keep: lower where the user has many other lectures at work
-/// already, so that one who hands in a whole term delays nobody else.
-pub(super) async fn priority(
-    tx: &mut PgConnection,
-    user_id: Uuid,
-    lecture_id: Uuid,
-) -> Result<i16, sqlx::Error> {
-    let live: i64 = sqlx::query_scalar(
-        "-- submission::live_of_user
-         SELECT count(*)
-         FROM (SELECT lecture_id FROM user_lectures
-               WHERE user_id = $1 ORDER BY created_at DESC, lecture_id DESC LIMIT $2) AS newest
-         JOIN lectures ON lectures.id = newest.lecture_id
-         WHERE status IN ('pending', 'downloading') AND lectures.id <> $3",
-    )
-    .bind(user_id)
-    .bind(LOOKED_AT)
-    .bind(lecture_id)
-    .fetch_one(tx)
-    .await?;
-    Ok(if live < LIVE_AT_ONCE { NORMAL } else { LATER })
 }
 
 fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -> Submitted {

@@ -1,0 +1,126 @@
+//! A job as people see it.
+
+use bedel_jobs::lecture;
+use bedel_queue::inspect::{FailedAttempt, JobState, JobView};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A job. Its args and its result hold ids and counts, no credential.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobBody {
+    id: Uuid,
+    /// What it does: `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
+    kind: String,
+    /// The lane that can be paused.
+    queue: String,
+    #[schema(value_type = JobStateName)]
+    state: JobState,
+    /// 1 (first) to 4 (last).
+    priority: i16,
+    #[schema(value_type = Object)]
+    args: Value,
+    /// The lecture it is about.
+    subject: Option<Uuid>,
+    /// Claims so far.
+    attempt: i32,
+    errors: i32,
+    crashes: i32,
+    max_attempts: i32,
+    max_crashes: i32,
+    created_at: DateTime<Utc>,
+    /// Not before this time.
+    run_at: DateTime<Utc>,
+    /// Neither waits nor retries longer than this.
+    give_up_at: DateTime<Utc>,
+    attempted_at: Option<DateTime<Utc>>,
+    finalized_at: Option<DateTime<Utc>>,
+    worker: Option<String>,
+    /// 0 to 1.
+    progress: Option<f32>,
+    /// Why it ended without success.
+    reason: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+    /// The attempts that failed, oldest first; empty in lists.
+    failures: Vec<FailureBody>,
+}
+
+/// Where a job is in its life: the queue's own type, which knows no description, in words.
+#[derive(ToSchema)]
+#[schema(as = JobState, rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes another type")]
+pub(super) enum JobStateName {
+    Available,
+    Running,
+    Completed,
+    Discarded,
+    Cancelled,
+}
+
+/// An attempt that failed.
+#[derive(Serialize, ToSchema)]
+struct FailureBody {
+    attempt: i32,
+    failed_at: DateTime<Utc>,
+    worker: Option<String>,
+    /// A stable word.
+    class: String,
+    message: String,
+}
+
+impl From<JobView> for JobBody {
+    fn from(job: JobView) -> Self {
+        Self {
+            id: job.id,
+            kind: job.kind,
+            queue: job.queue,
+            state: job.state,
+            priority: job.priority,
+            args: job.args,
+            subject: job.subject,
+            attempt: job.attempt,
+            errors: job.errors,
+            crashes: job.crashes,
+            max_attempts: job.max_attempts,
+            max_crashes: job.max_crashes,
+            created_at: job.created_at,
+            run_at: job.run_at,
+            give_up_at: job.give_up_at,
+            attempted_at: job.attempted_at,
+            finalized_at: job.finalized_at,
+            worker: job.worker,
+            progress: job.progress,
+            reason: job.reason,
+            result: job.result,
+            failures: job.failures.into_iter().map(FailureBody::from).collect(),
+        }
+    }
+}
+
+impl JobBody {
+    /// For the people whose lecture it is: what concerns those alone who run the service is left out.
+    pub(super) fn for_people(mut self) -> Self {
+        self.worker = None;
+        for failure in &mut self.failures {
+            failure.worker = None;
+            failure.message = lecture::for_people(&failure.class, &failure.message);
+        }
+        // The last failure's own words, where one ended it.
+        if let (Some(reason), Some(last)) = (&mut self.reason, self.failures.last())
+            && self.state == JobState::Discarded
+        {
+            *reason = lecture::for_people(&last.class, reason);
+        }
+        self
+    }
+}
+
+impl From<FailedAttempt> for FailureBody {
+    fn from(failed: FailedAttempt) -> Self {
+        let FailedAttempt { attempt, failed_at, worker, class, message } = failed;
+        Self { attempt, failed_at, worker, class, message }
+    }
+}
