@@ -21,13 +21,13 @@ mod observe;
 mod openapi;
 mod problem;
 mod query;
+mod server;
 mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::serve::ListenerExt;
 use axum::{Extension, Router};
 use bedel_jobs::Environment;
 use bedel_jobs::registry::registry;
@@ -35,7 +35,7 @@ use bedel_queue::{Queue, Registry};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -46,9 +46,6 @@ use problem::Problem;
 
 /// How long a request waits for a connection before it answers 503.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long requests may go on after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -154,20 +151,7 @@ pub fn description() -> String {
 }
 
 /// Serves until `stop` fires, then lets running requests end for at most ten seconds.
-///
-/// # Errors
-/// The listener's own.
-pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) -> std::io::Result<()> {
-    // Small answers leave at once; a socket that refuses the option still works.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let router = router_until(state, stop.clone());
+pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
     tokio::spawn(crate::metrics::upkeep(stop.clone()));
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        result = server.into_future() => result,
-        () = async { stop.cancelled().await; sleep(DRAIN).await } => {
-            tracing::warn!("requests were still running {} s after the stop: they are cut off", DRAIN.as_secs());
-            Ok(())
-        }
-    }
+    server::run(listener, router_until(state, stop.clone()), stop).await;
 }

@@ -48,9 +48,7 @@ pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), Cli
         std::future::pending::<Result<(), CliError>>().await
     };
     tokio::select! {
-        served = serve(listener, state, stop.clone()) => {
-            served.map_err(|error| CliError::Failed(format!("the listener failed: {error}")))
-        }
+        () = serve(listener, state, stop.clone()) => Ok(()),
         wrong = checked => wrong,
     }
 }

@@ -75,7 +75,7 @@ struct App {
     directory: TempDir,
     users: Vec<Uuid>,
     stop: CancellationToken,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
 }
 
 /// An answer that was read to its end.

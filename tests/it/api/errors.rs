@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::Method;
 use sqlx::postgres::PgPoolOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
 
@@ -146,5 +150,20 @@ async fn the_log_has_route_status_and_id_and_no_secret() {
     let ours: Vec<&str> = text.lines().filter(|line| line.contains("request_id")).collect();
     for secret in ["hush-", "token-of-user-0", &lecture.to_string()] {
         assert!(ours.iter().all(|line| !line.contains(secret)), "{secret} in {ours:#?}");
+    }
+}
+
+/// A connection costs a place: whoever holds it without a request loses it.
+#[tokio::test]
+async fn a_head_that_does_not_come_closes_the_connection() {
+    let app = App::start().await;
+    let address = app.base.strip_prefix("http://").unwrap();
+    for sent in [b"".as_slice(), b"GET /livez HTTP/1.1\r\nhost: x\r\nx-slow:"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        let mut read = Vec::new();
+        let ended = timeout(Duration::from_secs(60), stream.read_to_end(&mut read)).await;
+        ended.expect("it is closed").expect("in order");
+        assert!(read.is_empty() || read.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&read));
     }
 }
