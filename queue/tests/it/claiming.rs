@@ -222,14 +222,14 @@ async fn without_a_wake_up_polling_finds_the_job() {
 async fn many_wake_ups_cost_few_statements() {
     let bench = bench().await;
     let queue = Queue::new(bench.pool.clone());
-    let mut listener = sqlx::postgres::PgListener::connect_with(&bench.pool).await.unwrap();
+    let mut listener = PgListener::connect_with(&bench.pool).await.unwrap();
     listener.listen("bedel_queue").await.unwrap();
     for _ in 0..1000 {
         queue.wake();
     }
     listener.recv().await.unwrap();
     let mut more = 0;
-    while tokio::time::timeout(Duration::from_millis(300), listener.recv()).await.is_ok() {
+    while timeout(Duration::from_millis(300), listener.recv()).await.is_ok() {
         more += 1;
     }
     assert!(more < 10, "{more} notifications for 1000 signals");
