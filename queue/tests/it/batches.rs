@@ -106,6 +106,30 @@ async fn batches_with_the_same_keys_at_the_same_time_make_each_job_once() {
     assert_eq!(bench.count(JOBS).await, 400);
 }
 
+/// Two batches that take the same keys in the same order cannot wait for each other in a circle.
+#[tokio::test]
+async fn a_batch_takes_its_keys_in_their_order_and_not_in_its_own() {
+    let bench = bench().await;
+    let mut held = bench.pool.begin().await.unwrap();
+    enqueue(&mut held, &keyed("m")).await.unwrap();
+    let pool = bench.pool.clone();
+    let batch = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        let answers = enqueue_many(&mut tx, &[keyed("m"), keyed("a")]).await.unwrap();
+        tx.commit().await.unwrap();
+        answers
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the batch waits for `m`", async || bench.count(waiting).await == 1).await;
+    let mut other = bench.pool.begin().await.unwrap();
+    sqlx::raw_sql("SET LOCAL lock_timeout = '200ms'").execute(&mut *other).await.unwrap();
+    enqueue(&mut other, &keyed("a")).await.expect_err("the batch has taken `a` already");
+    other.rollback().await.unwrap();
+    held.commit().await.unwrap();
+    let created: Vec<bool> = batch.await.unwrap().iter().map(|answer| answer.created).collect();
+    assert_eq!(created, [false, true]);
+}
+
 #[tokio::test]
 async fn a_key_whose_transaction_is_not_decided_is_waited_for() {
     for commits in [true, false] {
