@@ -162,8 +162,8 @@ fn document(machine: &Machine, args: &HttpArgs, table: &str) -> String {
          processors. Each round has a fresh database with full durability, and measures a rate of the API and its limit one after the \
          other. A submission is a new recording of one user; pgbench sends the statements of its transaction, prepared, with a \
          new recording each time. `pgbench -S` is its own script at its default protocol. Memory is the highest resident memory of the \
-         API's process during the upload, less that before it. That a page of the list reads as much among 101,000 lectures as among \
-         1,000 is a test: `api::listing::a_page_reads_as_much_among_a_hundred_times_as_many_lectures`.\n",
+         API's process during the upload, less that before it. That a page of the list reads as much among 1,000,000 lectures as among \
+         1,000 is a test: `api::listing::a_page_reads_as_much_among_a_thousand_times_as_many_lectures`.\n",
         machine.sentence(),
         args.rounds,
         args.seconds

@@ -17,7 +17,7 @@ use bedel_jobs::lecture::cancel::{self, Cancelled};
 use bedel_jobs::lecture::list::{self, Cursor, Filter, MAX_LIMIT};
 use bedel_jobs::lecture::removal::{self, Removed};
 use bedel_jobs::lecture::retry::{self, Retried};
-use bedel_jobs::lecture::view::{self, LectureView};
+use bedel_jobs::lecture::view::{self, LectureState, LectureView};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
@@ -97,33 +97,6 @@ async fn show(
     visible(&state, caller, id).await.map(Json)
 }
 
-/// Where a lecture is in its life.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-struct LectureState {
-    lecture_id: Uuid,
-    status: LectureStatus,
-    /// The last failure in words, of an attempt or of the whole.
-    error_message: Option<String>,
-    duration_seconds: Option<i32>,
-    /// The kind of the job it is in, or in which it failed; null once it is completed.
-    stage: Option<String>,
-    /// How far the live job is, 0 to 1.
-    progress: Option<f32>,
-}
-
-impl From<LectureView> for LectureState {
-    fn from(lecture: LectureView) -> Self {
-        Self {
-            lecture_id: lecture.id,
-            status: lecture.status,
-            error_message: lecture.error_message,
-            duration_seconds: lecture.duration_seconds,
-            stage: lecture.stage,
-            progress: lecture.progress,
-        }
-    }
-}
-
 /// Look at a lecture's state alone
 #[utoipa::path(
     get, path = "/api/lectures/{id}/status", tag = "lectures", params(("id" = Uuid, Path)),
@@ -134,7 +107,7 @@ async fn status(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<LectureState>, Problem> {
-    Ok(Json(visible(&state, caller, id).await?.into()))
+    visible_state(&state, caller, id).await.map(Json)
 }
 
 /// Remove a lecture
@@ -234,6 +207,11 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
 async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
     let mut connection = state.acquire().await?;
     view::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
+}
+
+async fn visible_state(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureState, Problem> {
+    let mut connection = state.acquire().await?;
+    view::state(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
 }
 
 fn no_lecture() -> Problem {

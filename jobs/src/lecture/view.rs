@@ -49,10 +49,48 @@ pub struct LectureView {
     pub transcript_storage_key: Option<String>,
 }
 
+/// Where a lecture is in its life. Serialises to what the API answers.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+pub struct LectureState {
+    /// The lecture.
+    pub lecture_id: Uuid,
+    /// Where it is.
+    pub status: LectureStatus,
+    /// The last failure in words, of an attempt or of the whole.
+    pub error_message: Option<String>,
+    /// Length of the audio, rounded down.
+    pub duration_seconds: Option<i32>,
+    /// The kind of the job it is in, or in which it failed; null once it is completed.
+    pub stage: Option<String>,
+    /// How far the live job is, 0 to 1.
+    pub progress: Option<f32>,
+}
+
+/// Of a `lecture` that a statement has, stage and progress.
+macro_rules! stage_and_progress {
+    () => {
+        "CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
+         CASE WHEN job.live THEN job.progress END AS progress"
+    };
+}
+
+/// The newest `job` of a `lecture` that a statement has. A live one is the newest by definition; of ended ones the id decides,
+/// which sorts by time.
+macro_rules! newest_job {
+    () => {
+        "LEFT JOIN LATERAL (
+             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live
+             FROM queue.jobs
+             WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')
+             ORDER BY live DESC, jobs.id DESC
+             LIMIT 1
+         ) AS job ON true"
+    };
+}
+
 /// The statement that shows the lectures of a query for their rows, each with its `place`, in the order of their places.
 ///
-/// A URL's query begins at its first `?` and its fragment at its first `#`. A live job is the newest by definition; of
-/// ended ones the id decides, which sorts by time.
+/// A URL's query begins at its first `?` and its fragment at its first `#`.
 macro_rules! views_of {
     ($name:literal, $lectures:literal) => {
         concat!(
@@ -61,23 +99,16 @@ macro_rules! views_of {
             "\nSELECT lecture.id, lecture.course_id, lecture.panopto_session_id, lecture.panopto_url,
                     nullif(substring(lecture.stream_url FROM '^[^?#]*'), '') AS stream_url, lecture.title,
                     lecture.duration_seconds, lecture.status, lecture.error_message, lecture.created_at,
-                    lecture.updated_at,
-                    CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
-                    CASE WHEN job.live THEN job.progress END AS progress,
-                    job.id AS job_id,
+                    lecture.updated_at, ",
+            stage_and_progress!(),
+            ", job.id AS job_id,
                     lecture.transcript_storage_key IS NOT NULL AS has_transcript,
                     lecture.audio_storage_key, lecture.transcript_storage_key
              FROM (",
             $lectures,
-            ") AS lecture
-             LEFT JOIN LATERAL (
-                 SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live
-                 FROM queue.jobs
-                 WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')
-                 ORDER BY live DESC, jobs.id DESC
-                 LIMIT 1
-             ) AS job ON true
-             ORDER BY lecture.place"
+            ") AS lecture ",
+            newest_job!(),
+            " ORDER BY lecture.place"
         )
     };
 }
@@ -96,6 +127,29 @@ pub async fn read(
         "SELECT lectures.*, 1 AS place
          FROM user_lectures JOIN lectures ON lectures.id = user_lectures.lecture_id
          WHERE user_id = $1 AND lecture_id = $2"
+    ))
+    .bind(user_id)
+    .bind(lecture_id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Reads where the lecture is in its life. `None` where it does not exist or is not linked to the user.
+///
+/// # Errors
+/// The database's.
+pub async fn state(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    lecture_id: Uuid,
+) -> Result<Option<LectureState>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "-- view::state
+         SELECT lecture.id AS lecture_id, lecture.status, lecture.error_message, lecture.duration_seconds, ",
+        stage_and_progress!(),
+        " FROM user_lectures JOIN lectures AS lecture ON lecture.id = user_lectures.lecture_id ",
+        newest_job!(),
+        " WHERE user_id = $1 AND lecture_id = $2"
     ))
     .bind(user_id)
     .bind(lecture_id)

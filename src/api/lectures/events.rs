@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use bedel_jobs::lecture::LectureStatus;
-use bedel_jobs::lecture::view;
+use bedel_jobs::lecture::view::{self, LectureState};
 use futures::Stream;
 use futures::stream;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use super::super::auth::Caller;
 use super::super::body::Id;
 use super::super::limits::Following;
 use super::super::problem::Problem;
-use super::{LectureState, visible};
+use super::visible_state;
 
 /// Between two looks at the row.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ pub(super) async fn events(
     Extension(stop): Extension<CancellationToken>,
     Id(id): Id,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let first = LectureState::from(visible(&state, caller, id).await?);
+    let first = visible_state(&state, caller, id).await?;
     let following = state.limits.follow(caller.user_id)?;
     let watch = Watch {
         state,
@@ -116,8 +116,8 @@ impl Watch {
         loop {
             sleep(LOOK_EVERY).await;
             let Ok(mut connection) = self.state.acquire().await else { continue };
-            match view::read(&mut connection, self.user_id, self.lecture_id).await {
-                Ok(found) => return found.map(LectureState::from),
+            match view::state(&mut connection, self.user_id, self.lecture_id).await {
+                Ok(found) => return found,
                 Err(error) => tracing::debug!(%error, "a look at a lecture failed"),
             }
         }
