@@ -39,7 +39,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use auth::{Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Token, Tokens, TokensError};
+pub use auth::{
+    ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Token, Tokens, TokensError,
+};
 pub use cors::Origins;
 pub use limits::Limits;
 use problem::Problem;

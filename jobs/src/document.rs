@@ -168,7 +168,8 @@ pub async fn of_course(
 ) -> Result<Vec<Document>, sqlx::Error> {
     sqlx::query_as(
         "-- document::of_course
-         SELECT * FROM documents WHERE owner_id = $1 AND course_id = $2 ORDER BY created_at DESC, id",
+         SELECT * FROM documents WHERE owner_id = $1 AND course_id = $2
+         ORDER BY created_at DESC, id LIMIT 1000",
     )
     .bind(owner_id)
     .bind(course_id)

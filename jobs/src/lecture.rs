@@ -98,10 +98,13 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
         .await
 }
 
+/// What the unique keys of lectures begin with.
+pub const KEY_PREFIX: &str = "lecture:";
+
 /// The unique key that a lecture's four stages share: it has at most one live job.
 #[must_use]
 pub fn unique_key(lecture_id: Uuid) -> String {
-    format!("lecture:{lecture_id}")
+    format!("{KEY_PREFIX}{lecture_id}")
 }
 
 /// A job of one of the four stages, keyed and named after its lecture.

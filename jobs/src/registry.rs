@@ -35,6 +35,14 @@ pub fn is_stage(kind: &str) -> bool {
     STAGES.contains(&kind)
 }
 
+/// True where a person may give a job of this kind this unique key: kinds that have a key of their own keep it, and no other
+/// job takes one of theirs.
+#[must_use]
+pub fn may_have_key(kind: &str, key: &str) -> bool {
+    let has_own = is_stage(kind) || kind == CourseSync::KIND;
+    !has_own && key != CourseSync::KIND && !key.starts_with(lecture::KEY_PREFIX)
+}
+
 /// The queues in the database, and those of the kinds this program knows, by name.
 ///
 /// # Errors

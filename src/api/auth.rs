@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-pub use self::jwks::Jwks;
+pub use self::jwks::{ASK_AGAIN_AFTER, Jwks};
 pub use self::jwt::{Jwt, JwtAlgorithm, JwtKeys};
 pub use self::tokens::{Token, Tokens, TokensError};
 use super::ApiState;
@@ -29,7 +29,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Those behind the configuration's tokens, those whom `jwt` vouches for, and whoever has an API token; `admins` are
-    /// admins however they sign in.
+    /// admins, but with an API token that was made for less.
     #[must_use]
     pub fn new(tokens: Tokens, jwt: Option<Jwt>, admins: HashSet<Uuid>) -> Self {
         Self { tokens, jwt: jwt.map(Arc::new), admins: Arc::new(admins) }
@@ -48,15 +48,15 @@ impl Authenticator {
             let mut connection = state.acquire().await?;
             let found = api_tokens::find(&mut connection, credential).await?.ok_or_else(unknown)?;
             let admin = found.scope == api_tokens::ADMIN;
-            Caller { user_id: found.user_id, admin, may_write: admin || found.scope == api_tokens::WRITE }
+            let may_write = admin || found.scope == api_tokens::WRITE;
+            // An API token of an admin's is an admin's only where it was made one.
+            return Ok(Caller { user_id: found.user_id, admin, may_write });
         } else if let Some(jwt) = &self.jwt {
             Caller { user_id: jwt.user(credential).await?, admin: false, may_write: true }
         } else {
             return Err(unknown());
         };
-        // An API token of an admin's is an admin's only where it was made one.
-        let admin = caller.admin || caller.may_write && self.admins.contains(&caller.user_id);
-        Ok(Caller { admin, ..caller })
+        Ok(Caller { admin: caller.admin || self.admins.contains(&caller.user_id), ..caller })
     }
 }
 

@@ -144,7 +144,7 @@ async fn drop_choice(
 /// List your lectures of a course
 #[utoipa::path(
     get, path = "/api/courses/{id}/lectures", tag = "courses", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "All of them, the newest first; of a course that nobody knows there are none", body = Vec<LectureView>)),
+    responses((status = 200, description = "The newest first, a thousand at most; of a course that nobody knows there are none", body = Vec<LectureView>)),
 )]
 async fn lectures(
     State(state): State<ApiState>,
@@ -158,7 +158,7 @@ async fn lectures(
 /// List your documents of a course
 #[utoipa::path(
     get, path = "/api/courses/{id}/documents", tag = "courses", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "All of them, the newest first; of a course that nobody knows there are none", body = Vec<Document>)),
+    responses((status = 200, description = "The newest first, a thousand at most; of a course that nobody knows there are none", body = Vec<Document>)),
 )]
 async fn documents(
     State(state): State<ApiState>,

@@ -132,7 +132,7 @@ impl Form for Upload<'_> {
                 let received = part.store(self.state, &keys::documents(self.id), max, looks_like_pdf).await?;
                 self.file = Some((name, received));
             }
-            _ => {}
+            _ => part.skip().await?,
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
-use bedel_jobs::registry::{is_stage, new_job};
+use bedel_jobs::registry::{is_stage, may_have_key, new_job};
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{EnqueueError, Retried, enqueue};
 use chrono::{DateTime, Utc};
@@ -114,7 +114,7 @@ struct NewJobBody {
     /// 1 (first) to 4 (last); 2 where it is left out.
     #[schema(minimum = 1, maximum = 4)]
     priority: Option<i16>,
-    /// At most one live job has this key. The kinds of a lecture's stages have keys of their own.
+    /// At most one live job has this key. Not with `course-sync` and a lecture's stages, which have keys of their own.
     unique_key: Option<String>,
 }
 
@@ -158,11 +158,18 @@ async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Re
             return Err(fields.refused());
         }
     };
+    if unique_key.as_deref().is_some_and(|key| !may_have_key(&kind, key)) {
+        fields.refuse::<()>(
+            "unique_key",
+            "taken",
+            "this key, or that of this kind, is the program's own: leave it out",
+        );
+    }
     fields.finish()?;
     if let Some(priority) = priority {
         job = job.priority(priority);
     }
-    if let Some(key) = unique_key.filter(|_| !is_stage(&kind)) {
+    if let Some(key) = unique_key {
         job = job.unique_key(key);
     }
     let mut tx = state.begin().await?;

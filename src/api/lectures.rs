@@ -33,7 +33,7 @@ use super::query::QueryFields;
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(submit::submit))
-        .routes(routes!(submit::batch))
+        .routes(routes!(submit::batch).layer(from_fn(super::upload::drain_refused)))
         .routes(routes!(upload::upload).layer(from_fn(super::upload::drain_refused)))
         .routes(routes!(list))
         .routes(routes!(show, remove))

@@ -25,6 +25,10 @@ const MAX_CONNECTIONS: usize = 4096;
 /// How long requests may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// A client that takes nothing of an answer for so long has left, in milliseconds.
+#[cfg(target_os = "linux")]
+const TAKEN_WITHIN: u32 = 30_000;
+
 /// Where accepting failed, such as for want of file descriptors, it is tried again after so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -70,6 +74,9 @@ async fn accepted(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => {
                 // Small answers leave at once; a socket that refuses the option still works.
                 let _ = stream.set_nodelay(true);
+                // Also where the client's window stays closed (tcp(7)): nobody may hold a place by reading nothing.
+                #[cfg(target_os = "linux")]
+                let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, TAKEN_WITHIN);
                 return stream;
             }
             Err(error) if is_the_clients(&error) => {}

@@ -48,7 +48,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a form is read into, part by part.
 pub(super) trait Form {
-    /// Takes one part, a text or a file; one that it does not know is passed over.
+    /// Takes one part, a text or a file; one that it does not know is skipped.
     async fn part(&mut self, part: Part<'_>) -> Result<(), Problem>;
 }
 
@@ -231,6 +231,12 @@ impl Part<'_> {
         writer.finish().await.map_err(|error| Problem::storage(&error))?;
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Received { size, sha256 })
+    }
+
+    /// Reads past what nobody asked for.
+    pub(super) async fn skip(mut self) -> Result<(), Problem> {
+        while self.chunk().await?.is_some() {}
+        Ok(())
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {

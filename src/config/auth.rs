@@ -7,7 +7,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::secret::Secret;
-use crate::api::{Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Tokens};
+use crate::api::{ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Tokens};
 
 /// Who may call the API.
 #[derive(Debug, Clone, Args)]
@@ -77,7 +77,8 @@ impl AuthOptions {
             }
             (None, Some(secret)) => JwtKeys::Secret(secret),
             (Some(url), None) if is_private_enough(&url) => {
-                JwtKeys::Published(Jwks::new(url).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?)
+                let keys = Jwks::new(url, ASK_AGAIN_AFTER).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?;
+                JwtKeys::Published(keys)
             }
             (Some(_), None) => return Err("BEDEL_JWKS_URL: it must begin with https://, or whoever is on the way could sign in as anybody"
                     .to_owned()),

@@ -17,6 +17,7 @@ mod health;
 mod inputs;
 mod jobs;
 mod lectures;
+mod limits;
 mod listing;
 mod metrics;
 mod privacy;
@@ -133,6 +134,15 @@ impl App {
     }
 
     async fn with_users_and_jwt(users: usize, jwt: Option<Jwt>) -> Self {
+        Self::with_database(users, jwt, 0).await
+    }
+
+    /// Two users who may hand in so much each minute.
+    async fn limited_to(per_minute: u32) -> Self {
+        Self::with_database(2, None, per_minute).await
+    }
+
+    async fn with_database(users: usize, jwt: Option<Jwt>, per_minute: u32) -> Self {
         let database = testing::database("program", |pool| async move {
             bedel::migrate::run(&pool).await.expect("the migrations");
         })
@@ -140,18 +150,18 @@ impl App {
         let mut connection = database.pool.acquire().await.expect("a connection");
         let installation = installation_of_database(&mut connection).await.expect("an id");
         drop(connection);
-        let app = Self::with(database.pool, users, jwt).await;
+        let app = Self::with(database.pool, users, jwt, per_minute).await;
         app.storage.ensure_installation(installation).await.expect("a storage of its own");
         app
     }
 
     /// On a pool of the test's own.
     async fn over(pool: PgPool, users: usize) -> Self {
-        Self::with(pool, users, None).await
+        Self::with(pool, users, None, 0).await
     }
 
-    /// One that lets people in by JWTs too.
-    async fn with(pool: PgPool, users: usize, jwt: Option<Jwt>) -> Self {
+    /// One that may let people in by JWTs too, and may limit what they hand in.
+    async fn with(pool: PgPool, users: usize, jwt: Option<Jwt>, per_minute: u32) -> Self {
         // A second test in the process finds both installed. Whether anybody listens to a place that logs is decided when it
         // is first come to, by a test that collects nothing perhaps; so one that listens to all is there from the start.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
@@ -172,7 +182,7 @@ impl App {
         let mut tokens: Vec<Token> =
             users.iter().enumerate().map(|(index, user)| Token::new(&token(index), *user, false)).collect();
         tokens.push(Token::new("admin-token", Uuid::new_v4(), true));
-        let limits = Limits::new(MAX_AUDIO_BYTES, MAX_DOCUMENT_BYTES, 0);
+        let limits = Limits::new(MAX_AUDIO_BYTES, MAX_DOCUMENT_BYTES, per_minute);
         let authenticator = Authenticator::new(Tokens::new(tokens), jwt, HashSet::from([ADMIN]));
         let state = ApiState::new(Arc::new(environment), authenticator, limits, origins());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");

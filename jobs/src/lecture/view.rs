@@ -157,7 +157,7 @@ pub async fn state(
     .await
 }
 
-/// The lectures of one course that `user_id` is linked to, newest first, all of them.
+/// The lectures of one course that `user_id` is linked to, the newest thousand first to last.
 ///
 /// # Errors
 /// The database's.
@@ -171,7 +171,8 @@ pub async fn of_course(
         "SELECT lectures.*, row_number() OVER (ORDER BY lectures.created_at DESC, lectures.id) AS place
          FROM lectures
          JOIN user_lectures ON user_lectures.lecture_id = lectures.id AND user_lectures.user_id = $1
-         WHERE lectures.course_id = $2"
+         WHERE lectures.course_id = $2
+         ORDER BY place LIMIT 1000"
     ))
     .bind(user_id)
     .bind(course_id)

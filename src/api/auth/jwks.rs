@@ -14,8 +14,8 @@ use tokio::time::Instant;
 /// Keys are looked at again after so long.
 const FRESH_FOR: Duration = Duration::from_secs(600);
 
-/// A key that nobody knows makes them be fetched at most so often.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// A key that nobody knows makes them be fetched at most so often, where nothing else is asked for.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Keys that could not be fetched again are believed for so long.
 const BELIEVED_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -33,6 +33,7 @@ pub struct Jwks(Arc<Inner>);
 struct Inner {
     url: Url,
     client: Client,
+    ask_again_after: Duration,
     known: RwLock<Known>,
     /// Held while they are fetched: once for all who wait.
     fetching: Mutex<()>,
@@ -61,14 +62,16 @@ pub(super) enum JwksError {
 }
 
 impl Jwks {
-    /// Keys that are published at `url`. They are fetched when the first token comes.
+    /// Keys that are published at `url`. They are fetched when the first token comes, and for tokens with a key that nobody knows
+    /// at most every `ask_again_after`.
     ///
     /// # Errors
     /// Where no client can be made.
-    pub fn new(url: Url) -> Result<Self, reqwest::Error> {
+    pub fn new(url: Url, ask_again_after: Duration) -> Result<Self, reqwest::Error> {
         // No redirects: whoever answers in another's place would sign for everybody.
         let client = Client::builder().redirect(Policy::none()).timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self(Arc::new(Inner { url, client, known: RwLock::default(), fetching: Mutex::new(()) })))
+        let (known, fetching) = (RwLock::default(), Mutex::new(()));
+        Ok(Self(Arc::new(Inner { url, client, ask_again_after, known, fetching })))
     }
 
     /// The key with this id. A token without one is signed by the only key there is.
@@ -101,7 +104,7 @@ impl Jwks {
             None if known.by_id.len() == 1 => known.by_id.values().next(),
             None => None,
         };
-        let recently_tried = known.tried.is_some_and(|tried| tried.elapsed() < ASK_AGAIN_AFTER);
+        let recently_tried = known.tried.is_some_and(|tried| tried.elapsed() < self.0.ask_again_after);
         (key.cloned(), known.fetched.map(|fetched| fetched.elapsed()), recently_tried)
     }
 

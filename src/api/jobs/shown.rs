@@ -40,7 +40,7 @@ pub(super) struct JobBody {
     worker: Option<String>,
     /// 0 to 1.
     progress: Option<f32>,
-    /// Why it ended without success.
+    /// Why it ended without success, or is tried again. In lists it is for admins.
     reason: Option<String>,
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
@@ -108,11 +108,9 @@ impl JobBody {
             failure.worker = None;
             failure.message = lecture::for_people(&failure.class, &failure.message);
         }
-        // The last failure's own words, where one ended it.
-        if let (Some(reason), Some(last)) = (&mut self.reason, self.failures.last())
-            && self.state == JobState::Discarded
-        {
-            *reason = lecture::for_people(&last.class, reason);
+        // A job that failed, for good or for now, has the last failure's words as its reason.
+        if !matches!(self.state, JobState::Completed | JobState::Cancelled) {
+            self.reason = self.reason.and(self.failures.last().map(|last| last.message.clone()));
         }
         self
     }

@@ -9,6 +9,7 @@ use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::upload::{self as lecture_upload, Metadata, Outcome, Upload, Uploaded};
 use bedel_jobs::storage::keys::{self, Class};
 use serde::Serialize;
+use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -71,13 +72,14 @@ pub(super) async fn upload(
     let (stored, metadata) = (form.stored, form.metadata);
     let mut bytes = Bytes { place: Place { upload_id: id, lecture_id: id }, kept: false, state };
     // On a task of its own: a client that leaves now must not leave the bytes where nobody has decided on them.
-    let settled = tokio::spawn(async move {
+    let settling = async move {
         let accepted = match read {
             Ok(()) => bytes.accept(caller, stored, metadata).await,
             Err(problem) => Err(problem),
         };
         bytes.settle(stored, accepted).await
-    });
+    };
+    let settled = tokio::spawn(settling.in_current_span());
     let uploaded = settled.await.map_err(|_| Problem::internal())??;
     let Uploaded { lecture_id, status, created, job_id, audio_used } = uploaded;
     Ok(Json(UploadedLecture { lecture_id, status, created, job_id, audio_used }))
@@ -140,7 +142,7 @@ impl Form for AudioUpload<'_> {
                 part.store(self.state, &key, self.state.limits.max_audio_bytes, looks_like_media).await?;
                 self.stored = true;
             }
-            _ => {}
+            _ => part.skip().await?,
         }
         Ok(())
     }

@@ -8,24 +8,24 @@ use uuid::Uuid;
 use super::{Answer, Answering, App, COURSE, MAX_AUDIO_BYTES, SESSION, submission, viewer};
 
 /// The head of an MP4 file, which is what the bytes are judged by here; the pipeline's own tests judge the rest.
-const MP4: &[u8] = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2mp41\0\0\0\0 and more";
+pub(super) const MP4: &[u8] = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2mp41\0\0\0\0 and more";
 
-fn metadata() -> Value {
+pub(super) fn metadata() -> Value {
     json!({ "session_id": SESSION, "course_id": COURSE, "title": "Week 1", "duration": 61.5, "source_url": viewer(SESSION) })
 }
 
-fn form(metadata: &Value, bytes: impl Into<Body>) -> Form {
+pub(super) fn form(metadata: &Value, bytes: impl Into<Body>) -> Form {
     let audio =
         Part::stream(bytes).file_name(format!("{SESSION}.m4a")).mime_str("video/mp4").expect("a type");
     Form::new().part("audio", audio).text("metadata", metadata.to_string())
 }
 
-async fn upload(app: &App, user: usize, form: Form) -> Answer {
+pub(super) async fn upload(app: &App, user: usize, form: Form) -> Answer {
     app.request(user, Method::POST, "/api/lectures/audio").multipart(form).answer().await
 }
 
 /// Uploads that are stored, as `lecture/upload` with what they hold.
-fn stored(app: &App) -> Vec<(String, Vec<u8>)> {
+pub(super) fn stored(app: &App) -> Vec<(String, Vec<u8>)> {
     let directory = app.directory.path().join("storage/audio_tmp");
     let Ok(lectures) = std::fs::read_dir(directory) else { return Vec::new() };
     let lectures = lectures.map(|entry| entry.unwrap().path());
@@ -61,7 +61,7 @@ async fn an_upload_makes_a_lecture_with_a_source_and_a_job() {
 #[tokio::test]
 async fn the_metadata_may_come_first_and_say_little() {
     let app = App::start().await;
-    let audio = Part::bytes(MP4).file_name("x").mime_str("audio/mp4").unwrap();
+    let audio = Part::bytes(MP4).file_name("x").mime_str("application/octet-stream").unwrap();
     let little = json!({ "session_id": SESSION.to_uppercase(), "course_id": COURSE, "source_url": "https://example.org/" });
     let form = Form::new().text("metadata", little.to_string()).part("audio", audio);
     let lecture = upload(&app, 0, form).await.expect(200).id("lecture_id");

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use bedel::api::{Jwks, Jwt, JwtAlgorithm, JwtKeys};
+use bedel::api::{ASK_AGAIN_AFTER, Jwks, Jwt, JwtAlgorithm, JwtKeys};
 use bedel::api_tokens;
 use bedel::config::secret::Secret;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -168,14 +169,14 @@ const SECOND: Key = Key {
     public: "i7Pm5oWHNqWGJUcMsZ7jxyXuVZNUQCfn9L0rDcZmJDE",
 };
 
-fn published(url: &str) -> Jwks {
+fn published(url: &str, ask_again_after: Duration) -> Jwks {
     // Another test in the process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Jwks::new(url.parse().unwrap()).unwrap()
+    Jwks::new(url.parse().unwrap(), ask_again_after).unwrap()
 }
 
-async fn by_provider(provider: &Provider) -> App {
-    let jwks = published(&provider.url);
+async fn by_provider(provider: &Provider, ask_again_after: Duration) -> App {
+    let jwks = published(&provider.url, ask_again_after);
     let jwt = Jwt::new(JwtKeys::Published(jwks), JwtAlgorithm::EdDSA, ISSUER, Some(AUDIENCE));
     App::with_users_and_jwt(1, Some(jwt)).await
 }
@@ -184,7 +185,7 @@ async fn by_provider(provider: &Provider) -> App {
 async fn published_keys_are_fetched_once_for_many() {
     let provider = Provider::start().await;
     provider.publish("one", &FIRST).await;
-    let app = by_provider(&provider).await;
+    let app = by_provider(&provider, ASK_AGAIN_AFTER).await;
     let token = FIRST.sign(Some("one"), &claims("x"));
     let answers = futures::future::join_all((0..20).map(|_| ask(&app, &token))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
@@ -198,9 +199,26 @@ async fn published_keys_are_fetched_once_for_many() {
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
+/// A provider that changes its key goes on letting its users in, and whoever has the old one is not let in.
+#[tokio::test]
+async fn a_key_that_is_replaced_is_found_and_the_old_one_forgotten() {
+    let provider = Provider::start().await;
+    provider.publish("one", &FIRST).await;
+    let app = by_provider(&provider, Duration::from_millis(100)).await;
+    let (old, new) = (FIRST.sign(Some("one"), &claims("x")), SECOND.sign(Some("two"), &claims("x")));
+    ask(&app, &old).await.expect(200);
+    provider.publish("two", &SECOND).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while ask(&app, &new).await.status != 200 {
+        assert!(Instant::now() < deadline, "the new key is not found");
+    }
+    assert_eq!(provider.asked.load(Ordering::SeqCst), 2);
+    ask(&app, &old).await.problem(401, "unauthenticated");
+}
+
 #[tokio::test]
 async fn a_provider_that_was_never_heard_is_no_reason_to_send_users_away() {
-    let nowhere = published("http://127.0.0.1:9/");
+    let nowhere = published("http://127.0.0.1:9/", ASK_AGAIN_AFTER);
     let jwt = Jwt::new(JwtKeys::Published(nowhere), JwtAlgorithm::EdDSA, ISSUER, Some(AUDIENCE));
     let app = App::with_users_and_jwt(1, Some(jwt)).await;
     let away = ask(&app, &FIRST.sign(Some("one"), &claims("x"))).await;
@@ -245,7 +263,8 @@ async fn an_api_token_does_what_it_was_made_for_until_it_is_revoked() {
 async fn an_admins_token_for_less_is_no_admins() {
     let app = App::start().await;
     let mut connection = app.pool.acquire().await.unwrap();
-    let (_, read) =
-        api_tokens::create(&mut connection, ADMIN, "a script", api_tokens::READ, None).await.unwrap();
-    ask_as_admin(&app, &read).await.problem(403, "forbidden");
+    for scope in [api_tokens::READ, api_tokens::WRITE] {
+        let (_, token) = api_tokens::create(&mut connection, ADMIN, "a script", scope, None).await.unwrap();
+        ask_as_admin(&app, &token).await.problem(403, "forbidden");
+    }
 }

@@ -201,6 +201,7 @@ async fn names_from_outside_stay_names() {
         ("../../../etc/passwd.pdf", "passwd.pdf"),
         ("a\u{202e}fdp.pdf", "afdp.pdf"),
         ("\u{65e5}\u{672c}.PDF", "\u{65e5}\u{672c}.PDF"),
+        ("a\"; filename=\"evil.pdf", "a\"; filename=\"evil.pdf"),
     ]
     .into_iter()
     .enumerate()
@@ -209,9 +210,22 @@ async fn names_from_outside_stay_names() {
         let id = upload(&app, 0, form(sent, "application/pdf", bytes)).await.expect(201).id("document_id");
         assert_eq!(app.get(0, &format!("/api/documents/{id}")).await.expect(200).json()["filename"], kept);
         let read = app.get(0, &format!("/api/documents/{id}/file")).await.expect(200);
-        assert!(read.header("content-disposition").is_ascii());
+        let disposition = read.header("content-disposition");
+        assert!(disposition.is_ascii() && disposition.matches('"').count() == 2, "{disposition}");
+        assert!(read.headers.get("set-cookie").is_none());
     }
-    assert_eq!(stored(&app).len(), 3);
+    let broken = form("a\r\nset-cookie: a=b\r\n.pdf", "application/pdf", PDF);
+    upload(&app, 0, broken).await.problem(400, "bad_request");
+    assert_eq!(stored(&app).len(), 4);
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_is_skipped() {
+    let app = App::start().await;
+    let large = || file("a.pdf", "application/pdf", [PDF, &vec![b' '; 1_500_000]].concat());
+    let refused = upload(&app, 0, Form::new().text("course_id", COURSE).part("document", large())).await;
+    assert_eq!(refused.problem(422, "invalid")["errors"][0]["field"], "file");
+    upload(&app, 0, form("a.pdf", "application/pdf", PDF).part("document", large())).await.expect(201);
 }
 
 /// The parser would keep all of it, waiting for a part to begin.

@@ -1,11 +1,12 @@
 //! Errors that are nobody's input: unknown routes, a database that is away, faults of ours; and what the log holds.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::Value;
 use sqlx::postgres::PgPoolOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 use uuid::Uuid;
 
-use super::{Answering, App, submission};
+use super::{Answering, App, audio, submission};
 
 #[tokio::test]
 async fn unknown_addresses_and_methods_answer_problems() {
@@ -113,6 +114,7 @@ async fn use_elsewhere() {
     app.get(0, "/nowhere").await.expect(404);
     sqlx::query("ALTER TABLE user_lectures RENAME TO hidden").execute(&app.pool).await.unwrap();
     app.get(0, &format!("/api/lectures/{lecture}")).await.expect(500);
+    audio::upload(&app, 0, audio::form(&audio::metadata(), audio::MP4)).await.expect(500);
 }
 
 /// On one thread, so that the server's tasks log to this test's collector.
@@ -135,6 +137,7 @@ async fn the_log_has_route_status_and_id_and_no_secret() {
     app.anonymous(Method::GET, "/hush-path").bearer_auth("hush-token").answer().await.expect(404);
     sqlx::query("ALTER TABLE user_lectures RENAME TO hidden").execute(&app.pool).await.unwrap();
     let failed = app.get(0, &format!("/api/lectures/{lecture}")).await.expect(500);
+    let upload = audio::upload(&app, 0, audio::form(&audio::metadata(), audio::MP4)).await.expect(500);
 
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let line_of = |answer: &super::Answer| {
@@ -142,15 +145,61 @@ async fn the_log_has_route_status_and_id_and_no_secret() {
         text.lines().filter(|line| line.contains(&id)).map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(line_of(&shown).iter().any(|line| line.contains("GET /api/lectures/{id} 200")), "{text}");
-    assert!(
-        line_of(&failed).iter().any(|line| line.contains("ERROR") && line.contains("user_lectures")),
-        "{text}"
-    );
+    for failed in [failed, upload] {
+        let lines = line_of(&failed);
+        assert!(
+            lines.iter().any(|line| line.contains("ERROR") && line.contains("user_lectures")),
+            "{lines:#?}"
+        );
+    }
     assert!(text.contains("GET (no route) 404"), "{text}");
     let ours: Vec<&str> = text.lines().filter(|line| line.contains("request_id")).collect();
     for secret in ["hush-", "token-of-user-0", &lecture.to_string()] {
         assert!(ours.iter().all(|line| !line.contains(secret)), "{secret} in {ours:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_is_503() {
+    let app = App::start().await;
+    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    app.set_completed(lecture).await;
+    let storage = app.directory.path().join("storage");
+    std::fs::remove_dir_all(&storage).unwrap();
+    std::fs::write(&storage, "no directory").unwrap();
+    let mut another = audio::metadata();
+    another["session_id"] = "00000000-0000-4000-8000-00000000000b".into();
+    another["source_url"] = Value::Null;
+    for away in [
+        audio::upload(&app, 0, audio::form(&another, audio::MP4)).await,
+        app.get(0, &format!("/api/lectures/{lecture}/audio")).await,
+    ] {
+        away.problem(503, "unavailable");
+        assert!(!away.header("retry-after").is_empty());
+    }
+}
+
+/// Asks for more than the connection holds, many times, and reads none of it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_takes_nothing_of_the_answers_loses_the_connection() {
+    let app = App::start().await;
+    let mut stream = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let ask = b"GET /api/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+    let refused = async {
+        // The server stops taking requests while their answers wait; what it does not take is refused when it has left.
+        loop {
+            if let Err(error) = stream.write_all(ask).await {
+                break error;
+            }
+        }
+    };
+    let error = timeout(Duration::from_secs(120), refused).await.expect("the connection ends");
+    let kind = error.kind();
+    assert!(
+        matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::TimedOut),
+        "{error}"
+    );
 }
 
 /// A connection costs a place: whoever holds it without a request loses it.

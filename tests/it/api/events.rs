@@ -89,6 +89,29 @@ async fn the_stream_ends_with_the_lecture_and_with_the_server() {
     assert_eq!(events.next().await, None);
 }
 
+/// Whatever stands between would take a quiet connection for a dead one.
+#[tokio::test]
+async fn a_quiet_stream_shows_that_it_lives() {
+    let app = App::start().await;
+    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let mut events = Events::open(&app, lecture).await;
+    events.next().await.unwrap();
+    let sign = timeout(Duration::from_secs(30), events.response.chunk()).await;
+    let sign = sign.expect("every fifteen seconds").unwrap().expect("it goes on");
+    assert!(sign.starts_with(b":"), "{sign:?}");
+}
+
+#[tokio::test]
+async fn a_user_follows_twenty_at_most() {
+    let app = App::start().await;
+    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(Events::open(&app, lecture).await);
+    }
+    app.get(0, &format!("/api/lectures/{lecture}/events")).await.problem(429, "rate_limited");
+}
+
 #[tokio::test]
 async fn what_is_anothers_cannot_be_followed() {
     let app = App::start().await;

@@ -1,9 +1,10 @@
 //! Requests that meet.
 
 use futures::future::join_all;
+use reqwest::Method;
 use uuid::Uuid;
 
-use super::{App, submission};
+use super::{Answering, App, audio, submission};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_first_submissions_at_once_are_one_lecture_fifty_links_one_job() {
@@ -53,7 +54,52 @@ async fn a_deletion_that_meets_a_submission_loses_neither() {
         assert_eq!(app.count("SELECT count(*) FROM lectures WHERE id = $1", id).await, gone, "round {round}");
         app.delete(1, theirs).await.expect(204);
     }
-    // No work is left for lectures that are gone.
+    no_work_is_left(&app).await;
+}
+
+/// Whoever is first, a removed lecture is gone and nothing works for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_meets_a_retry_or_a_cancellation_wins() {
+    let app = App::start().await;
+    for round in 0..40 {
+        let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+        let what = if round % 2 == 0 { "cancel" } else { "retry" };
+        if what == "retry" {
+            app.set_failed(id).await;
+        }
+        let path = format!("/api/lectures/{id}/{what}");
+        let other = app.request(0, Method::POST, &path).answer();
+        let (deleted, other) = tokio::join!(app.delete(0, id), other);
+        deleted.expect(204);
+        assert!(matches!(other.status.as_u16(), 202 | 404), "round {round}: {what}: {}", other.text);
+        assert_eq!(app.count("SELECT count(*) FROM lectures WHERE id = $1", id).await, 0, "round {round}");
+    }
+    no_work_is_left(&app).await;
+}
+
+/// Whoever is first, bytes that were accepted belong to a lecture that is worked on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_that_meets_an_upload_loses_no_bytes() {
+    let app = App::start().await;
+    for round in 0..20 {
+        let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+        app.set_failed(id).await;
+        let upload = audio::upload(&app, 1, audio::form(&audio::metadata(), audio::MP4));
+        let (deleted, uploaded) = tokio::join!(app.delete(0, id), upload);
+        deleted.expect(204);
+        let uploaded = uploaded.expect(200);
+        let theirs = uploaded.id("lecture_id");
+        assert_eq!(uploaded.json()["audio_used"], true, "round {round}");
+        assert_eq!(app.live_jobs(theirs).await, 1, "round {round}");
+        let kept = audio::stored(&app).into_iter().filter(|(lecture, _)| *lecture == theirs.to_string());
+        assert_eq!(kept.count(), 1, "round {round}");
+        app.delete(1, theirs).await.expect(204);
+    }
+    no_work_is_left(&app).await;
+}
+
+/// For lectures that are gone, but to clean up.
+async fn no_work_is_left(app: &App) {
     let left: Vec<Uuid> = sqlx::query_scalar(
         "SELECT subject FROM queue.jobs WHERE kind <> 'cleanup-orphans' AND state IN ('available', 'running')",
     )

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use uuid::Uuid;
 
-use super::{Answering, App, submission};
+use super::{Answering, App, submission, viewer};
 
 async fn submitted(app: &App) -> (Uuid, Uuid) {
     let answer = app.submit(0, &submission()).await.expect(201);
@@ -23,6 +23,28 @@ async fn a_failed_lecture_gets_a_new_job() {
         app.text("SELECT status::text FROM lectures WHERE id = $1", id).await.as_deref(),
         Some("pending")
     );
+}
+
+/// Trying again is no way around the turn of those who handed in less.
+#[tokio::test]
+async fn who_has_many_lectures_at_work_is_tried_again_after_others() {
+    let app = App::start().await;
+    let priority = "SELECT priority::text FROM queue.jobs WHERE id = $1";
+    let (id, _) = submitted(&app).await;
+    app.set_failed(id).await;
+    for (already, expected) in [(9, "2"), (1, "3")] {
+        for _ in 0..already {
+            let mut another = submission();
+            another["panopto_url"] = viewer(&Uuid::new_v4().to_string()).into();
+            app.submit(0, &another).await.expect(201);
+        }
+        let job = app.retry(0, id).await.expect(202).id("job_id");
+        assert_eq!(app.text(priority, job).await.as_deref(), Some(expected));
+        app.set_failed(id).await;
+    }
+    let path = format!("/api/lectures/{id}/retry");
+    let job = app.admin(Method::POST, &path).answer().await.expect(202).id("job_id");
+    assert_eq!(app.text(priority, job).await.as_deref(), Some("2"));
 }
 
 #[tokio::test]
