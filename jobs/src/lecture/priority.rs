@@ -7,7 +7,7 @@ use uuid::Uuid;
 const LIVE_AT_ONCE: i64 = 10;
 
 /// The priorities of jobs up to there, and of those beyond.
-const NORMAL: i16 = 2;
+pub(super) const NORMAL: i16 = 2;
 const LATER: i16 = 3;
 
 /// Links among which a user's live lectures are looked for, the newest: the cost is the same for any user.

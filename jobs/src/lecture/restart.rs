@@ -6,7 +6,7 @@ use bedel_queue::{Enqueued, NewJob, enqueue, enqueue_many};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, stage_job};
+use super::{Lecture, LectureStatus, priority, stage_job};
 use crate::environment::Settings;
 use crate::probe::Probe;
 use crate::submit::Submit;
@@ -23,11 +23,21 @@ pub async fn restart(
     lecture: &Lecture,
     settings: &Settings,
 ) -> Result<Enqueued, sqlx::Error> {
-    restart_at(tx, lecture, settings, 2).await
+    restart_at(tx, lecture, settings, priority::NORMAL).await
 }
 
-/// As [`restart`], with a priority of its own.
-pub(super) async fn restart_at(
+/// As [`restart`], for a user who asked: after others' lectures where many of theirs are at work.
+pub(super) async fn restart_for(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    lecture: &Lecture,
+    settings: &Settings,
+) -> Result<Enqueued, sqlx::Error> {
+    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
+    restart_at(tx, lecture, settings, priority).await
+}
+
+async fn restart_at(
     tx: &mut PgConnection,
     lecture: &Lecture,
     settings: &Settings,

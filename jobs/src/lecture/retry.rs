@@ -4,7 +4,7 @@ use bedel_queue::inspect::{self, JobState};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{LectureStatus, lock, priority, restart, view};
+use super::{LectureStatus, lock, restart, view};
 use crate::environment::Settings;
 
 /// What asking for another try did.
@@ -50,10 +50,7 @@ pub async fn retry(
         }
         None => {
             let enqueued = match user_id {
-                Some(user_id) => {
-                    let priority = priority::of_next_job(tx, user_id, lecture_id).await?;
-                    restart::restart_at(tx, &lecture, settings, priority).await?
-                }
+                Some(user_id) => restart::restart_for(tx, user_id, &lecture, settings).await?,
                 None => restart::restart(tx, &lecture, settings).await?,
             };
             Ok(Retried::Due(enqueued.id))

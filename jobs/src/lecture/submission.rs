@@ -111,8 +111,7 @@ pub async fn submit(
         let wake = bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
-    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
-    let enqueued = restart::restart_at(tx, &lecture, settings, priority).await?;
+    let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
     // The restart decides the state to begin in; what is answered is what was written.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))

@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::submission::{self, InvalidField, NewLecture, SubmitError, invalid};
-use super::{Lecture, LectureStatus, priority, restart};
+use super::{Lecture, LectureStatus, restart};
 use crate::environment::Settings;
 use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
@@ -175,8 +175,7 @@ pub async fn accept(
         return Ok(Outcome::Misplaced);
     }
     let lecture = replace_source(tx, &lecture, upload).await?;
-    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
-    let enqueued = restart::restart_at(tx, &lecture, settings, priority).await?;
+    let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
     let lecture = Lecture { status: LectureStatus::Pending, ..lecture };
     Ok(accepted(&lecture, false, Some(enqueued.id), true))
 }
