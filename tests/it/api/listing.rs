@@ -18,12 +18,12 @@ async fn lectures(app: &App, user: usize, count: i32, course: Uuid) -> Vec<Uuid>
     sqlx::query_scalar(
         "WITH made AS (
              INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url, status)
-             SELECT $1, $2::text || n, '', '', CASE WHEN n % 3 = 0 THEN 'failed' ELSE 'completed' END::lecture_status
+             SELECT $1, $2 || '/' || n, '', '', CASE WHEN n % 3 = 0 THEN 'failed' ELSE 'completed' END::lecture_status
              FROM generate_series(1, $3) AS n
-             RETURNING id, substring(panopto_session_id FROM '[0-9]+$')::integer AS n
+             RETURNING id, split_part(panopto_session_id, '/', 2)::integer AS n
          ), linked AS (
              INSERT INTO user_lectures (user_id, lecture_id, created_at)
-             SELECT $2, id, now() + right('0' || n, 9)::integer * interval '1 second' FROM made
+             SELECT $2, id, now() + n * interval '1 second' FROM made
          )
          SELECT id FROM made ORDER BY n DESC",
     )
