@@ -1,0 +1,17 @@
+//! An upstream that misbehaves on demand: Panopto and its CDN, played by a real HTTP/1.1 server on loopback, written on
+//! bare sockets so that it can break off, fall silent, drip, and announce what it does not send.
+//!
+//! Each path has a script of [`Reply`]s; each request takes the next one, and the last one stays.
+//!
+//! For tests and the demo only. What goes wrong in here (no port, no ffmpeg) panics with a reason.
+
+mod delivery;
+pub mod delivery_info;
+mod ledger;
+mod reply;
+mod request;
+mod server;
+
+pub use reply::Reply;
+pub use request::Request;
+pub use server::Upstream;
