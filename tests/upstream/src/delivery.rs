@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::ledger::{UnderWay, Written};
 use crate::reply::{Flow, Framing, Reply, Stop};
 
 /// Written at a time.
@@ -37,12 +38,12 @@ pub(crate) enum End {
     BrokenOff,
 }
 
-/// Sends `reply` and tells `count` of each piece of the body that was handed to the system, in bytes.
+/// Sends `reply` to a request of this method.
 pub(crate) async fn send(
     reply: &Reply,
-    without_body: bool,
+    method: &str,
     connection: &mut Connection,
-    count: impl Fn(usize),
+    under_way: &mut UnderWay<'_>,
 ) -> io::Result<End> {
     if !reply.latency.is_zero() {
         tokio::time::sleep(reply.latency).await;
@@ -56,12 +57,15 @@ pub(crate) async fn send(
         return endless_headers(connection, head).await;
     }
     head += "\r\n";
-    connection.write_all(head.as_bytes()).await?;
-    if without_body || carries_no_body(reply.status) {
-        connection.flush().await?;
-        return Ok(if reply.keeps_connection() { End::Open } else { End::Close });
+    let ends_here = method == "HEAD" || carries_no_body(reply.status);
+    let nothing_follows = ends_here || (reply.body.is_empty() && reply.framing != Framing::Chunked);
+    let is_last = nothing_follows && reply.stop.is_none();
+    under_way.write(connection, head.as_bytes(), Written { is_body: false, is_last }).await?;
+    if !ends_here {
+        return send_body(reply, connection, under_way).await;
     }
-    send_body(reply, connection, count).await
+    connection.flush().await?;
+    Ok(if reply.keeps_connection() { End::Open } else { End::Close })
 }
 
 /// Statuses whose answers end with their headers (RFC 9112, 6.3).
@@ -69,31 +73,38 @@ fn carries_no_body(status: u16) -> bool {
     status == 204 || status == 304
 }
 
-async fn send_body(reply: &Reply, connection: &mut Connection, count: impl Fn(usize)) -> io::Result<End> {
+async fn send_body(
+    reply: &Reply,
+    connection: &mut Connection,
+    under_way: &mut UnderWay<'_>,
+) -> io::Result<End> {
     let (size, pause) = reply.drip.map_or((PIECE, None), |(bytes, pause)| (bytes, Some(pause)));
     let total = if reply.flow == Flow::EndlessBody { ENOUGH } else { reply.body.len() };
     let wanted = reply.stop.map_or(total, |(bytes, _)| bytes.min(total));
+    let chunked = reply.framing == Framing::Chunked;
+    let frame = |is_last| Written { is_body: false, is_last };
     let mut sent = 0;
     while sent < wanted {
         let from = sent % reply.body.len();
         let piece = &reply.body[from..(from + size).min(reply.body.len())];
         let part = &piece[..piece.len().min(wanted - sent)];
-        if reply.framing == Framing::Chunked {
-            connection.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+        if chunked {
+            under_way.write(connection, format!("{:x}\r\n", piece.len()).as_bytes(), frame(false)).await?;
         }
-        write_counted(connection, part, &count).await?;
         sent += part.len();
+        let is_last = sent == wanted && !chunked && reply.stop.is_none();
+        under_way.write(connection, part, Written { is_body: true, is_last }).await?;
         // A chunk that was not sent whole is not closed either.
-        if reply.framing == Framing::Chunked && part.len() == piece.len() {
-            connection.write_all(b"\r\n").await?;
+        if chunked && part.len() == piece.len() {
+            under_way.write(connection, b"\r\n", frame(false)).await?;
         }
         if let Some(pause) = pause {
             connection.flush().await?;
             tokio::time::sleep(pause).await;
         }
     }
-    if reply.framing == Framing::Chunked && reply.stop.is_none() {
-        connection.write_all(b"0\r\n\r\n").await?;
+    if chunked && reply.stop.is_none() {
+        under_way.write(connection, b"0\r\n\r\n", frame(true)).await?;
     }
     connection.flush().await?;
     match reply.stop {
@@ -109,22 +120,6 @@ async fn send_body(reply: &Reply, connection: &mut Connection, count: impl Fn(us
             Ok(End::Close)
         }
     }
-}
-
-async fn write_counted(
-    connection: &mut Connection,
-    mut bytes: &[u8],
-    count: &impl Fn(usize),
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = connection.write(bytes).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        count(written);
-        bytes = &bytes[written..];
-    }
-    Ok(())
 }
 
 async fn endless_headers(connection: &mut Connection, head: String) -> io::Result<End> {

@@ -1,12 +1,18 @@
 //! What happened so far.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::AsyncWrite;
 use tokio::sync::watch;
 
 use crate::Request;
+use crate::delivery::Connection;
 
 /// A test that waits longer for something to happen has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,12 +31,25 @@ pub(crate) struct Entries {
     /// Answers that were broken off as scripted, by path.
     pub(crate) broken_off: HashMap<String, usize>,
     pub(crate) connections: usize,
-    under_way: usize,
+    pub(crate) under_way: usize,
     pub(crate) most_at_once: usize,
 }
 
-/// A request that is being answered; it ends when this is dropped.
-pub(crate) struct UnderWay<'a>(&'a Ledger);
+/// A request that is being answered, until its last byte is on its way or this is dropped.
+pub(crate) struct UnderWay<'a> {
+    ledger: &'a Ledger,
+    path: String,
+    over: bool,
+}
+
+/// What bytes are, to whom counts them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    /// Of the body, not of what frames it.
+    pub(crate) is_body: bool,
+    /// Nothing follows them.
+    pub(crate) is_last: bool,
+}
 
 impl Default for Ledger {
     fn default() -> Self {
@@ -50,12 +69,13 @@ impl Ledger {
     }
 
     pub(crate) fn begin(&self, request: Request) -> UnderWay<'_> {
+        let path = request.path().to_owned();
         self.note(|entries| {
             entries.requests.push(request);
             entries.under_way += 1;
             entries.most_at_once = entries.most_at_once.max(entries.under_way);
         });
-        UnderWay(self)
+        UnderWay { ledger: self, path, over: false }
     }
 
     /// Waits until it is so.
@@ -75,8 +95,60 @@ impl Ledger {
     }
 }
 
+impl UnderWay<'_> {
+    /// Hands bytes to the system and writes that down in one step: whoever has received something finds it here.
+    pub(crate) async fn write(
+        &mut self,
+        connection: &mut Connection,
+        mut bytes: &[u8],
+        what: Written,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|context| {
+                let mut entries = self.ledger.entries();
+                let polled = Pin::new(&mut *connection).poll_write(context, bytes);
+                if let Poll::Ready(Ok(written)) = polled {
+                    if what.is_body {
+                        entries.count(&self.path, written);
+                    }
+                    if what.is_last && written == bytes.len() {
+                        entries.under_way -= 1;
+                        self.over = true;
+                    }
+                }
+                polled
+            })
+            .await?;
+            self.ledger.changed.send_replace(());
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    /// The answer was broken off, as scripted.
+    pub(crate) fn broken_off(self) {
+        self.ledger.note(|entries| *entries.broken_off.entry(self.path.clone()).or_default() += 1);
+    }
+}
+
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.note(|entries| entries.under_way -= 1);
+        if !self.over {
+            self.ledger.note(|entries| entries.under_way -= 1);
+        }
+    }
+}
+
+impl Entries {
+    fn count(&mut self, path: &str, bytes: usize) {
+        match self.sent.get_mut(path) {
+            Some(sent) => *sent += bytes as u64,
+            None => {
+                self.sent.insert(path.to_owned(), bytes as u64);
+            }
+        }
     }
 }

@@ -28,6 +28,12 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
+    /// What follows the `?` of the target.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// A header's value. `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::delivery::{self, End, Wire};
-use crate::ledger::Ledger;
+use crate::ledger::{Entries, Ledger};
 use crate::request;
-use crate::{Reply, Request};
+use crate::{Reply, Request, Resource};
 
 /// The server. It ends with the test's runtime, or when it is stopped. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -35,11 +35,18 @@ struct Shared {
 enum Script {
     /// Each request takes the next one; the last one stays.
     Replies(VecDeque<Reply>),
+    /// A file, and how often it was asked for.
+    Resource { resource: Resource, asked: usize },
 }
 
 impl Script {
-    fn next(&mut self) -> Reply {
+    fn next(&mut self, request: &Request) -> Reply {
         match self {
+            Self::Resource { resource, asked } => {
+                let reply = resource.reply(*asked, request);
+                *asked += usize::from(!request.is_head());
+                reply
+            }
             Self::Replies(replies) if replies.len() > 1 => replies.pop_front().expect("more than one"),
             Self::Replies(replies) => replies.front().cloned().expect("a script has replies"),
         }
@@ -101,6 +108,11 @@ impl Upstream {
         self.scripts().insert(path.to_owned(), Script::Replies(replies));
     }
 
+    /// Puts a file on a path (without a query), in place of what was there. Its faults count requests from here on.
+    pub fn serve(&self, path: &str, resource: Resource) {
+        self.scripts().insert(path.to_owned(), Script::Resource { resource, asked: 0 });
+    }
+
     /// Everything that was asked so far, in the order in which it came.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
@@ -152,8 +164,7 @@ impl Upstream {
     pub async fn until_asked(&self, path: &str, count: usize) {
         let what = format!("request {count} of {path}");
         let asked = |request: &&Request| request.path() == path;
-        let reached =
-            |entries: &crate::ledger::Entries| entries.requests.iter().filter(asked).count() >= count;
+        let reached = |entries: &Entries| entries.requests.iter().filter(asked).count() >= count;
         self.shared.ledger.until(&what, reached).await;
     }
 
@@ -163,9 +174,16 @@ impl Upstream {
     /// After 30 s.
     pub async fn until_sent(&self, path: &str, bytes: u64) {
         let what = format!("{bytes} bytes of {path} to be sent");
-        let reached =
-            |entries: &crate::ledger::Entries| entries.sent.get(path).is_some_and(|sent| *sent >= bytes);
+        let reached = |entries: &Entries| entries.sent.get(path).is_some_and(|sent| *sent >= bytes);
         self.shared.ledger.until(&what, reached).await;
+    }
+
+    /// Waits until no request is being answered.
+    ///
+    /// # Panics
+    /// After 30 s.
+    pub async fn until_idle(&self) {
+        self.shared.ledger.until("every answer to end", |entries| entries.under_way == 0).await;
     }
 
     fn scripts(&self) -> MutexGuard<'_, HashMap<String, Script>> {
@@ -174,7 +192,7 @@ impl Upstream {
 
     fn next_reply(&self, request: &Request) -> Reply {
         match self.scripts().get_mut(request.path()) {
-            Some(script) => script.next(),
+            Some(script) => script.next(request),
             None => Reply::html(404, "<html>no such path"),
         }
     }
@@ -186,12 +204,12 @@ impl Upstream {
             self.shared.tasks.spawn(async move {
                 let stopped = served.shared.stop.clone();
                 // A client that goes away is the client's business.
-                let _ = stopped.run_until_cancelled(served.serve(stream)).await;
+                let _ = stopped.run_until_cancelled(served.attend(stream)).await;
             });
         }
     }
 
-    async fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    async fn attend(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         self.converse(Box::new(stream)).await
     }
@@ -200,28 +218,16 @@ impl Upstream {
         let mut connection = BufReader::new(wire);
         while let Some(request) = request::read(&mut connection).await? {
             let reply = self.next_reply(&request);
-            let path = request.path().to_owned();
-            let (without_body, is_last) = (request.is_head(), request.is_last());
-            let under_way = self.shared.ledger.begin(request);
-            let count = |bytes| self.count(&path, bytes);
-            let end = delivery::send(&reply, without_body, &mut connection, count).await?;
-            drop(under_way);
+            let (method, is_last) = (request.method.clone(), request.is_last());
+            let mut under_way = self.shared.ledger.begin(request);
+            let end = delivery::send(&reply, &method, &mut connection, &mut under_way).await?;
             if end == End::BrokenOff {
-                self.shared.ledger.note(|entries| *entries.broken_off.entry(path).or_default() += 1);
+                under_way.broken_off();
             }
             if end != End::Open || is_last {
                 break;
             }
         }
         connection.shutdown().await
-    }
-
-    fn count(&self, path: &str, bytes: usize) {
-        self.shared.ledger.note(|entries| match entries.sent.get_mut(path) {
-            Some(sent) => *sent += bytes as u64,
-            None => {
-                entries.sent.insert(path.to_owned(), bytes as u64);
-            }
-        });
     }
 }
