@@ -7,6 +7,7 @@
 //!
 //! For tests and the demo only. What goes wrong in here (no port, no ffmpeg) panics with a reason.
 
+mod canary;
 mod delivery;
 pub mod delivery_info;
 mod ledger;
@@ -14,7 +15,9 @@ mod reply;
 mod request;
 mod resource;
 mod server;
+mod tls;
 
+pub use canary::Canary;
 pub use reply::Reply;
 pub use request::Request;
 pub use resource::{Fault, Resource};

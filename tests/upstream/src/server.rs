@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::delivery::{self, End, Wire};
 use crate::ledger::{Entries, Ledger};
 use crate::request;
-use crate::{Reply, Request, Resource};
+use crate::tls::Tls;
+use crate::{Canary, Reply, Request, Resource};
 
 /// The server. It ends with the test's runtime, or when it is stopped. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ pub struct Upstream {
 
 #[derive(Debug, Default)]
 struct Shared {
+    tls: Option<Tls>,
     scripts: Mutex<HashMap<String, Script>>,
     ledger: Ledger,
     stop: CancellationToken,
@@ -56,12 +58,31 @@ impl Script {
 impl Upstream {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start() -> Self {
-        Self::on_listener(TcpListener::bind(("127.0.0.1", 0)).await.expect("a port on loopback"))
+        Self::on_listener(listen().await, None)
     }
 
-    fn on_listener(listener: TcpListener) -> Self {
+    /// As [`Upstream::start`], with TLS. Its certificate is for 127.0.0.1, localhost and `names`, and whoever is to trust
+    /// it needs [`Upstream::ca_pem`].
+    pub async fn start_tls(names: &[&str]) -> Self {
+        Self::on_listener(listen().await, Some(Tls::new(names)))
+    }
+
+    /// As [`Upstream::start`], on a port at which a canary listens too.
+    pub async fn start_with_canary() -> (Self, Canary) {
+        loop {
+            let listener = listen().await;
+            let port = listener.local_addr().expect("an address").port();
+            match Canary::start(port).await {
+                Ok(canary) => return (Self::on_listener(listener, None), canary),
+                Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => panic!("no canary on 127.0.0.2 and [::1]: {error}"),
+            }
+        }
+    }
+
+    fn on_listener(listener: TcpListener, tls: Option<Tls>) -> Self {
         let address = listener.local_addr().expect("an address");
-        let upstream = Self { address, shared: Arc::default() };
+        let upstream = Self { address, shared: Arc::new(Shared { tls, ..Shared::default() }) };
         let served = upstream.clone();
         let tasks = &upstream.shared.tasks;
         tasks.spawn(async move {
@@ -94,7 +115,17 @@ impl Upstream {
     /// A path's URL, with the address in it.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// The certificate to trust, in PEM.
+    ///
+    /// # Panics
+    /// For an upstream without TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.shared.tls.as_ref().expect("an upstream with TLS").ca_pem
     }
 
     /// Scripts a path (without a query): each request takes the next reply, and the last one stays. A path without a
@@ -211,7 +242,10 @@ impl Upstream {
 
     async fn attend(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        self.converse(Box::new(stream)).await
+        match &self.shared.tls {
+            Some(tls) => self.converse(tls.accept(stream).await?).await,
+            None => self.converse(Box::new(stream)).await,
+        }
     }
 
     async fn converse(&self, wire: Box<dyn Wire>) -> io::Result<()> {
@@ -230,4 +264,8 @@ impl Upstream {
         }
         connection.shutdown().await
     }
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).await.expect("a port on loopback")
 }
