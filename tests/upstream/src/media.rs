@@ -14,10 +14,14 @@ const HEARD: Range<usize> = SAMPLE_RATE / 10..SAMPLE_RATE - SAMPLE_RATE / 10;
 /// So many seconds have a tone of their own; then they begin again.
 const TONES: u32 = 100;
 
+/// The tone of second 0, and how far the next is above it, in hertz.
+const FIRST_TONE: u32 = 300;
+const STEP: u32 = 20;
+
 /// The tone of a second of a recording, in hertz.
 #[must_use]
 pub fn tone(second: u32) -> u32 {
-    300 + 20 * (second % TONES)
+    FIRST_TONE + STEP * (second % TONES)
 }
 
 /// An MPEG-4 file with `seconds` of sound, and a picture if wanted. Panopto's podcasts are such files, some of them under
@@ -62,7 +66,7 @@ fn second_heard(samples: &[i16]) -> Option<u32> {
     let heard = u32::try_from(crossings * 10 / 16).ok()?;
     (0..TONES)
         .min_by_key(|second| tone(*second).abs_diff(heard))
-        .filter(|second| tone(*second).abs_diff(heard) < 10)
+        .filter(|second| tone(*second).abs_diff(heard) < STEP / 2)
 }
 
 /// A command line of ffmpeg.
@@ -85,7 +89,7 @@ impl Arguments {
 
     /// Sound from a file, or a tone that changes with each second.
     pub(crate) fn input(&mut self, source: Option<&Path>) -> &mut Self {
-        let changing = format!("300+20*mod(floor(t),{TONES})");
+        let changing = format!("{FIRST_TONE}+{STEP}*mod(floor(t),{TONES})");
         match source {
             Some(file) => self.add(["-i"]).add([file]),
             None => self.add([
@@ -127,5 +131,27 @@ impl Arguments {
         });
         assert!(done.status.success(), "{:?}: {}", self.0, String::from_utf8_lossy(&done.stderr));
         done.stdout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a sample of a sine")]
+    fn sine(hertz: f64, amplitude: f64) -> Vec<i16> {
+        let sample =
+            |n| (amplitude * (std::f64::consts::TAU * hertz * n as f64 / SAMPLE_RATE as f64).sin()) as i16;
+        (0..SAMPLE_RATE).map(sample).collect()
+    }
+
+    #[test]
+    fn a_tone_is_heard_and_silence_a_whisper_and_another_tone_are_not() {
+        for second in [0, 1, 57, 99] {
+            assert_eq!(second_heard(&sine(f64::from(tone(second)), 10_000.0)), Some(second));
+        }
+        assert_eq!(second_heard(&sine(f64::from(tone(7)), 0.0)), None);
+        assert_eq!(second_heard(&sine(f64::from(tone(7)), 900.0)), None);
+        assert_eq!(second_heard(&sine(100.0, 10_000.0)), None);
     }
 }

@@ -69,8 +69,11 @@ impl Upstream {
     }
 
     /// As [`Upstream::start`], on a port at which a canary listens too.
+    ///
+    /// # Panics
+    /// Where none of 100 ports is free on all three addresses.
     pub async fn start_with_canary() -> (Self, Canary) {
-        loop {
+        for _ in 0..100 {
             let listener = listen().await;
             let port = listener.local_addr().expect("an address").port();
             match Canary::start(port).await {
@@ -79,6 +82,7 @@ impl Upstream {
                 Err(error) => panic!("no canary on 127.0.0.2 and [::1]: {error}"),
             }
         }
+        panic!("no port is free on 127.0.0.1, 127.0.0.2 and [::1]");
     }
 
     fn on_listener(listener: TcpListener, tls: Option<Tls>) -> Self {
