@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::download::Download;
 use crate::environment::Context;
-use crate::fetch::{self, FetchError};
+use crate::fetch::FetchError;
 use crate::lecture::{self, Lecture};
 use crate::panopto::delivery_info::{self, Delivery};
 use crate::panopto::{self, SessionIdError};
@@ -31,12 +31,14 @@ pub struct Submit {
 }
 
 /// What `run` learnt about a lecture that still exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     /// The stream, where it had to be found out.
     pub stream_url: Option<String>,
     /// The recording's name, where Panopto told it.
     pub title: Option<String>,
+    /// Its length in seconds, where Panopto told it.
+    pub seconds: Option<f64>,
 }
 
 impl Job for Submit {
@@ -74,7 +76,7 @@ impl Job for Submit {
             return Ok(None);
         };
         if !lecture.stream_url.is_empty() {
-            return Ok(Some(Resolved { stream_url: None, title: None }));
+            return Ok(Some(Resolved { stream_url: None, title: None, seconds: None }));
         }
         resolve(ctx, attempt, &lecture).await.map(Some)
     }
@@ -90,9 +92,9 @@ impl Job for Submit {
             return Ok(Commit::cancelled("the lecture was deleted"));
         };
         // What a client sent meanwhile is newer than what was found out.
-        let stream_url = match (lecture.stream_url.as_str(), &resolved.stream_url) {
-            ("", Some(found)) => found.as_str(),
-            (stored, _) => stored,
+        let (stream_url, seconds) = match (lecture.stream_url.as_str(), &resolved.stream_url) {
+            ("", Some(found)) => (found.as_str(), resolved.seconds),
+            (stored, _) => (stored, None),
         };
         sqlx::query(
             "-- submit::commit
@@ -104,7 +106,7 @@ impl Job for Submit {
         .bind(resolved.title.as_deref())
         .execute(&mut *tx)
         .await?;
-        Ok(Commit::done().then(next(self.lecture_id, stream_url, ctx).priority(attempt.priority)))
+        Ok(Commit::done().then(next(self.lecture_id, stream_url, seconds, ctx).priority(attempt.priority)))
     }
 
     async fn attempt_failed(
@@ -121,8 +123,8 @@ impl Job for Submit {
 }
 
 /// The download, grouped by the host it will lean on.
-fn next(lecture_id: Uuid, stream_url: &str, ctx: &Context) -> NewJob {
-    let job = lecture::stage_job(&Download { lecture_id }, lecture_id, &ctx.settings);
+fn next(lecture_id: Uuid, stream_url: &str, announced_seconds: Option<f64>, ctx: &Context) -> NewJob {
+    let job = lecture::stage_job(&Download { lecture_id, announced_seconds }, lecture_id, &ctx.settings);
     match Url::parse(stream_url) {
         Ok(url) if stream_url != UPLOADED => match url.host_str() {
             Some(host) => job.group_key(host),
@@ -148,10 +150,9 @@ async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<
         .map_err(unanswered)?;
     let host = end_point.host_str().unwrap_or("Panopto");
     match delivery_info::read(&end_point, &answer.bytes, answer.content_type.as_deref()) {
-        Delivery::Ready { stream_url, title } => {
-            fetch::check_url(stream_url.as_str(), &settings.fetch.allowed_private)
-                .map_err(FetchError::from)?;
-            Ok(Resolved { stream_url: Some(stream_url.into()), title })
+        Delivery::Ready { stream_url, title, seconds } => {
+            settings.fetch.check(stream_url.as_str()).map_err(FetchError::from)?;
+            Ok(Resolved { stream_url: Some(stream_url.into()), title, seconds })
         }
         Delivery::Encoding => Err(JobError::wait(
             "encoding",

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, priority, restart, stage_job};
 use crate::environment::Settings;
-use crate::fetch::check_url;
 use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
 use crate::submit::Submit;
@@ -152,8 +151,7 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
     }
     errors.extend(submission.title.as_deref().and_then(too_long_a_title));
     // The address behind the host's name is judged when it is fetched.
-    let stream_url =
-        submission.stream_url.as_deref().map(|url| check_url(url, &settings.fetch.allowed_private));
+    let stream_url = submission.stream_url.as_deref().map(|url| settings.fetch.check(url));
     if let Some(Err(refusal)) = stream_url
         && !errors.iter().any(|known| known.field == "stream_url")
     {

@@ -163,7 +163,7 @@ pub mod delivery_info {
                 "SessionId": "7b0a5b0e-0000-4000-8000-0000000000aa",
                 "Delivery": {
                     "SessionName": title,
-                    "Duration": 88.17,
+                    "Duration": 3.0,
                     "PodcastStreams": [{"StreamUrl": podcast_url, "ViewerMediaFileTypeName": "mp4"}],
                     "Streams": [{"StreamUrl": null, "StreamHttpUrl": "https://cdn.example/slides.mp4", "Tag": "OBJECT"}],
                     "IsAudioPodcastEncodeComplete": true,

@@ -46,6 +46,7 @@ pub fn settings(fetch: FetchSettings) -> Settings {
         tenants: Vec::new(),
         fetch,
         catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
+        max_download_bytes: 256 * 1024 * 1024,
         keep_failed_audio_days: 0,
         give_up_after: None,
     }
@@ -62,6 +63,7 @@ pub fn environment(
         pool,
         storage: Storage::local(&directory.join("storage")).expect("storage"),
         scratch: directory.join("scratch"),
+        downloads: directory.join("downloads"),
         fetcher: fetcher(settings.fetch.clone()),
         media: MediaTools::find().expect("ffmpeg and ffprobe"),
         engine,
@@ -75,6 +77,7 @@ pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
         allowed_private: vec![upstream.host()],
         max_bytes: 8 * 1024 * 1024,
         stall_timeout: Duration::from_millis(400),
+        ..FetchSettings::default()
     }
 }
 
