@@ -9,8 +9,8 @@ use uuid::Uuid;
 /// Priorities, first to last.
 pub(crate) const PRIORITIES: usize = 4;
 
-/// Held while jobs of a kind with a limit per group are claimed: two claims that count at the same time would each fill
-/// the same room. The number is this crate's own choice.
+/// Held while jobs of a kind with a limit per group or a breaker are claimed: two claims that count at the same time would
+/// each fill the same room. The number is this crate's own choice.
 const GROUPS_LOCK: i64 = 0x6265_6465_6c01;
 
 /// A job that was just claimed.
@@ -32,6 +32,9 @@ pub(crate) struct Claimed {
     /// The time of this claim.
     pub(crate) attempted_at: DateTime<Utc>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) group_key: Option<String>,
+    /// Why the job is not run: its time is over, and this is what its group, whose breaker is open, said last.
+    pub(crate) down: Option<String>,
 }
 
 /// By place: thousands of rows a second arrive here, and each name would be looked up in each.
@@ -53,6 +56,8 @@ impl FromRow<'_, PgRow> for Claimed {
             checkpoint: row.try_get(12)?,
             attempted_at: row.try_get(13)?,
             created_at: row.try_get(14)?,
+            group_key: row.try_get(15)?,
+            down: row.try_get(16)?,
         })
     }
 }
@@ -67,8 +72,17 @@ pub(crate) struct Wanted {
     /// More than that are free, and asked for by the next claim.
     pub(crate) more: bool,
     pub(crate) group_limit: Option<u32>,
+    /// Its jobs wait while the breaker of their group is open.
+    pub(crate) breaker: bool,
     /// For each priority, the `run_at` before which a look found nothing more.
     pub(crate) from: [Option<DateTime<Utc>>; PRIORITIES],
+}
+
+impl Wanted {
+    /// Whether what runs of a group decides on its next job.
+    fn counts_groups(&self) -> bool {
+        self.group_limit.is_some() || self.breaker
+    }
 }
 
 /// What claims are made of.
@@ -84,7 +98,7 @@ pub(crate) struct Claim<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     pub(crate) rows: Vec<Claimed>,
-    /// Kinds with a limit per group were left out, since another process was claiming for such.
+    /// Kinds whose groups are counted were left out, since another process was claiming for such.
     pub(crate) left_out: bool,
 }
 
@@ -94,7 +108,7 @@ pub(crate) async fn claim(
     wanted: &[Wanted],
     claim: Claim<'_>,
 ) -> Result<Brought, sqlx::Error> {
-    let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| wanted.group_limit.is_none()).collect();
+    let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| !wanted.counts_groups()).collect();
     if unlimited.len() < wanted.len() {
         // The lock has to be there before the statement that counts begins to look.
         let mut tx = connection.begin().await?;
@@ -118,9 +132,13 @@ pub(crate) async fn claim(
 /// what it claimed. A kind gets nothing while its own queue is paused, a job nothing while it stands in a paused one.
 ///
 /// One look per priority, each along the index from the earliest `run_at`: jobs scheduled for later are never walked.
-/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. The rows' places
-/// (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not depend on a guess
-/// of how many are due. The leases come along: made by the database they would cost as much as one more index.
+/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. A group whose breaker
+/// is open has room for one job, a probe, once its time has come and none that was claimed since runs; jobs whose time to wait
+/// is over come beyond the room, since they are not run but discarded.
+///
+/// The rows' places (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not
+/// depend on a guess of how many are due. The leases come along: made by the database they would cost as much as one more
+/// index.
 async fn take(
     connection: &mut PgConnection,
     wanted: &[Wanted],
@@ -140,8 +158,8 @@ async fn take(
          ), wanted AS MATERIALIZED (
              SELECT w.*, paused.queues AS paused
                FROM unnest($4::text[], $5::text[], $6::integer[], $7::integer[],
-                           $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
-                    AS w (kind, queue, free, group_limit, from_1, from_2, from_3, from_4)
+                           $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $13::boolean[])
+                    AS w (kind, queue, free, group_limit, from_1, from_2, from_3, from_4, breaker)
               CROSS JOIN paused
               WHERE free > 0 AND queue <> ALL (paused.queues) AND EXISTS (SELECT FROM queue.workers WHERE id = $1)
          ), busy AS MATERIALIZED (
@@ -156,6 +174,16 @@ async fn take(
                 AND job.queue <> ALL (wanted.paused)
                 AND (wanted.group_limit IS NULL OR job.group_key IS NULL
                      OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
+                AND (NOT wanted.breaker OR job.group_key IS NULL
+                     OR job.crashes >= job.max_crashes OR job.give_up_at <= now()
+                     OR NOT EXISTS (
+                        SELECT FROM queue.breakers AS breaker
+                         WHERE breaker.group_key = job.group_key AND breaker.opened_at IS NOT NULL
+                           AND (breaker.probe_at > now()
+                                OR EXISTS (SELECT FROM queue.jobs AS probe
+                                            WHERE probe.state = 'running' AND probe.group_key = breaker.group_key
+                                              AND probe.group_key IS NOT NULL
+                                              AND probe.attempted_at >= breaker.probe_at))))
               ORDER BY job.priority, job.run_at
               LIMIT 1
                 FOR UPDATE OF job SKIP LOCKED
@@ -177,10 +205,26 @@ async fn take(
                      ORDER BY group_key LIMIT 1
               ) AS next
          ), room AS MATERIALIZED (
-             SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key,
-                    wanted.group_limit - COALESCE(busy.running, 0)
+             -- No number where there is no limit: LEAST passes over NULL.
+             SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key, down.probes IS NOT NULL AS down,
+                    LEAST(wanted.group_limit - COALESCE(busy.running, 0), down.probes)
                           - (SELECT count(*) FROM suspect WHERE suspect.group_key = groups.group_key) AS room
                FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
+               LEFT JOIN LATERAL (
+                    -- Jobs whose time is over go first: none of them is to be a probe.
+                    SELECT CASE WHEN breaker.probe_at <= now() AND NOT EXISTS (
+                                     SELECT FROM queue.jobs AS job
+                                      WHERE job.kind = wanted.kind AND job.group_key = groups.group_key
+                                        AND give_up_at <= now() AND state = 'available' AND crashes = 0
+                                        AND job.group_key IS NOT NULL AND queue <> ALL (wanted.paused))
+                                THEN 1 ELSE 0 END
+                           - (SELECT count(*) FROM queue.jobs AS probe
+                               WHERE probe.state = 'running' AND probe.group_key = breaker.group_key
+                                 AND probe.group_key IS NOT NULL
+                                 AND probe.attempted_at >= breaker.probe_at) AS probes
+                      FROM queue.breakers AS breaker
+                     WHERE wanted.breaker AND breaker.group_key = groups.group_key AND breaker.opened_at IS NOT NULL
+               ) AS down ON true
          ), grouped AS MATERIALIZED (
              -- Kinds that share a group share its room: the limit holds for the first of all of them together.
              SELECT kind, place, priority, run_at
@@ -203,6 +247,18 @@ async fn take(
                       ) AS due
                       WHERE room.room IS NULL OR room.room > 0) AS fits
               WHERE room IS NULL OR turn <= room
+         ), overdue AS MATERIALIZED (
+             SELECT room.kind, due.*
+               FROM room
+              CROSS JOIN LATERAL (
+                    SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
+                     WHERE job.kind = room.kind AND job.group_key = room.group_key AND give_up_at <= now()
+                       AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL AND queue <> ALL (room.paused)
+                     ORDER BY give_up_at
+                     LIMIT room.free
+                       FOR UPDATE SKIP LOCKED
+              ) AS due
+              WHERE room.down
          ), chosen AS (
              SELECT due.place
                FROM wanted
@@ -223,7 +279,9 @@ async fn take(
                              ) AS single
                              LIMIT wanted.free)
                             UNION ALL
-                            SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind) AS found
+                            SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind
+                            UNION ALL
+                            SELECT place, priority, run_at FROM overdue WHERE overdue.kind = wanted.kind) AS found
                      ORDER BY priority, run_at
                      LIMIT wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind)
               ) AS due
@@ -236,7 +294,12 @@ async fn take(
           WHERE job.ctid = claimed.place
          RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
                    job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
-                   job.attempted_at, job.created_at",
+                   job.attempted_at, job.created_at, job.group_key::text,
+                   CASE WHEN job.group_key IS NOT NULL AND job.give_up_at <= now() THEN (
+                        SELECT message FROM queue.breakers AS breaker
+                         WHERE breaker.group_key = job.group_key AND breaker.opened_at IS NOT NULL
+                           AND EXISTS (SELECT FROM wanted WHERE wanted.kind = job.kind AND wanted.breaker))
+                   END AS down",
     )
     .bind(claim.worker_id)
     .bind(claim.worker)
@@ -250,6 +313,7 @@ async fn take(
     .bind(each(wanted, |wanted| wanted.from[2]))
     .bind(each(wanted, |wanted| wanted.from[3]))
     .bind(leases)
+    .bind(each(wanted, |wanted| wanted.breaker))
     .fetch_all(connection)
     .await
 }

@@ -150,6 +150,7 @@ impl Claimer {
                     free: portion,
                     more: portion < free,
                     group_limit: kind.policy.group_limit,
+                    breaker: kind.policy.breaker.is_some(),
                     from: place.copied().unwrap_or_default(),
                 }
             })
