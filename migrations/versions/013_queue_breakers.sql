@@ -20,7 +20,7 @@ CREATE INDEX breakers_opened ON queue.breakers (opened_at, group_key);
 -- Prune.
 CREATE INDEX breakers_failed ON queue.breakers (failed_at);
 
--- The claim: jobs of an open group whose time is over. Prune: whether a group has a job that waits.
+-- The claim: the groups that wait, and jobs of an open one whose time is over. Prune: whether a group has a job that waits.
 --
 -- This reads queue.jobs once, under a lock that keeps workers waiting meanwhile: about a second for a million jobs.
 CREATE INDEX jobs_waiting_grouped ON queue.jobs (group_key, kind, give_up_at)

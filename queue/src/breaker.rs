@@ -1,6 +1,6 @@
 //! The circuit breaker of a group: what attempts tell of it, and what people and prune see.
 //!
-//! What an open one means for the claim stands in `claim`. A probe is nothing special: it is what was claimed once `probe_at`
+//! What an open one means for the claim stands in `down`. A probe is nothing special: it is what was claimed once `probe_at`
 //! had come, so it ends with its lease like any other attempt, and failures of attempts that were under way when the breaker
 //! opened are no probe's.
 

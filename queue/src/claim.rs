@@ -6,6 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, FromRow, PgConnection, Row};
 use uuid::Uuid;
 
+use crate::down::{self, Down};
+
 /// Priorities, first to last.
 pub(crate) const PRIORITIES: usize = 4;
 
@@ -117,14 +119,36 @@ pub(crate) async fn claim(
             .fetch_one(&mut *tx)
             .await?;
         if locked {
-            let rows = take(&mut tx, wanted, claim).await?;
+            let rows = take_counting(&mut tx, wanted, claim).await?;
             tx.commit().await?;
             return Ok(Brought { rows, left_out: false });
         }
         tx.rollback().await?;
     }
-    let rows = take(connection, &unlimited, claim).await?;
+    let rows = take(connection, &unlimited, claim, &Down::default()).await?;
     Ok(Brought { rows, left_out: unlimited.len() < wanted.len() })
+}
+
+/// Claims under the groups' lock. While a breaker is open, jobs of its group whose time is over go before everything else.
+async fn take_counting(
+    tx: &mut PgConnection,
+    wanted: &[Wanted],
+    claim: Claim<'_>,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let mut wanted = wanted.to_vec();
+    let (mut rows, mut down) = (Vec::new(), Down::default());
+    if wanted.iter().any(|wanted| wanted.breaker) {
+        down = down::look(tx).await?;
+    }
+    if down.rooms().is_some() {
+        rows = down::claim_overdue(tx, &wanted, claim, &down).await?;
+        for wanted in &mut wanted {
+            let overdue = rows.iter().filter(|row| row.kind == wanted.kind).count();
+            wanted.free = wanted.free.saturating_sub(overdue);
+        }
+    }
+    rows.extend(take(tx, &wanted, claim, &down).await?);
+    Ok(rows)
 }
 
 /// The claim's statement. At most one suspect comes along where it may; one whose crash budget is spent may always come,
@@ -132,9 +156,8 @@ pub(crate) async fn claim(
 /// what it claimed. A kind gets nothing while its own queue is paused, a job nothing while it stands in a paused one.
 ///
 /// One look per priority, each along the index from the earliest `run_at`: jobs scheduled for later are never walked.
-/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. A group whose breaker
-/// is open has room for one job, a probe, once its time has come and none that was claimed since runs; jobs whose time to wait
-/// is over come beyond the room, since they are not run but discarded.
+/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. A group that is down
+/// has the room it was found to have, for kinds with a breaker.
 ///
 /// The rows' places (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not
 /// depend on a guess of how many are due. The leases come along: made by the database they would cost as much as one more
@@ -143,6 +166,7 @@ async fn take(
     connection: &mut PgConnection,
     wanted: &[Wanted],
     claim: Claim<'_>,
+    down: &Down,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     fn each<T>(wanted: &[Wanted], get: impl Fn(&Wanted) -> T) -> Vec<T> {
         wanted.iter().map(get).collect()
@@ -174,16 +198,8 @@ async fn take(
                 AND job.queue <> ALL (wanted.paused)
                 AND (wanted.group_limit IS NULL OR job.group_key IS NULL
                      OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
-                AND (NOT wanted.breaker OR job.group_key IS NULL
-                     OR job.crashes >= job.max_crashes OR job.give_up_at <= now()
-                     OR NOT EXISTS (
-                        SELECT FROM queue.breakers AS breaker
-                         WHERE breaker.group_key = job.group_key AND breaker.opened_at IS NOT NULL
-                           AND (breaker.probe_at > now()
-                                OR EXISTS (SELECT FROM queue.jobs AS probe
-                                            WHERE probe.state = 'running' AND probe.group_key = breaker.group_key
-                                              AND probe.group_key IS NOT NULL
-                                              AND probe.attempted_at >= breaker.probe_at))))
+                AND (NOT wanted.breaker OR job.crashes >= job.max_crashes
+                     OR COALESCE(($14::jsonb ->> job.group_key)::integer, 1) > 0)
               ORDER BY job.priority, job.run_at
               LIMIT 1
                 FOR UPDATE OF job SKIP LOCKED
@@ -206,25 +222,11 @@ async fn take(
               ) AS next
          ), room AS MATERIALIZED (
              -- No number where there is no limit: LEAST passes over NULL.
-             SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key, down.probes IS NOT NULL AS down,
-                    LEAST(wanted.group_limit - COALESCE(busy.running, 0), down.probes)
+             SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key,
+                    LEAST(wanted.group_limit - COALESCE(busy.running, 0),
+                          CASE WHEN wanted.breaker THEN ($14::jsonb ->> groups.group_key)::integer END)
                           - (SELECT count(*) FROM suspect WHERE suspect.group_key = groups.group_key) AS room
                FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
-               LEFT JOIN LATERAL (
-                    -- Jobs whose time is over go first: none of them is to be a probe.
-                    SELECT CASE WHEN breaker.probe_at <= now() AND NOT EXISTS (
-                                     SELECT FROM queue.jobs AS job
-                                      WHERE job.kind = wanted.kind AND job.group_key = groups.group_key
-                                        AND give_up_at <= now() AND state = 'available' AND crashes = 0
-                                        AND job.group_key IS NOT NULL AND queue <> ALL (wanted.paused))
-                                THEN 1 ELSE 0 END
-                           - (SELECT count(*) FROM queue.jobs AS probe
-                               WHERE probe.state = 'running' AND probe.group_key = breaker.group_key
-                                 AND probe.group_key IS NOT NULL
-                                 AND probe.attempted_at >= breaker.probe_at) AS probes
-                      FROM queue.breakers AS breaker
-                     WHERE wanted.breaker AND breaker.group_key = groups.group_key AND breaker.opened_at IS NOT NULL
-               ) AS down ON true
          ), grouped AS MATERIALIZED (
              -- Kinds that share a group share its room: the limit holds for the first of all of them together.
              SELECT kind, place, priority, run_at
@@ -247,18 +249,6 @@ async fn take(
                       ) AS due
                       WHERE room.room IS NULL OR room.room > 0) AS fits
               WHERE room IS NULL OR turn <= room
-         ), overdue AS MATERIALIZED (
-             SELECT room.kind, due.*
-               FROM room
-              CROSS JOIN LATERAL (
-                    SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
-                     WHERE job.kind = room.kind AND job.group_key = room.group_key AND give_up_at <= now()
-                       AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL AND queue <> ALL (room.paused)
-                     ORDER BY give_up_at
-                     LIMIT room.free
-                       FOR UPDATE SKIP LOCKED
-              ) AS due
-              WHERE room.down
          ), chosen AS (
              SELECT due.place
                FROM wanted
@@ -279,9 +269,7 @@ async fn take(
                              ) AS single
                              LIMIT wanted.free)
                             UNION ALL
-                            SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind
-                            UNION ALL
-                            SELECT place, priority, run_at FROM overdue WHERE overdue.kind = wanted.kind) AS found
+                            SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind) AS found
                      ORDER BY priority, run_at
                      LIMIT wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind)
               ) AS due
@@ -294,12 +282,7 @@ async fn take(
           WHERE job.ctid = claimed.place
          RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
                    job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
-                   job.attempted_at, job.created_at, job.group_key::text,
-                   CASE WHEN job.group_key IS NOT NULL AND job.give_up_at <= now() THEN (
-                        SELECT message FROM queue.breakers AS breaker
-                         WHERE breaker.group_key = job.group_key AND breaker.opened_at IS NOT NULL
-                           AND EXISTS (SELECT FROM wanted WHERE wanted.kind = job.kind AND wanted.breaker))
-                   END AS down",
+                   job.attempted_at, job.created_at, job.group_key::text, NULL::text AS down",
     )
     .bind(claim.worker_id)
     .bind(claim.worker)
@@ -314,6 +297,7 @@ async fn take(
     .bind(each(wanted, |wanted| wanted.from[3]))
     .bind(leases)
     .bind(each(wanted, |wanted| wanted.breaker))
+    .bind(down.rooms())
     .fetch_all(connection)
     .await
 }

@@ -231,7 +231,7 @@ impl Claimer {
             HeldAttempt {
                 job_id: row.id,
                 kind: kind.kind,
-                suspect: row.crashes > 0 && row.crashes < row.max_crashes,
+                suspect: row.crashes > 0 && row.crashes < row.max_crashes && row.down.is_none(),
                 cancellation: attempt.cancellation.clone(),
                 progress: attempt.progress.clone(),
             },

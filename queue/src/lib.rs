@@ -60,6 +60,7 @@ mod backend;
 mod breaker;
 mod claim;
 mod claimer;
+mod down;
 mod drain;
 mod enqueue;
 mod error;

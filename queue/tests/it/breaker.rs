@@ -95,25 +95,74 @@ async fn a_group_that_waits_holds_up_neither_another_group_nor_jobs_without_one(
     assert_eq!(hosts.asked(FINE), 3);
 }
 
+/// Makes all waiting calls suspects.
+async fn suspect_calls(bench: &Bench) {
+    sqlx::raw_sql(
+        "UPDATE queue.jobs SET crashes = 1, attempt = 1 WHERE kind = 'call' AND state = 'available'",
+    )
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn kinds_that_share_a_group_share_its_probe() {
+async fn kinds_that_share_a_group_share_its_probe_and_so_do_suspects() {
     let (bench, hosts) = (bench().await, Hosts::default());
-    open(&bench.pool, DOWN, -1.0).await;
-    hosts.answer(DOWN, Answer::Silent);
-    enqueue_all(&bench, &[call(DOWN), call(DOWN), ping(DOWN), ping(DOWN)]).await;
-    sqlx::raw_sql("UPDATE queue.jobs SET crashes = 1, attempt = 1 WHERE kind = 'call'")
-        .execute(&bench.pool)
-        .await
-        .unwrap();
-    let worker = bench.worker_of(callers(&hosts), caller_options(4));
-    eventually("a probe has gone", async || hosts.asked(DOWN) == 1).await;
-    // Claims are made since, of another group.
+    for host in ["one.example", "two.example"] {
+        hosts.answer(host, Answer::Silent);
+        open(&bench.pool, host, -1.0).await;
+    }
+    // A suspect is the probe of one host, an ordinary job that of the other.
+    enqueue_all(&bench, &[call("one.example"), call("one.example"), ping("one.example")]).await;
+    suspect_calls(&bench).await;
+    enqueue_all(&bench, &[ping("two.example"), ping("two.example")]).await;
+    let worker = bench.worker_of(callers(&hosts), caller_options(1));
+    eventually("probes have gone", async || {
+        hosts.asked("one.example") >= 1 && hosts.asked("two.example") >= 1
+    })
+    .await;
+    // Claims are made since, by another worker, which has no suspect yet.
+    enqueue_all(&bench, &[call("two.example"), call("two.example")]).await;
+    suspect_calls(&bench).await;
+    let other = bench.worker_of(callers(&hosts), caller_options(4));
     enqueue_all(&bench, &[call(FINE)]).await;
     eventually("another host is asked", async || hosts.asked(FINE) == 1).await;
-    assert_eq!(hosts.asked(DOWN), 1, "beside the probe");
-    hosts.answer(DOWN, Answer::Well);
-    eventually("all are through", async || bench.count(COMPLETED).await == 5).await;
+    other.stop().await;
+    assert_eq!((hosts.asked("one.example"), hosts.asked("two.example")), (1, 1), "beside the probe");
+    for host in ["one.example", "two.example"] {
+        hosts.answer(host, Answer::Well);
+    }
+    eventually("all are through", async || bench.count(COMPLETED).await == 8).await;
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_claim_in_the_same_moment_send_one_probe_together() {
+    let (bench, hosts) = (bench().await, Hosts::default());
+    let names: Vec<_> = (0..30).map(|n| format!("host-{n}.example")).collect();
+    let mut jobs = Vec::new();
+    for name in &names {
+        hosts.answer(name, Answer::Silent);
+        open(&bench.pool, name, -1.0).await;
+        jobs.extend([call(name), call(name), call(name)]);
+    }
+    let workers = [(); 3].map(|()| bench.worker_of(callers(&hosts), caller_options(40)));
+    eventually("they are there", async || bench.count("SELECT count(*) FROM queue.workers").await == 3).await;
+    enqueue_all(&bench, &jobs).await;
+    bench.queue.wake();
+    eventually("all hosts are asked", async || names.iter().all(|name| hosts.asked(name) > 0)).await;
+    // Whatever the claims of that moment took has begun once a later one is through.
+    enqueue_all(&bench, &[call(FINE)]).await;
+    eventually("another host is asked", async || hosts.asked(FINE) == 1).await;
+    let most = names.iter().map(|name| hosts.most(name)).max();
+    for name in &names {
+        hosts.answer(name, Answer::Well);
+    }
+    eventually("all are through", async || bench.count(COMPLETED).await == 91).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(most, Some(1), "callers at a time");
 }
 
 #[tokio::test]

@@ -154,31 +154,40 @@ async fn prune_forgets_groups_that_nobody_asked_for_a_day() {
 /// 5,000 groups that are down, none of which has a job of the kind that is claimed.
 const TROUBLE: &str = "
     INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, class, message)
-    SELECT 'host-' || n, 5, now(), now(), now() + interval '1 hour', 'network', 'nobody answers'
+    SELECT CASE n WHEN 1 THEN 'step' ELSE 'host-' || n END, 5, now(), now(), now() + interval '1 hour', 'network', 'nobody answers'
       FROM generate_series(1, 5000) AS n;";
 
 /// 20,000 jobs that wait for one of them.
 const CROWD: &str = "
     INSERT INTO queue.jobs (kind, args, group_key, give_up_at, give_up_after, max_attempts, max_crashes)
-    SELECT 'step', '{\"act\": \"Succeed\"}', 'host-7', now() + '1 day', '1 day', 5, 3 FROM generate_series(1, 20000);";
+    SELECT 'step', '{\"act\": \"Succeed\"}', 'step', now() + '1 day', '1 day', 5, 3 FROM generate_series(1, 20000);";
 
-/// The pages that a claim touches on a connection set up as the claims' own, and its plan.
+/// The pages that a claim touches on a connection set up as the claims' own, with what it asks of breakers before.
 async fn pages_of_a_claim(bench: &Bench) -> (i64, String) {
-    let (_, claim) = statements().into_iter().find(|(_, sql)| sql.starts_with("-- claim\n")).unwrap();
     let mut connection = bench.pool.acquire().await.unwrap();
     let steady = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
                   SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
     sqlx::raw_sql(steady).execute(&mut *connection).await.unwrap();
-    // The first time a session runs a statement it reads catalogues too.
-    pages(&mut connection, &claim).await;
-    pages(&mut connection, &claim).await
+    let (mut touched, mut plans, mut found) = (0, String::new(), 0);
+    for name in ["-- claim\n", "-- down::look\n", "-- down::claim_overdue\n"] {
+        for (_, statement) in statements().into_iter().filter(|(_, sql)| sql.starts_with(name)) {
+            // The first time a session runs a statement it reads catalogues too.
+            pages(&mut connection, &statement).await;
+            let (more, plan) = pages(&mut connection, &statement).await;
+            touched += more;
+            found += 1;
+            plans.push_str(&plan);
+        }
+    }
+    assert_eq!(found, 3);
+    (touched, plans)
 }
 
 #[tokio::test]
-async fn groups_in_trouble_cost_claims_of_other_jobs_nothing_and_a_waiting_crowd_a_few_pages() {
+async fn groups_in_trouble_cost_claims_next_to_nothing_and_neither_does_a_crowd_that_waits_for_one() {
     let (calm, _) = pages_of_a_claim(&empty().await).await;
     let (trouble, plan) = pages_of_a_claim(&filled("queue-trouble", &[FEW, TROUBLE]).await).await;
-    assert!(trouble <= calm, "{trouble} pages beside groups in trouble, {calm} without\n{plan}");
+    assert!(trouble <= calm + 5, "{trouble} pages beside groups in trouble, {calm} without\n{plan}");
     let (crowd, plan) = pages_of_a_claim(&filled("queue-crowd", &[TROUBLE, CROWD, FEW]).await).await;
-    assert!(crowd <= calm + 40, "{crowd} pages beside a crowd that waits, {calm} without\n{plan}");
+    assert!(crowd <= calm + 50, "{crowd} pages beside a crowd that waits, {calm} without\n{plan}");
 }
