@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio::io::AsyncReadExt;
@@ -32,6 +32,9 @@ use crate::storage::keys::{self, Class};
 
 /// Share of the progress that fetching the source stands for; extracting is quick beside it.
 const FETCHED: f64 = 0.9;
+
+/// Downloads from one host at a time, in the whole fleet.
+const DOWNLOADS_PER_HOST: u32 = 8;
 
 /// Classes of errors after which the address of the stream is of no use: it expired, or it leads nowhere any more. It is
 /// forgotten, so that a retry asks Panopto for a new one.
@@ -72,6 +75,8 @@ impl Job for Download {
             max_attempts: 12,
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(1800) },
             timeout: Duration::from_secs(4 * 3600),
+            group_limit: Some(DOWNLOADS_PER_HOST),
+            breaker: Some(Breaker::default()),
             ..Policy::default()
         }
     }

@@ -47,9 +47,9 @@ pub(crate) async fn bring_in(
             Ok(source)
         }
         Err(hls::HlsError::Fetch(error @ FetchError::Status { status: 404, .. })) if looks_left => {
-            Err(JobError::retry("not-found", format!("{error}.")))
+            Err(JobError::retry("not-found", format!("{error}.")).clears_group())
         }
-        Err(error) => Err(error.decide(looks_left)),
+        Err(error) => Err(error.decide(url.host_str().unwrap_or_default(), looks_left)),
     }
 }
 

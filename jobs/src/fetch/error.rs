@@ -127,6 +127,30 @@ fn innermost(error: &reqwest::Error) -> String {
     text.chars().filter(|c| !c.is_control()).take(160).collect()
 }
 
+impl FetchError {
+    /// The decision for a job of the group `host`, with what the error tells of that host: that it is down, or that it answered.
+    /// A body that was cut off tells neither.
+    pub(crate) fn for_group(self, host: &str) -> JobError {
+        let down = match &self {
+            Self::Network { host: at, .. }
+            | Self::Stalled { host: at, .. }
+            | Self::TimedOut { host: at, .. } => (at == host).then_some(true),
+            Self::Status { host: at, status, .. } => (at == host).then_some(*status >= 500),
+            Self::Login { host: at }
+            | Self::NotMedia { host: at, .. }
+            | Self::TooLarge { host: at, .. }
+            | Self::Encoded { host: at }
+            | Self::RangeIgnored { host: at } => (at == host).then_some(false),
+            _ => None,
+        };
+        match (down, JobError::from(self)) {
+            (Some(true), error) => error.blames_group(),
+            (Some(false), error) => error.clears_group(),
+            (None, error) => error,
+        }
+    }
+}
+
 /// The decision for a job whose caller has nothing to add.
 impl From<FetchError> for JobError {
     fn from(error: FetchError) -> Self {

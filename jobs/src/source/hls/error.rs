@@ -63,13 +63,13 @@ pub(crate) enum HlsError {
 }
 
 impl HlsError {
-    /// The decision for the job. A part that is missing may only be missing on this one of the server's machines, so it is
-    /// looked for by `looks_left` further attempts.
-    pub(crate) fn decide(self, looks_left: bool) -> JobError {
+    /// The decision for the job, whose group is `host`. A part that is missing may only be missing on this one of the server's
+    /// machines, so it is looked for again where `looks_left`.
+    pub(crate) fn decide(self, host: &str, looks_left: bool) -> JobError {
         let text = self.to_string();
-        match self {
-            Self::Fetch(error) => error.into(),
-            Self::Disk(error) => FetchError::disk(&error).into(),
+        let error = match self {
+            Self::Fetch(error) => return error.for_group(host),
+            Self::Disk(error) => return FetchError::disk(&error).into(),
             Self::Unreadable => JobError::retry(
                 "playlist",
                 format!(
@@ -113,6 +113,8 @@ impl HlsError {
                     "{text}. If this lecture ends as failed, send the recording again from its Panopto page."
                 ),
             ),
-        }
+        };
+        // Whoever sent a playlist is there.
+        error.clears_group()
     }
 }
