@@ -14,8 +14,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::recordings;
-use crate::upstream::Reply;
 use crate::world::{World, decision, shown};
+use bedel_upstream::Reply;
 
 /// Three seconds of a tone and a picture, as AAC in MPEG-4.
 static LECTURE: LazyLock<Vec<u8>> = LazyLock::new(|| made("lecture.mp4", &["-c:a", "aac", "-shortest"]));

@@ -8,8 +8,8 @@ use bedel_jobs::fetch::{Arrived, FetchError, FetchSettings, Fetcher, PartFile, U
 use bedel_queue::JobError;
 use url::Url;
 
-use crate::upstream::{Reply, Upstream};
 use crate::world::{decision, fetch_settings, fetcher};
+use bedel_upstream::{Reply, Upstream};
 
 /// Bytes that begin like an MPEG-4 file.
 fn media(length: usize) -> Vec<u8> {

@@ -14,5 +14,4 @@ mod recordings;
 mod storage;
 mod submit;
 mod transcribe;
-mod upstream;
 mod world;

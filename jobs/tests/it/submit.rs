@@ -7,8 +7,8 @@ use bedel_jobs::submit::{Resolved, Submit};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError};
 use uuid::Uuid;
 
-use crate::upstream::{Reply, delivery_info};
 use crate::world::{SESSION, World, decision, shown};
+use bedel_upstream::{Reply, delivery_info};
 
 impl World {
     async fn submit(&self, lecture_id: Uuid) -> Result<Commit, JobError> {

@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
-use crate::upstream::Upstream;
+use bedel_upstream::Upstream;
 
 /// The recording's id in the viewer URLs of these tests.
 pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";

@@ -8,7 +8,7 @@ use super::STAGES;
 use super::door::{Door, Point};
 use super::fenced::{behind, deaf};
 use super::line::{LECTURE, Line, RECORDING, USER, eventually, options, soon};
-use crate::upstream::Reply;
+use bedel_upstream::Reply;
 
 async fn delete(line: &Line) {
     let mut tx = line.pool().begin().await.expect("a transaction");

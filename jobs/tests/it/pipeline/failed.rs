@@ -10,7 +10,7 @@ use super::STAGES;
 use super::left::Left;
 use super::line::{LECTURE, Line, RECORDING, USER, eventually};
 use crate::recordings;
-use crate::upstream::Reply;
+use bedel_upstream::Reply;
 
 /// The stages and the clean-up that follows a failure.
 const KINDS: [&str; 5] = ["submit", "download", "probe", "transcribe", "cleanup-orphans"];

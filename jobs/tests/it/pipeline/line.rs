@@ -25,8 +25,8 @@ use super::left::files;
 use super::quick::Quick;
 use super::{CRON, STAGES};
 use crate::recordings;
-use crate::upstream::{Reply, Upstream, delivery_info};
 use crate::world::{self, SESSION};
+use bedel_upstream::{Reply, Upstream, delivery_info};
 
 /// The same ids in every database, so that what is left can be compared.
 pub const LECTURE: Uuid = Uuid::from_u128(1);

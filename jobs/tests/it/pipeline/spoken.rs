@@ -6,7 +6,7 @@ use super::left::Left;
 use super::line::{LECTURE, Line, eventually, soon};
 use super::process::{Process, whisper};
 use crate::recordings;
-use crate::upstream::Reply;
+use bedel_upstream::Reply;
 
 /// Killed while it listens, and once more with the transcript written but not yet in place.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,57 @@
+//! Answers of `DeliveryInfo.aspx`, as Panopto gives them: always with status 200.
+
+use crate::Reply;
+
+/// Where it is asked for.
+pub const PATH: &str = "/Panopto/Pages/Viewer/DeliveryInfo.aspx";
+
+/// A finished recording with a podcast and plain streams.
+pub fn ready(podcast_url: &str, title: &str) -> Reply {
+    Reply::json(
+        &serde_json::json!({
+            "SessionId": "7b0a5b0e-0000-4000-8000-0000000000aa",
+            "Delivery": {
+                "SessionName": title,
+                "Duration": 3.0,
+                "PodcastStreams": [{"StreamUrl": podcast_url, "ViewerMediaFileTypeName": "mp4"}],
+                "Streams": [{"StreamUrl": null, "StreamHttpUrl": "https://cdn.example/slides.mp4", "Tag": "OBJECT"}],
+                "IsAudioPodcastEncodeComplete": true,
+                "IsPodcastEncodeComplete": true,
+                "IsViewerEncodeComplete": true,
+            }
+        })
+        .to_string(),
+    )
+}
+
+/// Recorded, and still being encoded.
+pub fn encoding() -> Reply {
+    Reply::json(
+        r#"{"Delivery":{"SessionName":"Soon","PodcastStreams":[{"StreamUrl":null}],"Streams":[],
+        "IsPodcastEncodeComplete":false,"IsViewerEncodeComplete":false}}"#,
+    )
+}
+
+/// Not for everybody. The message carries a secret that may show up nowhere.
+pub fn login_required() -> Reply {
+    Reply::json(
+        r#"{"ErrorCode":2,"ErrorMessage":"Access is denied. <a href=\"/x?token=secret\">Log in</a>"}"#,
+    )
+}
+
+/// Gone for good.
+pub fn deleted() -> Reply {
+    Reply::json(
+        r#"{"ErrorCode":1,"ErrorMessage":"This session isn't available. It may have been deleted.<br><a>See</a>"}"#,
+    )
+}
+
+/// A code that nobody documents. The message carries a secret that may show up nowhere.
+pub fn unknown_error() -> Reply {
+    Reply::json(r#"{"ErrorCode":9,"ErrorMessage":"<b>Overloaded</b>, see https://x.example/?token=secret"}"#)
+}
+
+/// An answer that breaks off.
+pub fn unreadable() -> Reply {
+    Reply::json(r#"{"Delivery":{"SessionName":"#)
+}

@@ -1,0 +1,40 @@
+//! A client like the program's, and what it makes of an answer.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, ClientBuilder, Response};
+
+/// As the program's: no proxies, no redirects.
+pub fn builder() -> ClientBuilder {
+    // Whoever comes first wins; the others find it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
+}
+
+pub fn client() -> Client {
+    builder().build().unwrap()
+}
+
+/// Asks with these headers.
+pub async fn get(url: &str, headers: &[(&str, &str)]) -> Response {
+    let named = |(name, value): &(&str, &str)| {
+        (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+    };
+    let headers: HeaderMap = headers.iter().map(named).collect();
+    client().get(url).headers(headers).send().await.unwrap()
+}
+
+pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// Reads to the end: how many bytes came, and whether the end was a good one.
+pub async fn drain(mut response: Response) -> (usize, bool) {
+    let mut received = 0;
+    loop {
+        match response.chunk().await {
+            Ok(Some(bytes)) => received += bytes.len(),
+            Ok(None) => return (received, true),
+            Err(_) => return (received, false),
+        }
+    }
+}

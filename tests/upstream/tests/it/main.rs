@@ -1,0 +1,9 @@
+//! The upstream does what it says, as an ordinary client sees it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod canary;
+mod client;
+mod faults;
+mod ranges;
+mod server;
+mod tls;
