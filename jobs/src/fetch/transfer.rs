@@ -76,6 +76,7 @@ impl Fetcher {
             match outcome {
                 Err(error)
                     if error.is_interruption()
+                        && !matches!(error, FetchError::TooSlow { .. })
                         && resumes < MAX_RESUMES
                         && part.len() > before
                         && part.if_range().is_some() =>

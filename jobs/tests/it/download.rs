@@ -38,7 +38,7 @@ fn made(name: &str, output: &[&str]) -> Vec<u8> {
 }
 
 impl World {
-    async fn download(&self, lecture_id: Uuid, attempt: &Attempt) -> Result<Commit, JobError> {
+    pub async fn download(&self, lecture_id: Uuid, attempt: &Attempt) -> Result<Commit, JobError> {
         let job = job(lecture_id);
         let mut tx = self.ctx.pool.begin().await?;
         job.begin(&self.ctx, attempt, &mut tx).await?;
@@ -68,7 +68,7 @@ fn job(lecture_id: Uuid) -> Download {
     Download { lecture_id, announced_seconds: None }
 }
 
-fn attempt(lecture_id: Uuid) -> Attempt {
+pub fn attempt(lecture_id: Uuid) -> Attempt {
     Attempt::detached(Some(lecture_id))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bedel_jobs::catalogue::CatalogueSettings;
 use bedel_jobs::environment::{Context, Environment, Settings};
-use bedel_jobs::fetch::{FetchSettings, Fetcher};
+use bedel_jobs::fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::speech::Engine;
@@ -82,9 +82,14 @@ pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
 }
 
 pub fn fetcher(settings: FetchSettings) -> Fetcher {
+    fetcher_with(settings, Arc::new(SystemLookup))
+}
+
+/// One that asks `lookup` where a name is.
+pub fn fetcher_with(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Fetcher {
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Fetcher::new(settings).expect("a client")
+    Fetcher::with_lookup(settings, lookup).expect("a client")
 }
 
 impl World {

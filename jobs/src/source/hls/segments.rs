@@ -13,7 +13,7 @@ use url::Url;
 
 use super::HlsError;
 use super::decrypt::decrypt;
-use super::playlist::{Piece, Recording};
+use super::playlist::{Entry, Piece, Recording};
 use crate::fetch::body::{self, BodyKind};
 use crate::fetch::{FetchError, Fetcher, PartFile, require_media};
 use crate::source::workplace::Workplace;
@@ -150,13 +150,16 @@ impl<'a> Segments<'a> {
     }
 
     async fn try_one(&self, number: usize) -> Result<(), HlsError> {
-        let piece = self.recording.entries[number].piece();
+        let entry = &self.recording.entries[number];
+        let piece = entry.piece();
         let arriving = self.directory.join(format!("{number:06}.part"));
         let mut part = PartFile::create(&arriving, self.place.lock()).await?;
         let is_checked =
             self.fetcher.fetch_exactly(&piece.url, piece.bytes, &mut part, MAX_SEGMENT_BYTES).await?;
         drop(part);
-        let whole = match &piece.cipher {
+        // The library does not tell whether a key stood before or behind the map that it came with.
+        let is_clear = matches!(entry, Entry::Map(_)) && sniff(&arriving).await? == BodyKind::Media;
+        let whole = match piece.cipher.as_ref().filter(|_| !is_clear) {
             None => arriving,
             Some(cipher) => {
                 let key = self.key(&cipher.key).await?;
@@ -190,9 +193,7 @@ impl<'a> Segments<'a> {
         number: usize,
         is_checked: bool,
     ) -> Result<(), HlsError> {
-        let mut file = tokio::fs::File::open(file).await?;
-        let mut head = Vec::new();
-        (&mut file).take(body::HEAD_BYTES as u64).read_to_end(&mut head).await?;
+        let head = head(file).await?;
         match body::sniff(&head, None) {
             BodyKind::Media => {}
             kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json) => {
@@ -200,7 +201,7 @@ impl<'a> Segments<'a> {
             }
             _ => return Err(self.damaged(number)),
         }
-        let length = file.metadata().await?.len();
+        let length = tokio::fs::metadata(file).await?.len();
         if !is_checked && !body::ends_as_it_should(&head, length) {
             return Err(self.damaged(number));
         }
@@ -240,4 +241,14 @@ impl<'a> Segments<'a> {
         let host = self.recording.entries.first().and_then(|entry| entry.piece().url.host_str());
         Err(FetchError::TooLarge { host: host.unwrap_or_default().to_owned(), limit: self.max_bytes }.into())
     }
+}
+
+async fn head(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    tokio::fs::File::open(file).await?.take(body::HEAD_BYTES as u64).read_to_end(&mut head).await?;
+    Ok(head)
+}
+
+async fn sniff(file: &Path) -> std::io::Result<BodyKind> {
+    Ok(body::sniff(&head(file).await?, None))
 }
