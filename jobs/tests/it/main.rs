@@ -7,6 +7,7 @@ mod course_sync;
 mod download;
 mod fetch;
 mod guard;
+mod hls;
 mod library;
 mod media;
 mod pipeline;

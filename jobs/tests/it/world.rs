@@ -99,8 +99,12 @@ impl World {
 
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::at(Upstream::start().await, change).await
+    }
+
+    /// With changed settings and this upstream.
+    pub async fn at(upstream: Upstream, change: impl FnOnce(&mut Settings)) -> Self {
         let database = database().await;
-        let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().expect("a directory");
         let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_settings(&upstream)) };
         change(&mut settings);
