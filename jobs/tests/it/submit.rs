@@ -49,9 +49,10 @@ async fn panopto_is_asked_where_no_stream_is_known() {
     let id = world.lecture("").await;
     world.fail_attempt(Some(id), "an earlier attempt failed").await;
     let stream = "http://127.0.0.1:1/p.mp4?token=secret";
-    world
-        .upstream
-        .on(delivery_info::PATH, [delivery_info::ready(&world.upstream.url("/p.mp4"), " Lecture\n 1 ")]);
+    world.upstream.on(
+        delivery_info::PATH,
+        [delivery_info::ready(&world.upstream.url("/p.mp4"), " Lecture\n 1 ", 88.17)],
+    );
     for run in 0..2 {
         let commit = world.submit(id).await.expect("a commit");
         let row = world.row(id).await.expect("the lecture");
@@ -72,7 +73,7 @@ async fn panopto_is_asked_where_no_stream_is_known() {
 
     // A stream that may not be fetched is refused here already, not an hour later.
     let other = world.lecture("").await;
-    world.upstream.on(delivery_info::PATH, [delivery_info::ready(stream, "x")]);
+    world.upstream.on(delivery_info::PATH, [delivery_info::ready(stream, "x", 88.17)]);
     let error = world.submit(other).await.expect_err("a private address");
     assert_eq!(decision(&error), ("url-refused", "fatal"));
     assert!(!error.to_string().contains("secret"));
@@ -178,7 +179,7 @@ async fn a_page_that_names_its_recording_by_tid_is_asked_by_tid() {
         .execute(&world.ctx.pool)
         .await
         .expect("an update");
-    world.upstream.on(delivery_info::PATH, [delivery_info::ready(&world.upstream.url("/p.mp4"), "x")]);
+    world.upstream.on(delivery_info::PATH, [delivery_info::ready(&world.upstream.url("/p.mp4"), "x", 88.17)]);
     world.submit(id).await.expect("a commit");
     assert!(world.upstream.requests()[0].body.starts_with(&format!("tid={tid}&")));
     assert_eq!(world.row(id).await.and_then(|row| row.panopto_session_id).as_deref(), Some(SESSION));

@@ -5,14 +5,14 @@ use crate::Reply;
 /// Where it is asked for.
 pub const PATH: &str = "/Panopto/Pages/Viewer/DeliveryInfo.aspx";
 
-/// A finished recording with a podcast and plain streams.
-pub fn ready(podcast_url: &str, title: &str) -> Reply {
+/// A finished recording with a podcast and plain streams, said to last so many seconds.
+pub fn ready(podcast_url: &str, title: &str, seconds: f64) -> Reply {
     Reply::json(
         &serde_json::json!({
             "SessionId": "7b0a5b0e-0000-4000-8000-0000000000aa",
             "Delivery": {
                 "SessionName": title,
-                "Duration": 3.0,
+                "Duration": seconds,
                 "PodcastStreams": [{"StreamUrl": podcast_url, "ViewerMediaFileTypeName": "mp4"}],
                 "Streams": [{"StreamUrl": null, "StreamHttpUrl": "https://cdn.example/slides.mp4", "Tag": "OBJECT"}],
                 "IsAudioPodcastEncodeComplete": true,

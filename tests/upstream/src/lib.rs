@@ -10,7 +10,9 @@
 mod canary;
 mod delivery;
 pub mod delivery_info;
+pub mod hls;
 mod ledger;
+pub mod media;
 mod reply;
 mod request;
 mod resource;

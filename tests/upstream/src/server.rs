@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::delivery::{self, End, Wire};
+use crate::hls::{self, Hls};
 use crate::ledger::{Entries, Ledger};
 use crate::request;
 use crate::tls::Tls;
@@ -142,6 +143,18 @@ impl Upstream {
     /// Puts a file on a path (without a query), in place of what was there. Its faults count requests from here on.
     pub fn serve(&self, path: &str, resource: Resource) {
         self.scripts().insert(path.to_owned(), Script::Resource { resource, asked: 0 });
+    }
+
+    /// Puts every file of a stream into the folder `prefix` (`/lecture.hls`), each as a [`Resource`], and its playlist.
+    /// Returns the playlist's URL.
+    pub fn serve_hls(&self, prefix: &str, hls: &Hls) -> String {
+        for (name, bytes) in hls.files() {
+            let file = Resource::new(bytes.clone()).content_type(hls::content_type(name));
+            self.serve(&format!("{prefix}/{name}"), file);
+        }
+        let playlist = format!("{prefix}/{}", hls.playlist_name());
+        self.on(&playlist, [hls.playlist().reply()]);
+        self.url(&playlist)
     }
 
     /// Everything that was asked so far, in the order in which it came.

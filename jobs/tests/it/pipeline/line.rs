@@ -91,7 +91,8 @@ impl Line {
         let database = world::database().await;
         let upstream = Upstream::start().await;
         upstream.on("/lecture.mp4", [Reply::media(RECORDING.clone())]);
-        upstream.on(delivery_info::PATH, [delivery_info::ready(&upstream.url("/lecture.mp4"), "Lecture 1")]);
+        upstream
+            .on(delivery_info::PATH, [delivery_info::ready(&upstream.url("/lecture.mp4"), "Lecture 1", 3.0)]);
         let mut catalogue = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><courses>");
         for (code, title) in COURSES.iter().filter(|(code, _)| *code != STALE) {
             write!(catalogue, "<course><cn>{code}-01</cn><title>{title}</title></course>").expect("text");

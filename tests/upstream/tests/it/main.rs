@@ -4,6 +4,8 @@
 mod canary;
 mod client;
 mod faults;
+mod hls;
+mod playlists;
 mod ranges;
 mod server;
 mod tls;
