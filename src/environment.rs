@@ -21,6 +21,8 @@ pub struct Parts {
     pub storage: Storage,
     /// Work in progress.
     pub scratch: PathBuf,
+    /// Downloads of all processes of this host.
+    pub downloads: PathBuf,
     /// What the jobs go by.
     pub settings: Settings,
     /// ffmpeg and ffprobe.
@@ -40,6 +42,7 @@ pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
         pool: parts.pool,
         storage: parts.storage,
         scratch: parts.scratch,
+        downloads: parts.downloads,
         fetcher,
         media: parts.media,
         engine: parts.engine,
@@ -70,6 +73,7 @@ pub fn without_tools(
         pool,
         storage,
         scratch: std::env::temp_dir(),
+        downloads: std::env::temp_dir(),
         settings,
         media: MediaTools::by_name(),
         engine: None,

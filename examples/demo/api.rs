@@ -59,10 +59,12 @@ impl<'a> Api<'a> {
         Ok(Self { client: client()?, reach })
     }
 
-    /// Submits a viewer's address, and nothing that the server can find out by itself.
-    pub async fn submit(&self, viewer_url: &str) -> Result<Submitted, Trouble> {
+    /// Submits a viewer's address, and what a browser that is signed in plays there, where it is known: the rest the server
+    /// finds out by itself.
+    pub async fn submit(&self, viewer_url: &str, stream_url: Option<&str>) -> Result<Submitted, Trouble> {
         let url = format!("{}/api/lectures/download", self.reach.api_url);
-        let body = json!({ "course_id": Uuid::new_v4(), "panopto_url": viewer_url });
+        let body =
+            json!({ "course_id": Uuid::new_v4(), "panopto_url": viewer_url, "stream_url": stream_url });
         self.answer(self.client.post(url).json(&body)).await
     }
 

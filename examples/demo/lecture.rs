@@ -1,4 +1,4 @@
-//! The lecture: a voice that reads `lecture.txt`, and a moving picture as long as the voice.
+//! The lecture: a voice that reads `lecture.txt`, and a moving picture as long as the voice, cut into segments.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,8 +14,10 @@ const RECORDING: &[u8] = include_bytes!("lecture.m4a");
 
 /// A recording as an upstream would serve it.
 pub struct Lecture {
-    /// The video file.
-    pub path: PathBuf,
+    /// The list of its segments.
+    pub playlist: PathBuf,
+    /// The segments, in their order.
+    pub segments: Vec<PathBuf>,
     /// Its length in seconds.
     pub seconds: f64,
     /// Whether the words were spoken now, or came from the recording in the repository.
@@ -52,10 +54,17 @@ pub async fn make(directory: &Path) -> Result<Lecture, Trouble> {
         &seconds,
     ];
     // Encoders that every build of ffmpeg has.
-    let encoders = ["-c:v", "mpeg4", "-q:v", "12", "-c:a", "aac", "-b:a", "64k", "lecture.mp4"];
-    output(directory, "ffmpeg", &[&picture[..], &encoders[..]].concat()).await?;
+    let encoders = ["-c:v", "mpeg4", "-q:v", "12", "-g", "40", "-c:a", "aac", "-b:a", "64k"];
+    let cut =
+        ["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod", "-hls_segment_filename", "%03d.ts"];
+    let cut = [&cut[..], &["index.m3u8"]].concat();
+    output(directory, "ffmpeg", &[&picture[..], &encoders[..], &cut[..]].concat()).await?;
     let seconds = seconds.parse().map_err(|_| format!("ffprobe gives no duration but {seconds:?}"))?;
-    Ok(Lecture { path: directory.join("lecture.mp4"), seconds, spoken_now })
+    let playlist = directory.join("index.m3u8");
+    let text = tokio::fs::read_to_string(&playlist).await?;
+    let segments =
+        text.lines().filter(|line| line.ends_with(".ts")).map(|name| directory.join(name)).collect();
+    Ok(Lecture { playlist, segments, seconds, spoken_now })
 }
 
 /// Runs a program to its end and gives what it printed.

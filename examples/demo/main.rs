@@ -1,8 +1,10 @@
-//! One lecture from link to transcript, with real parts and two accidents on the way: its first download is dropped half
-//! way, and the worker that transcribes it is killed with `kill -9`. Started by `script/demo`, which builds `bedel` first.
+//! One lecture from link to transcript, with real parts and two accidents on the way: some of its segments are missing at
+//! first, and the worker that transcribes it is killed with `kill -9`. A second one can only be seen after signing in.
+//! Started by `script/demo`, which builds `bedel` first.
 //!
-//! Exit code 0 only if the lecture is completed, exactly one job was enqueued for each stage, both accidents happened
-//! and the transcript says what was spoken.
+//! Exit code 0 only if the lecture is completed, exactly one job was enqueued for each stage, both accidents happened, no
+//! segment was fetched twice, the transcript says what was spoken, and the second lecture ended with what its student has to
+//! do.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,7 +41,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// The transcribing worker is killed this long after its start: in the middle, also on a machine that is quick.
 const KILL_AFTER: Duration = Duration::from_millis(2500);
 
-/// One lecture from link to transcript, with a dropped download and a killed worker on the way.
+/// One lecture from link to transcript, with missing segments and a killed worker on the way, and one that needs a login.
 #[derive(Parser)]
 #[command(name = "script/demo")]
 struct Options {
@@ -117,7 +119,7 @@ async fn interrupted() -> &'static str {
 }
 
 async fn run(options: &Options, directory: &Path, running: &mut Option<Bedel>) -> Result<String, Trouble> {
-    let upstream = if options.upstream_down { Upstream::closed().await? } else { serve(directory).await? };
+    let upstream = if options.upstream_down { Upstream::closed().await } else { serve(directory).await? };
     let give_up_after = options.upstream_down.then_some(GIVE_UP_AFTER);
     let started = Instant::now();
     let bedel = running.insert(Bedel::start(directory, &upstream.host(), give_up_after)?);
@@ -129,7 +131,7 @@ async fn run(options: &Options, directory: &Path, running: &mut Option<Bedel>) -
     );
 
     let api = Api::new(&reach)?;
-    let submitted = api.submit(&upstream.viewer_url()).await?;
+    let submitted = api.submit(&upstream.viewer_url(), None).await?;
     println!("Submitted {} as lecture {}.\n", upstream.viewer_url(), submitted.lecture_id);
     if !submitted.created {
         return Err("the lecture was there before it was submitted".into());
@@ -152,9 +154,12 @@ async fn run(options: &Options, directory: &Path, running: &mut Option<Bedel>) -
     if rate > verdict::WORST_RATE {
         return Err(format!("more than {:.0} % of the words are wrong", verdict::WORST_RATE).into());
     }
+    needs_login(&reach, &api, &upstream).await?;
     Ok(format!(
-        "the lecture is completed ({} s of speech), one job for each stage, one download dropped, one worker killed",
-        status.duration_seconds.unwrap_or_default()
+        "the lecture is completed ({} s of speech), one job for each stage, \
+         {} segments missing at first, one worker killed; the one that needs a login says so",
+        status.duration_seconds.unwrap_or_default(),
+        upstream.segments().1
     ))
 }
 
@@ -162,11 +167,13 @@ async fn serve(directory: &Path) -> Result<Upstream, Trouble> {
     let lecture: Lecture = lecture::make(directory).await?;
     let upstream = Upstream::serve(&lecture).await?;
     println!(
-        "A lecture of {:.0} s ({}), {:.1} MB, served by {}, which will drop its first download half way.",
+        "A lecture of {:.0} s ({}), {:.1} MB in {} segments, served by {}, which will lack {} of them at first.",
         lecture.seconds,
         if lecture.spoken_now { "spoken by ffmpeg's voice" } else { "from the recording in the repository" },
         megabytes(upstream.size()),
-        upstream.host()
+        upstream.segments().0,
+        upstream.host(),
+        upstream.segments().1
     );
     Ok(upstream)
 }
@@ -211,6 +218,20 @@ fn victim(story: &Story) -> Option<Line> {
         worker: job.worker.clone(),
         what: "this demo kills the worker with kill -9".to_owned(),
     })
+}
+
+/// A lecture that can only be seen after signing in, submitted with the address that a browser plays.
+async fn needs_login(reach: &Reach, api: &Api<'_>, upstream: &Upstream) -> Result<(), Trouble> {
+    let stream = upstream.private_stream_url();
+    let submitted = api.submit(&upstream.private_viewer_url(), Some(&stream)).await?;
+    println!("\nSubmitted {} as lecture {}.\n", upstream.private_viewer_url(), submitted.lecture_id);
+    let (_, status) = watch(reach, api, submitted.lecture_id, false).await?;
+    let message = status.error_message.as_deref().unwrap_or("no message");
+    println!("\nWhat the student reads:\n  {message}\n");
+    if status.status != "failed" || !message.contains("Sign in to Panopto and submit again") {
+        return Err(format!("the lecture that needs a login is {}", status.status).into());
+    }
+    Ok(())
 }
 
 /// What the student of a closed upstream reads.

@@ -1,156 +1,119 @@
-//! The recording's server: says where the stream is, and drops the first download half way.
+//! The recording's server: says where the stream is, lacks some of its segments at first, and shows another recording only to
+//! those who sign in.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{Method, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use futures::StreamExt;
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use bedel_upstream::{Reply, Resource, delivery_info};
 use uuid::Uuid;
 
 use crate::Trouble;
 use crate::lecture::Lecture;
 
 /// What the upstream calls the lecture.
-pub const TITLE: &str = "Tides";
+const TITLE: &str = "Tides";
 
-/// A running server; it stops when this is dropped.
+/// These segments are missing, counted from 0.
+const MISSING: [usize; 2] = [1, 3];
+
+/// So often: an attempt asks four times for a segment.
+const REFUSALS: usize = 4;
+
+/// A running server, or the place of one that is closed.
 pub struct Upstream {
-    address: SocketAddr,
+    server: bedel_upstream::Upstream,
     session: Uuid,
-    seen: Arc<Seen>,
-    _running: Option<DropGuard>,
-}
-
-struct Seen {
-    media: Bytes,
-    description: serde_json::Value,
-    downloads: AtomicU32,
-    dropped: AtomicU32,
+    segments: Vec<String>,
+    bytes: usize,
 }
 
 impl Upstream {
     /// Serves `lecture` on a free port of the loopback interface.
     pub async fn serve(lecture: &Lecture) -> Result<Self, Trouble> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let session = Uuid::new_v4();
-        let stream = format!("http://{address}/sessions/{session}/lecture.mp4");
-        let seen = Arc::new(Seen {
-            media: read(&lecture.path).await?,
-            description: description(session, &stream, lecture.seconds),
-            downloads: AtomicU32::new(0),
-            dropped: AtomicU32::new(0),
-        });
-        let router = Router::new()
-            .route("/Panopto/Pages/Viewer/DeliveryInfo.aspx", any(describe))
-            .route("/sessions/{session}/lecture.mp4", get(download))
-            .with_state(Arc::clone(&seen));
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = axum::serve(listener, router) => {}
-                () = stopped.cancelled() => {}
+        let (server, session) = (bedel_upstream::Upstream::start().await, Uuid::new_v4());
+        let folder = format!("/sessions/{session}.hls");
+        let (mut segments, mut bytes) = (Vec::new(), 0);
+        for (number, file) in lecture.segments.iter().enumerate() {
+            let content = read(file).await?;
+            bytes += content.len();
+            let mut resource = Resource::new(content).content_type("video/mp2t");
+            if MISSING.contains(&number) {
+                resource = resource.first(REFUSALS, Reply::html(404, "<html>not here yet"));
             }
-        });
-        Ok(Self { address, session, seen, _running: Some(stop.drop_guard()) })
+            let path = format!("{folder}/{}", name(file)?);
+            server.serve(&path, resource);
+            segments.push(path);
+        }
+        let playlist = format!("{folder}/{}", name(&lecture.playlist)?);
+        server.on(&playlist, [Reply::playlist(tokio::fs::read_to_string(&lecture.playlist).await?)]);
+        let described = delivery_info::ready(&server.url(&playlist), TITLE, lecture.seconds);
+        server.on(delivery_info::PATH, [described]);
+        let upstream = Self { server, session, segments, bytes };
+        upstream.server.on(&upstream.private_path(), [Reply::login_page()]);
+        Ok(upstream)
     }
 
-    /// An upstream that is closed: its port was free a moment ago.
-    pub async fn closed() -> Result<Self, Trouble> {
-        let address = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
-        let nothing = Seen {
-            media: Bytes::new(),
-            description: serde_json::Value::Null,
-            downloads: AtomicU32::new(0),
-            dropped: AtomicU32::new(0),
-        };
-        Ok(Self { address, session: Uuid::new_v4(), seen: Arc::new(nothing), _running: None })
+    /// An upstream that is closed: its port was served a moment ago.
+    pub async fn closed() -> Self {
+        let server = bedel_upstream::Upstream::start().await;
+        server.stop().await;
+        Self { server, session: Uuid::new_v4(), segments: Vec::new(), bytes: 0 }
     }
 
     /// `host:port`.
     pub fn host(&self) -> String {
-        self.address.to_string()
+        self.server.host()
     }
 
     /// The address of the lecture's viewer page, which is all that a student has.
     pub fn viewer_url(&self) -> String {
-        format!("http://{}/Panopto/Pages/Viewer.aspx?id={}", self.address, self.session)
+        self.server.url(&format!("/Panopto/Pages/Viewer.aspx?id={}", self.session))
     }
 
-    /// Downloads that were begun.
-    pub fn downloads(&self) -> u32 {
-        self.seen.downloads.load(Ordering::Relaxed)
+    /// The address of another lecture's viewer page.
+    pub fn private_viewer_url(&self) -> String {
+        self.server.url(&format!("/Panopto/Pages/Viewer.aspx?id={}", self.private_session()))
     }
 
-    /// Downloads that were dropped half way.
-    pub fn dropped(&self) -> u32 {
-        self.seen.dropped.load(Ordering::Relaxed)
+    /// What a browser that is signed in plays there. Everybody else gets a page to sign in, with status 200.
+    pub fn private_stream_url(&self) -> String {
+        self.server.url(&self.private_path())
     }
 
-    /// Size of the recording in bytes.
+    fn private_path(&self) -> String {
+        format!("/Panopto/Podcast/Download/{}.mp4", self.private_session())
+    }
+
+    fn private_session(&self) -> Uuid {
+        Uuid::from_u128(self.session.as_u128() ^ 1)
+    }
+
+    /// How many segments there are, and how many of them are missing at first.
+    pub fn segments(&self) -> (usize, usize) {
+        (self.segments.len(), MISSING.iter().filter(|number| **number < self.segments.len()).count())
+    }
+
+    /// Bytes of all segments.
     pub fn size(&self) -> usize {
-        self.seen.media.len()
+        self.bytes
+    }
+
+    /// The segments that were not asked for as often as they had to be: once, and those that were missing once more than they
+    /// were refused.
+    pub fn unexpected(&self) -> Vec<String> {
+        let expected = |number| if MISSING.contains(&number) { REFUSALS + 1 } else { 1 };
+        let asked = |path: &String| self.server.requests_of(path).len();
+        let segments = self.segments.iter().enumerate();
+        let wrong = segments.filter(|(number, path)| asked(path) != expected(*number));
+        wrong.map(|(number, path)| format!("segment {number} {} times", asked(path))).collect()
     }
 }
 
-async fn read(path: &Path) -> Result<Bytes, Trouble> {
-    Ok(tokio::fs::read(path).await?.into())
+fn name(file: &Path) -> Result<&str, Trouble> {
+    file.file_name().and_then(std::ffi::OsStr::to_str).ok_or_else(|| "a file without a name".into())
 }
 
-/// The answer of Panopto's viewer service, in the parts that matter here.
-fn description(session: Uuid, stream: &str, seconds: f64) -> serde_json::Value {
-    serde_json::json!({
-        "SessionId": session,
-        "Delivery": {
-            "SessionName": TITLE,
-            "PublicID": session,
-            "Duration": seconds,
-            "IsPodcastEncodeComplete": true,
-            "IsViewerEncodeComplete": true,
-            "PodcastStreams": [
-                { "StreamUrl": stream, "StreamHttpUrl": stream, "ViewerMediaFileTypeName": "mp4", "Tag": "DV" },
-            ],
-            "Streams": [],
-        },
-    })
-}
-
-async fn describe(State(seen): State<Arc<Seen>>) -> Response {
-    axum::Json(&seen.description).into_response()
-}
-
-async fn download(method: Method, State(seen): State<Arc<Seen>>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "video/mp4".to_owned()),
-        (header::CONTENT_LENGTH, seen.media.len().to_string()),
-    ];
-    if method != Method::GET {
-        return (headers, Body::empty()).into_response();
-    }
-    let first = seen.downloads.fetch_add(1, Ordering::Relaxed) == 0;
-    if !first {
-        return (headers, Body::from(seen.media.clone())).into_response();
-    }
-    let half = seen.media.slice(..seen.media.len() / 2);
-    let sent = futures::stream::once(async move { Ok::<_, std::io::Error>(half) });
-    let drop = futures::stream::once(async move {
-        // The half that was promised leaves this machine before the connection ends.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        seen.dropped.fetch_add(1, Ordering::Relaxed);
-        Err(std::io::Error::other("dropped half way, as planned"))
-    });
-    (headers, Body::from_stream(sent.chain(drop))).into_response()
+async fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+    tokio::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 #[cfg(test)]
@@ -158,35 +121,34 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_download_ends_half_way_and_the_second_is_whole() {
+    async fn some_segments_are_missing_at_first_and_the_rest_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lecture.mp4");
-        std::fs::write(&path, vec![7; 3_000_000]).unwrap();
-        let upstream = Upstream::serve(&Lecture { path, seconds: 1.0, spoken_now: true }).await.unwrap();
-        let client = crate::api::client().unwrap();
-        let described: serde_json::Value = client
-            .get(format!("http://{}/Panopto/Pages/Viewer/DeliveryInfo.aspx", upstream.host()))
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let stream = described["Delivery"]["PodcastStreams"][0]["StreamUrl"].as_str().unwrap();
-
-        let mut first = client.get(stream).send().await.unwrap();
-        assert_eq!(first.content_length(), Some(3_000_000));
-        let mut received = 0;
-        let end = loop {
-            match first.chunk().await {
-                Ok(Some(bytes)) => received += bytes.len(),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
+        let file = |name: String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, vec![7; 1000]).unwrap();
+            path
         };
-        assert!(end.is_err());
-        assert_eq!(received, 1_500_000);
-        assert_eq!(client.get(stream).send().await.unwrap().bytes().await.unwrap().len(), 3_000_000);
-        assert_eq!((upstream.downloads(), upstream.dropped()), (2, 1));
+        let segments = (0..5).map(|number| file(format!("{number}.ts"))).collect();
+        let playlist = file("index.m3u8".to_owned());
+        let lecture = Lecture { playlist, segments, seconds: 20.0, spoken_now: true };
+        let upstream = Upstream::serve(&lecture).await.unwrap();
+        assert_eq!((upstream.segments(), upstream.size()), ((5, 2), 5000));
+        let client = crate::api::client().unwrap();
+        let get = async |path: &str| client.get(upstream.server.url(path)).send().await.unwrap();
+        let described: serde_json::Value = get(delivery_info::PATH).await.json().await.unwrap();
+        let stream = described["Delivery"]["PodcastStreams"][0]["StreamUrl"].as_str().unwrap();
+        assert!(stream.ends_with("/index.m3u8"), "{stream}");
+        for path in &upstream.segments {
+            let mut refused = 0;
+            while get(path).await.status() != 200 {
+                refused += 1;
+            }
+            assert_eq!(refused, if path.ends_with("1.ts") || path.ends_with("3.ts") { REFUSALS } else { 0 });
+        }
+        assert_eq!(upstream.unexpected(), Vec::<String>::new());
+        get(&upstream.segments[0]).await;
+        assert_eq!(upstream.unexpected(), ["segment 0 2 times"]);
+        let page = client.get(upstream.private_stream_url()).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("password"), "{page}");
     }
 }

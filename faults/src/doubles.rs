@@ -28,7 +28,7 @@ trait Stage: Job<Context = Context> {
 
 impl Stage for Submit {
     fn found() -> Self::Output {
-        Some(Resolved { stream_url: None, title: Some("A lecture".to_owned()) })
+        Some(Resolved { stream_url: None, title: Some("A lecture".to_owned()), seconds: None })
     }
 }
 
@@ -125,12 +125,13 @@ pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, Fau
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let fetch =
-        FetchSettings { allowed_private: Vec::new(), max_bytes: 1024, stall_timeout: Duration::from_secs(1) };
+        FetchSettings { max_bytes: 1024, stall_timeout: Duration::from_secs(1), ..FetchSettings::default() };
     let environment = Environment {
         pool,
         storage: Storage::local(&directory.join("storage"))
             .map_err(|error| FaultsError::Setup(error.to_string()))?,
         scratch: directory.join("scratch"),
+        downloads: directory.join("downloads"),
         fetcher: Fetcher::new(fetch.clone()).map_err(|error| FaultsError::Setup(error.to_string()))?,
         media: MediaTools::by_name(),
         engine: None,
@@ -138,6 +139,7 @@ pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, Fau
             tenants: Vec::new(),
             fetch,
             catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
+            max_download_bytes: 1 << 30,
             keep_failed_audio_days: 1,
             give_up_after: None,
         },

@@ -101,8 +101,8 @@ pub async fn gather(fetcher: &Fetcher, base: &Url, mut terms: Vec<Term>, done: i
 }
 
 async fn read_term(fetcher: &Fetcher, url: &Url) -> Result<Document, TermError> {
-    let bytes = fetcher.get_bytes(url, MAX_BYTES, TIMEOUT).await?;
+    let body = fetcher.get_bytes(url, MAX_BYTES, TIMEOUT).await?;
     // Up to half a second of work for the largest document: not on the threads that serve everybody.
-    let document = tokio::task::spawn_blocking(move || document::read(&bytes)).await;
+    let document = tokio::task::spawn_blocking(move || document::read(&body.bytes)).await;
     Ok(document.expect("reading a document does not panic")?)
 }

@@ -37,6 +37,8 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::environment::Context;
+use crate::fetch::FetchError;
+use crate::source::workplace;
 use crate::storage::installation_of_database;
 
 /// Looks for orphans, in everything or at one lecture.
@@ -153,6 +155,9 @@ impl Job for CleanupOrphans {
             Some(lecture_id) => sweep::one(ctx, attempt, lecture_id, self.dry_run).await?,
             None => sweep::everything(ctx, attempt, self.dry_run).await?,
         };
+        if !self.dry_run {
+            forget_downloads(ctx).await?;
+        }
         if report.refused.is_some() {
             tracing::error!(
                 orphans = report.orphans,
@@ -172,6 +177,18 @@ impl Job for CleanupOrphans {
     ) -> Result<Commit, JobError> {
         Ok(Commit::done().with_result(json!(output)))
     }
+}
+
+/// Removes what downloads of lectures that are gone have left on this host. Others do the same when they download next.
+async fn forget_downloads(ctx: &Context) -> Result<(), JobError> {
+    let root = ctx.downloads.clone();
+    let disk = |error| JobError::from(FetchError::disk(&error));
+    let stopped = |_| disk(io::Error::other("stopped"));
+    let there = tokio::task::spawn_blocking(move || workplace::lectures(&root));
+    let gone =
+        rows::gone(&mut *ctx.pool.acquire().await?, &there.await.map_err(stopped)?.map_err(disk)?).await?;
+    let root = ctx.downloads.clone();
+    tokio::task::spawn_blocking(move || workplace::forget(&root, &gone)).await.map_err(stopped)?.map_err(disk)
 }
 
 /// Empties a process's own scratch directory, at its start: nothing in it is in use then. Creates it where it is missing.

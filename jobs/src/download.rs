@@ -1,20 +1,22 @@
 //! `download`: brings the recording in and keeps its audio.
 //!
-//! 1. The source goes to a scratch directory named after the lease: over HTTP, or from what a client uploaded.
-//! 2. Its sound is extracted there.
+//! 1. The source comes to a directory of this host: over HTTP, behind what an earlier attempt brought, or from what a client
+//!    uploaded.
+//! 2. Its sound is extracted in a scratch directory named after the lease.
 //! 3. The audio is stored under a key that the lease names, the fence is checked, and only then the object is renamed to
 //!    the key that the lecture's row will hold.
 //!
 //! An attempt first deletes what older leases stored. One of them may still be running somewhere, unaware that it was
 //! rescued: whatever it does later, the object that it would rename is gone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio::io::AsyncReadExt;
+use url::Url;
 use uuid::Uuid;
 
 use crate::cleanup_orphans;
@@ -22,6 +24,8 @@ use crate::environment::{Context, Environment};
 use crate::fetch::{self, FetchError, body};
 use crate::lecture::{self, Lecture};
 use crate::probe::{self, Probe};
+use crate::source::workplace::Workplace;
+use crate::source::{self, Source};
 use crate::stage::{Scratch, UPLOADED, disk, remove_leftovers};
 use crate::storage::StorageError;
 use crate::storage::keys::{self, Class};
@@ -29,18 +33,25 @@ use crate::storage::keys::{self, Class};
 /// Share of the progress that fetching the source stands for; extracting is quick beside it.
 const FETCHED: f64 = 0.9;
 
-/// A recording that is not there may only be not there yet, on this one of the server's machines.
-const LOOKS_FOR_MISSING: i32 = 3;
+/// Downloads from one host at a time, in the whole fleet.
+const DOWNLOADS_PER_HOST: u32 = 8;
 
 /// Classes of errors after which the address of the stream is of no use: it expired, or it leads nowhere any more. It is
 /// forgotten, so that a retry asks Panopto for a new one.
-const STREAM_REFUSED: [&str; 3] = ["access-denied", "not-found", "upstream-refused"];
+const STREAM_REFUSED: [&str; 5] =
+    ["access-denied", "not-found", "upstream-refused", "playlist-refused", "segment-missing"];
+
+/// Classes of errors that end the job and yet leave something of use: with a fresh address of the stream the rest follows.
+const WORTH_KEEPING: [&str; 2] = ["access-denied", "login-required"];
 
 /// Brings the recording in and keeps its audio.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Download {
     /// The lecture.
     pub lecture_id: Uuid,
+    /// Length of the recording in seconds, where Panopto told it.
+    #[serde(default)]
+    pub announced_seconds: Option<f64>,
 }
 
 /// What `run` stored for a lecture that still exists.
@@ -64,6 +75,8 @@ impl Job for Download {
             max_attempts: 12,
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(1800) },
             timeout: Duration::from_secs(4 * 3600),
+            group_limit: Some(DOWNLOADS_PER_HOST),
+            breaker: Some(Breaker::default()),
             ..Policy::default()
         }
     }
@@ -78,30 +91,30 @@ impl Job for Download {
         };
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
-        let source = scratch.path.join("source");
         if lecture.stream_url == UPLOADED {
-            take_upload(ctx, self.lecture_id, &source).await?;
-        } else {
-            fetch_source(ctx, attempt, &lecture, &source).await?;
+            let file = scratch.path.join("source");
+            take_upload(ctx, self.lecture_id, &file).await?;
+            let source = Source { runs: vec![file], announced_seconds: None };
+            return self.keep(ctx, attempt, &source, &scratch).await.map(Some);
         }
-        attempt.set_progress(FETCHED);
-
-        let announced_seconds = probe::announced_seconds(&ctx.media.probe(&source).await?);
-        let audio = scratch.path.join("audio.m4a");
-        ctx.media.extract_audio(&source, &audio).await?;
-
-        let temporary = keys::audio_temp(self.lecture_id, attempt.lease);
-        ctx.storage.put_file(&temporary, &audio).await?;
-        attempt.check_lease().await?;
-        match ctx.storage.rename(&temporary, &keys::audio(self.lecture_id)).await {
-            // Only a newer lease, or the clean-up after a deletion, removes what this one has just stored.
-            Err(StorageError::Missing { .. }) => {
-                return Err(JobError::retry("storage", "the audio was removed while it was being stored"));
-            }
-            renamed => renamed?,
+        let url = stream(ctx, &lecture)?;
+        let place =
+            Workplace::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
+                .await?;
+        let audio = async {
+            let source = source::bring_in(ctx, attempt, &url, &place, FETCHED).await?;
+            self.keep(ctx, attempt, &source, &scratch).await
+        };
+        let audio = audio.await;
+        let is_of_use = match &audio {
+            Ok(_) => false,
+            // What an attempt that fails has brought is there for the next one.
+            Err(error) => !error.is_fatal() || WORTH_KEEPING.contains(&error.class()),
+        };
+        if !is_of_use {
+            place.remove().await;
         }
-        attempt.set_progress(1.0);
-        Ok(Some(Audio { announced_seconds }))
+        audio.map(Some)
     }
 
     async fn commit(
@@ -155,33 +168,61 @@ impl Job for Download {
     }
 }
 
-/// Streams the recording from where it is published.
-async fn fetch_source(
-    ctx: &Environment,
-    attempt: &Attempt,
-    lecture: &Lecture,
-    target: &Path,
-) -> Result<(), JobError> {
+impl Download {
+    /// Extracts the sound and stores it.
+    async fn keep(
+        &self,
+        ctx: &Environment,
+        attempt: &Attempt,
+        source: &Source,
+        scratch: &Scratch,
+    ) -> Result<Audio, JobError> {
+        attempt.set_progress(FETCHED);
+        let audio = scratch.path.join("audio.m4a");
+        let seconds = extract(ctx, &source.runs, scratch, &audio).await?;
+        let announced = [source.announced_seconds.or(seconds), self.announced_seconds];
+        let announced_seconds = announced.into_iter().flatten().reduce(f64::max);
+
+        let temporary = keys::audio_temp(self.lecture_id, attempt.lease);
+        ctx.storage.put_file(&temporary, &audio).await?;
+        attempt.check_lease().await?;
+        match ctx.storage.rename(&temporary, &keys::audio(self.lecture_id)).await {
+            // Only a newer lease, or the clean-up after a deletion, removes what this one has just stored.
+            Err(StorageError::Missing { .. }) => {
+                return Err(JobError::retry("storage", "the audio was removed while it was being stored"));
+            }
+            renamed => renamed?,
+        }
+        attempt.set_progress(1.0);
+        Ok(Audio { announced_seconds })
+    }
+}
+
+/// Where the recording is published.
+fn stream(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
     if lecture.stream_url.is_empty() {
         return Err(JobError::fatal(
             "no-stream",
             "It is not known where this recording's stream is. Send the recording again from its Panopto page.",
         ));
     }
-    let url = fetch::check_url(&lecture.stream_url, &ctx.settings.fetch.allowed_private)
-        .map_err(FetchError::from)?;
-    let progress = |done: u64, total: Option<u64>| {
-        if let Some(total) = total.filter(|&total| total > 0) {
-            attempt.set_progress(done as f64 / total as f64 * FETCHED);
-        }
-    };
-    match ctx.fetcher.download_to(&url, target, progress).await {
-        Ok(_) => Ok(()),
-        Err(error @ FetchError::Status { status: 404, .. }) if attempt.number < LOOKS_FOR_MISSING => {
-            Err(JobError::retry("not-found", format!("{error}.")))
-        }
-        Err(error) => Err(error.into()),
+    Ok(ctx.settings.fetch.check(&lecture.stream_url).map_err(FetchError::from)?)
+}
+
+/// Writes the sound of all runs to `target`. Returns the length that a single file announces.
+async fn extract(
+    ctx: &Environment,
+    runs: &[PathBuf],
+    scratch: &Scratch,
+    target: &Path,
+) -> Result<Option<f64>, JobError> {
+    if let [source] = runs {
+        let report = ctx.media.probe(source).await?;
+        ctx.media.extract_audio(source, target).await?;
+        return Ok(probe::announced_seconds(&report));
     }
+    ctx.media.join_audio(runs, &scratch.path, target).await?;
+    Ok(None)
 }
 
 /// Copies what a client uploaded, and refuses it like anything else that is not media.

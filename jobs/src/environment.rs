@@ -24,6 +24,8 @@ pub struct Environment {
     pub storage: Storage,
     /// Local directory of this process for work in progress; one sub-directory per lease, cleaned at start.
     pub scratch: PathBuf,
+    /// Local directory that all processes of this host share for downloads, which outlive the attempt that began them.
+    pub downloads: PathBuf,
     /// Outgoing HTTP.
     pub fetcher: Fetcher,
     /// ffmpeg and ffprobe.
@@ -43,6 +45,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// The course catalogue.
     pub catalogue: CatalogueSettings,
+    /// Room for downloads that are under way or interrupted, in bytes on each host.
+    pub max_download_bytes: u64,
     /// Days a failed lecture keeps its audio for a cheap retry; 0 deletes it at once.
     pub keep_failed_audio_days: u32,
     /// Overrides the time after which a stage stops waiting and retrying (24 hours by each kind's policy).

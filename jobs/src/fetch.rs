@@ -1,36 +1,48 @@
 //! Outgoing HTTP: every byte this system asks the outside for goes through here.
 //!
 //! A request is made in four steps, and each has a file of its own:
-//! 1. `rules` looks at the URL (scheme, credentials, literal addresses) before anything is dialled, again at each
-//!    redirect;
+//! 1. `rules` looks at the URL (scheme, credentials, host, literal addresses) before anything is dialled, again at each
+//!    redirect and for each URL inside a playlist;
 //! 2. `resolver` looks at what a name resolves to, inside the connector, so that the address that was checked is
 //!    the address that is dialled; both ask the table in [`address`];
 //! 3. the status is turned into a typed [`FetchError`];
-//! 4. `download` streams a body to a file and [`body`] says what it is.
+//! 4. `transfer` streams a body to a file, goes on where it broke off, and [`body`] says what it is.
 //!
-//! Proxy settings of the environment are ignored: a proxy would resolve names behind the checks' back.
+//! Proxy settings of the environment are ignored: a proxy resolves names behind the checks' back. One that is configured for
+//! this purpose is used, and then keeping it away from private networks is the proxy's part.
+//!
+//! Limits besides those named here are the HTTP library's: at most 100 header fields and 400 kB of them.
 
 pub mod address;
 pub mod body;
-mod download;
 mod error;
+mod part_file;
 mod resolver;
 mod retry_after;
 mod rules;
+mod small;
+mod transfer;
+mod validator;
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
-use reqwest::{Client, Method, Response, StatusCode, redirect};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Certificate, Client, Method, Proxy, Response, StatusCode, redirect};
 use tokio::time::timeout;
 use url::Url;
 
-pub(crate) use download::require_media;
 pub use error::FetchError;
-pub use rules::{UrlRefusal, check_url};
+pub use part_file::PartFile;
+pub use resolver::{Lookup, SystemLookup};
+pub use rules::UrlRefusal;
+pub use small::SmallBody;
+pub use transfer::{Arrived, Exact};
 
 use rules::Reach;
+pub(crate) use transfer::{MAX_PLAYLIST_BYTES, require_media};
 
 /// Redirects followed before we stop.
 const MAX_REDIRECTS: usize = 5;
@@ -38,15 +50,50 @@ const MAX_REDIRECTS: usize = 5;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Connections to one host that are kept for the next request.
+const IDLE_CONNECTIONS: usize = 8;
+
 /// Limits and exceptions of outgoing HTTP.
 #[derive(Debug, Clone)]
 pub struct FetchSettings {
-    /// `host:port` pairs that may be private or loopback addresses, for development.
+    /// Hosts that may be asked besides Panopto's own and its CDN's: `name`, `.suffix` for all names below it, or
+    /// `name:port`.
+    pub hosts: Vec<String>,
+    /// `host:port` pairs that may be asked unencrypted and at a private or loopback address, for development. A name
+    /// among them may resolve to public addresses and to addresses that are themselves listed.
     pub allowed_private: Vec<String>,
     /// Largest source accepted, in bytes.
     pub max_bytes: u64,
     /// A server that sends nothing for this long, before the first byte or between two, has stalled.
     pub stall_timeout: Duration,
+    /// A proxy for all requests. It resolves the names then.
+    pub proxy: Option<ProxyUrl>,
+    /// Certificates (PEM) of authorities that are trusted besides the system's.
+    pub extra_ca: Option<Vec<u8>>,
+}
+
+/// What a worker goes by where nothing is configured.
+impl Default for FetchSettings {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            allowed_private: Vec::new(),
+            max_bytes: 4 << 30,
+            stall_timeout: Duration::from_secs(60),
+            proxy: None,
+            extra_ca: None,
+        }
+    }
+}
+
+/// The address of a proxy. It may hold a password, so it shows its host alone.
+#[derive(Clone)]
+pub struct ProxyUrl(pub Url);
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProxyUrl({})", rules::host(&self.0))
+    }
 }
 
 /// The HTTP client of the jobs. Cheap to clone.
@@ -54,101 +101,75 @@ pub struct FetchSettings {
 pub struct Fetcher {
     /// Refuses every name with a special address.
     public: Client,
-    /// Used only for the `host:port` pairs of `allowed_private`.
+    /// Used only for the `host:port` pairs of `allowed_private`; accepts the addresses among them.
     development: Client,
     settings: FetchSettings,
-}
-
-/// A small body that was read whole.
-#[derive(Debug)]
-pub struct SmallBody {
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// The `Content-Type` header.
-    pub content_type: Option<String>,
 }
 
 impl Fetcher {
     /// A client with these limits. The process must have installed a rustls provider before.
     ///
     /// # Errors
-    /// [`FetchError::Client`] where the TLS back end or the system's certificates cannot be set up.
+    /// [`FetchError::Client`] where the TLS back end, the system's certificates, `extra_ca` or the proxy cannot be used.
     ///
     /// # Panics
     /// Where no rustls provider was installed, which is a mistake in the program's start.
     pub fn new(settings: FetchSettings) -> Result<Self, FetchError> {
-        let builder = || {
-            Client::builder()
+        Self::with_lookup(settings, Arc::new(SystemLookup))
+    }
+
+    /// As [`Fetcher::new`], with another way to find out where a name is.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn with_lookup(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Result<Self, FetchError> {
+        let client = |listed: Vec<IpAddr>| {
+            let mut builder = Client::builder()
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
                 .connect_timeout(CONNECT_TIMEOUT.min(settings.stall_timeout))
-                .pool_max_idle_per_host(2)
-                .user_agent(concat!("bedel/", env!("CARGO_PKG_VERSION")))
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .user_agent(concat!("bedel/", env!("CARGO_PKG_VERSION")));
+            if let Some(pem) = &settings.extra_ca {
+                builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
+            }
+            match &settings.proxy {
+                Some(proxy) => builder.proxy(Proxy::all(proxy.0.clone())?),
+                None => builder.dns_resolver(Arc::new(resolver::Guarded {
+                    lookup: Arc::clone(&lookup),
+                    listed: listed.into(),
+                })),
+            }
+            .build()
         };
-        let public = builder().dns_resolver(Arc::new(resolver::PublicOnly)).build();
         Ok(Self {
-            public: public.map_err(|error| FetchError::client(&error))?,
-            development: builder().build().map_err(|error| FetchError::client(&error))?,
+            public: client(Vec::new()).map_err(|error| FetchError::client(&error))?,
+            development: client(listed_addresses(&settings)).map_err(|error| FetchError::client(&error))?,
             settings,
         })
     }
 
-    /// Reads a small body whole, following redirects.
+    /// Resolves `target` against `from` and checks what comes of it, without asking anybody.
     ///
     /// # Errors
-    /// Any [`FetchError`]; `TooLarge` beyond `max_bytes`, `TimedOut` when all of it takes longer than
-    /// `total_timeout`.
-    pub async fn get_bytes(
-        &self,
-        url: &Url,
-        max_bytes: u64,
-        total_timeout: Duration,
-    ) -> Result<Vec<u8>, FetchError> {
-        let all = async {
-            let (url, response) = self.get(url).await?;
-            Ok(self.read_small(&url, response, max_bytes).await?.bytes)
-        };
-        timeout(total_timeout, all).await.unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
+    /// [`FetchError::Refused`].
+    pub fn resolve(&self, from: &Url, target: &str) -> Result<Url, FetchError> {
+        let url = rules::next_hop(from, target)?;
+        rules::check(&url, &self.settings)?;
+        Ok(url)
     }
 
-    /// Posts a form and reads a small answer whole. Redirects are not followed: one to a sign-in page is
-    /// [`FetchError::Login`], any other is [`FetchError::Status`].
-    ///
-    /// # Errors
-    /// As [`Fetcher::get_bytes`].
-    pub async fn post_form(
-        &self,
-        url: &Url,
-        form: &[(&str, &str)],
-        max_bytes: u64,
-        total_timeout: Duration,
-    ) -> Result<SmallBody, FetchError> {
-        let all = async {
-            let response = self.send(Method::POST, url, Some(form)).await?;
-            if let Some(next) = location(url, &response).transpose()?
-                && rules::is_login_path(&next)
-            {
-                return Err(FetchError::login(&next));
-            }
-            let response = successful(url, response)?;
-            self.read_small(url, response, max_bytes).await
-        };
-        timeout(total_timeout, all).await.unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
-    }
-
-    /// A successful response (status 200) and the address that gave it, after at most [`MAX_REDIRECTS`] redirects.
-    async fn get(&self, url: &Url) -> Result<(Url, Response), FetchError> {
+    /// The response to a GET with these headers, whatever its status unless it redirects, and the address that gave it, after
+    /// at most [`MAX_REDIRECTS`] redirects.
+    async fn get(&self, url: &Url, headers: &HeaderMap) -> Result<(Url, Response), FetchError> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(Method::GET, &url, None).await?;
+            let response = self.send(Method::GET, &url, headers, None).await?;
             match location(&url, &response).transpose()? {
                 Some(next) if rules::is_login_path(&next) => return Err(FetchError::login(&next)),
                 Some(next) => url = next,
-                None => {
-                    let response = successful(&url, response)?;
-                    return Ok((url, response));
-                }
+                None => return Ok((url, response)),
             }
         }
         Err(FetchError::TooManyRedirects { host: rules::host(&url), limit: MAX_REDIRECTS })
@@ -159,22 +180,29 @@ impl Fetcher {
         &self,
         method: Method,
         url: &Url,
+        headers: &HeaderMap,
         form: Option<&[(&str, &str)]>,
     ) -> Result<Response, FetchError> {
-        let client = match rules::check(url, &self.settings.allowed_private)? {
+        let client = match rules::check(url, &self.settings)? {
             Reach::Public => &self.public,
             Reach::Development => &self.development,
         };
         // We count and compare bytes, so nobody may compress them on the way.
-        let mut request = client.request(method, url.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut request =
+            client.request(method, url.clone()).headers(headers.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(form) = form {
             request = request.form(form);
         }
         let stall = self.settings.stall_timeout;
-        match timeout(stall, request.send()).await {
-            Ok(sent) => sent.map_err(|error| FetchError::network(url, &error)),
-            Err(_) => Err(FetchError::stalled(url, stall)),
+        let response = match timeout(stall, request.send()).await {
+            Ok(sent) => sent.map_err(|error| FetchError::network(url, &error))?,
+            Err(_) => return Err(FetchError::stalled(url, stall)),
+        };
+        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if response.status().is_success() && !response.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
+            return Err(FetchError::Encoded { host: rules::host(url) });
         }
+        Ok(response)
     }
 
     /// The next piece of a body, `None` at its end.
@@ -185,27 +213,15 @@ impl Fetcher {
             Err(_) => Err(FetchError::stalled(url, stall)),
         }
     }
+}
 
-    async fn read_small(
-        &self,
-        url: &Url,
-        mut response: Response,
-        max_bytes: u64,
-    ) -> Result<SmallBody, FetchError> {
-        let too_large = || FetchError::TooLarge { host: rules::host(url), limit: max_bytes };
-        if response.content_length().is_some_and(|announced| announced > max_bytes) {
-            return Err(too_large());
-        }
-        let content_type = content_type(&response);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk(url, &mut response).await? {
-            if bytes.len() as u64 + chunk.len() as u64 > max_bytes {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(SmallBody { bytes, content_type })
-    }
+/// The addresses among the listed `host:port` pairs.
+fn listed_addresses(settings: &FetchSettings) -> Vec<IpAddr> {
+    let address = |pair: &String| {
+        let (host, _) = pair.trim().rsplit_once(':')?;
+        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    };
+    settings.allowed_private.iter().filter_map(address).collect()
 }
 
 /// Where a redirect leads. `None` for any other answer.
@@ -224,17 +240,19 @@ fn location(url: &Url, response: &Response) -> Option<Result<Url, FetchError>> {
     Some(rules::next_hop(url, target).map_err(FetchError::from))
 }
 
-/// Only 200 brings a whole body: we ask for no ranges and send no validators.
+/// Only 200 brings a whole body.
 fn successful(url: &Url, response: Response) -> Result<Response, FetchError> {
-    if response.status() == StatusCode::OK {
-        return Ok(response);
-    }
-    Err(FetchError::Status {
+    if response.status() == StatusCode::OK { Ok(response) } else { Err(refused(url, &response)) }
+}
+
+/// The error that a status stands for.
+fn refused(url: &Url, response: &Response) -> FetchError {
+    FetchError::Status {
         host: rules::host(url),
         status: response.status().as_u16(),
         retry_after: retry_after::delay(response.headers()),
-        html: content_type(&response).is_some_and(|text| text.to_ascii_lowercase().starts_with("text/html")),
-    })
+        html: content_type(response).is_some_and(|text| text.to_ascii_lowercase().starts_with("text/html")),
+    }
 }
 
 fn content_type(response: &Response) -> Option<String> {

@@ -118,7 +118,7 @@ pub fn stage_job<J: Job>(args: &J, lecture_id: Uuid, settings: &Settings) -> New
 }
 
 /// Classes of errors after which the stored audio is of no use.
-const AUDIO_REFUSED: [&str; 4] = ["incomplete", "no-audio", "not-media", "audio-missing"];
+const AUDIO_REFUSED: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
 /// Classes of the queue's own errors. Their messages are for those who run the service.
 const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "timed-out", "crashed", "undecodable"];

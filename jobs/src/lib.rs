@@ -6,6 +6,7 @@ pub mod probe;
 pub mod submit;
 pub mod transcribe;
 // What its stages share.
+pub mod source;
 pub mod stage;
 // The cron jobs.
 pub mod cleanup_orphans;

@@ -1,7 +1,7 @@
 //! ffmpeg and ffprobe, on local files only.
 //!
 //! An exit code of 0 proves nothing (a truncated file or a hole in the middle exits 0), so what counts is how many
-//! samples could be decoded: [`MediaTools::decoded_seconds`].
+//! samples could be decoded: [`MediaTools::sound`].
 //!
 //! Media is hostile. The tools may open local files and pipes alone, and only formats that hold their media
 //! themselves: a playlist named `lecture.mp4` could otherwise read any other file on this host into a transcript.
@@ -19,6 +19,15 @@ use crate::speech::engine::MAX_HOURS;
 
 /// Sample rate of what [`MediaTools::decode_pcm`] writes, in hertz.
 pub const PCM_RATE: u32 = 16_000;
+
+/// What could really be decoded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sound {
+    /// Seconds, counted sample by sample: a hole does not count, whatever the time stamps around it say.
+    pub seconds: f64,
+    /// Share of the samples, 0 to 1, that are louder than -60 dB.
+    pub audible_share: f64,
+}
 
 /// The two programs, found.
 #[derive(Debug, Clone)]
@@ -65,6 +74,31 @@ impl MediaTools {
         ffmpeg::extract_audio(&self.ffmpeg, source, target, stream.codec == "aac").await
     }
 
+    /// As [`MediaTools::extract_audio`] for a recording in several files, one behind another. Each may have time stamps and
+    /// coding of its own, so each is encoded anew, in `directory`.
+    ///
+    /// # Errors
+    /// `NoAudio` where one of them has none, `NotMedia`, and the tools' own.
+    pub async fn join_audio(
+        &self,
+        runs: &[PathBuf],
+        directory: &Path,
+        target: &Path,
+    ) -> Result<(), MediaError> {
+        let mut list = String::new();
+        for (number, run) in runs.iter().enumerate() {
+            if self.probe(run).await?.audio.is_empty() {
+                return Err(MediaError::NoAudio);
+            }
+            let name = format!("run-{number:03}.m4a");
+            ffmpeg::encode_alike(&self.ffmpeg, run, &directory.join(&name)).await?;
+            list += &format!("file '{name}'\n");
+        }
+        let listed = directory.join("runs.txt");
+        tokio::fs::write(&listed, list).await.map_err(|error| MediaError::io("ffmpeg", &error))?;
+        ffmpeg::concatenate(&self.ffmpeg, &listed, target).await
+    }
+
     /// What the container says of itself. Its durations are claims.
     ///
     /// # Errors
@@ -73,13 +107,12 @@ impl MediaTools {
         ffprobe::probe(&self.ffprobe, file).await
     }
 
-    /// Seconds of sound that can really be decoded from the first audio stream, counted sample by sample: a hole
-    /// does not count, whatever the time stamps around it say.
+    /// Decodes the first audio stream to its end.
     ///
     /// # Errors
     /// `NotMedia`, and the tools' own.
-    pub async fn decoded_seconds(&self, file: &Path) -> Result<f64, MediaError> {
-        ffmpeg::decoded_seconds(&self.ffmpeg, file).await
+    pub async fn sound(&self, file: &Path) -> Result<Sound, MediaError> {
+        ffmpeg::sound(&self.ffmpeg, file).await
     }
 
     /// Writes the first audio stream to `target` as Whisper wants it: [`PCM_RATE`] hertz, one channel, raw

@@ -2,7 +2,7 @@
 //!
 //! 1. ffprobe tells what the container claims.
 //! 2. The audio is decoded to the end and its samples are counted: a truncated file and a file with a hole both open
-//!    without complaint.
+//!    without complaint, and so does one that is silent from end to end.
 //! 3. The lecture gets its duration.
 //!
 //! Reading the same file again cannot make it whole, so what is refused is refused at once; the lecture then has no
@@ -27,6 +27,9 @@ use crate::transcribe::Transcribe;
 /// How much shorter than announced a recording may be: this many seconds, or this share of it where that is more.
 const TOLERATED_SECONDS: f64 = 2.0;
 const TOLERATED_SHARE: f64 = 0.005;
+
+/// A recording of which less can be heard is silent: a click or two in an hour are no lecture.
+const SILENT_SHARE: f64 = 0.00001;
 
 /// Measures the stored audio of a lecture.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,6 +139,12 @@ pub enum ProbeError {
     /// ffmpeg or ffprobe.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// Nothing can be heard in it.
+    #[error(
+        "The recording is silent from its beginning to its end. Check in your browser that it has sound, and send the \
+         stream that carries it."
+    )]
+    Silent,
     /// Less could be decoded than was announced.
     #[error(
         "The recording is incomplete: it should be {announced:.0} seconds long, but only {decoded:.0} seconds can be \
@@ -153,6 +162,7 @@ impl From<ProbeError> for JobError {
     fn from(error: ProbeError) -> Self {
         match error {
             ProbeError::Media(error) => error.into(),
+            ProbeError::Silent => Self::fatal("silent", error.to_string()),
             ProbeError::Incomplete { .. } => Self::fatal("incomplete", error.to_string()),
         }
     }
@@ -167,7 +177,8 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
     let report = media.probe(file).await?;
     let claimed = announced_seconds(&report);
     let stream = report.audio.into_iter().next().ok_or(MediaError::NoAudio)?;
-    let decoded_seconds = media.decoded_seconds(file).await?;
+    let sound = media.sound(file).await?;
+    let decoded_seconds = sound.seconds;
     if decoded_seconds <= 0.0 {
         return Err(MediaError::NoAudio.into());
     }
@@ -178,6 +189,9 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
         if covered < announced - tolerance(announced) {
             return Err(ProbeError::Incomplete { announced, decoded: decoded_seconds });
         }
+    }
+    if sound.audible_share < SILENT_SHARE {
+        return Err(ProbeError::Silent);
     }
     // The container's figure is what other programs show; one that the samples contradict is worth nothing.
     let plausible = |seconds: &f64| (covered - seconds).abs() <= tolerance(*seconds);

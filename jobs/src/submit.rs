@@ -6,15 +6,15 @@
 
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
 use crate::download::Download;
-use crate::environment::Context;
-use crate::fetch::{self, FetchError};
+use crate::environment::{Context, Settings};
+use crate::fetch::{FetchError, SmallBody};
 use crate::lecture::{self, Lecture};
 use crate::panopto::delivery_info::{self, Delivery};
 use crate::panopto::{self, SessionIdError};
@@ -31,12 +31,14 @@ pub struct Submit {
 }
 
 /// What `run` learnt about a lecture that still exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     /// The stream, where it had to be found out.
     pub stream_url: Option<String>,
     /// The recording's name, where Panopto told it.
     pub title: Option<String>,
+    /// Its length in seconds, where Panopto told it.
+    pub seconds: Option<f64>,
 }
 
 impl Job for Submit {
@@ -53,6 +55,7 @@ impl Job for Submit {
             max_attempts: 6,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(120),
+            breaker: Some(Breaker::default()),
             ..Policy::default()
         }
     }
@@ -74,7 +77,7 @@ impl Job for Submit {
             return Ok(None);
         };
         if !lecture.stream_url.is_empty() {
-            return Ok(Some(Resolved { stream_url: None, title: None }));
+            return Ok(Some(Resolved { stream_url: None, title: None, seconds: None }));
         }
         resolve(ctx, attempt, &lecture).await.map(Some)
     }
@@ -90,9 +93,9 @@ impl Job for Submit {
             return Ok(Commit::cancelled("the lecture was deleted"));
         };
         // What a client sent meanwhile is newer than what was found out.
-        let stream_url = match (lecture.stream_url.as_str(), &resolved.stream_url) {
-            ("", Some(found)) => found.as_str(),
-            (stored, _) => stored,
+        let (stream_url, seconds) = match (lecture.stream_url.as_str(), &resolved.stream_url) {
+            ("", Some(found)) => (found.as_str(), resolved.seconds),
+            (stored, _) => (stored, None),
         };
         sqlx::query(
             "-- submit::commit
@@ -104,7 +107,7 @@ impl Job for Submit {
         .bind(resolved.title.as_deref())
         .execute(&mut *tx)
         .await?;
-        Ok(Commit::done().then(next(self.lecture_id, stream_url, ctx).priority(attempt.priority)))
+        Ok(Commit::done().then(next(self.lecture_id, stream_url, seconds, ctx).priority(attempt.priority)))
     }
 
     async fn attempt_failed(
@@ -120,9 +123,19 @@ impl Job for Submit {
     }
 }
 
+/// The job for a lecture, grouped by the host it will ask; with a known stream it asks nobody.
+#[must_use]
+pub fn job(lecture_id: Uuid, panopto_url: &str, stream_url: &str, settings: &Settings) -> NewJob {
+    let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, settings);
+    match Url::parse(panopto_url).ok().as_ref().and_then(Url::host_str) {
+        Some(host) if stream_url.is_empty() => job.group_key(host),
+        _ => job,
+    }
+}
+
 /// The download, grouped by the host it will lean on.
-fn next(lecture_id: Uuid, stream_url: &str, ctx: &Context) -> NewJob {
-    let job = lecture::stage_job(&Download { lecture_id }, lecture_id, &ctx.settings);
+fn next(lecture_id: Uuid, stream_url: &str, announced_seconds: Option<f64>, ctx: &Context) -> NewJob {
+    let job = lecture::stage_job(&Download { lecture_id, announced_seconds }, lecture_id, &ctx.settings);
     match Url::parse(stream_url) {
         Ok(url) if stream_url != UPLOADED => match url.host_str() {
             Some(host) => job.group_key(host),
@@ -141,17 +154,24 @@ async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<
     let end_point = delivery_info::end_point(&recording);
     let form = delivery_info::form(recording.key);
     let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let answer = ctx
-        .fetcher
-        .post_form(&end_point, &form, delivery_info::MAX_BYTES, ANSWER_TIMEOUT)
-        .await
-        .map_err(unanswered)?;
+    let answer = ctx.fetcher.post_form(&end_point, &form, delivery_info::MAX_BYTES, ANSWER_TIMEOUT).await;
     let host = end_point.host_str().unwrap_or("Panopto");
-    match delivery_info::read(&end_point, &answer.bytes, answer.content_type.as_deref()) {
-        Delivery::Ready { stream_url, title } => {
-            fetch::check_url(stream_url.as_str(), &settings.fetch.allowed_private)
-                .map_err(FetchError::from)?;
-            Ok(Resolved { stream_url: Some(stream_url.into()), title })
+    let answer = answer.map_err(|error| unanswered(error, host))?;
+    understand(ctx, attempt, &end_point, &answer).map_err(JobError::clears_group)
+}
+
+/// What follows from Panopto's answer.
+fn understand(
+    ctx: &Context,
+    attempt: &Attempt,
+    end_point: &Url,
+    answer: &SmallBody,
+) -> Result<Resolved, JobError> {
+    let host = end_point.host_str().unwrap_or("Panopto");
+    match delivery_info::read(end_point, &answer.bytes, answer.content_type.as_deref()) {
+        Delivery::Ready { stream_url, title, seconds } => {
+            ctx.settings.fetch.check(stream_url.as_str()).map_err(FetchError::from)?;
+            Ok(Resolved { stream_url: Some(stream_url.into()), title, seconds })
         }
         Delivery::Encoding => Err(JobError::wait(
             "encoding",
@@ -186,17 +206,18 @@ async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<
 }
 
 /// The end point answers by itself or sends us away to sign in; it has no other reason to redirect or to refuse.
-fn unanswered(error: FetchError) -> JobError {
+fn unanswered(error: FetchError, asked: &str) -> JobError {
     match &error {
         FetchError::Login { host } | FetchError::Status { host, status: 300..=399 | 401 | 403, .. } => {
-            login_required(host)
+            login_required(host).clears_group()
         }
         // A missing end point: the host may be a tenant's, but it is not a Panopto server.
         FetchError::Status { host, status: 404 | 410, .. } => JobError::fatal(
             "not-panopto",
             format!("{host} does not answer like a Panopto site. Send the recording from its Panopto page."),
-        ),
-        _ => error.into(),
+        )
+        .clears_group(),
+        _ => error.for_group(asked),
     }
 }
 

@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use apalis::layers::{TimeoutLayer, catch_panic::CatchPanicLayer};
 use apalis_core::backend::finalize::Ephemeral;
@@ -60,6 +61,11 @@ impl<J: Job> Work<J> {
                     claimed.crashes
                 ),
             ))
+        } else if let (Some(group), Some(said)) = (&claimed.group_key, &claimed.down) {
+            // Its time is over, so that this wait is its end.
+            let message =
+                format!("{group} was down until this job's time was over; the last it said: {said}");
+            Err(JobError::wait("group-down", message, Duration::ZERO))
         } else {
             decode(&claimed.args)
         };
@@ -199,7 +205,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let run = async move { inner.call(task).await };
         // Two futures, not one with two branches: each would be as large as the larger.
-        if J::PLAIN {
+        if settlement.ends_with_others() {
             let plain = async move {
                 settle_plain(&settlement, run, guard).await;
                 Ok(())
@@ -231,7 +237,10 @@ async fn settle<J: Job>(
     let started = Instant::now();
     let cancellation = settlement.attempt.cancellation.clone();
     let work = async {
-        settlement.begin(job.as_ref().as_ref().map_err(Clone::clone)?).await?;
+        let job = job.as_ref().as_ref().map_err(Clone::clone)?;
+        if !J::PLAIN {
+            settlement.begin(job).await?;
+        }
         run.await.map_err(classify)
     };
     let outcome = tokio::select! {

@@ -6,11 +6,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, FromRow, PgConnection, Row};
 use uuid::Uuid;
 
+use crate::down::{self, Down};
+
 /// Priorities, first to last.
 pub(crate) const PRIORITIES: usize = 4;
 
-/// Held while jobs of a kind with a limit per group are claimed: two claims that count at the same time would each fill
-/// the same room. The number is this crate's own choice.
+/// Held while jobs of a kind with a limit per group or a breaker are claimed: two claims that count at the same time would
+/// each fill the same room. The number is this crate's own choice.
 const GROUPS_LOCK: i64 = 0x6265_6465_6c01;
 
 /// A job that was just claimed.
@@ -32,6 +34,9 @@ pub(crate) struct Claimed {
     /// The time of this claim.
     pub(crate) attempted_at: DateTime<Utc>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) group_key: Option<String>,
+    /// Why the job is not run: its time is over, and this is what its group, whose breaker is open, said last.
+    pub(crate) down: Option<String>,
 }
 
 /// By place: thousands of rows a second arrive here, and each name would be looked up in each.
@@ -53,6 +58,8 @@ impl FromRow<'_, PgRow> for Claimed {
             checkpoint: row.try_get(12)?,
             attempted_at: row.try_get(13)?,
             created_at: row.try_get(14)?,
+            group_key: row.try_get(15)?,
+            down: row.try_get(16)?,
         })
     }
 }
@@ -67,8 +74,17 @@ pub(crate) struct Wanted {
     /// More than that are free, and asked for by the next claim.
     pub(crate) more: bool,
     pub(crate) group_limit: Option<u32>,
+    /// Its jobs wait while the breaker of their group is open.
+    pub(crate) breaker: bool,
     /// For each priority, the `run_at` before which a look found nothing more.
     pub(crate) from: [Option<DateTime<Utc>>; PRIORITIES],
+}
+
+impl Wanted {
+    /// Whether what runs of a group decides on its next job.
+    fn counts_groups(&self) -> bool {
+        self.group_limit.is_some() || self.breaker
+    }
 }
 
 /// What claims are made of.
@@ -84,7 +100,7 @@ pub(crate) struct Claim<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     pub(crate) rows: Vec<Claimed>,
-    /// Kinds with a limit per group were left out, since another process was claiming for such.
+    /// Kinds whose groups are counted were left out, since another process was claiming for such.
     pub(crate) left_out: bool,
 }
 
@@ -94,7 +110,7 @@ pub(crate) async fn claim(
     wanted: &[Wanted],
     claim: Claim<'_>,
 ) -> Result<Brought, sqlx::Error> {
-    let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| wanted.group_limit.is_none()).collect();
+    let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| !wanted.counts_groups()).collect();
     if unlimited.len() < wanted.len() {
         // The lock has to be there before the statement that counts begins to look.
         let mut tx = connection.begin().await?;
@@ -103,14 +119,36 @@ pub(crate) async fn claim(
             .fetch_one(&mut *tx)
             .await?;
         if locked {
-            let rows = take(&mut tx, wanted, claim).await?;
+            let rows = take_counting(&mut tx, wanted, claim).await?;
             tx.commit().await?;
             return Ok(Brought { rows, left_out: false });
         }
         tx.rollback().await?;
     }
-    let rows = take(connection, &unlimited, claim).await?;
+    let rows = take(connection, &unlimited, claim, &Down::default()).await?;
     Ok(Brought { rows, left_out: unlimited.len() < wanted.len() })
+}
+
+/// Claims under the groups' lock. While a breaker is open, jobs of its group whose time is over go before everything else.
+async fn take_counting(
+    tx: &mut PgConnection,
+    wanted: &[Wanted],
+    claim: Claim<'_>,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let mut wanted = wanted.to_vec();
+    let (mut rows, mut down) = (Vec::new(), Down::default());
+    if wanted.iter().any(|wanted| wanted.breaker) {
+        down = down::look(tx).await?;
+    }
+    if down.rooms().is_some() {
+        rows = down::claim_overdue(tx, &wanted, claim, &down).await?;
+        for wanted in &mut wanted {
+            let overdue = rows.iter().filter(|row| row.kind == wanted.kind).count();
+            wanted.free = wanted.free.saturating_sub(overdue);
+        }
+    }
+    rows.extend(take(tx, &wanted, claim, &down).await?);
+    Ok(rows)
 }
 
 /// The claim's statement. At most one suspect comes along where it may; one whose crash budget is spent may always come,
@@ -118,13 +156,17 @@ pub(crate) async fn claim(
 /// what it claimed. A kind gets nothing while its own queue is paused, a job nothing while it stands in a paused one.
 ///
 /// One look per priority, each along the index from the earliest `run_at`: jobs scheduled for later are never walked.
-/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. The rows' places
-/// (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not depend on a guess
-/// of how many are due. The leases come along: made by the database they would cost as much as one more index.
+/// Jobs with a group are looked for group by group, so that a full group's crowd is not walked either. A group that is down
+/// has the room it was found to have, for kinds with a breaker.
+///
+/// The rows' places (`ctid`; the locks keep them where they are) reach the update as an array, so that the plan does not
+/// depend on a guess of how many are due. The leases come along: made by the database they would cost as much as one more
+/// index.
 async fn take(
     connection: &mut PgConnection,
     wanted: &[Wanted],
     claim: Claim<'_>,
+    down: &Down,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     fn each<T>(wanted: &[Wanted], get: impl Fn(&Wanted) -> T) -> Vec<T> {
         wanted.iter().map(get).collect()
@@ -140,8 +182,8 @@ async fn take(
          ), wanted AS MATERIALIZED (
              SELECT w.*, paused.queues AS paused
                FROM unnest($4::text[], $5::text[], $6::integer[], $7::integer[],
-                           $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
-                    AS w (kind, queue, free, group_limit, from_1, from_2, from_3, from_4)
+                           $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $13::boolean[])
+                    AS w (kind, queue, free, group_limit, from_1, from_2, from_3, from_4, breaker)
               CROSS JOIN paused
               WHERE free > 0 AND queue <> ALL (paused.queues) AND EXISTS (SELECT FROM queue.workers WHERE id = $1)
          ), busy AS MATERIALIZED (
@@ -156,6 +198,8 @@ async fn take(
                 AND job.queue <> ALL (wanted.paused)
                 AND (wanted.group_limit IS NULL OR job.group_key IS NULL
                      OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
+                AND (NOT wanted.breaker OR job.crashes >= job.max_crashes
+                     OR COALESCE(($14::jsonb ->> job.group_key)::integer, 1) > 0)
               ORDER BY job.priority, job.run_at
               LIMIT 1
                 FOR UPDATE OF job SKIP LOCKED
@@ -177,8 +221,10 @@ async fn take(
                      ORDER BY group_key LIMIT 1
               ) AS next
          ), room AS MATERIALIZED (
+             -- No number where there is no limit: LEAST passes over NULL.
              SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key,
-                    wanted.group_limit - COALESCE(busy.running, 0)
+                    LEAST(wanted.group_limit - COALESCE(busy.running, 0),
+                          CASE WHEN wanted.breaker THEN ($14::jsonb ->> groups.group_key)::integer END)
                           - (SELECT count(*) FROM suspect WHERE suspect.group_key = groups.group_key) AS room
                FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
          ), grouped AS MATERIALIZED (
@@ -236,7 +282,7 @@ async fn take(
           WHERE job.ctid = claimed.place
          RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
                    job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
-                   job.attempted_at, job.created_at",
+                   job.attempted_at, job.created_at, job.group_key::text, NULL::text AS down",
     )
     .bind(claim.worker_id)
     .bind(claim.worker)
@@ -250,6 +296,8 @@ async fn take(
     .bind(each(wanted, |wanted| wanted.from[2]))
     .bind(each(wanted, |wanted| wanted.from[3]))
     .bind(leases)
+    .bind(each(wanted, |wanted| wanted.breaker))
+    .bind(down.rooms())
     .fetch_all(connection)
     .await
 }

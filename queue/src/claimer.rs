@@ -150,6 +150,7 @@ impl Claimer {
                     free: portion,
                     more: portion < free,
                     group_limit: kind.policy.group_limit,
+                    breaker: kind.policy.breaker.is_some(),
                     from: place.copied().unwrap_or_default(),
                 }
             })
@@ -230,7 +231,7 @@ impl Claimer {
             HeldAttempt {
                 job_id: row.id,
                 kind: kind.kind,
-                suspect: row.crashes > 0 && row.crashes < row.max_crashes,
+                suspect: row.crashes > 0 && row.crashes < row.max_crashes && row.down.is_none(),
                 cancellation: attempt.cancellation.clone(),
                 progress: attempt.progress.clone(),
             },

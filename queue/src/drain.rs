@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::is_passing;
+use crate::job::Policy;
 use crate::own::own_connection;
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -27,8 +28,8 @@ const DATABASE_RETRY: Duration = Duration::from_millis(500);
 ///
 /// Everything that becomes due meanwhile is run too: successors, retries without a delay, what others enqueue. What is
 /// due later (a delay, a backoff, a wait) is left alone, so a drain ends even where a job would be retried for a
-/// day; so is what no worker may claim, the jobs of a paused queue. Rows left by a worker that died are waited for until they
-/// are rescued.
+/// day; so is what no worker may claim: the jobs of a paused queue, and of a group whose breaker is open before its next probe
+/// is due. Rows left by a worker that died are waited for until they are rescued.
 ///
 /// It is the same worker as [`run_worker`]'s, with its claims, leases and transactions; only the poll interval is at
 /// most 100 ms. That makes it the way to test handlers: enqueue, drain, look at the rows. `examples/invoices.rs` does so.
@@ -50,15 +51,14 @@ pub async fn drain<C: Clone + Send + Sync + 'static>(
 ) -> Result<(), WorkerError> {
     let kinds = options.slots.iter().filter(|(_, slots)| **slots > 0).map(|(kind, _)| kind.clone());
     // A kind that is not registered has no policy; the worker refuses to start with it.
-    let (kinds, lanes): (Vec<_>, Vec<_>) =
-        kinds.filter_map(|kind| registry.policy(&kind).map(|policy| (kind, policy.queue))).unzip();
+    let kinds = kinds.filter_map(|kind| registry.policy(&kind).map(|policy| (kind, policy))).collect();
     let options = WorkerOptions { poll: options.poll.min(POLL), ..options };
     let looks = own_connection(queue.pool(), "bedel-drain", &NEVER_COMPILED);
     let stop = CancellationToken::new();
     let mut worker = std::pin::pin!(run_worker(queue, registry, options, stop.clone()));
     let idle = tokio::select! {
         ended = &mut worker => return ended,
-        idle = until_idle(&looks, &kinds, &lanes) => idle,
+        idle = until_idle(&looks, kinds) => idle,
     };
     looks.close().await;
     stop.cancel();
@@ -66,9 +66,9 @@ pub async fn drain<C: Clone + Send + Sync + 'static>(
     idle
 }
 
-async fn until_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<(), WorkerError> {
+async fn until_idle(pool: &PgPool, kinds: Vec<(String, Policy)>) -> Result<(), WorkerError> {
     loop {
-        let pause = match is_idle(pool, kinds, lanes).await {
+        let pause = match is_idle(pool, &kinds).await {
             Ok(true) => return Ok(()),
             Ok(false) => LOOK,
             Err(error) if is_passing(&error) => {
@@ -82,21 +82,21 @@ async fn until_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<(
 }
 
 /// True where nothing of these kinds runs and nothing that may be claimed is due. One snapshot: a job that ends and the
-/// successor it enqueues change places in it at once. `lanes` are the kinds' own queues: while one is paused, nothing of its
-/// kinds is claimed.
-async fn is_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<bool, sqlx::Error> {
+/// successor it enqueues change places in it at once. While a kind's own queue is paused nothing of it is claimed, and while
+/// the breaker of a group is open nothing before the next probe but what waits no longer.
+async fn is_idle(pool: &PgPool, kinds: &[(String, Policy)]) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "-- drain::is_idle
          WITH RECURSIVE paused AS MATERIALIZED (
              SELECT ARRAY(SELECT name::text FROM queue.queues WHERE paused_at IS NOT NULL) AS queues
          ), wanted AS MATERIALIZED (
-             SELECT w.kind, paused.queues AS paused
-               FROM unnest($1::text[], $2::text[]) AS w (kind, lane) CROSS JOIN paused
+             SELECT w.kind, w.breaker, paused.queues AS paused
+               FROM unnest($1::text[], $2::text[], $3::boolean[]) AS w (kind, lane, breaker) CROSS JOIN paused
               WHERE lane <> ALL (paused.queues)
          ), priorities AS (
              SELECT * FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)
          ), groups AS (
-             SELECT wanted.kind, wanted.paused, first.group_key
+             SELECT wanted.kind, wanted.breaker, wanted.paused, first.group_key
                FROM wanted
               CROSS JOIN LATERAL (
                     SELECT group_key FROM queue.jobs AS job
@@ -104,7 +104,7 @@ async fn is_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<bool
                      ORDER BY group_key LIMIT 1
               ) AS first
              UNION ALL
-             SELECT groups.kind, groups.paused, next.group_key
+             SELECT groups.kind, groups.breaker, groups.paused, next.group_key
                FROM groups
               CROSS JOIN LATERAL (
                     SELECT group_key FROM queue.jobs AS job
@@ -112,11 +112,19 @@ async fn is_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<bool
                        AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
                      ORDER BY group_key LIMIT 1
               ) AS next
+         ), waiting AS (
+             SELECT groups.*, groups.breaker AND EXISTS (
+                    SELECT FROM queue.breakers AS b
+                     WHERE b.group_key = groups.group_key AND b.probe_at > now()) AS down
+               FROM groups
          )
          SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY ($1::text[]))
             AND NOT EXISTS (
                 SELECT FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
-                 WHERE state = 'available' AND crashes > 0 AND run_at <= now() AND queue <> ALL (wanted.paused))
+                 WHERE state = 'available' AND crashes > 0 AND run_at <= now() AND queue <> ALL (wanted.paused)
+                   AND (NOT wanted.breaker OR crashes >= max_crashes OR give_up_at <= now()
+                        OR NOT EXISTS (SELECT FROM queue.breakers AS b
+                                        WHERE b.group_key = job.group_key AND b.probe_at > now())))
             AND NOT EXISTS (
                 SELECT FROM wanted CROSS JOIN priorities
                  CROSS JOIN LATERAL (
@@ -127,18 +135,30 @@ async fn is_idle(pool: &PgPool, kinds: &[String], lanes: &[&str]) -> Result<bool
                         ORDER BY run_at LIMIT 1
                  ) AS single)
             AND NOT EXISTS (
-                SELECT FROM groups CROSS JOIN priorities
+                SELECT FROM waiting CROSS JOIN priorities
                  CROSS JOIN LATERAL (
                        SELECT FROM queue.jobs AS job
-                        WHERE job.kind = groups.kind AND job.group_key = groups.group_key
+                        WHERE job.kind = waiting.kind AND job.group_key = waiting.group_key
                           AND job.priority = priorities.priority
                           AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
-                          AND run_at <= now() AND queue <> ALL (groups.paused)
+                          AND run_at <= now() AND queue <> ALL (waiting.paused)
                         ORDER BY run_at LIMIT 1
-                 ) AS grouped)",
+                 ) AS grouped
+                 WHERE NOT waiting.down)
+            AND NOT EXISTS (
+                SELECT FROM waiting
+                 CROSS JOIN LATERAL (
+                       SELECT FROM queue.jobs AS job
+                        WHERE job.kind = waiting.kind AND job.group_key = waiting.group_key AND give_up_at <= now()
+                          AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                          AND queue <> ALL (waiting.paused)
+                        ORDER BY give_up_at LIMIT 1
+                 ) AS overdue
+                 WHERE waiting.down)",
     )
-    .bind(kinds)
-    .bind(lanes)
+    .bind(kinds.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>())
+    .bind(kinds.iter().map(|(_, policy)| policy.queue).collect::<Vec<_>>())
+    .bind(kinds.iter().map(|(_, policy)| policy.breaker.is_some()).collect::<Vec<_>>())
     .fetch_one(pool)
     .await
 }

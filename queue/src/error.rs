@@ -10,6 +10,15 @@ pub struct JobError {
     pub(crate) class: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) decision: Decision,
+    pub(crate) verdict: Verdict,
+}
+
+/// What an attempt learnt about the thing behind its job's `group_key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Unknown,
+    Down,
+    Up,
 }
 
 /// What follows from an error.
@@ -30,9 +39,13 @@ pub(crate) enum Decision {
 }
 
 impl JobError {
+    fn new(class: impl Into<Cow<'static, str>>, message: impl Into<String>, decision: Decision) -> Self {
+        Self { class: class.into(), message: message.into(), decision, verdict: Verdict::Unknown }
+    }
+
     /// Try again after the kind's backoff. `class` is a stable word, `message` is for a person and holds no secret.
     pub fn retry(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { class: class.into(), message: message.into(), decision: Decision::Retry(None) }
+        Self::new(class, message, Decision::Retry(None))
     }
 
     /// Try again after `delay`, which the error itself named.
@@ -41,27 +54,40 @@ impl JobError {
         message: impl Into<String>,
         delay: Duration,
     ) -> Self {
-        Self { class: class.into(), message: message.into(), decision: Decision::Retry(Some(delay)) }
+        Self::new(class, message, Decision::Retry(Some(delay)))
     }
 
     /// Look again after `delay`. Spends no budget; ends when the job's `give_up_at` has passed.
     pub fn wait(class: impl Into<Cow<'static, str>>, message: impl Into<String>, delay: Duration) -> Self {
-        Self { class: class.into(), message: message.into(), decision: Decision::Wait(delay) }
+        Self::new(class, message, Decision::Wait(delay))
     }
 
     /// Give up: trying again cannot help.
     pub fn fatal(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { class: class.into(), message: message.into(), decision: Decision::Fatal }
+        Self::new(class, message, Decision::Fatal)
+    }
+
+    /// The thing behind the job's `group_key` is down: counts towards the group's breaker where the kind has one
+    /// ([`Policy::breaker`](crate::Policy::breaker)). While that is open the attempt spends nothing, and its job waits for the
+    /// group; a delay that the error names is kept, and [`JobError::fatal`] stays fatal.
+    #[must_use]
+    pub fn blames_group(mut self) -> Self {
+        self.verdict = Verdict::Down;
+        self
+    }
+
+    /// The thing behind the job's `group_key` answered, though not what was wanted: closes the group's breaker, as a success
+    /// does. An error that says neither leaves the breaker as it is.
+    #[must_use]
+    pub fn clears_group(mut self) -> Self {
+        self.verdict = Verdict::Up;
+        self
     }
 
     /// The lease is gone: another attempt, or nobody, owns the job now.
     #[must_use]
     pub fn lost_lease() -> Self {
-        Self {
-            class: "lost-lease".into(),
-            message: "this attempt no longer holds its lease".into(),
-            decision: Decision::LostLease,
-        }
+        Self::new("lost-lease", "this attempt no longer holds its lease", Decision::LostLease)
     }
 
     pub(crate) fn is_about_the_lease(&self) -> bool {
@@ -95,7 +121,7 @@ impl From<sqlx::Error> for JobError {
         if is_passing(&error) {
             let busy = is_about_this_statement(&error);
             let decision = if busy { Decision::Busy } else { Decision::Database };
-            Self { class: "database".into(), message: error.to_string(), decision }
+            Self::new("database", error.to_string(), decision)
         } else {
             // The server's own words can quote values; the code says enough to whoever reads the log beside it.
             tracing::error!(%error, "a statement was refused");

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::attempt::Attempt;
+use crate::breaker::Breaker;
 use crate::enqueue::NewJob;
 use crate::error::JobError;
 
@@ -106,6 +107,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 ///
 /// It costs less than a [`Job`]: no begin transaction, and its ends are written together with those of other attempts, many
 /// in one statement. Everything else is promised alike: the lease, the budgets, the history, the backoff.
+///
+/// Where the kind has a [breaker](Policy::breaker), the ends of its jobs with a group are written one by one: each tells of
+/// its group in its own transaction.
 pub trait PlainJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The stable name stored in the table. It outlives renames of the type.
     const KIND: &'static str;
@@ -174,6 +178,9 @@ pub struct Policy {
     /// A job of this kind is not claimed while so many jobs with its `group_key` run, of whatever kind, in the whole fleet. None:
     /// no limit for this kind. At least 1; jobs without a group are not limited.
     pub group_limit: Option<u32>,
+    /// While the thing behind a job's `group_key` is down, jobs of this kind wait for it. None: they are tried all the same. Jobs
+    /// without a group have no breaker.
+    pub breaker: Option<Breaker>,
 }
 
 impl Default for Policy {
@@ -186,12 +193,13 @@ impl Default for Policy {
             timeout: Duration::from_secs(600),
             give_up_after: Duration::from_secs(24 * 3600),
             group_limit: None,
+            breaker: None,
         }
     }
 }
 
 /// Exponential backoff: `first`, then twice as long each time, at most `max`, each spread by up to a fifth.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// Delay after the first failing attempt.
     pub first: Duration,

@@ -31,10 +31,12 @@
 //! | running | completed | complete | the attempt, when `run` and `commit` succeed | - |
 //! | running | available | retry | the attempt, by [`JobError::retry`], a panic or a timeout | `errors` + 1 |
 //! | running | available | wait | the attempt, by [`JobError::wait`] or because the database was in the way | - |
+//! | running | available | wait | the attempt, by an error that [blames its group](JobError::blames_group), while the group's breaker is open | - |
 //! | running | available | release | a worker that stops, or that finds a row of its own which never arrived | - |
 //! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1 unless the checkpoint advanced |
 //! | running | discarded | discard | the attempt: [`JobError::fatal`], `errors` at `max_attempts`, or `give_up_at` passed | `errors` + 1 unless it waited |
 //! | running | discarded | discard | the worker that claims a job with `crashes` at `max_crashes`; its handler is not run | `errors` + 1 |
+//! | running | discarded | discard | the worker that claims a job past its `give_up_at` while its group's breaker is open; its handler is not run | - |
 //! | available, running | cancelled | cancel | a person or a deletion ([`Registry::cancel`], [`cancel_subject`]) | - |
 //! | running | cancelled | cancel | the attempt, whose commit found nothing left to work for ([`Commit::cancelled`]) | - |
 //! | discarded, cancelled | available | retry by hand | a person ([`retry`]) | both budgets start at 0, with fresh time |
@@ -51,12 +53,14 @@
 //! own, vouches for all its attempts; a worker whose counter stands still is rescued by any other.
 //!
 //! A reader starts with [`job`] (what a kind is), then `worker` (the process), `backend` (apalis), `settle` (the
-//! transactions), `fence` (the writes), `heartbeat` and `rescue`.
+//! transactions), `fence` (the writes), `heartbeat`, `rescue` and `breaker`.
 
 mod attempt;
 mod backend;
+mod breaker;
 mod claim;
 mod claimer;
+mod down;
 mod drain;
 mod enqueue;
 mod error;
@@ -80,6 +84,7 @@ mod together;
 mod worker;
 
 pub use attempt::Attempt;
+pub use breaker::{BREAKERS_LIMIT, Breaker, BreakerView, breakers};
 pub use drain::drain;
 pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
 pub use error::{JobError, is_passing};
@@ -98,4 +103,5 @@ pub const SCHEMA: &str = concat!(
     include_str!("../../migrations/versions/007_queue.sql"),
     include_str!("../../migrations/versions/009_queue_claims.sql"),
     include_str!("../../migrations/versions/010_queue_speed.sql"),
+    include_str!("../../migrations/versions/013_queue_breakers.sql"),
 );

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
+use crate::breaker::forget;
+
 /// How long final jobs are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -27,7 +29,8 @@ impl Default for Retention {
 
 /// Deletes one batch each of completed, discarded and cancelled jobs that are older than `retention` keeps them. Returns how
 /// many went; call it again for more. It waits for nobody, and neither a claim nor another prune waits for it: rows that
-/// somebody holds are left to a later call.
+/// somebody holds are left to a later call. What was noted of a group in trouble goes too, a day after its last failure, where
+/// no job of it is left to wait; it is not counted.
 ///
 /// # Errors
 /// The database's.
@@ -56,5 +59,6 @@ pub async fn prune(pool: &PgPool, retention: &Retention) -> Result<u64, sqlx::Er
         .await?;
         pruned += done.rows_affected();
     }
+    forget(pool, retention.batch).await?;
     Ok(pruned)
 }

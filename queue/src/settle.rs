@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 
+use crate::breaker::{self, Blame, Breaker};
 use crate::claim::Claimed;
 use crate::enqueue::enqueue_many;
-use crate::error::{Decision, JobError};
+use crate::error::{Decision, JobError, Verdict};
 use crate::fence::{self, Completed, Failed, Fate};
 use crate::job::{End, Failure, Job};
 use crate::together::Together;
@@ -24,7 +25,7 @@ const MESSAGE_LIMIT: usize = 2000;
 const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Longest pause a row can be given: errors may name any.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the fate of a cancelled attempt's last transaction is asked for.
 const FATE: Duration = Duration::from_secs(2);
@@ -73,8 +74,17 @@ impl<J: Job> Clone for Settlement<J> {
 enum Step<'a, J: Job> {
     Begin(&'a J),
     Commit(&'a J, &'a J::Output),
+    Fail(Failing),
+}
+
+/// An attempt that fails or waits.
+struct Failing {
+    failed: Failed,
+    verdict: Verdict,
+    /// The end it comes to where the breaker of the group it blames is open. None where that changes nothing.
+    spared: Option<Failed>,
     /// False where the kind's hooks are themselves what fails.
-    Fail(Failed, bool),
+    with_hooks: bool,
 }
 
 /// What a step did, or `Unknown` where an earlier try, whose COMMIT was not answered, turned out to be committed.
@@ -84,6 +94,8 @@ enum Done {
     Plain,
     /// Jobs were enqueued, or the job was discarded.
     Enqueued,
+    /// The group is there again, and jobs have waited for it.
+    Freed,
     Unknown,
 }
 
@@ -113,16 +125,31 @@ impl<J: Job> Settlement<J> {
     }
 
     async fn end_attempt(&self, error: &JobError, with_hooks: bool) -> Result<(), JobError> {
-        let done = self.decide(&Step::Fail(self.failed(error), with_hooks)).await?;
-        if done != Done::Plain {
-            tracing::warn!("job discarded");
-            self.queue().wake();
+        let failed = self.failed(error);
+        let spared = spared(error, &failed);
+        let failing = Failing { failed, verdict: error.verdict, spared, with_hooks };
+        match self.decide(&Step::Fail(failing)).await? {
+            Done::Plain => return Ok(()),
+            Done::Freed => {}
+            Done::Enqueued | Done::Unknown => tracing::warn!("job discarded"),
         }
+        self.queue().wake();
         Ok(())
     }
 
     fn queue(&self) -> &Queue {
         &self.process.queue
+    }
+
+    /// The job's group and the breaker that its kind has for it.
+    fn breaker(&self) -> Option<(&str, Breaker)> {
+        let group = self.claimed.group_key.as_deref()?;
+        Some((group, J::policy().breaker?))
+    }
+
+    /// Whether the attempt's end goes into one statement with those of others: it has nothing else to tell.
+    pub(crate) fn ends_with_others(&self) -> bool {
+        J::PLAIN && self.breaker().is_none()
     }
 
     /// What follows from the error as far as the attempt can tell.
@@ -218,19 +245,28 @@ impl<J: Job> Settlement<J> {
                     }
                 }
                 enqueue_many(tx, &commit.next).await?;
-                Ok(if commit.next.is_empty() { Done::Plain } else { Done::Enqueued })
+                // The group's row comes last: all attempts of the group want it.
+                let freed = match self.breaker() {
+                    Some((group, _)) => breaker::clear(tx, group).await?,
+                    None => false,
+                };
+                Ok(match (commit.next.is_empty(), freed) {
+                    (false, _) => Done::Enqueued,
+                    (true, true) => Done::Freed,
+                    (true, false) => Done::Plain,
+                })
             }
-            Step::Fail(failed, with_hooks) => self.write_failure(failed, *with_hooks, tx).await,
+            Step::Fail(failing) => self.write_failure(failing, tx).await,
         }
     }
 
-    async fn write_failure(
-        &self,
-        failed: &Failed,
-        with_hooks: bool,
-        tx: &mut PgConnection,
-    ) -> Result<Done, JobError> {
+    async fn write_failure(&self, failing: &Failing, tx: &mut PgConnection) -> Result<Done, JobError> {
         let subject = self.attempt.subject;
+        let with_hooks = failing.with_hooks;
+        let failed = match (self.breaker(), &failing.spared) {
+            (Some((group, _)), Some(spared)) if breaker::is_open(tx, group).await? => spared,
+            _ => &failing.failed,
+        };
         let (class, message) = (failed.class.clone(), failed.message.clone());
         let ends = failed.last || fence::is_over(tx, failed.job_id, failed.lease).await?;
         let mut follow_ups = Vec::new();
@@ -242,8 +278,42 @@ impl<J: Job> Settlement<J> {
         }
         fence::one_row(fence::fail(tx, std::slice::from_ref(failed)).await?.len() as u64)?;
         enqueue_many(tx, &follow_ups).await?;
-        Ok(if ends { Done::Enqueued } else { Done::Plain })
+        let freed = self.tell_group(failing, tx).await?;
+        Ok(match (ends, freed) {
+            (true, _) => Done::Enqueued,
+            (false, true) => Done::Freed,
+            (false, false) => Done::Plain,
+        })
     }
+
+    /// What the attempt learnt about its group. The group's row comes last: all attempts of the group want it. True where
+    /// the group is there again, and jobs have waited for it.
+    async fn tell_group(&self, failing: &Failing, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let Some((group, breaker)) = self.breaker() else { return Ok(false) };
+        match failing.verdict {
+            Verdict::Unknown => Ok(false),
+            Verdict::Up => breaker::clear(tx, group).await,
+            Verdict::Down => {
+                let Failed { class, message, .. } = &failing.failed;
+                let claimed_at = self.claimed.attempted_at;
+                breaker::blame(tx, &Blame { group, class, message, claimed_at }, &breaker).await?;
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// How the attempt ends where the breaker of the group it blames is open: it spends nothing and tells of no new pause, since
+/// its job waits for the group. A delay that the other side named is kept.
+fn spared(error: &JobError, failed: &Failed) -> Option<Failed> {
+    if error.verdict != Verdict::Down || error.is_fatal() {
+        return None;
+    }
+    let delay = match error.decision {
+        Decision::Wait(_) | Decision::Retry(Some(_)) => failed.delay,
+        _ => Duration::ZERO,
+    };
+    Some(Failed { spent: 0, last: false, delay, ..failed.clone() })
 }
 
 /// At most `limit` characters, cut between two of them; NUL, which PostgreSQL refuses, becomes a blank.

@@ -2,7 +2,7 @@
 
 use bedel_jobs::registry::{known_queues, registry};
 use bedel_jobs::storage::Storage;
-use bedel_queue::{COUNT_LIMIT, QueueView, pause, resume};
+use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, breakers, pause, resume};
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 
@@ -71,6 +71,12 @@ impl QueuesCommand {
         }
         let rows: Vec<_> = views.iter().map(line).collect();
         print!("{}", table::render(&["QUEUE", "PAUSED", "AVAILABLE", "RUNNING", "OLDEST RUN AT"], &rows));
+        let breakers = breakers(&mut connection).await.map_err(failed)?;
+        let rows: Vec<_> = breakers.iter().filter_map(waiting).collect();
+        if !rows.is_empty() {
+            let columns = ["WAITING FOR", "DOWN SINCE", "NEXT PROBE", "PROBES", "CLASS", "LAST ERROR"];
+            print!("\n{}", table::render(&columns, &rows));
+        }
         Ok(())
     }
 }
@@ -127,6 +133,19 @@ fn line(view: &QueueView) -> Vec<String> {
     vec![view.name.clone(), paused, count(view.available), count(view.running), oldest]
 }
 
+/// A group that is down. None where its failures are only counted.
+fn waiting(view: &BreakerView) -> Option<Vec<String>> {
+    let (since, probe) = (view.opened_at?, view.probe_at?);
+    Some(vec![
+        view.group_key.clone(),
+        table::time(since),
+        table::time(probe),
+        view.probes.to_string(),
+        view.class.clone(),
+        view.message.clone(),
+    ])
+}
+
 fn count(jobs: i64) -> String {
     if jobs >= COUNT_LIMIT { format!("{COUNT_LIMIT} or more") } else { jobs.to_string() }
 }
@@ -143,5 +162,27 @@ mod tests {
     fn a_count_says_where_it_stopped() {
         assert_eq!(count(9_999), "9999");
         assert_eq!(count(10_000), "10000 or more");
+    }
+
+    #[test]
+    fn a_group_is_shown_once_it_is_down() {
+        let at = "2026-11-26T10:00:00Z".parse().unwrap();
+        let counting = BreakerView {
+            group_key: "panopto.example".to_owned(),
+            opened_at: None,
+            failures: 2,
+            failed_at: at,
+            probe_at: None,
+            probes: 0,
+            class: "network".to_owned(),
+            message: "nobody answers".to_owned(),
+        };
+        assert_eq!(waiting(&counting), None);
+        let down = BreakerView { opened_at: Some(at), probe_at: Some(at), ..counting };
+        let line = waiting(&down).unwrap().join(" | ");
+        assert_eq!(
+            line,
+            "panopto.example | 2026-11-26 10:00:00Z | 2026-11-26 10:00:00Z | 0 | network | nobody answers"
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! What the jobs go by.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_jobs::Settings;
 use bedel_jobs::catalogue::CatalogueSettings;
-use bedel_jobs::fetch::FetchSettings;
+use bedel_jobs::fetch::{FetchSettings, ProxyUrl};
 use clap::Args;
 
 use super::parse;
@@ -24,6 +25,27 @@ pub struct JobOptions {
     )]
     panopto_tenants: Vec<String>,
 
+    /// Hosts that recordings may be fetched from besides Panopto's own, its CDN's and the tenants, separated by commas; a
+    /// leading dot means all names below
+    #[arg(
+        long,
+        env = "BEDEL_FETCH_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOST,…",
+        default_value = "",
+        hide_default_value = true
+    )]
+    fetch_hosts: Vec<String>,
+
+    /// A proxy for everything that jobs fetch, such as http://proxy.example.edu:3128; the usual variables for proxies
+    /// are ignored
+    #[arg(long, env = "BEDEL_FETCH_PROXY", value_name = "URL", hide_env_values = true)]
+    fetch_proxy: Option<String>,
+
+    /// A file of certificates (PEM) of authorities that are trusted besides the system's
+    #[arg(long, env = "BEDEL_FETCH_CA_FILE", value_name = "FILE")]
+    fetch_ca_file: Option<PathBuf>,
+
     /// Sources that may be at a private or loopback address, as host:port separated by commas; for development
     #[arg(
         long,
@@ -38,6 +60,10 @@ pub struct JobOptions {
     /// Largest recording that is fetched, in MiB
     #[arg(long, env = "BEDEL_MAX_SOURCE_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576), value_name = "MIB")]
     max_source_mib: u64,
+
+    /// Room on each host for downloads that are under way or interrupted, in MiB
+    #[arg(long, env = "BEDEL_MAX_DOWNLOADS_MIB", default_value_t = 32768, value_parser = clap::value_parser!(u64).range(1..=104_857_600), value_name = "MIB")]
+    max_downloads_mib: u64,
 
     /// Seconds without a byte after which a download has stalled
     #[arg(long, env = "BEDEL_STALL_SECONDS", default_value = "60", value_parser = parse::seconds, value_name = "SECONDS")]
@@ -85,9 +111,16 @@ impl JobOptions {
         if !matches!(self.cdcs_url.scheme(), "http" | "https") {
             return Err("CDCS_URL: write an http or https URL".to_owned());
         }
+        let tenants = each("PANOPTO_TENANTS", &self.panopto_tenants, parse::host)?;
+        let mut hosts = each("BEDEL_FETCH_HOSTS", &self.fetch_hosts, parse::host)?;
+        hosts.extend(tenants.iter().cloned());
+        hosts.extend(host_of(&self.cdcs_url));
         Ok(Settings {
-            tenants: each("PANOPTO_TENANTS", &self.panopto_tenants, parse::host)?,
+            tenants,
             fetch: FetchSettings {
+                hosts,
+                proxy: self.proxy()?,
+                extra_ca: self.extra_ca()?,
                 allowed_private: each(
                     "BEDEL_ALLOWED_PRIVATE_HOSTS",
                     &self.allowed_private_hosts,
@@ -101,10 +134,38 @@ impl JobOptions {
                 terms: filled(&self.cdcs_terms).map(str::to_owned).collect(),
                 sync_instructors: self.cdcs_sync_instructors,
             },
+            max_download_bytes: self.max_downloads_mib * 1024 * 1024,
             keep_failed_audio_days: self.keep_failed_audio_days,
             give_up_after: self.give_up_after_seconds,
         })
     }
+}
+
+impl JobOptions {
+    fn proxy(&self) -> Result<Option<ProxyUrl>, String> {
+        let Some(text) = self.fetch_proxy.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let advice = || "BEDEL_FETCH_PROXY: write a URL such as http://proxy.example.edu:3128".to_owned();
+        let url = url::Url::parse(text).map_err(|_| advice())?;
+        let good = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if good { Ok(Some(ProxyUrl(url))) } else { Err(advice()) }
+    }
+
+    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
+        let Some(file) = self.fetch_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
+            return Ok(None);
+        };
+        let pem = std::fs::read(file)
+            .map_err(|error| format!("BEDEL_FETCH_CA_FILE: {} cannot be read ({error})", file.display()))?;
+        Ok(Some(pem))
+    }
+}
+
+/// The host of a URL, as [`FetchSettings::hosts`] has it.
+fn host_of(url: &url::Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// The parts of a list that are not empty: a variable set to nothing is an empty list.

@@ -173,6 +173,7 @@ impl App {
             pool: pool.clone(),
             storage: storage.clone(),
             scratch: directory.path().join("scratch"),
+            downloads: directory.path().join("downloads"),
             fetcher: Fetcher::new(settings.fetch.clone()).expect("a fetcher"),
             media: MediaTools::find().expect("ffmpeg and ffprobe"),
             engine: None,
@@ -315,15 +316,17 @@ fn settings() -> Settings {
     Settings {
         tenants: Vec::new(),
         fetch: FetchSettings {
-            allowed_private: Vec::new(),
+            hosts: vec![".example".to_owned()],
             max_bytes: 1024 * 1024,
             stall_timeout: Duration::from_secs(5),
+            ..FetchSettings::default()
         },
         catalogue: CatalogueSettings {
             url: "http://127.0.0.1:9/".to_owned(),
             terms: Vec::new(),
             sync_instructors: false,
         },
+        max_download_bytes: 1 << 30,
         keep_failed_audio_days: 0,
         give_up_after: None,
     }

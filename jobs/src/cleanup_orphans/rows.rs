@@ -210,3 +210,15 @@ pub(super) async fn fail_document(pool: &PgPool, document: &DocumentFacts) -> Re
     .await?;
     Ok(failed.rows_affected() > 0)
 }
+
+/// Those of `lectures` that have no row.
+pub(super) async fn gone(connection: &mut PgConnection, lectures: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- cleanup_orphans::gone
+         SELECT id FROM unnest($1::uuid[]) AS asked (id)
+         WHERE NOT EXISTS (SELECT FROM lectures WHERE lectures.id = asked.id)",
+    )
+    .bind(lectures)
+    .fetch_all(connection)
+    .await
+}

@@ -18,8 +18,12 @@ pub enum BodyKind {
     Html,
     /// JSON.
     Json,
-    /// An HLS or DASH playlist.
-    Playlist,
+    /// An HLS playlist, of variants or of segments.
+    Hls,
+    /// A DASH manifest.
+    Dash,
+    /// A feed, such as a folder's podcast.
+    Feed,
     /// Nothing at all.
     Empty,
     /// None of these.
@@ -34,7 +38,9 @@ impl BodyKind {
             Self::Login => "a login page",
             Self::Html => "a web page",
             Self::Json => "a JSON document",
-            Self::Playlist => "a playlist",
+            Self::Hls => "a playlist",
+            Self::Dash => "a DASH manifest",
+            Self::Feed => "a feed of recordings",
             Self::Empty => "nothing",
             Self::Other => "an unknown kind of file",
         }
@@ -53,8 +59,12 @@ pub fn sniff(head: &[u8], content_type: Option<&str>) -> BodyKind {
     let text = String::from_utf8_lossy(&head[..head.len().min(HEAD_BYTES)]).to_ascii_lowercase();
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let declared = content_type.unwrap_or_default().to_ascii_lowercase();
-    if text.starts_with("#extm3u") || text.starts_with('<') && text.contains("<mpd") {
-        BodyKind::Playlist
+    if text.starts_with("#extm3u") {
+        BodyKind::Hls
+    } else if text.starts_with('<') && text.contains("<mpd") {
+        BodyKind::Dash
+    } else if text.starts_with('<') && (text.contains("<rss") || text.contains("<feed")) {
+        BodyKind::Feed
     } else if text.starts_with('<') || declared.starts_with("text/html") {
         if asks_for_login(text) { BodyKind::Login } else { BodyKind::Html }
     } else if text.starts_with(['{', '[']) || declared.starts_with("application/json") {
@@ -91,6 +101,31 @@ fn is_media(head: &[u8]) -> bool {
         || is_mpeg_audio(head)
 }
 
+/// True where a segment with these first bytes and this length does not end in the middle of something, as far as can be
+/// known from outside: a transport stream is made of packets of 188 bytes, and in MPEG-4 each box says how long it is.
+pub(crate) fn ends_as_it_should(head: &[u8], length: u64) -> bool {
+    if is_transport_stream(head) {
+        return length.is_multiple_of(188);
+    }
+    if !head.get(4..8).is_some_and(|name| name.iter().all(u8::is_ascii_graphic)) {
+        return true;
+    }
+    let mut at = 0_u64;
+    while at < length {
+        let Some(header) = usize::try_from(at).ok().and_then(|at| head.get(at..at + 8)) else {
+            // The next box begins behind what was read: its end is not known from here.
+            return true;
+        };
+        let size = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
+        // 0: to the end; 1: the size stands elsewhere.
+        if size < 8 {
+            return true;
+        }
+        at += size;
+    }
+    at == length
+}
+
 /// MPEG transport stream: a sync byte every 188 bytes. The byte is a letter, so one alone proves nothing.
 fn is_transport_stream(head: &[u8]) -> bool {
     let sync = |packet: usize| head.get(packet * 188).map(|&byte| byte == 0x47);
@@ -120,7 +155,7 @@ mod tests {
         transport[0] = 0x47;
         transport[188] = 0x47;
         transport[376] = 0x47;
-        let table: [(&[u8], Option<&str>, BodyKind); 22] = [
+        let table: [(&[u8], Option<&str>, BodyKind); 23] = [
             (b"", Some("video/mp4"), BodyKind::Empty),
             (b"\0\0\0\x20ftypisom", Some("text/html"), BodyKind::Media),
             (b"\x1a\x45\xdf\xa3rest", None, BodyKind::Media),
@@ -133,9 +168,10 @@ mod tests {
             (b"Gabc", Some("video/mp2t"), BodyKind::Other),
             (b"\xff\xfe<\0h\0t\0", None, BodyKind::Other),
             (b"\xff\xfe{\0\"\0", None, BodyKind::Other),
-            (b"#EXTM3U\n#EXT-X-VERSION:3", Some("video/mp4"), BodyKind::Playlist),
-            (b"\xef\xbb\xbf#EXTM3U\n", None, BodyKind::Playlist),
-            (b"<?xml version=\"1.0\"?><MPD xmlns=\"x\">", None, BodyKind::Playlist),
+            (b"#EXTM3U\n#EXT-X-VERSION:3", Some("video/mp4"), BodyKind::Hls),
+            (b"\xef\xbb\xbf#EXTM3U\n", None, BodyKind::Hls),
+            (b"<?xml version=\"1.0\"?>\n<rss version=\"2.0\"><channel>", Some("video/mp4"), BodyKind::Feed),
+            (b"<?xml version=\"1.0\"?><MPD xmlns=\"x\">", None, BodyKind::Dash),
             (b"ffconcat version 1.0\nfile /etc/passwd", Some("video/mp4"), BodyKind::Other),
             (b"\n <!DOCTYPE html><title>Sign in</title>", Some("video/mp4"), BodyKind::Login),
             (b"<html><input type=\"password\">", None, BodyKind::Login),

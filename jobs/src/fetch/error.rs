@@ -46,6 +46,15 @@ pub enum FetchError {
     /// The body is, or says that it is, larger than the limit.
     #[error("{host} sent more than {} MiB", limit / (1024 * 1024))]
     TooLarge { host: String, limit: u64 },
+    /// Next to nothing came, without falling silent.
+    #[error("{host} sent only {bytes} bytes in {seconds} seconds")]
+    TooSlow { host: String, bytes: u64, seconds: u64 },
+    /// The body is compressed, which was not asked for.
+    #[error("{host} sent a compressed body that nobody asked for")]
+    Encoded { host: String },
+    /// Other bytes came than were asked for.
+    #[error("{host} does not send the part of a file that it is asked for")]
+    RangeIgnored { host: String },
     /// The body ended before its announced length.
     #[error("{host} sent {received} of {announced} announced bytes")]
     Cut { host: String, received: u64, announced: u64 },
@@ -61,6 +70,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// True where the same transfer may go on.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Network { .. } | Self::Stalled { .. } | Self::TooSlow { .. } | Self::Cut { .. })
+    }
+
     pub(super) fn client(error: &reqwest::Error) -> Self {
         Self::Client { reason: innermost(error) }
     }
@@ -71,7 +85,7 @@ impl FetchError {
         let mut source = error.source();
         while let Some(cause) = source {
             if let Some(SpecialAddress(what)) = cause.downcast_ref() {
-                return Self::Refused(UrlRefusal::NotPublic { host, what });
+                return Self::Refused(UrlRefusal::NotPublic { what });
             }
             source = cause.source();
         }
@@ -90,7 +104,7 @@ impl FetchError {
         Self::Login { host: rules::host(url) }
     }
 
-    pub(super) fn disk(error: &io::Error) -> Self {
+    pub(crate) fn disk(error: &io::Error) -> Self {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull,
             kind => Self::Disk { reason: kind.to_string() },
@@ -113,6 +127,30 @@ fn innermost(error: &reqwest::Error) -> String {
     text.chars().filter(|c| !c.is_control()).take(160).collect()
 }
 
+impl FetchError {
+    /// The decision for a job of the group `host`, with what the error tells of that host: that it is down, or that it answered.
+    /// A body that was cut off tells neither.
+    pub(crate) fn for_group(self, host: &str) -> JobError {
+        let down = match &self {
+            Self::Network { host: at, .. }
+            | Self::Stalled { host: at, .. }
+            | Self::TimedOut { host: at, .. } => (at == host).then_some(true),
+            Self::Status { host: at, status, .. } => (at == host).then_some(*status >= 500),
+            Self::Login { host: at }
+            | Self::NotMedia { host: at, .. }
+            | Self::TooLarge { host: at, .. }
+            | Self::Encoded { host: at }
+            | Self::RangeIgnored { host: at } => (at == host).then_some(false),
+            _ => None,
+        };
+        match (down, JobError::from(self)) {
+            (Some(true), error) => error.blames_group(),
+            (Some(false), error) => error.clears_group(),
+            (None, error) => error,
+        }
+    }
+}
+
 /// The decision for a job whose caller has nothing to add.
 impl From<FetchError> for JobError {
     fn from(error: FetchError) -> Self {
@@ -122,7 +160,7 @@ impl From<FetchError> for JobError {
                 Self::fatal("url-refused", format!("{text}. Send the recording again from its Panopto page."))
             }
             FetchError::Network { .. } => Self::retry("network", passing(&text)),
-            FetchError::Stalled { .. } => Self::retry("stalled", passing(&text)),
+            FetchError::Stalled { .. } | FetchError::TooSlow { .. } => Self::retry("stalled", passing(&text)),
             FetchError::TimedOut { .. } => Self::retry("timeout", passing(&text)),
             FetchError::Cut { .. } => Self::retry("truncated", passing(&text)),
             FetchError::Disk { .. } => Self::retry(
@@ -140,12 +178,15 @@ impl From<FetchError> for JobError {
                 Self::fatal("redirects", format!("{text}. Send the recording again from its Panopto page."))
             }
             FetchError::NotMedia { found: BodyKind::Login, .. } => login_required(&text),
-            FetchError::NotMedia { found: BodyKind::Playlist, .. } => Self::fatal(
-                "hls-unsupported",
+            FetchError::NotMedia { found: BodyKind::Feed, .. } => Self::fatal(
+                "not-media",
                 format!(
-                    "{text}: HLS streams are not supported yet. Ask the recording's owner to allow its download, \
-                         then send it again."
+                    "{text}, which is a whole folder. Open one of its recordings in Panopto and submit that one."
                 ),
+            ),
+            FetchError::Encoded { .. } | FetchError::RangeIgnored { .. } => Self::fatal(
+                "upstream-refused",
+                format!("{text}. Send the recording again from its Panopto page."),
             ),
             FetchError::NotMedia { .. } => Self::fatal(
                 "not-media",
@@ -205,8 +246,8 @@ fn login_required(text: &str) -> JobError {
     JobError::fatal(
         "login-required",
         format!(
-            "{text}: the recording can only be seen after signing in. Open it in your browser, sign in there and send \
-             it again, or ask its owner to share it."
+            "{text}. Sign in to Panopto and submit again: open the recording in your browser, sign in there and send it \
+             from that page, or ask its owner to share it."
         ),
     )
 }
@@ -219,7 +260,11 @@ mod tests {
     fn the_end_of_a_lecture_names_a_remedy() {
         let host = || "host".to_owned();
         let table = [
-            (FetchError::NotMedia { host: host(), found: BodyKind::Playlist }, "hls-unsupported", "owner"),
+            (
+                FetchError::NotMedia { host: host(), found: BodyKind::Feed },
+                "not-media",
+                "one of its recordings",
+            ),
             (FetchError::TooLarge { host: host(), limit: 1 << 20 }, "too-large", "operators"),
             (FetchError::disk(&ErrorKind::ReadOnlyFilesystem.into()), "disk", "use retry"),
         ];

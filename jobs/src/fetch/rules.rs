@@ -2,12 +2,17 @@
 
 use url::{Host, Url};
 
-use super::address;
+use super::{FetchSettings, address};
 
 /// Longest URL accepted, in bytes. Signed stream addresses have some hundreds.
 const MAX_LENGTH: usize = 4096;
 
-/// Why a URL is not fetched. The texts are for a person and repeat nothing of the URL but its host.
+/// Domains that recordings come from: Panopto's own, its media domain, and the CDN that it publishes through. A host counts
+/// when it is a proper sub-domain.
+const OWN_DOMAINS: [&str; 4] = ["panopto.com", "panopto.eu", "panopto-content.com", "cloudfront.net"];
+
+/// Why a URL is not fetched. The texts are for a person: they name the rule, and of the URL its host at most where that is a
+/// name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefusal {
     /// It cannot be read as a URL.
@@ -17,23 +22,32 @@ pub enum UrlRefusal {
     #[error("it is longer than {MAX_LENGTH} characters")]
     TooLong,
     /// Neither http nor https.
-    #[error("only http and https addresses are fetched")]
+    #[error("only https addresses are fetched")]
     Scheme,
+    /// Not encrypted, and not listed as an exception.
+    #[error("it is not encrypted; only https addresses are fetched")]
+    Unencrypted,
     /// It has a user name or a password.
     #[error("it contains a user name or a password")]
     Credentials,
     /// Its host is, or resolves to, an address that the public cannot reach.
-    #[error("{host} is in a network that is not public ({what})")]
+    #[error("it leads into a network that is not public ({what})")]
     NotPublic {
-        /// The host.
-        host: String,
         /// What the address is, such as `loopback`.
         what: &'static str,
     },
-    /// A redirect from https to http.
+    /// Its host is none that recordings are fetched from.
+    #[error(
+        "{host} is not a host that recordings are fetched from; the operators can add it (BEDEL_FETCH_HOSTS)"
+    )]
+    HostNotListed {
+        /// The host, or "an address without a name".
+        host: String,
+    },
+    /// A redirect or a playlist that leads from https to http.
     #[error("{host} led from an encrypted to an unencrypted address")]
     Downgrade {
-        /// The host that the redirect led to.
+        /// The host that redirected.
         host: String,
     },
 }
@@ -41,28 +55,33 @@ pub enum UrlRefusal {
 /// Which client may fetch a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// The one that refuses special addresses.
+    /// The one that refuses every special address.
     Public,
-    /// The one that does not, for a `host:port` that the configuration lists.
+    /// The one that accepts those that the configuration lists, for a `host:port` that it lists.
     Development,
 }
 
-/// Reads `text` as a URL that may be fetched, by everything that can be known without resolving its name.
-///
-/// # Errors
-/// Says which rule it breaks.
-pub fn check_url(text: &str, allowed_private: &[String]) -> Result<Url, UrlRefusal> {
-    if text.len() > MAX_LENGTH {
-        return Err(UrlRefusal::TooLong);
+impl FetchSettings {
+    /// Reads `text` as a URL that may be fetched, by everything that can be known without resolving its name.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn check(&self, text: &str) -> Result<Url, UrlRefusal> {
+        if text.len() > MAX_LENGTH {
+            return Err(UrlRefusal::TooLong);
+        }
+        let url = Url::parse(text).map_err(|_| UrlRefusal::NotAUrl)?;
+        check(&url, self)?;
+        Ok(url)
     }
-    let url = Url::parse(text).map_err(|_| UrlRefusal::NotAUrl)?;
-    check(&url, allowed_private)?;
-    Ok(url)
 }
 
-/// The rules for one URL. The URL parser has already turned other spellings of an address (decimal, octal, hex) into
-/// the usual one.
-pub(super) fn check(url: &Url, allowed_private: &[String]) -> Result<Reach, UrlRefusal> {
+/// The rules for one URL. The URL parser has already turned other spellings of an address (decimal, octal, hex, full-width
+/// digits) into the usual one.
+pub(super) fn check(url: &Url, settings: &FetchSettings) -> Result<Reach, UrlRefusal> {
+    if url.as_str().len() > MAX_LENGTH {
+        return Err(UrlRefusal::TooLong);
+    }
     if !matches!(url.scheme(), "http" | "https") {
         return Err(UrlRefusal::Scheme);
     }
@@ -75,27 +94,42 @@ pub(super) fn check(url: &Url, allowed_private: &[String]) -> Result<Reach, UrlR
         Some(Host::Ipv4(v4)) => Some(v4.into()),
         Some(Host::Ipv6(v6)) => Some(v6.into()),
     };
-    if is_listed(url, allowed_private) {
+    if is_private_listed(url, settings) {
         return Ok(Reach::Development);
     }
-    match literal.and_then(address::special) {
-        Some(what) => Err(UrlRefusal::NotPublic { host: host(url), what }),
-        None => Ok(Reach::Public),
+    if let Some(what) = literal.and_then(address::special) {
+        return Err(UrlRefusal::NotPublic { what });
+    }
+    if url.scheme() == "http" {
+        return Err(UrlRefusal::Unencrypted);
+    }
+    match url.host_str() {
+        Some(name) if literal.is_none() && is_listed(name, url.port(), settings) => Ok(Reach::Public),
+        _ => Err(UrlRefusal::HostNotListed { host: name(url) }),
     }
 }
 
-/// The URL that a redirect names. It is checked like any other when it is asked.
+/// The URL that a redirect or a playlist names. It is checked like any other when it is asked.
 pub(super) fn next_hop(from: &Url, target: &str) -> Result<Url, UrlRefusal> {
     let next = from.join(target).map_err(|_| UrlRefusal::NotAUrl)?;
     if from.scheme() == "https" && next.scheme() == "http" {
-        return Err(UrlRefusal::Downgrade { host: host(&next) });
+        return Err(UrlRefusal::Downgrade { host: name(from) });
     }
     Ok(next)
 }
 
-/// The host, for messages.
+/// The host of a URL that was fetched, for messages.
 pub(super) fn host(url: &Url) -> String {
     url.host_str().unwrap_or("the address").to_owned()
+}
+
+/// The host of a URL that is refused. An address is not repeated: where a redirect or a playlist named it, the text would
+/// tell a stranger what our network looks like.
+fn name(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        _ => "an address without a name".to_owned(),
+    }
 }
 
 /// True for the path of a sign-in page, such as `/Panopto/Pages/Auth/Login.aspx`.
@@ -106,88 +140,36 @@ pub(super) fn is_login_path(url: &Url) -> bool {
     matches!(stem, "login" | "logon" | "signin" | "sign-in" | "log-in") || path.contains("/auth/login")
 }
 
-/// True where the configuration lists the URL's `host:port`.
-fn is_listed(url: &Url, allowed_private: &[String]) -> bool {
+/// True where the configuration lists the URL's `host:port` as private.
+fn is_private_listed(url: &Url, settings: &FetchSettings) -> bool {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
     let pair = format!("{host}:{port}");
-    allowed_private.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
+    settings.allowed_private.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
+}
+
+/// True for a name below one of [`OWN_DOMAINS`] at the usual port, or one that the configuration lists: as `name`, as
+/// `.suffix` for all names below it, or as `name:port`.
+fn is_listed(name: &str, port: Option<u16>, settings: &FetchSettings) -> bool {
+    // The root's dot names the same host; a second one names none.
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    if name.is_empty() || name.ends_with('.') {
+        return false;
+    }
+    let below =
+        |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
+    let matches = |listed: &String| {
+        let listed = listed.trim().to_ascii_lowercase();
+        match (port, listed.rsplit_once(':')) {
+            (Some(port), Some((listed, number))) => listed == name && number == port.to_string(),
+            (None, None) => match listed.strip_prefix('.') {
+                Some(suffix) => below(suffix),
+                None => listed == name,
+            },
+            _ => false,
+        }
+    };
+    port.is_none() && OWN_DOMAINS.iter().any(|domain| below(domain)) || settings.hosts.iter().any(matches)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(text: &str, allowed: &[&str]) -> Option<UrlRefusal> {
-        let allowed: Vec<String> = allowed.iter().map(|&pair| pair.to_owned()).collect();
-        check_url(text, &allowed).err()
-    }
-
-    /// Nothing is dialled here: the rules decide by the text alone.
-    #[test]
-    fn urls_that_are_refused() {
-        for text in
-            ["ftp://example.org/x", "file:///etc/passwd", "gopher://example.org/", "data:text/plain,x"]
-        {
-            assert_eq!(refusal(text, &[]), Some(UrlRefusal::Scheme), "{text}");
-        }
-        for text in ["https://user@example.org/", "https://:secret@example.org/", "https://a:b@example.org/"]
-        {
-            assert_eq!(refusal(text, &[]), Some(UrlRefusal::Credentials), "{text}");
-        }
-        for text in ["", "not a url", "https://", "//example.org/x", "https://[example.org]/"] {
-            assert_eq!(refusal(text, &[]), Some(UrlRefusal::NotAUrl), "{text}");
-        }
-        let literals = [
-            "http://127.0.0.1/",
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://127.1/",
-            "https://127.0.0.1./",
-            "http://[::1]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://[64:ff9b::7f00:1]/",
-            "http://169.254.169.254/latest/",
-            "http://[fd00:ec2::254]/",
-            "http://10.0.0.1:8080/",
-            "http://１２７.0.0.1/",
-        ];
-        for text in literals {
-            assert!(matches!(refusal(text, &[]), Some(UrlRefusal::NotPublic { .. })), "{text}");
-        }
-        let long = format!("https://example.org/{}", "a".repeat(MAX_LENGTH));
-        assert_eq!(refusal(&long, &[]), Some(UrlRefusal::TooLong));
-    }
-
-    #[test]
-    fn only_the_listed_port_of_a_listed_host_may_be_private() {
-        let listed = ["127.0.0.1:8999", "LocalHost:80", "[::1]:8999"];
-        for text in
-            ["http://127.0.0.1:8999/x", "http://localhost/x", "http://[::1]:8999/", "http://2130706433:8999/"]
-        {
-            assert_eq!(refusal(text, &listed), None, "{text}");
-        }
-        for text in ["http://127.0.0.1/x", "http://127.0.0.1:8998/x", "http://127.0.0.2:8999/x"] {
-            assert!(matches!(refusal(text, &listed), Some(UrlRefusal::NotPublic { .. })), "{text}");
-        }
-        assert_eq!(refusal("http://u@127.0.0.1:8999/x", &listed), Some(UrlRefusal::Credentials));
-        let other_port = Url::parse("http://localhost:8080/").expect("a URL");
-        assert_eq!(check(&other_port, &["localhost:80".to_owned()]), Ok(Reach::Public));
-    }
-
-    #[test]
-    fn a_redirect_keeps_encryption_and_knows_sign_in_pages() {
-        let from = Url::parse("https://example.org/a/b").expect("a URL");
-        assert_eq!(next_hop(&from, "../c?d=1").map(String::from), Ok("https://example.org/c?d=1".to_owned()));
-        assert!(matches!(next_hop(&from, "http://example.org/"), Err(UrlRefusal::Downgrade { .. })));
-        for (path, login) in [
-            ("/Panopto/Pages/Auth/Login.aspx?ReturnUrl=x", true),
-            ("/signin", true),
-            ("/Panopto/Podcast/Download/login-lecture.mp4", false),
-            ("/media.mp4", false),
-        ] {
-            let url = from.join(path).expect("a URL");
-            assert_eq!(is_login_path(&url), login, "{path}");
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Lecture, LectureStatus, priority, stage_job};
 use crate::environment::Settings;
 use crate::probe::Probe;
-use crate::submit::Submit;
+use crate::submit;
 use crate::transcribe::Transcribe;
 
 /// Starts a lecture again: stored audio of known length is transcribed, stored audio is probed, and without audio the
@@ -100,6 +100,6 @@ fn latest_stage(lecture: &Lecture, settings: &Settings) -> NewJob {
     match (&lecture.audio_storage_key, lecture.duration_seconds) {
         (Some(_), Some(_)) => stage_job(&Transcribe { lecture_id }, lecture_id, settings),
         (Some(_), None) => stage_job(&Probe { lecture_id, announced_seconds: None }, lecture_id, settings),
-        (None, _) => stage_job(&Submit { lecture_id }, lecture_id, settings),
+        (None, _) => submit::job(lecture_id, &lecture.panopto_url, &lecture.stream_url, settings),
     }
 }

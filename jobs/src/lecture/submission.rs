@@ -8,12 +8,11 @@ use bedel_queue::inspect;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, priority, restart, stage_job};
+use super::{Lecture, LectureStatus, priority, restart};
 use crate::environment::Settings;
-use crate::fetch::check_url;
 use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
-use crate::submit::Submit;
+use crate::submit;
 use crate::users::ensure_user_exists;
 
 /// Longest title, in characters.
@@ -99,7 +98,7 @@ pub async fn submit(
     link(tx, user_id, lecture.id).await?;
 
     if created {
-        let job_id = start(tx, user_id, lecture.id, settings).await?;
+        let job_id = start(tx, user_id, &lecture, settings).await?;
         return Ok(outcome(&lecture, true, Some(job_id), true));
     }
     if lecture.status == LectureStatus::Completed {
@@ -121,11 +120,11 @@ pub async fn submit(
 pub(super) async fn start(
     tx: &mut PgConnection,
     user_id: Uuid,
-    lecture_id: Uuid,
+    lecture: &Lecture,
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
-    let priority = priority::of_next_job(tx, user_id, lecture_id).await?;
-    let job = stage_job(&Submit { lecture_id }, lecture_id, settings).priority(priority);
+    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
+    let job = submit::job(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings).priority(priority);
     Ok(bedel_queue::enqueue(tx, &job).await?.id)
 }
 
@@ -152,8 +151,7 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
     }
     errors.extend(submission.title.as_deref().and_then(too_long_a_title));
     // The address behind the host's name is judged when it is fetched.
-    let stream_url =
-        submission.stream_url.as_deref().map(|url| check_url(url, &settings.fetch.allowed_private));
+    let stream_url = submission.stream_url.as_deref().map(|url| settings.fetch.check(url));
     if let Some(Err(refusal)) = stream_url
         && !errors.iter().any(|known| known.field == "stream_url")
     {

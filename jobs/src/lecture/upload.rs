@@ -164,7 +164,7 @@ pub async fn accept(
         return Ok(Outcome::Misplaced);
     }
     if created {
-        let job_id = submission::start(tx, user_id, lecture.id, settings).await?;
+        let job_id = submission::start(tx, user_id, &lecture, settings).await?;
         return Ok(accepted(&lecture, true, Some(job_id), true));
     }
     if !wants_source(tx, &lecture).await? {

@@ -7,15 +7,18 @@ use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
 use super::child::{self, Finished};
-use super::{MediaError, PCM_RATE};
+use super::{MediaError, PCM_RATE, Sound};
 
 /// Formats that hold their media themselves, as ffmpeg names them. Playlists, concatenation lists, image sequences and
 /// everything that opens other files or devices are not here.
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
-/// Bytes per second of what [`decoded_seconds`] counts: one channel of 8 bits at this rate.
+/// Samples per second of what [`sound`] counts: one channel of 16 bits at this rate.
 const COUNT_RATE: u32 = 16_000;
+
+/// Samples of less than a thousandth of the largest (-60 dB) are not heard: a muted microphone still makes some noise.
+const AUDIBLE: u16 = 33;
 
 /// A local file as ffmpeg's input or output; without `file:` a name such as `http:x` would be a protocol.
 pub(super) fn file_url(path: &Path) -> OsString {
@@ -30,6 +33,42 @@ pub(super) fn input(path: &Path) -> Vec<OsString> {
         ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-i"].map(OsString::from).into();
     args.push(file_url(path));
     args
+}
+
+/// The same for a list of files in its own directory, which nobody but us may have written.
+fn list_input(path: &Path) -> Vec<OsString> {
+    let formats = format!("concat,{FORMATS}");
+    let mut args: Vec<OsString> =
+        ["-f", "concat", "-protocol_whitelist", "file,pipe", "-format_whitelist", &formats, "-i"]
+            .map(OsString::from)
+            .into();
+    args.push(file_url(path));
+    args
+}
+
+/// Writes the first audio stream as AAC of one and the same kind, so that the results can stand behind one another.
+pub(super) async fn encode_alike(ffmpeg: &Path, source: &Path, target: &Path) -> Result<(), MediaError> {
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "aac", "-b:a", "128k"]
+            .map(OsStr::new)
+            .into();
+    output.extend(["-ar", "48000", "-ac", "2", "-f", "ipod", "-y"].map(OsStr::new));
+    let target = file_url(target);
+    output.push(&target);
+    let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
+    decodable(&finished)
+}
+
+/// Puts the files of a list one behind another.
+pub(super) async fn concatenate(ffmpeg: &Path, list: &Path, target: &Path) -> Result<(), MediaError> {
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-c:a", "copy", "-movflags", "+faststart", "-f", "ipod", "-y"]
+            .map(OsStr::new)
+            .into();
+    let target = file_url(target);
+    output.push(&target);
+    let (finished, ()) = run_on(ffmpeg, list_input(list), &output, |_| async { Ok(()) }).await?;
+    decodable(&finished)
 }
 
 pub(super) async fn extract_audio(
@@ -65,17 +104,18 @@ pub(super) async fn decode_pcm(
     decodable(&finished)
 }
 
-pub(super) async fn decoded_seconds(ffmpeg: &Path, file: &Path) -> Result<f64, MediaError> {
+pub(super) async fn sound(ffmpeg: &Path, file: &Path) -> Result<Sound, MediaError> {
     let rate = COUNT_RATE.to_string();
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"].map(OsStr::new).into();
-    output.extend([&rate, "-c:a", "pcm_u8", "-f", "u8", "pipe:1"].map(OsStr::new));
-    let (finished, samples) = run(ffmpeg, file, &output, count).await?;
+    output.extend([&rate, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
+    let (finished, counted) = run(ffmpeg, file, &output, count).await?;
     decodable(&finished)?;
     // 2^53 samples at 16 kHz are 17,000 years.
     #[expect(clippy::cast_precision_loss, reason = "exact far beyond any recording")]
-    let seconds = samples as f64 / f64::from(COUNT_RATE);
-    Ok(seconds)
+    let (samples, audible) = (counted.samples as f64, counted.audible as f64);
+    let audible_share = if samples > 0.0 { audible / samples } else { 0.0 };
+    Ok(Sound { seconds: samples / f64::from(COUNT_RATE), audible_share })
 }
 
 async fn run<T, Reading>(
@@ -90,20 +130,48 @@ where
     if tokio::fs::metadata(source).await.is_err() {
         return Err(MediaError::SourceMissing);
     }
+    run_on(ffmpeg, input(source), output, stdout).await
+}
+
+async fn run_on<T, Reading>(
+    ffmpeg: &Path,
+    input: Vec<OsString>,
+    output: &[&OsStr],
+    stdout: impl FnOnce(ChildStdout) -> Reading,
+) -> Result<(Finished, T), MediaError>
+where
+    Reading: Future<Output = std::io::Result<T>>,
+{
     let mut args: Vec<OsString> =
         ["-nostdin", "-hide_banner", "-loglevel", "error", "-nostats"].map(OsString::from).into();
-    args.extend(input(source));
+    args.extend(input);
     args.extend(output.iter().map(OsString::from));
     child::run("ffmpeg", ffmpeg, &args, stdout).await
 }
 
-async fn count(mut stdout: ChildStdout) -> std::io::Result<u64> {
+#[derive(Default)]
+struct Counted {
+    samples: u64,
+    audible: u64,
+}
+
+async fn count(mut stdout: ChildStdout) -> std::io::Result<Counted> {
     let mut buffer = vec![0; 256 * 1024];
-    let mut total = 0;
+    let (mut counted, mut held) = (Counted::default(), 0);
     loop {
-        match stdout.read(&mut buffer).await? {
-            0 => return Ok(total),
-            read => total += read as u64,
+        let read = stdout.read(&mut buffer[held..]).await?;
+        if read == 0 {
+            return Ok(counted);
+        }
+        let (samples, rest) = buffer[..held + read].as_chunks::<2>();
+        counted.samples += samples.len() as u64;
+        counted.audible +=
+            samples.iter().filter(|bytes| i16::from_le_bytes(**bytes).unsigned_abs() >= AUDIBLE).count()
+                as u64;
+        // Half a sample waits for its other half.
+        held = rest.len();
+        if let [byte] = *rest {
+            buffer[0] = byte;
         }
     }
 }

@@ -19,7 +19,7 @@ const MAX_TITLE: usize = 300;
 const MAX_MESSAGE: usize = 160;
 
 /// What Panopto says about a recording.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
     /// It can be played.
     Ready {
@@ -27,6 +27,8 @@ pub enum Delivery {
         stream_url: Url,
         /// The recording's name.
         title: Option<String>,
+        /// Its length in seconds.
+        seconds: Option<f64>,
     },
     /// It is still being recorded or encoded.
     Encoding,
@@ -85,6 +87,7 @@ struct Answer {
 #[serde(rename_all = "PascalCase")]
 struct Details {
     session_name: Option<String>,
+    duration: Option<f64>,
     podcast_streams: Option<Vec<Stream>>,
     streams: Option<Vec<Stream>>,
     is_podcast_encode_complete: Option<bool>,
@@ -131,7 +134,12 @@ fn understand(end_point: &Url, answer: Answer) -> Delivery {
         return Delivery::Encoding;
     }
     if let Some(stream_url) = stream_url(&details).and_then(|url| end_point.join(&url).ok()) {
-        return Delivery::Ready { stream_url, title: details.session_name.as_deref().and_then(title) };
+        let seconds = details.duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+        return Delivery::Ready {
+            stream_url,
+            title: details.session_name.as_deref().and_then(title),
+            seconds,
+        };
     }
     let encoded =
         [details.is_podcast_encode_complete, details.is_viewer_encode_complete].contains(&Some(true));

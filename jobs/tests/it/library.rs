@@ -43,9 +43,9 @@ impl Library {
         let database = world::database().await;
         let directory = tempfile::tempdir().unwrap();
         let mut settings = world::settings(FetchSettings {
-            allowed_private: Vec::new(),
             max_bytes: 1 << 20,
             stall_timeout: Duration::from_secs(5),
+            ..FetchSettings::default()
         });
         change(&mut settings);
         let ctx = Arc::new(world::environment(database.pool.clone(), directory.path(), settings, None));

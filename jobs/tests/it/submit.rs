@@ -103,8 +103,11 @@ async fn what_a_client_sends_meanwhile_wins() {
             id,
         )
         .await;
-    let resolved =
-        Resolved { stream_url: Some("https://old.example/a.mp4".into()), title: Some("Theirs".into()) };
+    let resolved = Resolved {
+        stream_url: Some("https://old.example/a.mp4".into()),
+        title: Some("Theirs".into()),
+        seconds: Some(60.0),
+    };
     let commit = shown(&world.commit_submit(&Some(resolved), id).await.expect("a commit"));
     let row = world.row(id).await.expect("the lecture");
     assert_eq!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bedel_jobs::catalogue::CatalogueSettings;
 use bedel_jobs::environment::{Context, Environment, Settings};
-use bedel_jobs::fetch::{FetchSettings, Fetcher};
+use bedel_jobs::fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::speech::Engine;
@@ -46,6 +46,7 @@ pub fn settings(fetch: FetchSettings) -> Settings {
         tenants: Vec::new(),
         fetch,
         catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
+        max_download_bytes: 256 * 1024 * 1024,
         keep_failed_audio_days: 0,
         give_up_after: None,
     }
@@ -62,6 +63,7 @@ pub fn environment(
         pool,
         storage: Storage::local(&directory.join("storage")).expect("storage"),
         scratch: directory.join("scratch"),
+        downloads: directory.join("downloads"),
         fetcher: fetcher(settings.fetch.clone()),
         media: MediaTools::find().expect("ffmpeg and ffprobe"),
         engine,
@@ -75,13 +77,19 @@ pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
         allowed_private: vec![upstream.host()],
         max_bytes: 8 * 1024 * 1024,
         stall_timeout: Duration::from_millis(400),
+        ..FetchSettings::default()
     }
 }
 
 pub fn fetcher(settings: FetchSettings) -> Fetcher {
+    fetcher_with(settings, Arc::new(SystemLookup))
+}
+
+/// One that asks `lookup` where a name is.
+pub fn fetcher_with(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Fetcher {
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Fetcher::new(settings).expect("a client")
+    Fetcher::with_lookup(settings, lookup).expect("a client")
 }
 
 impl World {
@@ -91,8 +99,12 @@ impl World {
 
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::at(Upstream::start().await, change).await
+    }
+
+    /// With changed settings and this upstream.
+    pub async fn at(upstream: Upstream, change: impl FnOnce(&mut Settings)) -> Self {
         let database = database().await;
-        let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().expect("a directory");
         let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_settings(&upstream)) };
         change(&mut settings);

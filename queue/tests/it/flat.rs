@@ -15,7 +15,7 @@ use crate::support::{Act, Bench, eventually, options, schema, step};
 const ID: &str = "'00000000-0000-4000-8000-000000000001'";
 
 /// What both databases hold: a worker, a running job, one that is due and one of each end.
-const FEW: &str = "
+pub const FEW: &str = "
     INSERT INTO queue.workers (id, name) VALUES ('00000000-0000-4000-8000-000000000001', 'w');
     INSERT INTO queue.jobs (id, lease, worker_id, subject, attempted_at, attempt, state, kind, args, give_up_at, give_up_after,
                             max_attempts, max_crashes)
@@ -45,7 +45,7 @@ const MANY: &str = "
            'later:' || n, 1 + n % 4, gen_random_uuid()
       FROM generate_series(1, 100000) AS n;";
 
-async fn filled(template: &str, fill: &'static [&'static str]) -> Bench {
+pub async fn filled(template: &str, fill: &'static [&'static str]) -> Bench {
     let TestDatabase { pool, url, .. } = database(template, async |pool: PgPool| {
         schema(&pool).await;
         for statements in fill {
@@ -57,7 +57,7 @@ async fn filled(template: &str, fill: &'static [&'static str]) -> Bench {
     Bench { queue: Queue::new(pool.clone()), pool, url }
 }
 
-async fn empty() -> Bench {
+pub async fn empty() -> Bench {
     filled("queue-few", &[FEW]).await
 }
 
@@ -131,7 +131,7 @@ async fn ran(
 }
 
 /// The pages of shared memory that the statement touches, and its plan.
-async fn pages(connection: &mut PgConnection, statement: &str) -> (i64, String) {
+pub async fn pages(connection: &mut PgConnection, statement: &str) -> (i64, String) {
     let plan = ran(connection, statement, |_, value| value).await;
     let count = |key: &str| plan[key].as_i64().unwrap();
     (count("Shared Hit Blocks") + count("Shared Read Blocks"), plan.to_string())

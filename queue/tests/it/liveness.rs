@@ -13,20 +13,30 @@ const URL: &str = "QUEUE_TEST_WORKER_URL";
 /// Not a test of its own: what the processes below run. It does nothing unless one of them started it.
 #[tokio::test]
 async fn worker_process() {
-    let Ok(url) = std::env::var(URL) else { return };
-    let pool = PgPool::connect(&url).await.unwrap();
-    let queue = bedel_queue::Queue::new(pool.clone());
+    let Some((queue, slots)) = in_process().await else { return };
+    let registry = registry(queue.pool());
+    bedel_queue::run_worker(queue, registry, options(slots), CancellationToken::new()).await.unwrap();
+}
+
+/// What a process gets that a test started. None where nobody did.
+pub async fn in_process() -> Option<(bedel_queue::Queue, usize)> {
+    let url = std::env::var(URL).ok()?;
     let slots = std::env::var("QUEUE_TEST_SLOTS").map_or(4, |slots| slots.parse().unwrap());
-    bedel_queue::run_worker(queue, registry(&pool), options(slots), CancellationToken::new()).await.unwrap();
+    Some((bedel_queue::Queue::new(PgPool::connect(&url).await.unwrap()), slots))
 }
 
 /// A worker process that is killed when the test ends.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
     fn start(bench: &Bench, slots: usize) -> Self {
+        Self::running("liveness::worker_process", bench, slots)
+    }
+
+    /// A process that runs this one test.
+    pub fn running(test: &str, bench: &Bench, slots: usize) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "liveness::worker_process", "--nocapture"])
+            .args(["--exact", test, "--nocapture"])
             .env(URL, &bench.url)
             .env("QUEUE_TEST_SLOTS", slots.to_string())
             .stdout(Stdio::null())

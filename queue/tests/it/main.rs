@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batches;
+mod breaker;
+mod breaker_ends;
+mod caller;
 mod cancelling;
 mod claiming;
 mod constraints;

@@ -156,8 +156,8 @@ async fn neither_a_count_nor_a_look_of_a_drain_scans_the_table() {
     let plan = generic_plan(&bench, "bigint", counts, "100").await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
     let look = statement(include_str!("../../src/drain.rs"), "-- drain::is_idle");
-    let arguments = "ARRAY['step', 'other'], ARRAY['default', 'default']";
-    let plan = generic_plan(&bench, "text[], text[]", look, arguments).await;
+    let arguments = "ARRAY['step', 'other'], ARRAY['default', 'default'], ARRAY[false, true]";
+    let plan = generic_plan(&bench, "text[], text[], boolean[]", look, arguments).await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
 }
 

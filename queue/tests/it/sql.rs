@@ -34,12 +34,12 @@ async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
     let (_, claim) = statements().into_iter().find(|(_, sql)| sql.starts_with("-- claim\n")).unwrap();
     let mut connection = bench.pool.acquire().await.unwrap();
     let prepare = format!(
-        "PREPARE c (uuid, text, boolean, text[], text[], integer[], integer[], timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[]) AS {claim}"
+        "PREPARE c (uuid, text, boolean, text[], text[], integer[], integer[], timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[], boolean[], jsonb) AS {claim}"
     );
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(prepare).into_sql_str()).execute(&mut *connection).await.unwrap();
     let plan: Vec<String> =
-        sqlx::query_scalar("EXPLAIN EXECUTE c (gen_random_uuid(), 'w', true, ARRAY['step'], ARRAY['default'], ARRAY[4], ARRAY[2], NULL, NULL, NULL, NULL, ARRAY[gen_random_uuid()])")
+        sqlx::query_scalar("EXPLAIN EXECUTE c (gen_random_uuid(), 'w', true, ARRAY['step'], ARRAY['default'], ARRAY[4], ARRAY[2], NULL, NULL, NULL, NULL, ARRAY[gen_random_uuid()], ARRAY[true], NULL)")
             .fetch_all(&mut *connection)
             .await
             .unwrap();

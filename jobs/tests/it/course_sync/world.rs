@@ -109,6 +109,7 @@ impl World {
             allowed_private: vec![address.to_string()],
             max_bytes: 1024,
             stall_timeout: Duration::from_secs(10),
+            ..FetchSettings::default()
         };
         let directory = tempfile::tempdir().expect("a directory");
         let settings = Settings { catalogue, ..world::settings(fetch) };

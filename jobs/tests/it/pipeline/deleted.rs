@@ -31,6 +31,7 @@ async fn clean(line: &Line) {
 async fn assert_gone(line: &Line, when: &str) {
     assert_eq!(line.files_of_lecture(), Vec::<String>::new(), "{when}");
     assert!(line.scratch().is_empty(), "{when}: {:?}", line.scratch());
+    assert!(line.downloads().is_empty(), "{when}: {:?}", line.downloads());
     assert!(line.lecture().await.is_none(), "{when}");
     let live: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM queue.jobs WHERE subject = $1 AND state IN ('available', 'running')",
@@ -83,12 +84,13 @@ async fn a_download_is_stopped_by_the_deletion_of_its_lecture() {
         .on("/lecture.mp4", [Reply::media(RECORDING.clone()).dripping(pieces, Duration::from_millis(100))]);
     line.start("submit").await;
     let worker = line.worker(options(&STAGES), line.ctx.clone());
-    eventually("some of it is there", async || line.scratch().iter().any(|name| name.ends_with("/source")))
+    eventually("some of it is there", async || line.downloads().iter().any(|name| name.ends_with("/source")))
         .await;
     delete(&line).await;
     let started = std::time::Instant::now();
     eventually("the attempt lets go", async || line.scratch().is_empty()).await;
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(!line.downloads().is_empty(), "for an attempt that would come after it");
     worker.stop().await;
     clean(&line).await;
     assert_gone(&line, "dripping").await;

@@ -136,12 +136,16 @@ async fn connect(
     let (mut from_client, mut to_client) = client.into_split();
     // The heartbeat is no step of an attempt.
     let counted = !startup.windows(15).any(|part| part == b"bedel-heartbeat");
+    // Nor is what a claim does besides claiming.
+    let claims = startup.windows(12).any(|part| part == b"bedel-claims");
     let exchange = Exchange::default();
     let asking = async {
         let mut names = HashMap::new();
         loop {
             let message = read(&mut from_client).await?;
-            if let Some(statement) = statement(&message, &mut names).filter(|_| counted) {
+            let statement =
+                statement(&message, &mut names).filter(|name| counted && (!claims || name == "claim"));
+            if let Some(statement) = statement {
                 pass(&statement, state, &exchange).await?;
             }
             to_server.write_all(&message).await?;
@@ -152,6 +156,8 @@ async fn connect(
         loop {
             let message = read(&mut from_server).await?;
             let ready = message[0] == b'Z';
+            // A claim within a transaction is done when that is committed.
+            let committed = ready && !(claims && message[5] == b'T');
             if message[0] == b'D' && exchange.claiming.load(Ordering::SeqCst) {
                 claimed(&message, state, &exchange);
             }
@@ -160,7 +166,7 @@ async fn connect(
             if held && !ready {
                 continue;
             }
-            if ready {
+            if committed {
                 exchange.claiming.store(false, Ordering::SeqCst);
                 let ends = exchange.held.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(ends) = ends {

@@ -133,8 +133,9 @@ const TRANSCRIBING: [&str; 5] = ["audio.f32", "audio_tmp", "audio_tmp json", "vt
 /// How far a stage is, judged by its files alone: the highest number of those in its list that are there.
 fn progress(line: &Line, names: &[&str]) -> usize {
     let stored = line.files_of_lecture();
+    let local = [line.scratch(), line.downloads()].concat();
     let scratch: BTreeSet<String> =
-        line.scratch().iter().filter_map(|name| Some(name.rsplit_once('/')?.1.to_owned())).collect();
+        local.iter().filter_map(|name| Some(name.rsplit_once('/')?.1.to_owned())).collect();
     let shown = |name: &str| match name {
         "scratch/audio.m4a" => scratch.contains("audio.m4a"),
         "audio_tmp" => stored.iter().any(|key| key.starts_with("audio_tmp/")),

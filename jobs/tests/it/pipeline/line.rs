@@ -61,6 +61,7 @@ pub fn settings(upstream: &str) -> Settings {
         allowed_private: vec![upstream.to_owned()],
         max_bytes: 8 << 20,
         stall_timeout: Duration::from_secs(10),
+        ..FetchSettings::default()
     });
     settings.tenants = vec![upstream.to_owned()];
     settings.catalogue.url = format!("http://{upstream}/XMLQuery.aspx");
@@ -261,6 +262,11 @@ impl Line {
     pub fn files_of_lecture(&self) -> Vec<String> {
         let all = files(&self.directory.path().join("storage"));
         all.into_keys().filter(|key| key.contains(&LECTURE.to_string())).collect()
+    }
+
+    /// What is left of downloads.
+    pub fn downloads(&self) -> Vec<String> {
+        files(&self.ctx.downloads).into_keys().filter(|name| name != "clock").collect()
     }
 
     /// What is left in scratch.

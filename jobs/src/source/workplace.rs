@@ -1,0 +1,221 @@
+//! Where a lecture's download is put together: a directory that outlives the attempt, so that the next one on this host
+//! goes on from what is there.
+//!
+//! `ROOT/LECTURE/LEASE/`, with a file `lock` in it that its attempt holds, and with it everything that still writes. An
+//! attempt takes over what nobody holds any more, by giving it its own name. What a process that stands still holds is not
+//! touched: it may wake up and write. The next attempt then begins anew beside it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bedel_queue::JobError;
+use rustix::fs::{FlockOperation, flock};
+use uuid::Uuid;
+
+use crate::host_fault;
+use crate::stage::disk;
+use crate::storage::create_private_dir;
+
+/// What nobody came back for in this time is removed: longer than a stage may wait and retry.
+const KEPT: Duration = Duration::from_secs(25 * 3600);
+
+const LOCK: &str = "lock";
+
+/// The directory of one attempt, locked.
+#[derive(Debug)]
+pub(crate) struct Workplace {
+    path: PathBuf,
+    lock: Arc<File>,
+}
+
+/// A directory that somebody left, and what is known of it.
+struct Left {
+    path: PathBuf,
+    lock: File,
+    bytes: u64,
+    age: Duration,
+}
+
+impl Workplace {
+    /// Takes over what an earlier attempt of this lecture left on this host, or makes a new directory. Removes what was left
+    /// for too long by whatever lecture, and what was left longest while there is more than `limit` bytes in all.
+    ///
+    /// # Errors
+    /// The disk's; `scratch-full` where running downloads alone fill more than `limit` bytes.
+    pub(crate) async fn open(
+        root: &Path,
+        lecture_id: Uuid,
+        lease: Uuid,
+        limit: u64,
+    ) -> Result<Self, JobError> {
+        let root = root.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            let taken = take_over(&root, lecture_id, lease)?;
+            let others = sweep(&root, limit)?;
+            Ok::<_, io::Error>((others <= limit).then_some(taken))
+        });
+        match opened.await.map_err(|_| disk(&io::Error::other("stopped")))? {
+            Ok(Some(workplace)) => Ok(workplace),
+            Ok(None) => Err(host_fault::wait(
+                "scratch-full",
+                "The downloads of this server have no room at the moment. This lecture goes on once there is some; if it \
+                 ends as failed, tell the operators and use retry.",
+            )),
+            Err(error) => Err(disk(&error)),
+        }
+    }
+
+    /// A file or directory in it.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Kept by everything that writes in it.
+    pub(crate) fn lock(&self) -> &Arc<File> {
+        &self.lock
+    }
+
+    /// Removes it: what is in it is of no use to anybody.
+    pub(crate) async fn remove(self) {
+        let removed = tokio::task::spawn_blocking(move || {
+            let removed = std::fs::remove_dir_all(&self.path);
+            remove_if_empty(self.path.parent());
+            removed
+        });
+        if let Ok(Err(error)) = removed.await {
+            tracing::warn!(%error, "the directory of a download could not be removed; a later one removes it");
+        }
+    }
+}
+
+/// The lectures that something is left of, or under way for, on this host. Blocks.
+pub(crate) fn lectures(root: &Path) -> io::Result<Vec<Uuid>> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
+    Ok(directories(root)?.filter_map(id).collect())
+}
+
+/// Removes what was left of these lectures' downloads. What is under way stays. Blocks.
+pub(crate) fn forget(root: &Path, lectures: &[Uuid]) -> io::Result<()> {
+    for lecture in lectures {
+        let directory = root.join(lecture.to_string());
+        let clock = clock(root)?;
+        for left in directories(&directory)?.filter_map(|path| Left::take(path, clock)) {
+            std::fs::remove_dir_all(&left.path)?;
+        }
+        remove_if_empty(Some(&directory));
+    }
+    Ok(())
+}
+
+/// Locks the best of what earlier attempts left and names it after this one.
+fn take_over(root: &Path, lecture_id: Uuid, lease: Uuid) -> io::Result<Workplace> {
+    let directory = root.join(lecture_id.to_string());
+    create_private_dir(root)?;
+    create_private_dir(&directory)?;
+    let path = directory.join(lease.to_string());
+    let clock = clock(root)?;
+    let mut left: Vec<Left> = directories(&directory)?.filter_map(|path| Left::take(path, clock)).collect();
+    left.sort_by_key(|left| left.bytes);
+    let best = left.pop();
+    // One that is gone already is as good.
+    left.iter().for_each(|left| drop(std::fs::remove_dir_all(&left.path)));
+    let lock = match best {
+        Some(best) => {
+            std::fs::rename(&best.path, &path)?;
+            best.lock
+        }
+        None => {
+            create_private_dir(&path)?;
+            let lock =
+                File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            lock
+        }
+    };
+    // Its time says since when it is left, should this attempt end.
+    lock.set_len(0)?;
+    (&lock).write_all(lease.to_string().as_bytes())?;
+    Ok(Workplace { path, lock: Arc::new(lock) })
+}
+
+/// Removes what was left too long, and then what was left longest until there is room. Returns the bytes of what stays.
+fn sweep(root: &Path, limit: u64) -> io::Result<u64> {
+    let clock = clock(root)?;
+    let (mut left, mut total) = (Vec::new(), 0);
+    for lecture in directories(root)? {
+        for path in directories(&lecture)? {
+            let bytes = size(&path);
+            total += bytes;
+            if let Some(found) = Left::take(path, clock) {
+                left.push(found);
+            }
+        }
+        remove_if_empty(Some(&lecture));
+    }
+    left.sort_by_key(|left| std::cmp::Reverse(left.age));
+    for found in left {
+        if found.age > KEPT || total > limit {
+            total -= found.bytes.min(total);
+            match std::fs::remove_dir_all(&found.path) {
+                Ok(()) => tracing::info!(bytes = found.bytes, "removed what a download had left"),
+                Err(error) => tracing::warn!(%error, "what a download left could not be removed"),
+            }
+            remove_if_empty(found.path.parent());
+        }
+    }
+    Ok(total)
+}
+
+impl Left {
+    /// None where somebody holds it, or where it went or was renamed while we looked.
+    fn take(path: PathBuf, clock: SystemTime) -> Option<Self> {
+        let lock = File::options().read(true).write(true).open(path.join(LOCK)).ok()?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+        let modified = lock.metadata().and_then(|metadata| metadata.modified()).ok()?;
+        if !path.join(LOCK).exists() {
+            return None;
+        }
+        let age = clock.duration_since(modified).unwrap_or_default();
+        let bytes = size(&path);
+        Some(Self { path, lock, bytes, age })
+    }
+}
+
+/// The time by the clock that stamps files.
+fn clock(root: &Path) -> io::Result<SystemTime> {
+    let path = root.join("clock");
+    std::fs::write(&path, b".")?;
+    std::fs::metadata(&path)?.modified()
+}
+
+fn directories(path: &Path) -> io::Result<impl Iterator<Item = PathBuf> + use<>> {
+    let entries = std::fs::read_dir(path)?.flatten();
+    Ok(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()))
+}
+
+/// Bytes of the files below. What goes while we look does not count.
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
+}
+
+/// A directory that is not empty stays, and that is no error.
+fn remove_if_empty(path: Option<&Path>) {
+    if let Some(path) = path {
+        let _ = std::fs::remove_dir(path);
+    }
+}
+
+#[cfg(test)]
+mod tests;

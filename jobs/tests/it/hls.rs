@@ -1,0 +1,414 @@
+//! Recordings that are published as playlists: every form of them, and every way in which one can go wrong. No hole ever
+//! becomes audio.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bedel_jobs::download::Download;
+use bedel_jobs::source::Checkpoint;
+use bedel_jobs::storage::keys;
+use bedel_queue::{Attempt, Job, JobError};
+use bedel_upstream::hls::{self, Encryption, Hls, HlsOptions, Kind, Rendition, Variant};
+use bedel_upstream::media::seconds_heard;
+use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
+use url::Url;
+use uuid::Uuid;
+
+use crate::download::attempt;
+use crate::world::{World, decision};
+
+/// Twelve seconds in three segments.
+static PLAIN: LazyLock<Hls> = LazyLock::new(|| made(&HlsOptions::default()));
+/// Thirty seconds in fifteen.
+static LONG: LazyLock<Hls> =
+    LazyLock::new(|| made(&HlsOptions { seconds: 30, segment_seconds: 2, ..HlsOptions::default() }));
+
+fn made(options: &HlsOptions) -> Hls {
+    Hls::make(tempfile::tempdir().expect("a directory").path(), options)
+}
+
+impl World {
+    /// Brings the playlist's recording in, and says how long the sound was announced to be.
+    async fn bring_in(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
+        let job = Download { lecture_id: id, announced_seconds: None };
+        let audio = job.run(&self.ctx, attempt).await?.expect("the lecture exists");
+        Ok(audio.announced_seconds.expect("a playlist says how long it is"))
+    }
+
+    /// The seconds that are heard in what was stored.
+    fn heard(&self, id: Uuid) -> Vec<Option<u32>> {
+        seconds_heard(&self.ctx.storage.local_path(&keys::audio(id)).expect("local storage"))
+    }
+
+    async fn nothing_is_stored(&self, when: &str) {
+        assert!(self.keys().await.is_empty(), "{when}: {:?}", self.keys().await);
+        assert!(self.scratch().is_empty(), "{when}: {:?}", self.scratch());
+    }
+}
+
+fn whole(seconds: u32) -> Vec<Option<u32>> {
+    (0..seconds).map(Some).collect()
+}
+
+#[tokio::test]
+async fn every_form_of_a_playlist_becomes_the_same_sound() {
+    let key = *b"sixteen bytes ok";
+    let (once, each) = (Encryption::Aes128 { key, rotate: false }, Encryption::Aes128 { key, rotate: true });
+    let forms = [
+        (Kind::Ts, Encryption::None, false),
+        (Kind::Ts, Encryption::None, true),
+        (Kind::Ts, once, false),
+        (Kind::Ts, each, false),
+        (Kind::Fmp4, Encryption::None, false),
+        (Kind::Fmp4, Encryption::None, true),
+        (Kind::Fmp4, each, false),
+        (Kind::ByteRanges, Encryption::None, false),
+        (Kind::PackedAac, Encryption::None, false),
+        (Kind::PackedAac, once, false),
+    ];
+    let world = World::new().await;
+    for (kind, encryption, video) in forms {
+        let form = format!("{kind:?} {encryption:?} video={video}");
+        let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
+        let id =
+            world.lecture(&world.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
+        let announced =
+            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+        assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
+        assert_eq!(world.heard(id), whole(12), "{form}");
+        assert!(!world.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
+        world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+        world.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    }
+}
+
+#[tokio::test]
+async fn ranges_without_offsets_and_breaks_are_understood() {
+    let world = World::new().await;
+    let ranges = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
+    world.upstream.serve_hls("/r.hls", &ranges);
+    world.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
+    let id = world.lecture(&world.upstream.url("/r.hls/index.m3u8")).await;
+    world.bring_in(id, &attempt(id)).await.expect("brought in");
+    assert_eq!(world.heard(id), whole(12));
+
+    // Two encodings of their own, one behind the other: time begins anew, and the container is another.
+    let other =
+        made(&HlsOptions { kind: Kind::Fmp4, seconds: 6, segment_seconds: 2, ..HlsOptions::default() });
+    world.upstream.serve_hls("/a/x.hls", &PLAIN);
+    world.upstream.serve_hls("/a/y.hls", &other);
+    let joined = PLAIN.playlist().clone().under("x.hls/").then(other.playlist().clone().under("y.hls/"));
+    world.upstream.on("/a/all.m3u8", [joined.reply()]);
+    world.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
+    let id = world.lecture(&world.upstream.url("/a/all.m3u8")).await;
+    let announced = world.bring_in(id, &attempt(id)).await.expect("brought in");
+    assert!((announced - PLAIN.seconds() - other.seconds()).abs() < 0.01, "{announced}");
+    let heard: Vec<u32> = world.heard(id).into_iter().flatten().collect();
+    assert_eq!(heard[..12], (0..12).collect::<Vec<_>>(), "{heard:?}");
+    assert!((5..=6).contains(&heard[12..].len()) && heard[12..].is_sorted(), "{heard:?}");
+}
+
+#[tokio::test]
+async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched() {
+    let world = World::new().await;
+    for folder in ["/m/sound.hls", "/m/low.hls", "/m/high.hls"] {
+        world.upstream.serve_hls(folder, &PLAIN);
+    }
+    let variant = |name: &str, bandwidth| {
+        Variant::new(&format!("{name}.hls/index.m3u8"), bandwidth)
+            .codecs("avc1.64001f,mp4a.40.2")
+            .resolution(640, 360)
+    };
+    let variants = [variant("high", 900_000).audio("a"), variant("low", 300_000).audio("a")];
+    let sound = Rendition::new("a", "English", "sound.hls/index.m3u8").default();
+    let id = world.lecture(&world.upstream.url("/m/master.m3u8")).await;
+    for (renditions, chosen, others) in
+        [(vec![sound.clone()], "sound", ["low", "high"]), (vec![sound.inside()], "low", ["sound", "high"])]
+    {
+        let before = |name: &str| world.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
+        let counts = others.map(before);
+        world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
+        world.bring_in(id, &attempt(id)).await.expect("brought in");
+        assert_eq!(world.heard(id), whole(12));
+        assert_eq!(before(chosen), 1, "{chosen}");
+        assert_eq!(others.map(before), counts, "the others are not asked for");
+    }
+    let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
+    world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
+    let error = world.bring_in(id, &attempt(id)).await.expect_err("slides");
+    assert_eq!(decision(&error), ("no-audio", "fatal"));
+}
+
+#[tokio::test]
+async fn segments_come_several_at_a_time_and_end_up_in_order() {
+    let world = World::new().await;
+    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    // The earlier, the later.
+    for (number, (name, bytes)) in LONG.files().iter().enumerate() {
+        let late = Duration::from_millis(300 - 15 * number as u64);
+        let resource = Resource::new(bytes.clone()).always(Fault::Latency(late));
+        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+    }
+    let id = world.lecture(&url).await;
+    let attempt = attempt(id);
+    world.bring_in(id, &attempt).await.expect("brought in");
+    assert_eq!(world.heard(id), whole(30));
+    let most = world.upstream.most_at_once();
+    assert!((4..=8).contains(&most), "{most} at once");
+    assert!(world.upstream.connections() <= 10, "{} connections", world.upstream.connections());
+}
+
+/// What a server does to one segment, for as long as it likes: the attempt goes on or ends, but nothing is left out.
+#[tokio::test]
+async fn a_segment_is_tried_again_and_never_left_out() {
+    let half = |hls: &Hls, number: usize| hls.files()[number].1.len() / 2;
+    let gone = || Reply::html(404, "<html>gone");
+    let cases: [(&str, Fault, Fault, (&str, &str)); 10] = [
+        ("missing", gone().into(), gone().into(), ("segment-missing", "retry")),
+        (
+            "forbidden",
+            Reply::new(403, "application/xml", "<Error>").into(),
+            Reply::new(403, "application/xml", "<Error>").into(),
+            ("access-denied", "fatal"),
+        ),
+        (
+            "in trouble",
+            Reply::html(500, "<html>oops").into(),
+            Reply::html(500, "<html>oops").into(),
+            ("upstream-error", "retry"),
+        ),
+        ("cut", Fault::CutAt(half(&LONG, 7)), Fault::CutAt(half(&LONG, 7)), ("truncated", "retry")),
+        ("reset", Fault::ResetAt(half(&LONG, 7)), Fault::ResetAt(half(&LONG, 7)), ("truncated", "retry")),
+        ("silent", Fault::StallAt(100), Fault::StallAt(100), ("stalled", "retry")),
+        (
+            "no media",
+            Reply::media("no media at all").into(),
+            Reply::media("no media at all").into(),
+            ("segment-damaged", "retry"),
+        ),
+        ("empty", Reply::media("").into(), Reply::media("").into(), ("segment-damaged", "retry")),
+        ("a login page", Reply::login_page().into(), Reply::login_page().into(), ("login-required", "fatal")),
+        (
+            "too often",
+            Reply::too_many_requests("7").into(),
+            Reply::too_many_requests("7").into(),
+            ("rate-limited", "wait"),
+        ),
+    ];
+    let passing = ["missing", "forbidden", "in trouble", "cut", "reset", "silent", "no media", "empty"];
+    for (name, once, always, outcome) in cases {
+        let world = World::new().await;
+        let url = world.upstream.serve_hls("/x.hls", &LONG);
+        let (file, bytes) = &LONG.files()[7];
+        let path = format!("/x.hls/{file}");
+        let id = world.lecture(&url).await;
+        if passing.contains(&name) {
+            world.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
+            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(world.heard(id), whole(30), "{name}");
+            world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+        }
+        world.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
+        let error = world.bring_in(id, &attempt(id)).await.expect_err(name);
+        assert_eq!(decision(&error), outcome, "{name}: {error}");
+        world.nothing_is_stored(name).await;
+    }
+}
+
+/// A server that tells no length cannot be caught by it.
+#[tokio::test]
+async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
+    for kind in [Kind::Ts, Kind::Fmp4] {
+        let hls = made(&HlsOptions { kind, ..HlsOptions::default() });
+        let world = World::new().await;
+        let url = world.upstream.serve_hls("/x.hls", &hls);
+        let (name, bytes) = hls.files().last().expect("files");
+        let half = bytes.slice(..bytes.len() / 2 + 1);
+        world.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
+        let id = world.lecture(&url).await;
+        let error = world.bring_in(id, &attempt(id)).await.expect_err("a half");
+        assert_eq!(decision(&error), ("segment-damaged", "retry"), "{kind:?}");
+        world.nothing_is_stored("a half").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_fetched_survives_a_failed_attempt() {
+    let world = World::new().await;
+    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let (last, bytes) = LONG.files().last().expect("files");
+    let last = format!("/x.hls/{last}");
+    world.upstream.on(&last, [Reply::html(404, "<html>gone")]);
+    let id = world.lecture(&url).await;
+    let error = world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    assert_eq!(decision(&error), ("segment-missing", "retry"));
+    assert!(error.to_string().contains("part 15 of 15"), "{error}");
+    let before = world.upstream.requests().len();
+
+    world.upstream.serve(&last, Resource::new(bytes.clone()));
+    world.bring_in(id, &attempt(id)).await.expect("the rest");
+    let asked: Vec<_> =
+        world.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
+    assert_eq!(asked, ["/x.hls/index.m3u8".to_owned(), last], "the playlist and what was missing");
+    assert_eq!(world.heard(id), whole(30));
+}
+
+/// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
+#[tokio::test]
+async fn a_signature_that_runs_out_keeps_what_came_before() {
+    let world = World::new().await;
+    world.upstream.serve_hls("/x.hls", &LONG);
+    for (name, bytes) in &LONG.files()[7..] {
+        let resource = Resource::new(bytes.clone()).always(Reply::new(403, "application/xml", "<Error>"));
+        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+    }
+    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
+    let error = world.bring_in(id, &attempt(id)).await.expect_err("expired");
+    assert_eq!(decision(&error), ("access-denied", "fatal"));
+    assert!(error.to_string().contains("send it again"), "{error}");
+    for (name, bytes) in &LONG.files()[7..] {
+        world.upstream.serve(&format!("/x.hls/{name}"), Resource::new(bytes.clone()));
+    }
+    let first = format!("/x.hls/{}", LONG.files()[0].0);
+    world
+        .execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id)
+        .await;
+    world.bring_in(id, &attempt(id)).await.expect("a fresh address");
+    assert_eq!(world.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
+    assert_eq!(world.heard(id), whole(30));
+}
+
+#[tokio::test]
+async fn a_recording_that_goes_on_is_waited_for() {
+    let world = World::new().await;
+    world.upstream.serve_hls("/x.hls", &LONG);
+    world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
+    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    for _ in 0..2 {
+        let error = world.bring_in(id, &attempt(id)).await.expect_err("it goes on");
+        assert_eq!(decision(&error), ("live", "wait"));
+    }
+    world.bring_in(id, &attempt(id)).await.expect("it has ended");
+    assert_eq!(world.heard(id), whole(30));
+}
+
+/// The upstream at 127.0.0.1, and at the same port what nobody may ask.
+async fn watched() -> (World, Canary) {
+    let (upstream, canary) = Upstream::start_with_canary().await;
+    (World::at(upstream, |_| ()).await, canary)
+}
+
+#[tokio::test]
+async fn no_uri_of_a_playlist_leads_astray() {
+    let (world, canary) = watched().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let secret = directory.path().join("secret.ts");
+    std::fs::write(&secret, &PLAIN.files()[0].1).expect("written");
+    world.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    let playlist = || PLAIN.playlist().clone();
+    for (what, uri) in hls::hostile::uris(world.upstream.port(), &secret) {
+        let master = Reply::playlist(hls::master(&[Variant::new(&uri, 1)], &[]));
+        let rendition = Rendition::new("a", "English", &uri).default();
+        let variant = Variant::new("index.m3u8", 1).audio("a");
+        for (place, reply) in [
+            ("a segment", playlist().with_uri(1, &uri).reply()),
+            ("a map", playlist().with_map(&uri).reply()),
+            ("a key", playlist().with_key(&uri).reply()),
+            ("a variant", master),
+            ("a rendition", Reply::playlist(hls::master(&[variant], &[rendition]))),
+        ] {
+            let asked = world.upstream.requests().len();
+            let text = format!("{what} as {place}: {uri}");
+            world.upstream.on("/x.hls/index.m3u8", [reply]);
+            let error = world.bring_in(id, &attempt(id)).await.expect_err(&text);
+            let base = Url::parse(&world.upstream.url("/x.hls/index.m3u8")).expect("a URL");
+            let leads_away = base.join(&uri).map_or(true, |url| url.origin() != base.origin());
+            if leads_away {
+                assert!(error.is_fatal(), "{text}: {error}");
+                assert_eq!(
+                    world.upstream.requests().len(),
+                    asked + 1,
+                    "{text}: only the playlist was asked for"
+                );
+            } else {
+                // No address but a name in the playlist's own folder, which its server does not have.
+                assert!(world.upstream.requests().len() > asked + 1, "{text}: {error}");
+            }
+            assert!(!error.to_string().contains("secret.ts"), "{text}: {error}");
+            world.nothing_is_stored(&text).await;
+        }
+    }
+    assert_eq!(canary.contacts().await, 0);
+}
+
+#[tokio::test]
+async fn playlists_that_ask_for_too_much_are_refused() {
+    let world = World::new().await;
+    world.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    let itself = hls::master(&[Variant::new("inner.m3u8", 1)], &[]);
+    world.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
+    let huge = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{}", "#\n".repeat(5 << 20));
+    let table = [
+        (PLAIN.playlist().clone().repeated(100_000).reply(), ("playlist-refused", "fatal")),
+        (PLAIN.playlist().clone().with_gap(1).reply(), ("incomplete", "fatal")),
+        (Reply::playlist(itself), ("playlist-refused", "fatal")),
+        (Reply::playlist(huge), ("too-large", "fatal")),
+        (
+            Reply::playlist("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-ENDLIST\n"),
+            ("playlist-refused", "fatal"),
+        ),
+    ];
+    for (number, (reply, outcome)) in table.into_iter().enumerate() {
+        world.upstream.on("/x.hls/index.m3u8", [reply]);
+        let error = world.bring_in(id, &attempt(id)).await.expect_err("refused");
+        assert_eq!(decision(&error), outcome, "{number}: {error}");
+    }
+    let segments: usize =
+        PLAIN.segments().iter().map(|name| world.upstream.requests_of(&format!("/x.hls/{name}")).len()).sum();
+    assert_eq!(segments, 0, "not one segment was asked for");
+}
+
+#[tokio::test]
+async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
+    let key = *b"sixteen bytes ok";
+    let hls =
+        made(&HlsOptions { encryption: Encryption::Aes128 { key, rotate: false }, ..HlsOptions::default() });
+    let world = World::new().await;
+    let url = world.upstream.serve_hls("/x.hls", &hls);
+    let id = world.lecture(&url).await;
+    let file =
+        hls.files().iter().find(|(_, bytes)| bytes.as_ref() == key).map(|(name, _)| format!("/x.hls/{name}"));
+    let file = file.expect("the key's file");
+    for (reply, outcome) in [
+        (Reply::media("short"), ("key", "retry")),
+        (Reply::login_page(), ("login-required", "fatal")),
+        (Reply::new(403, "application/xml", "<Error>"), ("access-denied", "fatal")),
+        (Reply::media("another key 16 b"), ("segment-damaged", "retry")),
+    ] {
+        world.upstream.on(&file, [reply]);
+        let error = world.bring_in(id, &attempt(id)).await.expect_err("no key");
+        assert_eq!(decision(&error), outcome, "{error}");
+        assert!(!format!("{error:?}").contains("sixteen"), "{error:?}");
+    }
+    let mut left = Vec::new();
+    files(&world.ctx.downloads, &mut left);
+    assert!(left.iter().all(|file| std::fs::read(file).expect("read") != key), "the key is on no disk");
+}
+
+fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.path().is_dir() { files(&entry.path(), found) } else { found.push(entry.path()) }
+    }
+}
+
+/// The checkpoint says what is there, and its order of fields is what people read in a job's story.
+#[test]
+fn a_checkpoint_can_be_read_back() {
+    let checkpoint = Checkpoint::Segments { finished: "0-6,9".to_owned(), of: 15 };
+    let value = serde_json::to_value(&checkpoint).expect("JSON");
+    assert_eq!(value, serde_json::json!({ "source": "segments", "finished": "0-6,9", "of": 15 }));
+    assert_eq!(serde_json::from_value::<Checkpoint>(value).expect("read"), checkpoint);
+}

@@ -1,0 +1,152 @@
+//! Downloads that break off and are gone on with, within an attempt and in the next one.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bedel_jobs::storage::keys;
+use bedel_queue::JobError;
+use bedel_upstream::{Fault, Reply, Resource};
+use uuid::Uuid;
+
+use crate::download::attempt;
+use crate::recordings;
+use crate::world::{World, decision};
+
+/// Twenty seconds of a tone, 1.9 MB.
+static RECORDING: LazyLock<Vec<u8>> = LazyLock::new(|| recording(20));
+/// What takes its place: ten seconds.
+static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| recording(10));
+
+fn recording(seconds: u32) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tone = recordings::tone(seconds);
+    let args = ["-f", "lavfi", "-i", &tone, "-ar", "48000", "-ac", "1", "-c:a", "pcm_s16le"];
+    std::fs::read(recordings::ffmpeg(&args, &directory.path().join("tone.wav"))).expect("the file")
+}
+
+async fn run(world: &World, id: Uuid) -> Result<(), JobError> {
+    world.download(id, &attempt(id)).await.map(drop)
+}
+
+async fn stored_seconds(world: &World, id: Uuid) -> f64 {
+    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    world.ctx.media.sound(&audio).await.expect("sound").seconds
+}
+
+/// The `Range` headers of all requests for the recording, in order.
+fn asked(world: &World) -> Vec<Option<String>> {
+    let requests = world.upstream.requests_of("/lecture");
+    requests.iter().map(|request| request.header("range").map(str::to_owned)).collect()
+}
+
+fn left(world: &World, id: Uuid) -> bool {
+    world.ctx.downloads.join(id.to_string()).exists()
+}
+
+#[tokio::test]
+async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture")).await;
+    let at = RECORDING.len() / 10 * 9;
+    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)));
+    run(&world, id).await.expect("one attempt is enough");
+    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
+    assert_eq!(asked(&world), [None, Some(format!("bytes={at}-"))]);
+    let (sent, whole) = (world.upstream.sent("/lecture"), RECORDING.len() as u64);
+    assert!(sent <= whole * 102 / 100, "{sent} of {whole} bytes");
+    assert!(!left(&world, id), "nothing stays of it");
+}
+
+#[tokio::test]
+async fn the_next_attempt_goes_on_where_the_last_one_ended() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture?Signature=first")).await;
+    let at = RECORDING.len() / 2;
+    let trouble = || Reply::html(500, "<html>oops");
+    world.upstream.serve(
+        "/lecture",
+        Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)).first(3, Fault::Latency(Duration::ZERO)),
+    );
+    // The first request breaks off, the second one, for the rest, meets a server in trouble.
+    world
+        .upstream
+        .serve("/lecture", Resource::new(RECORDING.clone()).after(1, trouble()).first(1, Fault::CutAt(at)));
+    let error = run(&world, id).await.expect_err("in trouble");
+    assert_eq!(decision(&error), ("upstream-error", "retry"));
+    assert!(left(&world, id), "it stays for the next attempt");
+
+    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
+    world
+        .execute("UPDATE lectures SET stream_url = replace(stream_url, 'first', 'second') WHERE id = $1", id)
+        .await;
+    run(&world, id).await.expect("the rest");
+    assert_eq!(asked(&world).last(), Some(&Some(format!("bytes={at}-"))), "with another signature too");
+    assert!(world.upstream.sent("/lecture") <= RECORDING.len() as u64 * 102 / 100);
+    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
+    assert!(!left(&world, id));
+}
+
+/// Whatever a server makes of the request for the rest, what is put together is one and the same file.
+#[tokio::test]
+async fn no_two_files_are_ever_mixed() {
+    let at = RECORDING.len() / 2;
+    let cut = || Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at));
+    let table = [
+        ("all of it again", cut().after(1, Fault::IgnoreRange), 20.0),
+        ("no range at all", cut().after(1, Fault::RefuseRange), 20.0),
+        ("another range", cut().after(1, Fault::RangeFrom(7)), 20.0),
+        ("a range that is none", cut().after(1, Fault::ContentRange("bytes 1-2".to_owned())), 20.0),
+        (
+            "a range of a shorter file",
+            cut().after(1, Fault::ContentRange(format!("bytes {at}-{}/{}", at + 9, at + 10))),
+            20.0,
+        ),
+        ("another file", cut().after(1, Fault::Body(OTHER.clone().into())), 10.0),
+        ("another version", cut().after(1, Fault::Etag("\"other\"".to_owned())), 20.0),
+    ];
+    for (name, resource, seconds) in table {
+        let world = World::new().await;
+        let id = world.lecture(&world.upstream.url("/lecture")).await;
+        world.upstream.serve("/lecture", resource);
+        // What cannot be gone on with within the attempt is fetched anew by one that follows.
+        let mut outcome = run(&world, id).await;
+        for _ in 0..2 {
+            if outcome.is_err() {
+                outcome = run(&world, id).await;
+            }
+        }
+        outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stored = stored_seconds(&world, id).await;
+        assert!((stored - seconds).abs() < 0.2, "{name}: {stored}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_mark_a_file_is_fetched_anew() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture")).await;
+    let at = RECORDING.len() / 2;
+    let resource = Resource::new(RECORDING.clone()).always(Fault::NoValidators).first(1, Fault::CutAt(at));
+    world.upstream.serve("/lecture", resource);
+    assert_eq!(decision(&run(&world, id).await.expect_err("cut")), ("truncated", "retry"));
+    run(&world, id).await.expect("anew");
+    assert_eq!(asked(&world), [None, None]);
+    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
+}
+
+/// All of it is there, but the attempt ended before it was stored.
+#[tokio::test]
+async fn what_is_whole_is_not_asked_for_again() {
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.url("/lecture")).await;
+    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
+    // A file where the storage wants a directory.
+    let in_the_way = world.storage_dir.join("audio_tmp");
+    std::fs::create_dir_all(&world.storage_dir).expect("a directory");
+    std::fs::write(&in_the_way, b"").expect("written");
+    let error = run(&world, id).await.expect_err("it cannot be stored");
+    assert!(!error.is_fatal(), "{error}");
+    std::fs::remove_file(&in_the_way).expect("removed");
+    run(&world, id).await.expect("stored");
+    assert_eq!(asked(&world), [None]);
+}
