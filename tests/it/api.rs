@@ -316,7 +316,7 @@ fn settings() -> Settings {
     Settings {
         tenants: Vec::new(),
         fetch: FetchSettings {
-            hosts: vec![".example".to_owned()],
+            hosts: vec![".example.org".to_owned()],
             max_bytes: 1024 * 1024,
             stall_timeout: Duration::from_secs(5),
             ..FetchSettings::default()
