@@ -276,4 +276,33 @@ mod tests {
         let full = JobError::from(FetchError::disk(&ErrorKind::StorageFull.into()));
         assert_eq!((full.class(), full.wait_delay()), ("disk-full", Some(host_fault::LOOK_AGAIN)));
     }
+
+    #[test]
+    fn an_error_tells_of_the_host_that_it_is_about() {
+        let host = || "host".to_owned();
+        let status = |status| FetchError::Status { host: host(), status, retry_after: None, html: false };
+        let table = [
+            (FetchError::Network { host: host(), reason: String::new() }, "Down"),
+            (FetchError::Stalled { host: host(), seconds: 1 }, "Down"),
+            (FetchError::TimedOut { host: host(), seconds: 1 }, "Down"),
+            (status(500), "Down"),
+            (status(503), "Down"),
+            (status(403), "Up"),
+            (status(404), "Up"),
+            (status(429), "Up"),
+            (FetchError::Login { host: host() }, "Up"),
+            (FetchError::NotMedia { host: host(), found: BodyKind::Html }, "Up"),
+            (FetchError::Cut { host: host(), received: 1, announced: 2 }, "Unknown"),
+            (FetchError::DiskFull, "Unknown"),
+            (FetchError::Refused(UrlRefusal::Scheme), "Unknown"),
+        ];
+        let verdict = |error: &FetchError, host| format!("{:?}", error.clone().for_group(host));
+        for (error, told) in table {
+            assert!(verdict(&error, "host").contains(told), "{error:?}");
+            assert!(
+                verdict(&error, "another").contains("Unknown"),
+                "{error:?} tells nothing of another host"
+            );
+        }
+    }
 }

@@ -15,7 +15,7 @@ use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
 use futures::future::BoxFuture;
 use url::Url;
 
-use crate::world::{decision, fetch_settings, fetcher, fetcher_with};
+use crate::world::{PATIENCE, decision, fetch_settings, fetcher, fetcher_with};
 
 const NAME: &str = "cdn.test";
 
@@ -61,8 +61,8 @@ async fn named() -> (Upstream, Canary, FetchSettings) {
     // A connection that is kept needs no look at the name.
     upstream.on("/x", [Reply::json("[1]").header("connection", "close")]);
     let name = format!("{NAME}:{}", upstream.port());
-    let settings =
-        FetchSettings { allowed_private: vec![name, upstream.host()], ..fetch_settings(&upstream) };
+    let allowed_private = vec![name, upstream.host()];
+    let settings = FetchSettings { allowed_private, stall_timeout: PATIENCE, ..fetch_settings(&upstream) };
     (upstream, canary, settings)
 }
 

@@ -16,7 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::download::attempt;
-use crate::world::{World, decision};
+use crate::world::{PATIENCE, World, decision};
 
 /// Twelve seconds in three segments.
 static PLAIN: LazyLock<Hls> = LazyLock::new(|| made(&HlsOptions::default()));
@@ -67,7 +67,7 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         (Kind::PackedAac, Encryption::None, false),
         (Kind::PackedAac, once, false),
     ];
-    let world = World::new().await;
+    let world = World::patient().await;
     for (kind, encryption, video) in forms {
         let form = format!("{kind:?} {encryption:?} video={video}");
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
@@ -85,7 +85,7 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
 
 #[tokio::test]
 async fn ranges_without_offsets_and_breaks_are_understood() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let ranges = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
     world.upstream.serve_hls("/r.hls", &ranges);
     world.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
@@ -111,7 +111,7 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
 
 #[tokio::test]
 async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched() {
-    let world = World::new().await;
+    let world = World::patient().await;
     for folder in ["/m/sound.hls", "/m/low.hls", "/m/high.hls"] {
         world.upstream.serve_hls(folder, &PLAIN);
     }
@@ -142,7 +142,7 @@ async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched()
 
 #[tokio::test]
 async fn segments_come_several_at_a_time_and_end_up_in_order() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let url = world.upstream.serve_hls("/x.hls", &LONG);
     // The earlier, the later.
     for (number, (name, bytes)) in LONG.files().iter().enumerate() {
@@ -198,7 +198,10 @@ async fn a_segment_is_tried_again_and_never_left_out() {
     ];
     let passing = ["missing", "forbidden", "in trouble", "cut", "reset", "silent", "no media", "empty"];
     for (name, once, always, outcome) in cases {
-        let world = World::new().await;
+        let world = match name {
+            "silent" => World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(1)).await,
+            _ => World::patient().await,
+        };
         let url = world.upstream.serve_hls("/x.hls", &LONG);
         let (file, bytes) = &LONG.files()[7];
         let path = format!("/x.hls/{file}");
@@ -221,7 +224,7 @@ async fn a_segment_is_tried_again_and_never_left_out() {
 async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
     for kind in [Kind::Ts, Kind::Fmp4] {
         let hls = made(&HlsOptions { kind, ..HlsOptions::default() });
-        let world = World::new().await;
+        let world = World::patient().await;
         let url = world.upstream.serve_hls("/x.hls", &hls);
         let (name, bytes) = hls.files().last().expect("files");
         let half = bytes.slice(..bytes.len() / 2 + 1);
@@ -235,7 +238,7 @@ async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
 
 #[tokio::test]
 async fn what_was_fetched_survives_a_failed_attempt() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let url = world.upstream.serve_hls("/x.hls", &LONG);
     let (last, bytes) = LONG.files().last().expect("files");
     let last = format!("/x.hls/{last}");
@@ -257,7 +260,7 @@ async fn what_was_fetched_survives_a_failed_attempt() {
 /// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
 #[tokio::test]
 async fn a_signature_that_runs_out_keeps_what_came_before() {
-    let world = World::new().await;
+    let world = World::patient().await;
     world.upstream.serve_hls("/x.hls", &LONG);
     for (name, bytes) in &LONG.files()[7..] {
         let resource = Resource::new(bytes.clone()).always(Reply::new(403, "application/xml", "<Error>"));
@@ -281,7 +284,7 @@ async fn a_signature_that_runs_out_keeps_what_came_before() {
 
 #[tokio::test]
 async fn a_recording_that_goes_on_is_waited_for() {
-    let world = World::new().await;
+    let world = World::patient().await;
     world.upstream.serve_hls("/x.hls", &LONG);
     world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
     let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
@@ -296,7 +299,7 @@ async fn a_recording_that_goes_on_is_waited_for() {
 /// The upstream at 127.0.0.1, and at the same port what nobody may ask.
 async fn watched() -> (World, Canary) {
     let (upstream, canary) = Upstream::start_with_canary().await;
-    (World::at(upstream, |_| ()).await, canary)
+    (World::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
 }
 
 #[tokio::test]
@@ -345,7 +348,7 @@ async fn no_uri_of_a_playlist_leads_astray() {
 
 #[tokio::test]
 async fn playlists_that_ask_for_too_much_are_refused() {
-    let world = World::new().await;
+    let world = World::patient().await;
     world.upstream.serve_hls("/x.hls", &PLAIN);
     let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
     let itself = hls::master(&[Variant::new("inner.m3u8", 1)], &[]);
@@ -376,7 +379,7 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
     let key = *b"sixteen bytes ok";
     let hls =
         made(&HlsOptions { encryption: Encryption::Aes128 { key, rotate: false }, ..HlsOptions::default() });
-    let world = World::new().await;
+    let world = World::patient().await;
     let url = world.upstream.serve_hls("/x.hls", &hls);
     let id = world.lecture(&url).await;
     let file =

@@ -10,6 +10,7 @@ mod killed;
 mod left;
 mod line;
 mod process;
+mod published;
 mod quick;
 #[cfg(feature = "whisper")]
 mod spoken;

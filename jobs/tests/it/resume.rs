@@ -45,7 +45,7 @@ fn left(world: &World, id: Uuid) -> bool {
 
 #[tokio::test]
 async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let id = world.lecture(&world.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 10 * 9;
     world.upstream.serve("/lecture", Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)));
@@ -59,7 +59,7 @@ async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
 
 #[tokio::test]
 async fn the_next_attempt_goes_on_where_the_last_one_ended() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let id = world.lecture(&world.upstream.url("/lecture?Signature=first")).await;
     let at = RECORDING.len() / 2;
     let trouble = || Reply::html(500, "<html>oops");
@@ -105,7 +105,7 @@ async fn no_two_files_are_ever_mixed() {
         ("another version", cut().after(1, Fault::Etag("\"other\"".to_owned())), 20.0),
     ];
     for (name, resource, seconds) in table {
-        let world = World::new().await;
+        let world = World::patient().await;
         let id = world.lecture(&world.upstream.url("/lecture")).await;
         world.upstream.serve("/lecture", resource);
         // What cannot be gone on with within the attempt is fetched anew by one that follows.
@@ -123,7 +123,7 @@ async fn no_two_files_are_ever_mixed() {
 
 #[tokio::test]
 async fn without_a_mark_a_file_is_fetched_anew() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let id = world.lecture(&world.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 2;
     let resource = Resource::new(RECORDING.clone()).always(Fault::NoValidators).first(1, Fault::CutAt(at));
@@ -137,7 +137,7 @@ async fn without_a_mark_a_file_is_fetched_anew() {
 /// All of it is there, but the attempt ended before it was stored.
 #[tokio::test]
 async fn what_is_whole_is_not_asked_for_again() {
-    let world = World::new().await;
+    let world = World::patient().await;
     let id = world.lecture(&world.upstream.url("/lecture")).await;
     world.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
     // A file where the storage wants a directory.

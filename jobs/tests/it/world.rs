@@ -22,6 +22,9 @@ use bedel_upstream::Upstream;
 /// The recording's id in the viewer URLs of these tests.
 pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
 
+/// A machine that is busy with other tests may be silent for a while.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 pub struct World {
     pub ctx: Context,
     pub upstream: Upstream,
@@ -100,6 +103,11 @@ impl World {
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::at(Upstream::start().await, change).await
+    }
+
+    /// With an upstream that may take its time: for tests in which nobody falls silent.
+    pub async fn patient() -> Self {
+        Self::with(|settings| settings.fetch.stall_timeout = PATIENCE).await
     }
 
     /// With changed settings and this upstream.
