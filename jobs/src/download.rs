@@ -198,6 +198,12 @@ impl Download {
     }
 }
 
+/// The host that a download from this address leans on, which is its job's group. None for an upload.
+#[must_use]
+pub fn host(stream_url: &str) -> Option<String> {
+    Url::parse(stream_url).ok()?.host_str().map(str::to_owned)
+}
+
 /// Where the recording is published.
 fn stream(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
     if lecture.stream_url.is_empty() {

@@ -12,13 +12,12 @@ use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
-use crate::download::Download;
+use crate::download::{self, Download};
 use crate::environment::{Context, Settings};
 use crate::fetch::{FetchError, SmallBody};
 use crate::lecture::{self, Lecture};
 use crate::panopto::delivery_info::{self, Delivery};
 use crate::panopto::{self, SessionIdError};
-use crate::stage::UPLOADED;
 
 /// Longest question to Panopto, from connecting to the last byte.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -136,12 +135,9 @@ pub fn job(lecture_id: Uuid, panopto_url: &str, stream_url: &str, settings: &Set
 /// The download, grouped by the host it will lean on.
 fn next(lecture_id: Uuid, stream_url: &str, announced_seconds: Option<f64>, ctx: &Context) -> NewJob {
     let job = lecture::stage_job(&Download { lecture_id, announced_seconds }, lecture_id, &ctx.settings);
-    match Url::parse(stream_url) {
-        Ok(url) if stream_url != UPLOADED => match url.host_str() {
-            Some(host) => job.group_key(host),
-            None => job,
-        },
-        _ => job,
+    match download::host(stream_url) {
+        Some(host) => job.group_key(host),
+        None => job,
     }
 }
 

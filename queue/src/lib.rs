@@ -90,7 +90,7 @@ pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
 pub use error::{JobError, is_passing};
 pub use fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
 pub use job::{Backoff, Commit, End, Failure, Job, PlainJob, Policy};
-pub use operate::{Retried, cancel_subject, pull_forward, retry};
+pub use operate::{Retried, cancel_subject, pull_forward, regroup, retry};
 pub use pause::{COUNT_LIMIT, QueueView, pause, queues, resume};
 pub use prune::{Retention, prune};
 pub use queue::Queue;

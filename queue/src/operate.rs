@@ -142,3 +142,29 @@ pub async fn pull_forward(tx: &mut PgConnection, subject: Uuid) -> Result<bool, 
     .await?;
     Ok(done.rows_affected() > 0)
 }
+
+/// Gives a subject's available jobs of one kind another group, or none: what they lean on has changed. A running attempt keeps
+/// the one it was claimed with. Returns whether there was such a job.
+///
+/// # Errors
+/// The database's.
+pub async fn regroup(
+    tx: &mut PgConnection,
+    subject: Uuid,
+    kind: &str,
+    group_key: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "-- operate::regroup
+         UPDATE queue.jobs SET group_key = $3
+          WHERE id IN (SELECT id FROM queue.jobs
+                        WHERE subject = $1 AND kind = $2 AND state = 'available' AND group_key IS DISTINCT FROM $3
+                        ORDER BY id FOR UPDATE)",
+    )
+    .bind(subject)
+    .bind(kind)
+    .bind(group_key)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}

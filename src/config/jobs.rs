@@ -37,8 +37,7 @@ pub struct JobOptions {
     )]
     fetch_hosts: Vec<String>,
 
-    /// A proxy for everything that jobs fetch, such as http://proxy.example.edu:3128; the usual variables for proxies
-    /// are ignored
+    /// A proxy for everything that jobs fetch; the usual variables for proxies are ignored
     #[arg(long, env = "BEDEL_FETCH_PROXY", value_name = "URL", hide_env_values = true)]
     fetch_proxy: Option<String>,
 

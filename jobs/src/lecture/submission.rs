@@ -4,15 +4,16 @@
 //! other waits for the outcome and then locks what it finds. From there on everything is decided under the lecture's
 //! lock, which every change of stage takes first, so "has a live job" cannot change under the decision.
 
-use bedel_queue::inspect;
+use bedel_queue::{Job, inspect};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, priority, restart};
+use crate::download::{self, Download};
 use crate::environment::Settings;
 use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
-use crate::submit;
+use crate::submit::{self, Submit};
 use crate::users::ensure_user_exists;
 
 /// Longest title, in characters.
@@ -107,7 +108,14 @@ pub async fn submit(
     let live = inspect::live_job(tx, lecture.id).await?;
     let lecture = amend(tx, lecture, &submission, live.is_some()).await?;
     if let Some(job) = live {
-        let wake = bedel_queue::pull_forward(tx, lecture.id).await?;
+        // What waits may wait for a host that it does not need any more.
+        let mut wake = false;
+        if !lecture.stream_url.is_empty() {
+            let host = download::host(&lecture.stream_url);
+            wake |= bedel_queue::regroup(tx, lecture.id, Submit::KIND, None).await?;
+            wake |= bedel_queue::regroup(tx, lecture.id, Download::KIND, host.as_deref()).await?;
+        }
+        wake |= bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
     let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;

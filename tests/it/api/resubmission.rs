@@ -36,8 +36,11 @@ async fn a_waiting_job_is_pulled_forward_and_gets_the_new_stream() {
     let first = app.submit(0, &submission()).await.expect(201);
     let (id, job) = (first.id("lecture_id"), first.id("job_id"));
     app.set_waiting(id).await;
+    let asks = "SELECT count(*) FROM queue.jobs WHERE id = $1 AND group_key = 'rochester.hosted.panopto.com'";
+    assert_eq!(app.count(asks, job).await, 1, "it will ask for the stream");
     let again = app.submit(1, &with_stream("Week 1")).await.expect(200);
     assert_eq!(again.id("job_id"), job);
+    assert_eq!(app.count(asks, job).await, 0, "with a stream it waits for nobody");
     assert_eq!(app.count(IS_DUE, job).await, 1);
     assert_eq!(stream_and_title(&app, id).await, (STREAM.to_owned(), Some("Week 1".to_owned())));
     // A title that is there stays.
