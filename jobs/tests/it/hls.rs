@@ -257,6 +257,20 @@ async fn what_was_fetched_survives_a_failed_attempt() {
     assert_eq!(world.heard(id), whole(30));
 }
 
+/// The same address, another recording: what is there of the first is none of its parts.
+#[tokio::test]
+async fn segments_of_another_recording_are_not_kept() {
+    let world = World::patient().await;
+    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let last = LONG.files().last().expect("files");
+    world.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
+    let id = world.lecture(&url).await;
+    world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    world.upstream.serve_hls("/x.hls", &PLAIN);
+    world.bring_in(id, &attempt(id)).await.expect("the other one");
+    assert_eq!(world.heard(id), whole(12));
+}
+
 /// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
 #[tokio::test]
 async fn a_signature_that_runs_out_keeps_what_came_before() {

@@ -121,6 +121,29 @@ async fn no_two_files_are_ever_mixed() {
     }
 }
 
+/// A server that takes no notice of `If-Range` and says that what it sends belongs to something else.
+#[tokio::test]
+async fn a_part_of_another_version_is_not_put_behind_this_one() {
+    let world = World::patient().await;
+    let id = world.lecture(&world.upstream.url("/lecture")).await;
+    let (whole, at) = (RECORDING.len(), RECORDING.len() / 2);
+    let range = format!("bytes {at}-{}/{whole}", whole - 1);
+    let rest = Reply::new(206, "video/mp4", vec![0; whole - at]).header("content-range", &range);
+    world.upstream.on(
+        "/lecture",
+        [
+            Reply::media(RECORDING.clone()).header("etag", "\"one\"").cut_at(at),
+            rest.header("etag", "\"two\""),
+            Reply::media(RECORDING.clone()).header("etag", "\"two\""),
+        ],
+    );
+    run(&world, id).await.expect("fetched anew");
+    assert_eq!(asked(&world), [None, Some(format!("bytes={at}-")), None]);
+    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    let sound = world.ctx.media.sound(&audio).await.expect("sound");
+    assert!(sound.audible_share > 0.9, "no half of it is silent: {sound:?}");
+}
+
 #[tokio::test]
 async fn without_a_mark_a_file_is_fetched_anew() {
     let world = World::patient().await;
