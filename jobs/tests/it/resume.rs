@@ -48,8 +48,12 @@ async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
     let world = World::patient().await;
     let id = world.lecture(&world.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 10 * 9;
-    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)));
+    let resource = Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at));
+    let mark = resource.etag().to_owned();
+    world.upstream.serve("/lecture", resource);
     run(&world, id).await.expect("one attempt is enough");
+    let requests = world.upstream.requests_of("/lecture");
+    assert_eq!(requests[1].header("if-range"), Some(mark.as_str()), "of that very file");
     assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
     assert_eq!(asked(&world), [None, Some(format!("bytes={at}-"))]);
     let (sent, whole) = (world.upstream.sent("/lecture"), RECORDING.len() as u64);
