@@ -107,6 +107,33 @@ async fn broken_transfers_are_tried_again() {
     assert_eq!(decision(&stalled.into()), ("stalled", "retry"));
 }
 
+/// Servers that answer the request for the rest with status 206, whatever they have.
+#[tokio::test]
+async fn a_rest_that_belongs_to_another_file_is_not_put_behind_it() {
+    let fixture = Fixture::new().await;
+    let (file, at, rest) = (media(100_000), 40_000, 60_000);
+    let mut other = file.clone();
+    other[100..].reverse();
+    let whole = |bytes: &[u8], etag: &str| Reply::media(bytes.to_vec()).header("etag", etag);
+    let part = |bytes: &[u8], first: usize, length: usize, etag: &str| {
+        let range = format!("bytes {first}-{}/{}", first + length - 1, bytes.len());
+        let part = bytes[first..first + length].to_vec();
+        Reply::new(206, "video/mp4", part).header("content-range", &range).header("etag", etag)
+    };
+    let (one, two) = ("\"one\"", "\"two\"");
+    let table = [
+        ("another version", part(&other, at, rest, two), whole(&other, two), &other),
+        ("another place", part(&file, 7, rest, one), whole(&file, one), &file),
+        ("less than the rest", part(&file, at, 1000, one), whole(&file, one), &file),
+    ];
+    for (name, rest, anew, expected) in table {
+        fixture.upstream.on("/media", [whole(&file, one).cut_at(at), rest, anew]);
+        fixture.download(&fixture.url("/media")).await.expect(name);
+        let arrived = std::fs::read(fixture.directory.path().join("file")).expect("the file");
+        assert!(arrived == *expected, "{name}: {} bytes", arrived.len());
+    }
+}
+
 #[tokio::test]
 async fn nothing_but_media_is_taken() {
     let fixture = Fixture::new().await;

@@ -271,6 +271,34 @@ async fn segments_of_another_recording_are_not_kept() {
     assert_eq!(world.heard(id), whole(12));
 }
 
+/// They would be heard at the wrong place, or twice.
+#[tokio::test]
+async fn other_bytes_than_were_asked_for_are_no_segment() {
+    let hls = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
+    let world = World::new().await;
+    let id = world.lecture(&world.upstream.serve_hls("/r.hls", &hls)).await;
+    let (name, bytes) = hls.files().first().expect("the file of all ranges");
+    for fault in [Fault::IgnoreRange, Fault::RangeFrom(0), Fault::ContentRange("bytes 1-2/3".to_owned())] {
+        let resource = Resource::new(bytes.clone()).always(fault.clone());
+        world.upstream.serve(&format!("/r.hls/{name}"), resource);
+        let error = world.bring_in(id, &attempt(id)).await.expect_err("other bytes");
+        assert_eq!(decision(&error), ("upstream-refused", "fatal"), "{fault:?}: {error}");
+        world.nothing_is_stored("other bytes").await;
+    }
+}
+
+#[tokio::test]
+async fn all_segments_together_have_a_largest_size() {
+    let all: u64 = PLAIN.files().iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    for (limit, refused) in [(all, false), (all - 1, true)] {
+        let world = World::with(|settings| settings.fetch.max_bytes = limit).await;
+        let id = world.lecture(&world.upstream.serve_hls("/x.hls", &PLAIN)).await;
+        let outcome = world.bring_in(id, &attempt(id)).await;
+        let decided = outcome.as_ref().err().map(decision);
+        assert_eq!(decided, refused.then_some(("too-large", "fatal")), "{limit}: {outcome:?}");
+    }
+}
+
 /// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
 #[tokio::test]
 async fn a_signature_that_runs_out_keeps_what_came_before() {

@@ -99,6 +99,26 @@ async fn half_a_percent_and_two_seconds_are_forgiven() {
     }
 }
 
+/// A microphone that was off leaves nothing, or its own noise at -70 dB. Syllables at -50 dB can still be understood.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_refused_and_a_quiet_voice_is_not() {
+    let library = Library::open().await;
+    let cases = [
+        ("nothing", "0", Some("silent")),
+        ("noise", "0.0003*(2*random(0)-1)", Some("silent")),
+        ("a voice", "0.0032*sin(2*PI*220*t)*gt(sin(2*PI*4*t)\\,0)", None),
+    ];
+    for (name, sound, class) in cases {
+        let source = format!("aevalsrc={sound}:sample_rate=44100:duration=5");
+        let file = library.directory.path().join("sound.m4a");
+        recordings::ffmpeg(&["-f", "lavfi", "-i", &source, "-c:a", "aac"], &file);
+        let id = library.downloaded(&file).await;
+        let ended = library.probe(id, None).await;
+        assert_eq!(ended.class.as_deref(), class, "{name}: {ended:?}");
+        assert_eq!(ended.state, if class.is_none() { "completed" } else { "discarded" }, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_audio_is_said_to_be_missing() {
     let library = Library::open().await;
