@@ -31,14 +31,6 @@ pub(crate) struct Workplace {
     lock: Arc<File>,
 }
 
-/// A directory that somebody left, and what is known of it.
-struct Left {
-    path: PathBuf,
-    lock: File,
-    bytes: u64,
-    age: Duration,
-}
-
 impl Workplace {
     /// Takes over what an earlier attempt of this lecture left on this host, or makes a new directory. Removes what was left
     /// for too long by whatever lecture, and what was left longest while there is more than `limit` bytes in all.
@@ -93,20 +85,18 @@ impl Workplace {
 
 /// The lectures that something is left of, or under way for, on this host. Blocks.
 pub(crate) fn lectures(root: &Path) -> io::Result<Vec<Uuid>> {
-    if !root.exists() {
-        return Ok(Vec::new());
-    }
     let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
-    Ok(directories(root)?.filter_map(id).collect())
+    Ok(directories(root)?.into_iter().filter_map(id).collect())
 }
 
 /// Removes what was left of these lectures' downloads. What is under way stays. Blocks.
 pub(crate) fn forget(root: &Path, lectures: &[Uuid]) -> io::Result<()> {
     for lecture in lectures {
         let directory = root.join(lecture.to_string());
-        let clock = clock(root)?;
-        for left in directories(&directory)?.filter_map(|path| Left::take(path, clock)) {
-            std::fs::remove_dir_all(&left.path)?;
+        for path in directories(&directory)? {
+            if let Some(_lock) = lock_left(&path) {
+                std::fs::remove_dir_all(&path)?;
+            }
         }
         remove_if_empty(Some(&directory));
     }
@@ -119,22 +109,24 @@ fn take_over(root: &Path, lecture_id: Uuid, lease: Uuid) -> io::Result<Workplace
     create_private_dir(root)?;
     create_private_dir(&directory)?;
     let path = directory.join(lease.to_string());
-    let clock = clock(root)?;
-    let mut left: Vec<Left> = directories(&directory)?.filter_map(|path| Left::take(path, clock)).collect();
-    left.sort_by_key(|left| left.bytes);
+    let left = directories(&directory)?.into_iter();
+    let mut left: Vec<_> = left.filter_map(|path| Some((size(&path), lock_left(&path)?, path))).collect();
+    left.sort_by_key(|(bytes, ..)| *bytes);
     let best = left.pop();
     // One that is gone already is as good.
-    left.iter().for_each(|left| drop(std::fs::remove_dir_all(&left.path)));
+    left.iter().for_each(|(_, _, path)| drop(std::fs::remove_dir_all(path)));
     let lock = match best {
-        Some(best) => {
-            std::fs::rename(&best.path, &path)?;
-            best.lock
+        Some((_, lock, left)) => {
+            std::fs::rename(left, &path)?;
+            lock
         }
         None => {
             create_private_dir(&path)?;
-            let lock =
-                File::options().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
+            // Locked before it has the name that others look for: nobody can be first.
+            let new = path.join("lock.new");
+            let lock = File::create(&new)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            std::fs::rename(new, path.join(LOCK))?;
             lock
         }
     };
@@ -145,46 +137,42 @@ fn take_over(root: &Path, lecture_id: Uuid, lease: Uuid) -> io::Result<Workplace
 }
 
 /// Removes what was left too long, and then what was left longest until there is room. Returns the bytes of what stays.
+///
+/// Only what goes is locked: an attempt that comes for the rest meanwhile finds it.
 fn sweep(root: &Path, limit: u64) -> io::Result<u64> {
     let clock = clock(root)?;
-    let (mut left, mut total) = (Vec::new(), 0);
+    let mut places = Vec::new();
     for lecture in directories(root)? {
-        for path in directories(&lecture)? {
-            let bytes = size(&path);
-            total += bytes;
-            if let Some(found) = Left::take(path, clock) {
-                left.push(found);
-            }
-        }
-        remove_if_empty(Some(&lecture));
+        places.extend(directories(&lecture)?.into_iter().map(|path| (age(&path, clock), size(&path), path)));
     }
-    left.sort_by_key(|left| std::cmp::Reverse(left.age));
-    for found in left {
-        if found.age > KEPT || total > limit {
-            total -= found.bytes.min(total);
-            match std::fs::remove_dir_all(&found.path) {
-                Ok(()) => tracing::info!(bytes = found.bytes, "removed what a download had left"),
+    let mut total = places.iter().map(|(_, bytes, _)| bytes).sum();
+    places.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+    for (age, bytes, path) in places {
+        if (age > KEPT || total > limit)
+            && let Some(_lock) = lock_left(&path)
+        {
+            total -= bytes.min(total);
+            match std::fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!(bytes, "removed what a download had left"),
                 Err(error) => tracing::warn!(%error, "what a download left could not be removed"),
             }
-            remove_if_empty(found.path.parent());
+            remove_if_empty(path.parent());
         }
     }
     Ok(total)
 }
 
-impl Left {
-    /// None where somebody holds it, or where it went or was renamed while we looked.
-    fn take(path: PathBuf, clock: SystemTime) -> Option<Self> {
-        let lock = File::options().read(true).write(true).open(path.join(LOCK)).ok()?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
-        let modified = lock.metadata().and_then(|metadata| metadata.modified()).ok()?;
-        if !path.join(LOCK).exists() {
-            return None;
-        }
-        let age = clock.duration_since(modified).unwrap_or_default();
-        let bytes = size(&path);
-        Some(Self { path, lock, bytes, age })
-    }
+/// The lock of a directory that nobody holds. None also where it went or was renamed while we looked.
+fn lock_left(path: &Path) -> Option<File> {
+    let lock = File::options().read(true).write(true).open(path.join(LOCK)).ok()?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+    path.join(LOCK).exists().then_some(lock)
+}
+
+/// Since when nobody took this directory over.
+fn age(path: &Path, clock: SystemTime) -> Duration {
+    let taken = std::fs::metadata(path.join(LOCK)).and_then(|metadata| metadata.modified());
+    taken.ok().and_then(|taken| clock.duration_since(taken).ok()).unwrap_or_default()
 }
 
 /// The time by the clock that stamps files.
@@ -194,9 +182,14 @@ fn clock(root: &Path) -> io::Result<SystemTime> {
     std::fs::metadata(&path)?.modified()
 }
 
-fn directories(path: &Path) -> io::Result<impl Iterator<Item = PathBuf> + use<>> {
-    let entries = std::fs::read_dir(path)?.flatten();
-    Ok(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()))
+/// The directories in this one; none where it is gone, since others end their downloads meanwhile.
+fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.flatten(),
+    };
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(directories.map(|entry| entry.path()).collect())
 }
 
 /// Bytes of the files below. What goes while we look does not count.

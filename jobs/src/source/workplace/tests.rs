@@ -11,7 +11,7 @@ fn put(workplace: &Workplace, bytes: usize) {
 }
 
 fn places(root: &Path) -> usize {
-    directories(root).expect("listed").map(|lecture| directories(&lecture).expect("listed").count()).sum()
+    directories(root).expect("listed").iter().map(|lecture| directories(lecture).expect("listed").len()).sum()
 }
 
 #[tokio::test]
@@ -83,4 +83,22 @@ async fn there_is_never_more_than_the_limit() {
     assert_eq!((full.class(), full.wait_delay()), ("scratch-full", Some(host_fault::LOOK_AGAIN)));
     drop(place);
     open(root.path(), Uuid::new_v4()).await.expect("room again");
+}
+
+/// Downloads of different lectures begin and end beside one another all day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn downloads_that_begin_and_end_together_do_not_disturb_each_other() {
+    let root = tempfile::tempdir().expect("a directory");
+    let downloads = (0..8).map(|_| {
+        let root = root.path().to_owned();
+        tokio::spawn(async move {
+            for _ in 0..200 {
+                open(&root, Uuid::new_v4()).await.expect("a place").remove().await;
+            }
+        })
+    });
+    for ended in futures::future::join_all(downloads).await {
+        ended.expect("undisturbed");
+    }
+    assert_eq!(places(root.path()), 0);
 }
