@@ -36,6 +36,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::blocking::blocking;
 use crate::environment::Context;
 use crate::fetch::FetchError;
 use crate::source::workplace;
@@ -181,14 +182,12 @@ impl Job for CleanupOrphans {
 
 /// Removes what downloads of lectures that are gone have left on this host. Others do the same when they download next.
 async fn forget_downloads(ctx: &Context) -> Result<(), JobError> {
+    let disk = |error| FetchError::disk(&error);
     let root = ctx.downloads.clone();
-    let disk = |error| JobError::from(FetchError::disk(&error));
-    let stopped = |_| disk(io::Error::other("stopped"));
-    let there = tokio::task::spawn_blocking(move || workplace::lectures(&root));
-    let gone =
-        rows::gone(&mut *ctx.pool.acquire().await?, &there.await.map_err(stopped)?.map_err(disk)?).await?;
+    let there = blocking(move || workplace::lectures(&root)).await.map_err(disk)?;
+    let gone = rows::gone(&mut *ctx.pool.acquire().await?, &there).await?;
     let root = ctx.downloads.clone();
-    tokio::task::spawn_blocking(move || workplace::forget(&root, &gone)).await.map_err(stopped)?.map_err(disk)
+    Ok(blocking(move || workplace::forget(&root, &gone)).await.map_err(disk)?)
 }
 
 /// Empties a process's own scratch directory, at its start: nothing in it is in use then. Creates it where it is missing.

@@ -101,17 +101,13 @@ impl Job for Download {
         let place =
             Workplace::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
                 .await?;
-        let audio = async {
-            let source = source::bring_in(ctx, attempt, &url, &place, FETCHED).await?;
-            self.keep(ctx, attempt, &source, &scratch).await
+        let audio = match source::bring_in(ctx, attempt, &url, &place, FETCHED).await {
+            Ok(source) => self.keep(ctx, attempt, &source, &scratch).await,
+            Err(error) => Err(error),
         };
-        let audio = audio.await;
-        let is_of_use = match &audio {
-            Ok(_) => false,
-            // What an attempt that fails has brought is there for the next one.
-            Err(error) => !error.is_fatal() || WORTH_KEEPING.contains(&error.class()),
-        };
-        if !is_of_use {
+        // What an attempt that fails has brought is there for the next one.
+        let is_of_use = |error: &JobError| !error.is_fatal() || WORTH_KEEPING.contains(&error.class());
+        if !audio.as_ref().is_err_and(is_of_use) {
             place.remove().await;
         }
         audio.map(Some)
@@ -198,12 +194,6 @@ impl Download {
     }
 }
 
-/// The host that a download from this address leans on, which is its job's group. None for an upload.
-#[must_use]
-pub fn host(stream_url: &str) -> Option<String> {
-    Url::parse(stream_url).ok()?.host_str().map(str::to_owned)
-}
-
 /// Where the recording is published.
 fn stream(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
     if lecture.stream_url.is_empty() {
@@ -223,9 +213,7 @@ async fn extract(
     target: &Path,
 ) -> Result<Option<f64>, JobError> {
     if let [source] = runs {
-        let report = ctx.media.probe(source).await?;
-        ctx.media.extract_audio(source, target).await?;
-        return Ok(probe::announced_seconds(&report));
+        return Ok(probe::announced_seconds(&ctx.media.extract_audio(source, target).await?));
     }
     ctx.media.join_audio(runs, &scratch.path, target).await?;
     Ok(None)

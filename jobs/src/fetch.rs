@@ -38,6 +38,7 @@ pub use error::FetchError;
 pub use part_file::PartFile;
 pub use resolver::{Lookup, SystemLookup};
 pub use rules::UrlRefusal;
+pub(crate) use rules::{host, place};
 pub use small::SmallBody;
 pub use transfer::{Arrived, Exact};
 
@@ -92,7 +93,7 @@ pub struct ProxyUrl(pub Url);
 
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProxyUrl({})", rules::host(&self.0))
+        write!(f, "ProxyUrl({})", host(&self.0))
     }
 }
 
@@ -172,7 +173,7 @@ impl Fetcher {
                 None => return Ok((url, response)),
             }
         }
-        Err(FetchError::TooManyRedirects { host: rules::host(&url), limit: MAX_REDIRECTS })
+        Err(FetchError::TooManyRedirects { host: host(&url), limit: MAX_REDIRECTS })
     }
 
     /// One request, one response, whatever its status. The URL is checked here and nowhere can it be forgotten.
@@ -200,7 +201,7 @@ impl Fetcher {
         };
         let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         if response.status().is_success() && !response.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
-            return Err(FetchError::Encoded { host: rules::host(url) });
+            return Err(FetchError::Encoded { host: host(url) });
         }
         Ok(response)
     }
@@ -248,7 +249,7 @@ fn successful(url: &Url, response: Response) -> Result<Response, FetchError> {
 /// The error that a status stands for.
 fn refused(url: &Url, response: &Response) -> FetchError {
     FetchError::Status {
-        host: rules::host(url),
+        host: host(url),
         status: response.status().as_u16(),
         retry_after: retry_after::delay(response.headers()),
         html: content_type(response).is_some_and(|text| text.to_ascii_lowercase().starts_with("text/html")),

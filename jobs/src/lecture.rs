@@ -15,6 +15,7 @@ pub mod view;
 use bedel_queue::{End, Failure, Job, NewJob};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use url::Url;
 use uuid::Uuid;
 
 use crate::cleanup_orphans;
@@ -113,6 +114,21 @@ pub fn stage_job<J: Job>(args: &J, lecture_id: Uuid, settings: &Settings) -> New
     let job = NewJob::new(args).subject(lecture_id).unique_key(unique_key(lecture_id));
     match settings.give_up_after {
         Some(limit) => job.give_up_after(limit),
+        None => job,
+    }
+}
+
+/// The host behind a URL, which is the group of the jobs that lean on it. None for the mark of an upload.
+#[must_use]
+pub fn group(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
+/// A job that leans on the host behind this URL.
+#[must_use]
+pub fn grouped(job: NewJob, url: &str) -> NewJob {
+    match group(url) {
+        Some(host) => job.group_key(host),
         None => job,
     }
 }

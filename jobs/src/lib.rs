@@ -13,11 +13,13 @@ pub mod cleanup_orphans;
 pub mod course_sync;
 
 // What they touch.
+mod blocking;
 pub mod catalogue;
 pub mod course;
 pub mod document;
 pub mod environment;
 pub mod fetch;
+pub mod hexadecimal;
 mod host_fault;
 pub mod lecture;
 pub mod media;

@@ -64,14 +64,16 @@ impl MediaTools {
     }
 
     /// Writes the first audio stream of `source` to `target` as AAC in an MPEG-4 container: as it is where it is
-    /// AAC already, encoded otherwise. `target` is replaced; after an error it holds anything or nothing.
+    /// AAC already, encoded otherwise. `target` is replaced; after an error it holds anything or nothing. Returns what `source`
+    /// says of itself.
     ///
     /// # Errors
     /// `NoAudio`, `NotMedia`, and the tools' own.
-    pub async fn extract_audio(&self, source: &Path, target: &Path) -> Result<(), MediaError> {
+    pub async fn extract_audio(&self, source: &Path, target: &Path) -> Result<ProbeReport, MediaError> {
         let report = self.probe(source).await?;
         let stream = report.audio.first().ok_or(MediaError::NoAudio)?;
-        ffmpeg::extract_audio(&self.ffmpeg, source, target, stream.codec == "aac").await
+        ffmpeg::extract_audio(&self.ffmpeg, source, target, stream.codec == "aac").await?;
+        Ok(report)
     }
 
     /// As [`MediaTools::extract_audio`] for a recording in several files, one behind another. Each may have time stamps and

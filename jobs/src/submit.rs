@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
-use crate::download::{self, Download};
+use crate::download::Download;
 use crate::environment::{Context, Settings};
 use crate::fetch::{FetchError, SmallBody};
 use crate::lecture::{self, Lecture};
@@ -106,7 +106,9 @@ impl Job for Submit {
         .bind(resolved.title.as_deref())
         .execute(&mut *tx)
         .await?;
-        Ok(Commit::done().then(next(self.lecture_id, stream_url, seconds, ctx).priority(attempt.priority)))
+        let download = Download { lecture_id: self.lecture_id, announced_seconds: seconds };
+        let job = lecture::stage_job(&download, self.lecture_id, &ctx.settings).priority(attempt.priority);
+        Ok(Commit::done().then(lecture::grouped(job, stream_url)))
     }
 
     async fn attempt_failed(
@@ -126,19 +128,7 @@ impl Job for Submit {
 #[must_use]
 pub fn job(lecture_id: Uuid, panopto_url: &str, stream_url: &str, settings: &Settings) -> NewJob {
     let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, settings);
-    match Url::parse(panopto_url).ok().as_ref().and_then(Url::host_str) {
-        Some(host) if stream_url.is_empty() => job.group_key(host),
-        _ => job,
-    }
-}
-
-/// The download, grouped by the host it will lean on.
-fn next(lecture_id: Uuid, stream_url: &str, announced_seconds: Option<f64>, ctx: &Context) -> NewJob {
-    let job = lecture::stage_job(&Download { lecture_id, announced_seconds }, lecture_id, &ctx.settings);
-    match download::host(stream_url) {
-        Some(host) => job.group_key(host),
-        None => job,
-    }
+    if stream_url.is_empty() { lecture::grouped(job, panopto_url) } else { job }
 }
 
 /// Asks Panopto.

@@ -143,26 +143,22 @@ pub async fn pull_forward(tx: &mut PgConnection, subject: Uuid) -> Result<bool, 
     Ok(done.rows_affected() > 0)
 }
 
-/// Gives a subject's available jobs of one kind another group, or none: what they lean on has changed. A running attempt keeps
-/// the one it was claimed with. Returns whether there was such a job.
+/// Gives an available job another group, or none: what it leans on has changed. A running attempt keeps the one it was claimed
+/// with. Returns whether the group is a new one.
 ///
 /// # Errors
 /// The database's.
 pub async fn regroup(
     tx: &mut PgConnection,
-    subject: Uuid,
-    kind: &str,
+    job_id: Uuid,
     group_key: Option<&str>,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "-- operate::regroup
-         UPDATE queue.jobs SET group_key = $3
-          WHERE id IN (SELECT id FROM queue.jobs
-                        WHERE subject = $1 AND kind = $2 AND state = 'available' AND group_key IS DISTINCT FROM $3
-                        ORDER BY id FOR UPDATE)",
+         UPDATE queue.jobs SET group_key = $2
+          WHERE id = $1 AND state = 'available' AND group_key IS DISTINCT FROM $2",
     )
-    .bind(subject)
-    .bind(kind)
+    .bind(job_id)
     .bind(group_key)
     .execute(tx)
     .await?;

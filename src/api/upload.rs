@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
+use bedel_jobs::hexadecimal::hexadecimal;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use multer::{Constraints, Field, Multipart, SizeLimit};
@@ -229,7 +230,7 @@ impl Part<'_> {
             next = if ended { None } else { self.chunk().await? };
         }
         writer.finish().await.map_err(|error| Problem::storage(&error))?;
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hexadecimal(&hash.finalize());
         Ok(Received { size, sha256 })
     }
 

@@ -128,22 +128,23 @@ fn innermost(error: &reqwest::Error) -> String {
 }
 
 impl FetchError {
-    /// The decision for a job of the group `host`, with what the error tells of that host: that it is down, or that it answered.
-    /// A body that was cut off tells neither.
-    pub(crate) fn for_group(self, host: &str) -> JobError {
-        let down = match &self {
-            Self::Network { host: at, .. }
-            | Self::Stalled { host: at, .. }
-            | Self::TimedOut { host: at, .. } => (at == host).then_some(true),
-            Self::Status { host: at, status, .. } => (at == host).then_some(*status >= 500),
-            Self::Login { host: at }
-            | Self::NotMedia { host: at, .. }
-            | Self::TooLarge { host: at, .. }
-            | Self::Encoded { host: at }
-            | Self::RangeIgnored { host: at } => (at == host).then_some(false),
+    /// The decision for a job of this group, a host, with what the error tells of it: that it is down, or that it answered. A
+    /// body that was cut off tells neither.
+    pub(crate) fn for_group(self, group: &str) -> JobError {
+        let told = match &self {
+            Self::Network { host, .. } | Self::Stalled { host, .. } | Self::TimedOut { host, .. } => {
+                Some((host, true))
+            }
+            Self::Status { host, status, .. } => Some((host, *status >= 500)),
+            Self::Login { host }
+            | Self::NotMedia { host, .. }
+            | Self::TooLarge { host, .. }
+            | Self::Encoded { host }
+            | Self::RangeIgnored { host } => Some((host, false)),
             _ => None,
         };
-        match (down, JobError::from(self)) {
+        let is_down = told.filter(|(at, _)| *at == group).map(|(_, is_down)| is_down);
+        match (is_down, JobError::from(self)) {
             (Some(true), error) => error.blames_group(),
             (Some(false), error) => error.clears_group(),
             (None, error) => error,

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::rules;
 use super::validator::Validator;
+use crate::blocking::blocking;
+use crate::hexadecimal::hexadecimal;
 
 /// Bytes that are collected before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -54,7 +57,7 @@ impl PartFile {
     pub async fn open(path: &Path, lock: &Arc<File>, url: &Url) -> io::Result<Self> {
         let (path, lock) = (path.to_owned(), Arc::clone(lock));
         let about = About {
-            place: hash(url.as_str().split(['?', '#']).next().unwrap_or_default()),
+            place: hash(rules::place(url)),
             url: hash(url.as_str()),
             validator: Validator::default(),
         };
@@ -182,9 +185,5 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| io::Error::other("the write was stopped"))?
+    hexadecimal(&Sha256::digest(text.as_bytes()))
 }

@@ -3,13 +3,14 @@
 use url::{Host, Url};
 
 use super::{FetchSettings, address};
+use crate::panopto::hosts::{is_below, is_own};
 
 /// Longest URL accepted, in bytes. Signed stream addresses have some hundreds.
 const MAX_LENGTH: usize = 4096;
 
-/// Domains that recordings come from: Panopto's own, its media domain, and the CDN that it publishes through. A host counts
-/// when it is a proper sub-domain.
-const OWN_DOMAINS: [&str; 4] = ["panopto.com", "panopto.eu", "panopto-content.com", "cloudfront.net"];
+/// Domains that recordings come from besides Panopto's own: its media domain, and the CDN that it publishes through. A host
+/// counts when it is a proper sub-domain.
+const MEDIA_DOMAINS: [&str; 2] = ["panopto-content.com", "cloudfront.net"];
 
 /// Why a URL is not fetched. The texts are for a person: they name the rule, and of the URL its host at most where that is a
 /// name.
@@ -118,8 +119,13 @@ pub(super) fn next_hop(from: &Url, target: &str) -> Result<Url, UrlRefusal> {
     Ok(next)
 }
 
+/// A URL without its query, which may hold a signature: what stays the same while signatures change.
+pub(crate) fn place(url: &Url) -> &str {
+    url.as_str().split(['?', '#']).next().unwrap_or_default()
+}
+
 /// The host of a URL that was fetched, for messages.
-pub(super) fn host(url: &Url) -> String {
+pub(crate) fn host(url: &Url) -> String {
     url.host_str().unwrap_or("the address").to_owned()
 }
 
@@ -147,28 +153,27 @@ fn is_private_listed(url: &Url, settings: &FetchSettings) -> bool {
     settings.allowed_private.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
 }
 
-/// True for a name below one of [`OWN_DOMAINS`] at the usual port, or one that the configuration lists: as `name`, as
-/// `.suffix` for all names below it, or as `name:port`.
+/// True for a name below one of Panopto's domains or of [`MEDIA_DOMAINS`] at the usual port, or one that the configuration
+/// lists: as `name`, as `.suffix` for all names below it, or as `name:port`.
 fn is_listed(name: &str, port: Option<u16>, settings: &FetchSettings) -> bool {
     // The root's dot names the same host; a second one names none.
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     if name.is_empty() || name.ends_with('.') {
         return false;
     }
-    let below =
-        |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
     let matches = |listed: &String| {
         let listed = listed.trim().to_ascii_lowercase();
         match (port, listed.rsplit_once(':')) {
             (Some(port), Some((listed, number))) => listed == name && number == port.to_string(),
             (None, None) => match listed.strip_prefix('.') {
-                Some(suffix) => below(suffix),
+                Some(suffix) => is_below(&name, suffix),
                 None => listed == name,
             },
             _ => false,
         }
     };
-    port.is_none() && OWN_DOMAINS.iter().any(|domain| below(domain)) || settings.hosts.iter().any(matches)
+    let is_known = || is_own(&name) || MEDIA_DOMAINS.iter().any(|domain| is_below(&name, domain));
+    port.is_none() && is_known() || settings.hosts.iter().any(matches)
 }
 
 #[cfg(test)]

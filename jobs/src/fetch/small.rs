@@ -7,6 +7,7 @@ use reqwest::{Method, Response};
 use tokio::time::timeout;
 use url::Url;
 
+use super::body::{self, BodyKind};
 use super::{FetchError, Fetcher, content_type, location, rules, successful};
 
 /// A small body that was read whole.
@@ -18,6 +19,13 @@ pub struct SmallBody {
     pub bytes: Vec<u8>,
     /// The `Content-Type` header.
     pub content_type: Option<String>,
+}
+
+impl SmallBody {
+    /// What it is, told from its bytes.
+    pub(crate) fn kind(&self) -> BodyKind {
+        body::sniff(&self.bytes, self.content_type.as_deref())
+    }
 }
 
 impl Fetcher {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
@@ -107,51 +108,29 @@ impl Fetcher {
         if total.is_some_and(|total| total > limit) {
             return Err(FetchError::TooLarge { host: host(), limit });
         }
-        let content_type = content_type(&response);
-        let mut head = Vec::new();
-        let mut known = !part.is_empty();
         let mut pace = Pace { since: Instant::now(), bytes: 0 };
-        loop {
-            let chunk = match self.chunk(&url, &mut response).await {
-                Ok(chunk) => chunk,
-                // The connection ended early: say how much is missing instead of what the socket said.
-                Err(FetchError::Network { host, .. }) if total.is_some_and(|total| part.len() < total) => {
-                    return Err(FetchError::Cut {
-                        host,
-                        received: part.len(),
-                        announced: total.unwrap_or_default(),
-                    });
-                }
-                Err(error) => return Err(error),
-            };
-            if !known {
-                head.extend_from_slice(chunk.as_deref().unwrap_or_default());
-                if chunk.is_some() && head.len() < body::HEAD_BYTES {
-                    continue;
-                }
-                let kind = body::sniff(&head, content_type.as_deref());
-                if kind == BodyKind::Hls {
-                    let playlist = self.read_small(&url, response, head, MAX_PLAYLIST_BYTES).await?;
-                    return Ok(Arrived::Playlist(playlist));
-                }
-                require_media(kind, host())?;
-                known = true;
-                self.take(part, &head, &url, &mut pace).await?;
-                progress(part.len(), total);
-                head = Vec::new();
-                if chunk.is_none() {
-                    break;
-                }
-                continue;
+        if part.is_empty() {
+            let content_type = content_type(&response);
+            let mut head = Vec::new();
+            while head.len() < body::HEAD_BYTES
+                && let Some(chunk) = self.piece(&url, &mut response, part, total).await?
+            {
+                head.extend_from_slice(&chunk);
             }
-            let Some(chunk) = chunk else { break };
-            self.take(part, &chunk, &url, &mut pace).await?;
+            let kind = body::sniff(&head, content_type.as_deref());
+            if kind == BodyKind::Hls {
+                let playlist = self.read_small(&url, response, head, MAX_PLAYLIST_BYTES).await?;
+                return Ok(Arrived::Playlist(playlist));
+            }
+            require_media(kind, host())?;
+            self.take(part, &head, &url, limit, &mut pace).await?;
             progress(part.len(), total);
         }
-        match total.filter(|&total| total != part.len()) {
-            Some(announced) => Err(FetchError::Cut { host: host(), received: part.len(), announced }),
-            None => Ok(Arrived::File),
+        while let Some(chunk) = self.piece(&url, &mut response, part, total).await? {
+            self.take(part, &chunk, &url, limit, &mut pace).await?;
+            progress(part.len(), total);
         }
+        require_whole(part, &url, total).map(|()| Arrived::File)
     }
 
     /// An answer whose body comes behind what `part` holds: the rest where the server has it, otherwise all, and then
@@ -221,30 +200,34 @@ impl Fetcher {
         };
         // The end of a chunked body is marked.
         let is_checked = expected.is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-        let too_large = || FetchError::TooLarge { host: host(), limit };
+        let limit = limit.min(self.settings.max_bytes);
         if expected.is_some_and(|expected| expected > limit) {
-            return Err(too_large());
+            return Err(FetchError::TooLarge { host: host(), limit });
         }
         part.begin(&response).await.map_err(|error| FetchError::disk(&error))?;
         let mut pace = Pace { since: Instant::now(), bytes: 0 };
-        loop {
-            match self.chunk(&url, &mut response).await {
-                Ok(Some(chunk)) if part.len() + chunk.len() as u64 > limit => return Err(too_large()),
-                Ok(Some(chunk)) => self.take(part, &chunk, &url, &mut pace).await?,
-                Ok(None) => break,
-                Err(FetchError::Network { host, .. })
-                    if expected.is_some_and(|expected| part.len() < expected) =>
-                {
-                    let announced = expected.unwrap_or_default();
-                    return Err(FetchError::Cut { host, received: part.len(), announced });
-                }
-                Err(error) => return Err(error),
-            }
+        while let Some(chunk) = self.piece(&url, &mut response, part, expected).await? {
+            self.take(part, &chunk, &url, limit, &mut pace).await?;
         }
         part.flush().await.map_err(|error| FetchError::disk(&error))?;
-        match expected.filter(|&expected| expected != part.len()) {
-            Some(announced) => Err(FetchError::Cut { host: host(), received: part.len(), announced }),
-            None => Ok(is_checked),
+        require_whole(part, &url, expected).map(|()| is_checked)
+    }
+
+    /// The next piece of a body that goes to `part`, `None` at its end. Where the connection ended early it says how much is
+    /// missing instead of what the socket said.
+    async fn piece(
+        &self,
+        url: &Url,
+        response: &mut Response,
+        part: &PartFile,
+        total: Option<u64>,
+    ) -> Result<Option<Bytes>, FetchError> {
+        match self.chunk(url, response).await {
+            Err(error @ FetchError::Network { .. }) => match total.filter(|&total| part.len() < total) {
+                Some(announced) => Err(cut(part, url, announced)),
+                None => Err(error),
+            },
+            piece => piece,
         }
     }
 
@@ -254,9 +237,9 @@ impl Fetcher {
         part: &mut PartFile,
         chunk: &[u8],
         url: &Url,
+        limit: u64,
         pace: &mut Pace,
     ) -> Result<(), FetchError> {
-        let limit = self.settings.max_bytes;
         if part.len() + chunk.len() as u64 > limit {
             return Err(FetchError::TooLarge { host: rules::host(url), limit });
         }
@@ -276,6 +259,18 @@ impl Fetcher {
         *pace = Pace { since: Instant::now(), bytes: 0 };
         Ok(())
     }
+}
+
+/// What was announced has to have arrived.
+fn require_whole(part: &PartFile, url: &Url, total: Option<u64>) -> Result<(), FetchError> {
+    match total.filter(|&total| total != part.len()) {
+        Some(announced) => Err(cut(part, url, announced)),
+        None => Ok(()),
+    }
+}
+
+fn cut(part: &PartFile, url: &Url, announced: u64) -> FetchError {
+    FetchError::Cut { host: rules::host(url), received: part.len(), announced }
 }
 
 /// `bytes=FIRST-` or `bytes=FIRST-LAST`.

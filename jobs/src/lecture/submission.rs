@@ -9,11 +9,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, priority, restart};
-use crate::download::{self, Download};
+use crate::download::Download;
 use crate::environment::Settings;
 use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
-use crate::submit::{self, Submit};
+use crate::submit;
 use crate::users::ensure_user_exists;
 
 /// Longest title, in characters.
@@ -108,12 +108,11 @@ pub async fn submit(
     let live = inspect::live_job(tx, lecture.id).await?;
     let lecture = amend(tx, lecture, &submission, live.is_some()).await?;
     if let Some(job) = live {
-        // What waits may wait for a host that it does not need any more.
+        // What waits may wait for a host that it does not need any more; with a stream only a download leans on one.
         let mut wake = false;
         if !lecture.stream_url.is_empty() {
-            let host = download::host(&lecture.stream_url);
-            wake |= bedel_queue::regroup(tx, lecture.id, Submit::KIND, None).await?;
-            wake |= bedel_queue::regroup(tx, lecture.id, Download::KIND, host.as_deref()).await?;
+            let host = super::group(&lecture.stream_url).filter(|_| job.kind == Download::KIND);
+            wake = bedel_queue::regroup(tx, job.id, host.as_deref()).await?;
         }
         wake |= bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));

@@ -52,12 +52,15 @@ pub fn classify(url: &Url, tenants: &[String]) -> HostKind {
     }
 }
 
-fn is_own(host: &str) -> bool {
-    OWN_DOMAINS.iter().any(|domain| {
-        host.strip_suffix(domain)
-            .and_then(|rest| rest.strip_suffix('.'))
-            .is_some_and(|label| !label.is_empty())
-    })
+/// True for a host below one of Panopto's domains. Neither a final dot nor capital letters are expected.
+pub(crate) fn is_own(host: &str) -> bool {
+    OWN_DOMAINS.iter().any(|domain| is_below(host, domain))
+}
+
+/// True for a proper sub-domain.
+pub(crate) fn is_below(host: &str, domain: &str) -> bool {
+    let labels = host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+    labels.is_some_and(|labels| !labels.is_empty())
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use self::segments::Segments;
 use super::Source;
 use super::told::Told;
 use super::workplace::Workplace;
-use crate::fetch::body::{self, BodyKind};
-use crate::fetch::{Fetcher, MAX_PLAYLIST_BYTES, SmallBody, require_media};
+use crate::fetch::body::BodyKind;
+use crate::fetch::{Fetcher, MAX_PLAYLIST_BYTES, SmallBody, host, require_media};
 
 /// Longest that a playlist takes, from connecting to the last byte.
 const PLAYLIST_TIMEOUT: Duration = Duration::from_secs(120);
@@ -38,14 +38,13 @@ pub(super) async fn bring_in(
     told: &Told<'_>,
     max_bytes: u64,
 ) -> Result<Source, HlsError> {
-    let media = match parse(&playlist.bytes)? {
+    let (base, media) = match parse(&playlist.bytes)? {
         Playlist::MediaPlaylist(media) => (playlist.url, media),
         Playlist::MasterPlaylist(master) => {
             let url = fetcher.resolve(&playlist.url, master::choose(&master)?)?;
             let body = fetcher.get_bytes(&url, MAX_PLAYLIST_BYTES, PLAYLIST_TIMEOUT).await?;
-            let kind = body::sniff(&body.bytes, body.content_type.as_deref());
-            if kind != BodyKind::Hls {
-                require_media(kind, body.url.host_str().unwrap_or_default().to_owned())?;
+            if body.kind() != BodyKind::Hls {
+                require_media(body.kind(), host(&body.url))?;
             }
             match parse(&body.bytes)? {
                 Playlist::MediaPlaylist(media) => (body.url, media),
@@ -55,7 +54,6 @@ pub(super) async fn bring_in(
             }
         }
     };
-    let (base, media) = media;
     let recording = playlist::read(&media, |uri| fetcher.resolve(&base, uri))?;
     let segments = Segments::prepare(fetcher, place, &recording, max_bytes).await?;
     let finished = segments.finished().await?;

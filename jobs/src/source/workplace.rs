@@ -15,6 +15,7 @@ use bedel_queue::JobError;
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
+use crate::blocking::blocking;
 use crate::host_fault;
 use crate::stage::disk;
 use crate::storage::create_private_dir;
@@ -44,12 +45,12 @@ impl Workplace {
         limit: u64,
     ) -> Result<Self, JobError> {
         let root = root.to_owned();
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking(move || {
             let taken = take_over(&root, lecture_id, lease)?;
             let others = sweep(&root, limit)?;
-            Ok::<_, io::Error>((others <= limit).then_some(taken))
+            Ok((others <= limit).then_some(taken))
         });
-        match opened.await.map_err(|_| disk(&io::Error::other("stopped")))? {
+        match opened.await {
             Ok(Some(workplace)) => Ok(workplace),
             Ok(None) => Err(host_fault::wait(
                 "scratch-full",
@@ -72,12 +73,12 @@ impl Workplace {
 
     /// Removes it: what is in it is of no use to anybody.
     pub(crate) async fn remove(self) {
-        let removed = tokio::task::spawn_blocking(move || {
+        let removed = blocking(move || {
             let removed = std::fs::remove_dir_all(&self.path);
             remove_if_empty(self.path.parent());
             removed
         });
-        if let Ok(Err(error)) = removed.await {
+        if let Err(error) = removed.await {
             tracing::warn!(%error, "the directory of a download could not be removed; a later one removes it");
         }
     }

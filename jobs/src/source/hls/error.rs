@@ -70,12 +70,7 @@ impl HlsError {
         let error = match self {
             Self::Fetch(error) => return error.for_group(host),
             Self::Disk(error) => return FetchError::disk(&error).into(),
-            Self::Unreadable => JobError::retry(
-                "playlist",
-                format!(
-                    "{text}. If this lecture ends as failed, check that the recording plays in your browser, then use retry."
-                ),
-            ),
+            Self::Unreadable => JobError::retry("playlist", look(&text)),
             Self::Refused { .. } => JobError::fatal(
                 "playlist-refused",
                 format!("{text}, which is not taken. Send the recording again from its Panopto page."),
@@ -101,12 +96,7 @@ impl HlsError {
                 "segment-missing",
                 format!("{text}. Check that it plays to its end in your browser, then use retry."),
             ),
-            Self::Damaged { .. } => JobError::retry(
-                "segment-damaged",
-                format!(
-                    "{text}. If this lecture ends as failed, check that the recording plays in your browser, then use retry."
-                ),
-            ),
+            Self::Damaged { .. } => JobError::retry("segment-damaged", look(&text)),
             Self::Key => JobError::retry(
                 "key",
                 format!(
@@ -117,4 +107,11 @@ impl HlsError {
         // Whoever sent a playlist is there.
         error.clears_group()
     }
+}
+
+/// What may pass by itself, and what to do where it does not.
+fn look(text: &str) -> String {
+    format!(
+        "{text}. If this lecture ends as failed, check that the recording plays in your browser, then use retry."
+    )
 }

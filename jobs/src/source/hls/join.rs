@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::playlist::{Entry, Recording};
 use super::segments::Segments;
+use crate::blocking::blocking;
 use crate::source::workplace::Workplace;
 
 /// Writes the runs of a recording whose segments are all there, in order.
@@ -31,7 +32,7 @@ pub(super) async fn join(
     }
     let files = (0..runs.len()).map(|number| place.join(&format!("run-{number:03}"))).collect::<Vec<_>>();
     let (targets, lock) = (files.clone(), Arc::clone(place.lock()));
-    let joined = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let _lock = lock;
         for (target, parts) in targets.iter().zip(runs) {
             let mut target = File::create(target)?;
@@ -40,6 +41,7 @@ pub(super) async fn join(
             }
         }
         Ok(())
-    });
-    joined.await.map_err(|_| io::Error::other("stopped"))?.map(|()| files)
+    })
+    .await?;
+    Ok(files)
 }

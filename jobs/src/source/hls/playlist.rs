@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::HlsError;
-use crate::fetch::{Exact, FetchError};
+use crate::fetch::{Exact, FetchError, place};
+use crate::hexadecimal::hexadecimal;
 
 /// Most segments of one recording: eleven hours in pieces of two seconds.
 const MAX_SEGMENTS: usize = 20_000;
@@ -211,13 +212,12 @@ fn seconds(playlist: &MediaPlaylist) -> Result<f64, HlsError> {
 
 fn fingerprint(entries: &[Entry]) -> String {
     let mut hash = Sha256::new();
-    let place = |url: &Url| url.as_str().split(['?', '#']).next().unwrap_or_default().to_owned();
     for entry in entries {
         let piece = entry.piece();
         let cipher = piece.cipher.as_ref().map(|cipher| (place(&cipher.key), cipher.iv));
         hash.update(format!("{} {:?} {cipher:?}\n", place(&piece.url), piece.bytes));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use url::Url;
 use super::HlsError;
 use super::decrypt::decrypt;
 use super::playlist::{Entry, Piece, Recording};
+use crate::blocking::blocking;
 use crate::fetch::body::{self, BodyKind};
-use crate::fetch::{FetchError, Fetcher, PartFile, require_media};
+use crate::fetch::{FetchError, Fetcher, PartFile, host, require_media};
 use crate::source::workplace::Workplace;
 
 /// Segments that are fetched at a time: with 50 ms to the server the pauses between them no longer count.
@@ -158,7 +159,8 @@ impl<'a> Segments<'a> {
             self.fetcher.fetch_exactly(&piece.url, piece.bytes, &mut part, MAX_SEGMENT_BYTES).await?;
         drop(part);
         // The library does not tell whether a key stood before or behind the map that it came with.
-        let is_clear = matches!(entry, Entry::Map(_)) && sniff(&arriving).await? == BodyKind::Media;
+        let is_clear =
+            matches!(entry, Entry::Map(_)) && body::sniff(&head(&arriving).await?, None) == BodyKind::Media;
         let whole = match piece.cipher.as_ref().filter(|_| !is_clear) {
             None => arriving,
             Some(cipher) => {
@@ -166,43 +168,43 @@ impl<'a> Segments<'a> {
                 let plain = self.directory.join(format!("{number:06}.plain"));
                 let (lock, iv) = (self.place.lock().clone(), cipher.iv);
                 let (from, to) = (arriving.clone(), plain.clone());
-                let decrypted = tokio::task::spawn_blocking(move || {
+                let decrypted = blocking(move || {
                     let _lock = lock;
                     decrypt(&from, &to, key, iv)?;
                     std::fs::remove_file(&from)
                 });
-                match decrypted.await.map_err(|_| std::io::Error::other("stopped"))? {
+                match decrypted.await {
                     Err(error) if error.kind() == ErrorKind::InvalidData => return Err(self.damaged(number)),
                     decrypted => decrypted?,
                 }
                 plain
             }
         };
-        self.look_at(&whole, piece, number, is_checked).await?;
-        self.count(tokio::fs::metadata(&whole).await?.len())?;
+        let length = tokio::fs::metadata(&whole).await?.len();
+        self.look_at(&head(&whole).await?, length, piece, number, is_checked)?;
+        self.count(length)?;
         // From here on it counts as finished.
         Ok(tokio::fs::rename(&whole, self.path(number)).await?)
     }
 
     /// A page instead of a segment is what the server means to tell; everything else that is no media is damage. Where nothing
     /// told the length, a segment that was cut off is known by its own structure.
-    async fn look_at(
+    fn look_at(
         &self,
-        file: &Path,
+        head: &[u8],
+        length: u64,
         piece: &Piece,
         number: usize,
         is_checked: bool,
     ) -> Result<(), HlsError> {
-        let head = head(file).await?;
-        match body::sniff(&head, None) {
+        match body::sniff(head, None) {
             BodyKind::Media => {}
             kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json) => {
-                require_media(kind, piece.url.host_str().unwrap_or_default().to_owned())?;
+                require_media(kind, host(&piece.url))?
             }
             _ => return Err(self.damaged(number)),
         }
-        let length = tokio::fs::metadata(file).await?.len();
-        if !is_checked && !body::ends_as_it_should(&head, length) {
+        if !is_checked && !body::ends_as_it_should(head, length) {
             return Err(self.damaged(number));
         }
         Ok(())
@@ -222,9 +224,8 @@ impl<'a> Segments<'a> {
         let key = match <[u8; 16]>::try_from(body.bytes.as_slice()) {
             Ok(key) => key,
             Err(_) => {
-                let kind = body::sniff(&body.bytes, body.content_type.as_deref());
-                if kind == BodyKind::Login {
-                    require_media(kind, body.url.host_str().unwrap_or_default().to_owned())?;
+                if body.kind() == BodyKind::Login {
+                    require_media(BodyKind::Login, host(&body.url))?;
                 }
                 return Err(HlsError::Key);
             }
@@ -238,8 +239,8 @@ impl<'a> Segments<'a> {
         if total <= self.max_bytes {
             return Ok(());
         }
-        let host = self.recording.entries.first().and_then(|entry| entry.piece().url.host_str());
-        Err(FetchError::TooLarge { host: host.unwrap_or_default().to_owned(), limit: self.max_bytes }.into())
+        let host = self.recording.entries.first().map(|entry| host(&entry.piece().url)).unwrap_or_default();
+        Err(FetchError::TooLarge { host, limit: self.max_bytes }.into())
     }
 }
 
@@ -247,8 +248,4 @@ async fn head(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     tokio::fs::File::open(file).await?.take(body::HEAD_BYTES as u64).read_to_end(&mut head).await?;
     Ok(head)
-}
-
-async fn sniff(file: &Path) -> std::io::Result<BodyKind> {
-    Ok(body::sniff(&head(file).await?, None))
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
 use super::{ConvertError, Installed, ggml};
+use crate::hexadecimal::hexadecimal;
 
 /// A store that this process alone may change, until it is dropped.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Store {
                 ConvertError::Io(error) => ModelError::io("write", temporary.path())(error),
             })?;
             out.flush().map_err(ModelError::io("write", temporary.path()))?;
-            (out.bytes, hexadecimal(out.hash))
+            (out.bytes, hexadecimal(&out.hash.finalize()))
         };
         if let Some((expected_bytes, expected_sha256)) = expected
             && (expected_bytes, expected_sha256) != (bytes, sha256.as_str())
@@ -184,16 +185,12 @@ pub(super) fn sha256_of(path: &Path) -> Result<String, ModelError> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hexadecimal(hash)),
+            Ok(0) => return Ok(hexadecimal(&hash.finalize())),
             Ok(length) => hash.update(&buffer[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(ModelError::io("read", path)(error)),
         }
     }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct HashingWriter<W> {
