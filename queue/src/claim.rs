@@ -112,12 +112,21 @@ pub(crate) async fn claim(
 ) -> Result<Brought, sqlx::Error> {
     let unlimited: Vec<_> = wanted.iter().copied().filter(|wanted| !wanted.counts_groups()).collect();
     if unlimited.len() < wanted.len() {
-        // The lock has to be there before the statement that counts begins to look.
+        // The lock has to be there before the statement that counts begins to look. So has the worker's row: one that appears
+        // between two of the statements would let a job through that the first of them should have ended.
         let mut tx = connection.begin().await?;
-        let locked: bool = sqlx::query_scalar("-- claim::lock_groups\nSELECT pg_try_advisory_xact_lock($1)")
-            .bind(GROUPS_LOCK)
-            .fetch_one(&mut *tx)
-            .await?;
+        let locked: Option<bool> = sqlx::query_scalar(
+            "-- claim::lock_groups
+             SELECT pg_try_advisory_xact_lock($1) FROM queue.workers WHERE id = $2",
+        )
+        .bind(GROUPS_LOCK)
+        .bind(claim.worker_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(locked) = locked else {
+            tx.rollback().await?;
+            return Ok(Brought::default());
+        };
         if locked {
             let rows = take_counting(&mut tx, wanted, claim).await?;
             tx.commit().await?;
