@@ -149,7 +149,7 @@ async fn take_counting(
     if wanted.iter().any(|wanted| wanted.breaker) {
         down = down::look(tx).await?;
     }
-    if down.rooms().is_some() {
+    if down.holds_up() {
         rows = down::claim_overdue(tx, &wanted, claim, &down).await?;
         for wanted in &mut wanted {
             let overdue = rows.iter().filter(|row| row.kind == wanted.kind).count();
@@ -208,7 +208,8 @@ async fn take(
                 AND (wanted.group_limit IS NULL OR job.group_key IS NULL
                      OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
                 AND (NOT wanted.breaker OR job.crashes >= job.max_crashes
-                     OR COALESCE(($14::jsonb ->> job.group_key)::integer, 1) > 0)
+                     OR CASE WHEN NOT jsonb_exists($14::jsonb, job.group_key) THEN 0
+                                ELSE COALESCE(($14::jsonb ->> job.group_key)::integer, 1) END > 0)
               ORDER BY job.priority, job.run_at
               LIMIT 1
                 FOR UPDATE OF job SKIP LOCKED
@@ -233,7 +234,9 @@ async fn take(
              -- No number where there is no limit: LEAST passes over NULL.
              SELECT wanted.kind, wanted.paused, wanted.free, groups.group_key,
                     LEAST(wanted.group_limit - COALESCE(busy.running, 0),
-                          CASE WHEN wanted.breaker THEN ($14::jsonb ->> groups.group_key)::integer END)
+                          CASE WHEN NOT wanted.breaker THEN NULL
+                               WHEN NOT jsonb_exists($14::jsonb, groups.group_key) THEN 0
+                               ELSE ($14::jsonb ->> groups.group_key)::integer END)
                           - (SELECT count(*) FROM suspect WHERE suspect.group_key = groups.group_key) AS room
                FROM groups JOIN wanted USING (kind) LEFT JOIN busy USING (group_key)
          ), grouped AS MATERIALIZED (

@@ -8,36 +8,55 @@ use sqlx::{FromRow, PgConnection};
 
 use crate::claim::{Claim, Claimed, Wanted};
 
-/// The groups that wait behind an open breaker, each with the room it has: 1 where a probe may go, else 0.
+/// The groups that wait while any breaker is open, each with the room that its own leaves it: 1 where a probe may go, else 0;
+/// NULL where it is not open. None while no breaker is open.
+///
+/// A group that is not among them had no job when they were looked for. The claim leaves it for the next one: its breaker may be
+/// open.
 #[derive(Debug, Default)]
-pub(crate) struct Down(Map<String, Value>);
+pub(crate) struct Down(Option<Map<String, Value>>);
 
 #[derive(Debug, FromRow)]
 struct Group {
     group_key: String,
-    room: i32,
+    room: Option<i32>,
 }
 
 impl Down {
-    /// For the claim's statement, which looks groups up in it. None where nothing waits.
+    /// For the claim's statement, which looks groups up in it.
     pub(crate) fn rooms(&self) -> Option<Value> {
-        (!self.0.is_empty()).then(|| Value::Object(self.0.clone()))
+        self.0.clone().map(Value::Object)
     }
 
+    /// The groups whose breaker is open.
     fn groups(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
+        let open = self.0.iter().flatten().filter(|(_, room)| !room.is_null());
+        open.map(|(group, _)| group.as_str()).collect()
+    }
+
+    /// Whether jobs wait behind an open breaker.
+    pub(crate) fn holds_up(&self) -> bool {
+        self.0.iter().flatten().any(|(_, room)| !room.is_null())
     }
 }
 
 /// Looks for them: along the groups that wait, whatever their number of jobs. A probe may go once its time has come and nothing
 /// of the group runs that was claimed since. What was claimed before is no probe, so it holds up none.
 pub(crate) async fn look(tx: &mut PgConnection) -> Result<Down, sqlx::Error> {
+    let is_any_open: bool = sqlx::query_scalar(
+        "-- down::is_any_open
+         SELECT EXISTS (SELECT FROM queue.breakers WHERE opened_at IS NOT NULL)",
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !is_any_open {
+        return Ok(Down::default());
+    }
     let groups: Vec<Group> = sqlx::query_as(
         "-- down::look
          WITH RECURSIVE waiting AS (
              (SELECT group_key FROM queue.jobs
                WHERE state = 'available' AND group_key IS NOT NULL
-                 AND EXISTS (SELECT FROM queue.breakers WHERE opened_at IS NOT NULL)
                ORDER BY group_key LIMIT 1)
              UNION ALL
              SELECT next.group_key
@@ -48,22 +67,24 @@ pub(crate) async fn look(tx: &mut PgConnection) -> Result<Down, sqlx::Error> {
                      ORDER BY job.group_key LIMIT 1
               ) AS next
          )
-         SELECT breaker.group_key::text,
-                CASE WHEN probe_at <= now() AND NOT EXISTS (
+         SELECT waiting.group_key::text,
+                CASE WHEN breaker.group_key IS NULL THEN NULL
+                     WHEN probe_at <= now() AND NOT EXISTS (
                           SELECT FROM queue.jobs AS probe
                            WHERE probe.state = 'running' AND probe.group_key = breaker.group_key
                              AND probe.group_key IS NOT NULL AND probe.attempted_at >= breaker.probe_at)
                      THEN 1 ELSE 0 END AS room
            FROM waiting
-          CROSS JOIN LATERAL (
+           LEFT JOIN LATERAL (
                 SELECT * FROM queue.breakers AS open
                  WHERE open.group_key = waiting.group_key AND opened_at IS NOT NULL
                  LIMIT 1
-          ) AS breaker",
+           ) AS breaker ON true",
     )
     .fetch_all(tx)
     .await?;
-    Ok(Down(groups.into_iter().map(|group| (group.group_key, group.room.into())).collect()))
+    let rooms = groups.into_iter().map(|group| (group.group_key, group.room.into()));
+    Ok(Down(Some(rooms.collect())))
 }
 
 /// Claims jobs whose time to wait is over while their group is down, suspects too: they are not run but discarded. The room of

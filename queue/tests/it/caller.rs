@@ -188,6 +188,12 @@ pub fn caller_options(slots: usize) -> WorkerOptions {
     WorkerOptions { slots, ..options(0) }
 }
 
+/// As [`caller_options`], for workers of which none is to be taken for dead on a busy machine: the next probe would go while
+/// the last one still asks.
+pub fn long_lived(slots: usize) -> WorkerOptions {
+    WorkerOptions { dead_after: Duration::from_secs(60), ..caller_options(slots) }
+}
+
 /// Opens the breaker of a group; the next probe is due in so many seconds.
 pub async fn open(pool: &PgPool, group: &str, probe_in: f64) {
     sqlx::query(
