@@ -3,6 +3,7 @@
 //! A person has to help, and attempts in the meantime prove nothing. So the job waits, which spends no attempt and
 //! ends at the job's `give_up_at`.
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use bedel_queue::JobError;
@@ -15,7 +16,12 @@ pub(crate) fn wait(class: &'static str, message: impl Into<String>) -> JobError 
     JobError::wait(class, message, LOOK_AGAIN)
 }
 
-/// No space is left, or a quota is used up, wherever it was noticed.
+/// True where no space is left, or a quota is used up.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// What [`is_disk_full`] means for a job, wherever it was noticed.
 pub(crate) fn disk_full() -> JobError {
     wait(
         "disk-full",

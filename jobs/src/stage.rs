@@ -7,6 +7,7 @@ use bedel_queue::{Attempt, JobError};
 use uuid::Uuid;
 
 use crate::environment::Environment;
+use crate::host_fault;
 use crate::storage::StorageError;
 use crate::storage::keys::{self, Class};
 
@@ -38,6 +39,9 @@ impl Drop for Scratch {
 
 /// Trouble with the local disk.
 pub(crate) fn disk(error: &std::io::Error) -> JobError {
+    if host_fault::is_disk_full(error) {
+        return host_fault::disk_full();
+    }
     JobError::retry("disk", format!("The local disk could not be used ({}).", error.kind()))
 }
 

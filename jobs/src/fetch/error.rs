@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and what follows from it for a job.
 
 use std::error::Error as _;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use bedel_queue::JobError;
@@ -106,7 +106,7 @@ impl FetchError {
 
     pub(crate) fn disk(error: &io::Error) -> Self {
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ if host_fault::is_disk_full(error) => Self::DiskFull,
             kind => Self::Disk { reason: kind.to_string() },
         }
     }
@@ -255,6 +255,8 @@ fn login_required(text: &str) -> JobError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -52,7 +52,7 @@ pub enum MediaError {
 impl MediaError {
     pub(super) fn io(tool: &'static str, source: &io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ if host_fault::is_disk_full(source) => Self::DiskFull,
             io::ErrorKind::NotFound => Self::ToolMissing { tool },
             kind => Self::Io { tool, reason: kind.to_string() },
         }

@@ -66,7 +66,7 @@ impl StorageError {
     pub(super) fn io(key: &str, source: io::Error) -> Self {
         let key = key.to_owned();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { key },
+            _ if host_fault::is_disk_full(&source) => Self::DiskFull { key },
             // The inner error may name a path; its kind does not.
             kind => Self::Io { key, reason: kind.to_string() },
         }

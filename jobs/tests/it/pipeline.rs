@@ -6,6 +6,8 @@ mod documented;
 mod door;
 mod failed;
 mod fenced;
+#[cfg(target_os = "linux")]
+mod full;
 mod killed;
 mod left;
 mod line;

@@ -1,5 +1,6 @@
 //! A worker process: this test program again, told by an environment variable what to be.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -63,11 +64,40 @@ pub struct Process(Child);
 impl Process {
     /// Starts a worker of these kinds behind a door.
     pub fn start(line: &Line, door: &Door, kinds: &[&str], engine: &str) -> Self {
+        let program = Command::new(std::env::current_exe().expect("this program"));
+        Self::spawn(program, line, door, kinds, engine)
+    }
+
+    /// The same, whose downloads go to a file system of `kilobytes` that it alone sees, with [`Process::ballast`] that
+    /// leaves `free` of them.
+    ///
+    /// # Panics
+    /// Where this system lets nobody make a file system of their own.
+    pub fn start_on_small_disk(line: &Line, door: &Door, kinds: &[&str], kilobytes: u32, free: u32) -> Self {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount"]);
+        let possible = unshare.arg("true").output().is_ok_and(|tried| tried.status.success());
+        assert!(
+            possible,
+            "this test fills a disk of its own, for which it needs user and mount namespaces: install util-linux, or allow them (sysctl kernel.unprivileged_userns_clone=1)"
+        );
+        let mut program = Command::new("unshare");
+        program.args(["--user", "--map-root-user", "--mount", "sh", "-euc"]);
+        program.arg(
+            r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1k" tmpfs "$0"
+               head -c "$(($1 - $2))k" /dev/zero >"$0/ballast"; shift 2; exec "$@""#,
+        );
+        program.arg(&line.ctx.downloads).args([kilobytes.to_string(), free.to_string()]);
+        program.arg(std::env::current_exe().expect("this program"));
+        Self::spawn(program, line, door, kinds, "quick")
+    }
+
+    fn spawn(mut program: Command, line: &Line, door: &Door, kinds: &[&str], engine: &str) -> Self {
         let given = json!({
             "url": line.database.url, "door": door.directory(), "directory": line.directory.path(),
             "upstream": line.upstream.host(), "kinds": kinds, "engine": engine,
         });
-        let child = Command::new(std::env::current_exe().expect("this program"))
+        let child = program
             .args(["--exact", "pipeline::worker_process", "--nocapture"])
             .env(GIVEN, given.to_string())
             .stdin(Stdio::null())
@@ -76,6 +106,12 @@ impl Process {
             .spawn()
             .expect("a process");
         Self(child)
+    }
+
+    /// What takes up room on its small disk, as this process sees it.
+    pub fn ballast(&self, line: &Line) -> PathBuf {
+        let inside = line.ctx.downloads.strip_prefix("/").expect("an absolute path").join("ballast");
+        PathBuf::from(format!("/proc/{}/root", self.0.id())).join(inside)
     }
 
     /// SIGKILL, and not before it is gone does this return.
