@@ -1,4 +1,4 @@
-//! For those who run it: the queues, the workers and the schedules.
+//! For those who run it: the queues, what they wait for, the workers and the schedules.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::registry::{known_queues, new_job};
-use bedel_queue::{COUNT_LIMIT, QueueView, ScheduleView, WorkerView, enqueue};
+use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, ScheduleView, WorkerView, enqueue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(queues))
         .routes(routes!(pause))
         .routes(routes!(resume))
+        .routes(routes!(breakers))
         .routes(routes!(workers))
         .routes(routes!(schedules))
         .routes(routes!(run))
@@ -132,6 +133,51 @@ async fn find(
     let views = known_queues(connection, &state.registry).await?;
     let found = views.into_iter().find(|view| view.name == queue);
     found.ok_or_else(|| Problem::not_found("There is no such queue; GET /api/queues lists them."))
+}
+
+/// A host in trouble.
+#[derive(Serialize, ToSchema)]
+struct BreakerBody {
+    /// The host: what jobs lean on.
+    group: String,
+    /// Since when its jobs wait. Without it its failures are only counted.
+    opened_at: Option<DateTime<Utc>>,
+    /// Failures that blamed it, one after another, until its jobs began to wait.
+    failures: i32,
+    failed_at: DateTime<Utc>,
+    /// From when on one job asks for it; in the past where that job runs or there is none.
+    probe_at: Option<DateTime<Utc>>,
+    /// Jobs that asked in vain.
+    probes: i32,
+    /// Class of the latest failure.
+    class: String,
+    /// What the latest failure said.
+    message: String,
+}
+
+impl From<BreakerView> for BreakerBody {
+    fn from(view: BreakerView) -> Self {
+        let BreakerView { group_key, opened_at, failures, failed_at, probe_at, probes, class, message } =
+            view;
+        Self { group: group_key, opened_at, failures, failed_at, probe_at, probes, class, message }
+    }
+}
+
+/// List the hosts in trouble
+///
+/// For admins. While a host is down its jobs wait, one at a time asks for it, and all go on once it answers.
+#[utoipa::path(
+    get, path = "/api/breakers", tag = "operation",
+    responses(
+        (status = 200, description = "Those whose jobs wait the longest first, then those whose failures are counted; at most 1,000",
+            body = Vec<BreakerBody>),
+        (status = 403, description = "`forbidden`: this is for admins"),
+    ),
+)]
+async fn breakers(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<BreakerBody>>, Problem> {
+    let mut connection = state.acquire().await?;
+    let views = bedel_queue::breakers(&mut connection).await?;
+    Ok(Json(views.into_iter().map(BreakerBody::from).collect()))
 }
 
 /// A worker process.

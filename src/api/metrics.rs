@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use bedel_queue::{Depth, WorkerView, depths, workers};
+use bedel_queue::{BreakerView, Depth, WorkerView, breakers, depths, workers};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use utoipa_axum::router::OpenApiRouter;
@@ -28,8 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Metrics for Prometheus
 ///
-/// Requests of this process; and of the whole installation the jobs of each kind, the age of the oldest that is due, and each
-/// worker's silence. Attempts are told by the workers, at their own address.
+/// Requests of this process; and of the whole installation the jobs of each kind, the age of the oldest that is due, the number of
+/// hosts that are down, and each worker's silence. Attempts are told by the workers, at their own address.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",
     responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),
@@ -51,9 +51,10 @@ impl Told {
         let found = timeout(DATABASE_WITHIN, look(state)).await;
         let mut text = String::new();
         let up = matches!(found, Ok(Ok(_)));
-        if let Ok(Ok((depths, workers))) = found {
-            queue(&mut text, &depths);
-            fleet(&mut text, &workers);
+        if let Ok(Ok(found)) = found {
+            queue(&mut text, &found.depths);
+            hosts(&mut text, &found.breakers);
+            fleet(&mut text, &found.workers);
         }
         head(&mut text, "bedel_database_up", "Whether the database answered.");
         line(&mut text, "bedel_database_up", &[], f64::from(u8::from(up)));
@@ -62,10 +63,20 @@ impl Told {
     }
 }
 
-async fn look(state: &ApiState) -> Result<(Vec<Depth>, Vec<WorkerView>), Problem> {
+/// What the database tells.
+struct Found {
+    depths: Vec<Depth>,
+    breakers: Vec<BreakerView>,
+    workers: Vec<WorkerView>,
+}
+
+async fn look(state: &ApiState) -> Result<Found, Problem> {
     let mut connection = state.acquire().await?;
-    let depths = depths(&mut connection, &state.registry.kinds()).await?;
-    Ok((depths, workers(&mut connection).await?))
+    Ok(Found {
+        depths: depths(&mut connection, &state.registry.kinds()).await?,
+        breakers: breakers(&mut connection).await?,
+        workers: workers(&mut connection).await?,
+    })
 }
 
 fn queue(text: &mut String, depths: &[Depth]) {
@@ -84,6 +95,17 @@ fn queue(text: &mut String, depths: &[Depth]) {
     for depth in depths {
         line(text, "bedel_oldest_due_job_age_seconds", &[("kind", &depth.kind)], depth.oldest_seconds);
     }
+}
+
+/// How many, but not which: anybody may ask.
+fn hosts(text: &mut String, breakers: &[BreakerView]) {
+    let down = breakers.iter().filter(|breaker| breaker.opened_at.is_some()).count();
+    head(
+        text,
+        "bedel_hosts_down",
+        "Hosts whose jobs wait until they answer again; 1000 stands for that many or more.",
+    );
+    line(text, "bedel_hosts_down", &[], down as f64);
 }
 
 fn fleet(text: &mut String, workers: &[WorkerView]) {

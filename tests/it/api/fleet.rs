@@ -46,6 +46,31 @@ async fn queues_are_counted_paused_and_resumed() {
 }
 
 #[tokio::test]
+async fn hosts_in_trouble_are_listed_and_those_that_are_down_are_counted() {
+    let app = App::start().await;
+    assert_eq!(get(&app, "/api/breakers").await, json!([]));
+    sqlx::raw_sql(
+        "INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, probes, class, message)
+         VALUES ('cdn.example', 2, now(), NULL, NULL, 0, 'network', 'refused'),
+                ('down.example', 5, now(), now() - interval '1 hour', now(), 3, 'timeout', 'silent for 60 s')",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    let listed = get(&app, "/api/breakers").await;
+    let (down, counted) = (&listed[0], &listed[1]);
+    assert_eq!(
+        (&down["group"], &down["probes"], &down["class"]),
+        (&json!("down.example"), &json!(3), &json!("timeout"))
+    );
+    assert!(down["opened_at"].is_string() && down["probe_at"].is_string(), "{down}");
+    assert_eq!((&counted["group"], &counted["opened_at"]), (&json!("cdn.example"), &Value::Null));
+    let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
+    assert!(metrics.lines().any(|line| line == "bedel_hosts_down 1"), "{metrics}");
+    assert!(!metrics.contains("down.example"), "anybody may read this");
+}
+
+#[tokio::test]
 async fn workers_are_listed_with_what_they_run() {
     let app = App::start().await;
     assert_eq!(get(&app, "/api/workers").await, json!([]));
@@ -87,6 +112,7 @@ async fn all_of_it_is_for_admins() {
         (Method::GET, "/api/queues"),
         (Method::POST, "/api/queues/panopto/pause"),
         (Method::POST, "/api/queues/panopto/resume"),
+        (Method::GET, "/api/breakers"),
         (Method::GET, "/api/workers"),
         (Method::GET, "/api/schedules"),
         (Method::POST, "/api/schedules/course-sync/run"),
