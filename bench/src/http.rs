@@ -4,15 +4,14 @@ mod api;
 mod load;
 mod pgbench;
 
-use std::fmt::Write;
-use std::fs;
 use std::path::PathBuf;
 
 use sqlx::{Connection, PgConnection};
 
 use crate::clock;
 use crate::cluster::Cluster;
-use crate::error::{BenchError, Result, io};
+use crate::error::Result;
+use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
 
 use self::api::Api;
@@ -74,13 +73,10 @@ pub async fn run(args: &HttpArgs) -> Result<()> {
         rounds.push(round);
     }
     cluster.stop().await;
-    let table = table(&rounds);
+    let table = page::table(&rows(&rounds));
     println!("\n{table}");
     if args.publish {
-        let page = args.docs.join("benchmarks-api.md");
-        fs::write(&page, document(&machine, args, &table))
-            .map_err(io(format!("write {}", page.display())))?;
-        println!("written: {}", page.display());
+        page::publish(&args.docs.join("benchmarks-api.md"), &document(&machine, args, &table))?;
     }
     Ok(())
 }
@@ -108,49 +104,25 @@ async fn round(args: &HttpArgs, cluster: &Cluster) -> Result<Round> {
     Ok(Round { submissions, submissions_limit, looks, looks_limit, upload_bytes })
 }
 
-fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
-    let mut values: Vec<f64> = rounds.iter().map(of).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// Medians, with the aims.
-fn table(rounds: &[Round]) -> String {
+fn rows(rounds: &[Round]) -> Vec<Row> {
     let of = |value: fn(&Round) -> f64| median(rounds, value);
-    let submissions = of(|round| round.submissions.per_second / round.submissions_limit);
-    let looks = of(|round| round.looks.per_second / round.looks_limit);
-    let (p99, upload) =
-        (of(|round| round.submissions.p99_ms), of(|round| round.upload_bytes / 1024.0 / 1024.0));
-    let judged = |met: bool| if met { "met" } else { "NOT MET" };
-    let rows = [
-        (
-            "submissions over HTTP, per second",
-            figure(of(|round| round.submissions.per_second)),
-            String::new(),
-        ),
-        (
-            "pgbench with their statements, per second",
-            figure(of(|round| round.submissions_limit)),
-            String::new(),
-        ),
-        ("their ratio", figure(submissions), format!("at least 0.40: {}", judged(submissions >= 0.4))),
-        ("submissions, p50 in ms", figure(of(|round| round.submissions.p50_ms)), String::new()),
-        ("submissions, p99 in ms", figure(p99), format!("at most 50: {}", judged(p99 <= 50.0))),
-        ("GET …/status, per second", figure(of(|round| round.looks.per_second)), String::new()),
-        ("pgbench -S, per second", figure(of(|round| round.looks_limit)), String::new()),
-        ("their ratio", figure(looks), format!("at least 0.40: {}", judged(looks >= 0.4))),
-        ("GET …/status, p99 in ms", figure(of(|round| round.looks.p99_ms)), String::new()),
-        (
+    vec![
+        Row::plain("submissions over HTTP, per second", of(|round| round.submissions.per_second)),
+        Row::plain("pgbench with their statements, per second", of(|round| round.submissions_limit)),
+        Row::at_least("their ratio", of(|round| round.submissions.per_second / round.submissions_limit), 0.4),
+        Row::plain("submissions, p50 in ms", of(|round| round.submissions.p50_ms)),
+        Row::at_most("submissions, p99 in ms", of(|round| round.submissions.p99_ms), 50.0),
+        Row::plain("GET …/status, per second", of(|round| round.looks.per_second)),
+        Row::plain("pgbench -S, per second", of(|round| round.looks_limit)),
+        Row::at_least("their ratio", of(|round| round.looks.per_second / round.looks_limit), 0.4),
+        Row::plain("GET …/status, p99 in ms", of(|round| round.looks.p99_ms)),
+        Row::less_than(
             "memory of an upload of 100 MiB, in MiB",
-            figure(upload),
-            format!("less than 20: {}", judged(upload < 20.0)),
+            of(|round| round.upload_bytes / 1024.0 / 1024.0),
+            20.0,
         ),
-    ];
-    let mut text = String::from("| what | median | aim |\n| --- | ---: | --- |\n");
-    for (what, value, aim) in rows {
-        let _ = writeln!(text, "| {what} | {value} | {aim} |");
-    }
-    text
+    ]
 }
 
 fn document(machine: &Machine, args: &HttpArgs, table: &str) -> String {
@@ -168,10 +140,4 @@ fn document(machine: &Machine, args: &HttpArgs, table: &str) -> String {
         args.rounds,
         args.seconds
     )
-}
-
-/// What a program of ours or of PostgreSQL's said that ended badly.
-fn ended_badly(program: &str, output: &std::process::Output) -> BenchError {
-    let said = String::from_utf8_lossy(&output.stderr);
-    BenchError::Peer(format!("{program} ended with {}: {}", output.status, said.trim()))
 }

@@ -1,16 +1,19 @@
-//! Bedel's queue beside other queues on PostgreSQL, all in the same run. Started by `script/bench`.
+//! Bedel beside others, all in the same run. Started by `script/bench`.
 
 mod clock;
 mod cluster;
 mod contender;
 mod database;
+mod download;
 mod error;
 mod gate;
 mod http;
 mod measures;
 mod options;
+mod page;
 mod peers;
 mod probe;
+mod program;
 mod report;
 mod run;
 mod worker;
@@ -29,6 +32,10 @@ fn main() -> ExitCode {
     // What the contenders log while they are measured would be part of the measurement.
     let filter = EnvFilter::try_from_env("BENCH_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Two of the libraries bring a provider of TLS each, and rustls does not choose.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        unreachable!("nothing else installs a provider");
+    }
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
     match runtime.block_on(start(options)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,16 +48,20 @@ fn main() -> ExitCode {
 
 async fn start(options: Options) -> Result<()> {
     match options.command {
-        Some(Command::Api(args)) => http::run(&args).await,
+        Some(Command::Api(args)) => until_stopped(http::run(&args)).await,
+        Some(Command::Download(args)) => until_stopped(download::run(&args)).await,
+        Some(Command::Fetch(args)) => download::fetch(&args).await,
         Some(Command::Worker(args)) => worker::run(peers::named(&args.contender)?.as_ref(), &args).await,
-        None => {
-            let mut end = signal(SignalKind::terminate()).map_err(io("listen for signals"))?;
-            // Dropping the run stops the server and its workers and removes what they wrote.
-            tokio::select! {
-                outcome = run::run(&options.run) => outcome,
-                _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
-                _ = end.recv() => Err(BenchError::Interrupted),
-            }
-        }
+        None => until_stopped(run::run(&options.run)).await,
+    }
+}
+
+/// Dropping the run stops the server and its workers and removes what they wrote.
+async fn until_stopped(run: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut end = signal(SignalKind::terminate()).map_err(io("listen for signals"))?;
+    tokio::select! {
+        outcome = run => outcome,
+        _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+        _ = end.recv() => Err(BenchError::Interrupted),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::download::{DownloadArgs, FetchArgs};
 use crate::http::HttpArgs;
 use crate::measures::Measure;
 use crate::worker::WorkerArgs;
@@ -22,6 +23,11 @@ pub struct Options {
 pub enum Command {
     /// The HTTP API beside pgbench.
     Api(HttpArgs),
+    /// Downloads beside curl and ffmpeg.
+    Download(DownloadArgs),
+    /// Started by the benchmark: one file, fetched as downloads fetch it.
+    #[command(hide = true)]
+    Fetch(FetchArgs),
     /// Started by the benchmark: one worker process.
     #[command(hide = true)]
     Worker(WorkerArgs),

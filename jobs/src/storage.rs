@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub use self::error::StorageError;
@@ -28,8 +28,8 @@ pub use self::installation::{TieError, installation_of_database, tie_of_database
 pub use self::local::create_private_dir;
 pub use self::stream::{Description, Writer};
 
-/// Bytes of one part of a large write. S3 takes at most 10,000 parts, so this reaches 78 GiB.
-const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that are read at a time from a file that is stored.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// The object whose write tells what time it is for the storage.
 const CLOCK_KEY: &str = ".bedel-clock";
@@ -111,30 +111,19 @@ impl Storage {
     /// # Errors
     /// An invalid key; the storage's own; the file's.
     pub async fn put_file(&self, key: &str, path: &Path) -> Result<(), StorageError> {
-        let location = keys::location(key)?;
         let mut file = tokio::fs::File::open(path).await.map_err(|source| StorageError::io(key, source))?;
-        let first = read_part(&mut file).await.map_err(|source| StorageError::io(key, source))?;
-        if first.len() < PART_BYTES {
-            return self.put_bytes(key, first).await;
-        }
-        let store_error = |source| StorageError::from_store(key, source);
-        let upload = self.store.put_multipart(&location).await.map_err(store_error)?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let mut part = first;
-        while !part.is_empty() {
-            // One part in flight: a lecture is written at the pace of the disk, in 16 MiB of memory.
-            writer.wait_for_capacity(1).await.map_err(store_error)?;
-            writer.put(part);
-            part = match read_part(&mut file).await {
-                Ok(part) => part,
+        let mut writer = self.writer(key).await?;
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+            match file.read_buf(&mut piece).await {
+                Ok(0) => return writer.finish().await,
+                Ok(_) => writer.write(piece.freeze()).await?,
                 Err(source) => {
-                    writer.abort().await.map_err(store_error)?;
+                    writer.abort().await?;
                     return Err(StorageError::io(key, source));
                 }
-            };
+            }
         }
-        writer.finish().await.map_err(store_error)?;
-        Ok(())
     }
 
     /// Stores these bytes. Replaces what the key held.
@@ -294,14 +283,6 @@ impl Storage {
         let clock = self.stat(CLOCK_KEY).await?;
         Ok(clock.ok_or_else(|| StorageError::Missing { key: CLOCK_KEY.to_owned() })?.modified)
     }
-}
-
-/// Up to [`PART_BYTES`]; fewer only at the end of the file.
-async fn read_part(file: &mut tokio::fs::File) -> std::io::Result<Bytes> {
-    let mut part = BytesMut::with_capacity(64 * 1024);
-    let mut rest = file.take(PART_BYTES as u64);
-    while rest.read_buf(&mut part).await? > 0 {}
-    Ok(part.freeze())
 }
 
 #[cfg(test)]

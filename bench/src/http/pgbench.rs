@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use tokio::process::Command;
 
 use super::api::COURSE;
-use super::ended_badly;
 use crate::error::{BenchError, Result, io};
+use crate::program::ended_badly;
 
 /// Threads of pgbench.
 const JOBS: &str = "2";

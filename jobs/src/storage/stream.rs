@@ -9,9 +9,11 @@ use object_store::{GetOptions, GetRange, ObjectStoreExt, WriteMultipart};
 
 use super::{Storage, StorageError, keys};
 
-/// Bytes of one part of a write. One is filled while another is written, so that is half of the memory a write takes. S3 takes
-/// no smaller ones.
-const WRITE_PART_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes of one part of a write to a storage of another host. S3 takes no smaller ones, and 10,000 of them: 48 GiB.
+pub(super) const REMOTE_PART_BYTES: usize = 5 * 1024 * 1024;
+
+/// Bytes of one part of a write to a local storage.
+const LOCAL_PART_BYTES: usize = 1024 * 1024;
 
 /// A write under way. The object appears under its key when the write is finished; one that is dropped before leaves nothing.
 #[derive(Debug)]
@@ -70,7 +72,9 @@ impl Storage {
         let location = keys::location(key)?;
         let upload = self.store.put_multipart(&location).await;
         let upload = upload.map_err(|source| StorageError::from_store(key, source))?;
-        let parts = WriteMultipart::new_with_chunk_size(upload, WRITE_PART_BYTES);
+        // One part is filled while another is written: twice its size is the memory that a write takes.
+        let part_bytes = if self.root.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES };
+        let parts = WriteMultipart::new_with_chunk_size(upload, part_bytes);
         Ok(Writer { key: key.to_owned(), parts })
     }
 

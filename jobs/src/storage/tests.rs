@@ -11,7 +11,7 @@ async fn works_over_a_store_that_is_not_local() {
     let storage = Storage::over(Arc::new(InMemory::new()), None);
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("large");
-    let content: Vec<u8> = (0..PART_BYTES * 2 + 17).map(|i| (i % 251) as u8).collect();
+    let content: Vec<u8> = (0..stream::REMOTE_PART_BYTES * 2 + 17).map(|i| (i % 251) as u8).collect();
     std::fs::write(&file, &content).unwrap();
     let (id, lease) = (Uuid::new_v4(), Uuid::new_v4());
     storage.put_file(&keys::audio_temp(id, lease), &file).await.unwrap();

@@ -23,7 +23,7 @@ fn content(bytes: usize) -> Vec<u8> {
 async fn what_was_stored_comes_back_whatever_its_size() {
     let (storage, dir) = storage();
     let (source, back) = (dir.path().join("source"), dir.path().join("back"));
-    for size in [0, 1, 8 << 20, (8 << 20) + 1, (24 << 20) + 12_345] {
+    for size in [0, 1, 1 << 20, (1 << 20) + 1, (24 << 20) + 12_345] {
         let (id, lease) = (Uuid::new_v4(), Uuid::new_v4());
         std::fs::write(&source, content(size)).unwrap();
         storage.put_file(&keys::audio_temp(id, lease), &source).await.unwrap();

@@ -136,7 +136,8 @@ impl Hls {
 }
 
 /// What a file of a stream is called by a server.
-pub(crate) fn content_type(name: &str) -> &'static str {
+#[must_use]
+pub fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("ts") => "video/mp2t",
         Some("m4s" | "mp4") => "video/mp4",

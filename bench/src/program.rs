@@ -1,0 +1,79 @@
+//! The program itself, as a process of its own, on a database and in a directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::error::{BenchError, Result, io, peer};
+
+/// Longest wait for a process of the program to be ready.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program, with a migrated database. Its directory is removed when this is dropped.
+#[derive(Debug)]
+pub struct Program {
+    bedel: PathBuf,
+    directory: PathBuf,
+    database: String,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.directory) {
+            tracing::error!(%error, directory = %self.directory.display(), "not removed");
+        }
+    }
+}
+
+impl Program {
+    /// Makes a directory for the program at `bedel` and migrates the database at the URL.
+    pub async fn new(bedel: &Path, database: &str) -> Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("bedel-bench-program-{}-{number}", std::process::id()));
+        std::fs::create_dir(&directory).map_err(io("make a directory"))?;
+        let program = Self { bedel: bedel.to_owned(), directory, database: database.to_owned() };
+        let migrated = program.command(&["migrate"]).output().await.map_err(io("start bedel migrate"))?;
+        if !migrated.status.success() {
+            return Err(ended_badly("bedel migrate", &migrated));
+        }
+        Ok(program)
+    }
+
+    /// One of its commands, which ends with this process.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.bedel);
+        command.args(arguments).current_dir(&self.directory).env("DATABASE_URL", &self.database);
+        command.env("BEDEL_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// What a program of ours or of others said that ended badly.
+pub fn ended_badly(program: &str, output: &Output) -> BenchError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    BenchError::Peer(format!("{program} ended with {}: {}", output.status, said.trim()))
+}
+
+/// Sets a process's highest resident memory to what it is now (proc(5)).
+pub fn reset_peak(pid: u32) -> Result<()> {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").map_err(io("reset the memory's peak"))
+}
+
+/// One of a process's figures in bytes, such as `VmHWM:`, its highest resident memory.
+pub fn memory(pid: u32, key: &str) -> Result<f64> {
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(io("read a process's memory"))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    let kilobytes: f64 = value.trim().trim_end_matches("kB").trim().parse().map_err(peer)?;
+    Ok(kilobytes * 1024.0)
+}
