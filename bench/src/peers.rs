@@ -21,6 +21,7 @@ pub fn all() -> Vec<Box<dyn Contender>> {
         Box::new(raw::ONE),
         Box::new(raw::TWO),
         Box::new(bedel::PLAIN),
+        Box::new(bedel::BREAKER),
         Box::new(bedel::HOOKS),
         Box::new(riverqueue::River),
         Box::new(awa::Awa),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bedel_queue::{
-    Attempt, Backoff, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
+    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
     WorkerOptions, enqueue_many, run_worker,
 };
 use serde::{Deserialize, Serialize};
@@ -23,11 +23,17 @@ use crate::report;
 const CONNECTIONS: u32 = 10;
 const BULK: u32 = 1000;
 
-/// Bedel with one of its two sorts of jobs.
+/// Bedel with one of its sorts of jobs.
 pub struct Bedel<J>(PhantomData<J>);
 
 /// Jobs whose handler is all there is: their ends are written many at a time.
 pub const PLAIN: Bedel<Noop> = Bedel(PhantomData);
+
+/// Plain jobs that lean on [`HOSTS`] hosts, each with a circuit breaker.
+pub const BREAKER: Bedel<Leaning> = Bedel(PhantomData);
+
+/// Hosts that jobs lean on.
+const HOSTS: u64 = 16;
 
 /// Jobs with a begin and a commit transaction of their own, each with room for the caller's rows.
 pub const HOOKS: Bedel<Hooked> = Bedel(PhantomData);
@@ -42,28 +48,50 @@ pub struct Hooked {
     number: u64,
 }
 
-/// What the two sorts differ in for the benchmark.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Leaning {
+    number: u64,
+}
+
+/// What the sorts differ in for the benchmark.
 pub trait Sort: Job<Context = Arc<Probe>> {
     const NAME: &'static str;
+    const WHAT: &'static str;
     const SLOTS: u32;
-    fn new(number: u64) -> Self;
+    const MEASURES: &'static [Measure] = &Measure::ALL;
+    fn new_job(number: u64) -> NewJob;
 }
 
 impl Sort for Noop {
     const NAME: &'static str = "bedel";
+    const WHAT: &'static str = "plain jobs";
     const SLOTS: u32 = 2000;
 
-    fn new(number: u64) -> Self {
-        Self { number }
+    fn new_job(number: u64) -> NewJob {
+        NewJob::new(&Self { number })
+    }
+}
+
+impl Sort for Leaning {
+    const NAME: &'static str = "bedel-breaker";
+    const WHAT: &'static str = "plain jobs of 16 groups with a circuit breaker";
+    const SLOTS: u32 = Noop::SLOTS;
+    const MEASURES: &'static [Measure] =
+        &[Measure::Throughput, Measure::Latency, Measure::FailOnce, Measure::Idle];
+
+    fn new_job(number: u64) -> NewJob {
+        NewJob::new(&Self { number }).group_key(format!("host-{}", number % HOSTS))
     }
 }
 
 impl Sort for Hooked {
     const NAME: &'static str = "bedel-hooks";
+    const WHAT: &'static str = "jobs with hooks";
     const SLOTS: u32 = 30;
+    const MEASURES: &'static [Measure] = &[Measure::Throughput, Measure::Latency, Measure::FailOnce];
 
-    fn new(number: u64) -> Self {
-        Self { number }
+    fn new_job(number: u64) -> NewJob {
+        NewJob::new(&Self { number })
     }
 }
 
@@ -82,6 +110,19 @@ impl PlainJob for Noop {
 
     fn policy() -> Policy {
         policy()
+    }
+
+    async fn run(&self, probe: &Arc<Probe>, _: &Attempt) -> Result<(), JobError> {
+        run(probe, self.number)
+    }
+}
+
+impl PlainJob for Leaning {
+    const KIND: &'static str = "leaning";
+    type Context = Arc<Probe>;
+
+    fn policy() -> Policy {
+        Policy { breaker: Some(Breaker::default()), ..policy() }
     }
 
     async fn run(&self, probe: &Arc<Probe>, _: &Attempt) -> Result<(), JobError> {
@@ -125,8 +166,8 @@ impl<J: Sort> Contender for Bedel<J> {
 
     fn settings(&self, tuning: &Tuning) -> String {
         format!(
-            "{} jobs, {} slots, pool of {}, all else at its default; enqueue_many of {}",
-            if J::NAME == Noop::NAME { "plain" } else { "with hooks:" },
+            "{}, {} slots, pool of {}, all else at its default; enqueue_many of {}",
+            J::WHAT,
             tuning.get("slots", J::SLOTS.into()),
             tuning.get("connections", CONNECTIONS.into()),
             report::figure(tuning.get("bulk", BULK.into()) as f64),
@@ -134,7 +175,7 @@ impl<J: Sort> Contender for Bedel<J> {
     }
 
     fn takes_part(&self, measure: Measure) -> bool {
-        J::NAME == Noop::NAME || matches!(measure, Measure::Throughput | Measure::Latency | Measure::FailOnce)
+        J::MEASURES.contains(&measure)
     }
 
     fn tables(&self) -> Tables {
@@ -207,7 +248,7 @@ impl<J: Sort> Producer for BedelProducer<J> {
 
     async fn bulk(&mut self, numbers: &[u64], delay: Option<Duration>) -> Result<()> {
         let delay = delay.unwrap_or_default();
-        let jobs: Vec<_> = numbers.iter().map(|number| NewJob::new(&J::new(*number)).delay(delay)).collect();
+        let jobs: Vec<_> = numbers.iter().map(|number| J::new_job(*number).delay(delay)).collect();
         let mut tx = self.pool.begin().await?;
         enqueue_many(&mut tx, &jobs).await?;
         tx.commit().await?;
@@ -216,7 +257,7 @@ impl<J: Sort> Producer for BedelProducer<J> {
     }
 
     async fn one(&mut self, number: u64) -> Result<()> {
-        self.queue.enqueue(&NewJob::new(&J::new(number))).await?;
+        self.queue.enqueue(&J::new_job(number)).await?;
         Ok(())
     }
 }

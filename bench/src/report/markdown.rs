@@ -162,7 +162,8 @@ fn method(sizes: &Sizes) -> String {
   and counts them).
 - **raw** is the limit: a table of four columns, one claim and one batched update in turn, without leases, heartbeat, history,
   unique keys, groups, queues or wake-ups; **raw-2** is two such loops side by side. **floor** is one durable insert and one durable claim by hand, one after the other.
-- **bedel** runs plain jobs (a handler and nothing else), **bedel-hooks** jobs with a `begin` and a `commit` transaction each.
+- **bedel** runs plain jobs (a handler and nothing else), **bedel-breaker** the same whose `group_key` is one of 16 hosts with a
+  circuit breaker each, **bedel-hooks** jobs with a `begin` and a `commit` transaction each.
 - **Bulk**: {bulk} jobs by one producer over one connection, one durable transaction per batch.
 - **Many finished**: {finished} finished rows, by SQL in the table where the queue keeps them (Graphile Worker and awa keep
   none, or not for long). **Many for later**: {later} jobs scheduled for tomorrow. **Pinned snapshot**: a session
