@@ -59,8 +59,10 @@ impl Stage for Transcribe {
             language: "en".to_owned(),
             segments: 1,
             audio_seconds: 60.0,
+            pieces: 1,
+            transcribed_seconds: 60.0,
             elapsed_seconds: 1.0,
-            real_time_factor: 0.02,
+            real_time_factor: Some(0.02),
         })
     }
 }

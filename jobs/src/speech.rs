@@ -2,6 +2,8 @@
 
 pub mod engine;
 pub mod models;
+pub mod pieces;
+pub mod sound;
 pub mod srt;
 pub mod transcript;
 pub mod vtt;
@@ -10,4 +12,5 @@ pub mod wer;
 pub mod whisper;
 
 pub use engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+pub use sound::{Sound, SoundError};
 pub use transcript::Transcript;

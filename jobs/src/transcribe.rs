@@ -1,14 +1,18 @@
 //! `transcribe`: turns the stored audio into the stored transcript.
 //!
 //! 1. The audio is decoded into a scratch directory named after the lease.
-//! 2. The speech engine transcribes it, off the async threads, and tells how far it is.
+//! 2. The speech engine transcribes it piece by piece, off the async threads, and tells how far it is. Finished pieces of a long
+//!    recording are stored: whichever attempt comes next, on whichever host, begins behind them.
 //! 3. Payload and captions are stored under keys that the lease names, the fence is checked, and only then both are
 //!    renamed to the keys that the lecture's row will hold.
 //!
 //! An attempt first deletes what older leases stored, so a late rename by one of them finds nothing.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod finished;
+mod listening;
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
 use bytes::Bytes;
@@ -21,7 +25,8 @@ use crate::environment::{Context, Environment};
 use crate::host_fault;
 use crate::lecture;
 use crate::media::MediaError;
-use crate::speech::{Control, Engine, Transcript, vtt};
+use crate::speech::sound::seconds;
+use crate::speech::{Sound, Transcript, vtt};
 use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
 use crate::storage::{StorageError, keys};
 
@@ -50,10 +55,14 @@ pub struct Transcribed {
     pub segments: usize,
     /// Length of the recording in seconds.
     pub audio_seconds: f64,
-    /// Time the engine took, in seconds, by a monotonic clock.
+    /// Pieces it was transcribed in.
+    pub pieces: usize,
+    /// Seconds of audio that this attempt transcribed; earlier ones had done the rest.
+    pub transcribed_seconds: f64,
+    /// Time the engine took for them, in seconds, by a monotonic clock.
     pub elapsed_seconds: f64,
-    /// `elapsed_seconds` per second of audio: 0.1 is ten times as fast as speech.
-    pub real_time_factor: f64,
+    /// `elapsed_seconds` per second of audio: 0.1 is ten times as fast as speech. None where nothing was left to do.
+    pub real_time_factor: Option<f64>,
 }
 
 impl Job for Transcribe {
@@ -86,13 +95,14 @@ impl Job for Transcribe {
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
-        let sound = decode(ctx, &key, &scratch).await?;
+        let (audio, sound) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(DECODED);
 
-        let started = Instant::now();
-        let transcript = transcribe(engine, &sound, attempt).await?;
-        let elapsed_seconds = started.elapsed().as_secs_f64();
+        let heard = listening::listen(ctx, attempt, self.lecture_id, engine, &audio, &sound).await?;
         attempt.set_progress(TRANSCRIBED);
+        let (pieces, samples) = (heard.pieces, heard.samples);
+        let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
+        let transcript = Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))?;
 
         store(ctx, attempt, self.lecture_id, &transcript).await?;
         attempt.set_progress(1.0);
@@ -102,8 +112,10 @@ impl Job for Transcribe {
             model: transcript.model,
             language: transcript.language,
             audio_seconds: transcript.duration,
+            pieces,
+            transcribed_seconds,
             elapsed_seconds,
-            real_time_factor: elapsed_seconds / transcript.duration,
+            real_time_factor: (samples > 0).then(|| elapsed_seconds / transcribed_seconds),
         }))
     }
 
@@ -131,9 +143,10 @@ impl Job for Transcribe {
         .await?;
         let result = serde_json::to_value(transcribed).expect("plain data is JSON");
         let commit = Commit::done().with_result(result);
-        // What a client uploaded was kept for another attempt at any stage; there is none any more.
-        let uploaded = lecture.stream_url == UPLOADED;
-        Ok(if uploaded { commit.then(cleanup_orphans::targeted(self.lecture_id)) } else { commit })
+        // What a client uploaded was kept for another attempt at any stage, and pieces for one of this stage; there is none any
+        // more.
+        let left = lecture.stream_url == UPLOADED || transcribed.pieces > 1;
+        Ok(if left { commit.then(cleanup_orphans::targeted(self.lecture_id)) } else { commit })
     }
 
     async fn attempt_failed(
@@ -156,23 +169,15 @@ fn engine_missing() -> JobError {
     )
 }
 
-/// The stored audio as the engine takes it, in a file below `scratch`.
-async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<PathBuf, JobError> {
+/// The stored audio as a local file, and what is to be heard in it, decoded into a file below `scratch`.
+async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Sound), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
-    let sound = scratch.path.join("audio.f32");
-    match ctx.media.decode_pcm(&audio, &sound).await {
-        Err(MediaError::SourceMissing) => Err(audio_missing()),
-        decoded => Ok(decoded.map(|()| sound)?),
+    let decoded = scratch.path.join("audio.f32");
+    match ctx.media.decode_pcm(&audio, &decoded).await {
+        Err(MediaError::SourceMissing) => return Err(audio_missing()),
+        done => done?,
     }
-}
-
-async fn transcribe(engine: &dyn Engine, sound: &Path, attempt: &Attempt) -> Result<Transcript, JobError> {
-    let progress = attempt.clone();
-    let control = Control::new(attempt.cancellation().clone(), move |fraction| {
-        progress.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
-    });
-    let raw = engine.transcribe(sound, None, &control).await?;
-    Ok(Transcript::new(engine.describe(), raw)?)
+    Ok((audio, Sound::open(&decoded)?))
 }
 
 /// Both files under their final keys, or an error. A reader that sees the row's key finds them complete.

@@ -88,6 +88,11 @@ impl Judge {
         match parsed.class {
             Class::Audio | Class::TranscriptJson => !lecture.live,
             Class::TranscriptVtt => !lecture.live && !lecture.refers_to(&keys::transcript_json(parsed.id)),
+            // Where the audio of a failed lecture is kept for a retry, so is what was made of it.
+            Class::TranscriptPiece => {
+                let kept = lecture.refers_to(&keys::audio(parsed.id));
+                !lecture.live && (lecture.status == LectureStatus::Completed || !kept)
+            }
             Class::Upload => lecture.status == LectureStatus::Completed,
             Class::Temporary | Class::LectureChunks | Class::Document | Class::DocumentChunks => false,
         }

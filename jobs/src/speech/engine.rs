@@ -1,7 +1,6 @@
 //! What a speech engine is: it turns decoded sound into timed text, tells how far it is, and stops when told.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use bedel_queue::JobError;
@@ -15,9 +14,6 @@ use crate::host_fault;
 /// Samples per second of the sound an engine is given.
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// The longest recording transcribed, in hours. Its samples alone are 2.8 GB.
-pub const MAX_HOURS: u64 = 12;
-
 /// Which engine and model made a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
@@ -25,21 +21,21 @@ pub struct EngineInfo {
     pub engine: String,
     /// For example `tiny.en`.
     pub model: String,
+    /// The language it is set to expect, where it does not find out by itself.
+    pub language: Option<String>,
 }
 
-/// What an engine returns, before anything is trimmed, dropped or put in order.
+/// What an engine heard in some sound, before anything is trimmed, dropped or put in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawTranscript {
     /// The language spoken, as a two- or three-letter code.
     pub language: String,
-    /// Length of the sound in seconds.
-    pub duration: f64,
     /// In the engine's order.
     pub segments: Vec<RawSegment>,
 }
 
 /// A piece of speech, usually a sentence or less.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawSegment {
     /// Seconds from the start of the sound.
     pub start: f64,
@@ -90,14 +86,14 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name and its model's.
     fn describe(&self) -> EngineInfo;
 
-    /// Transcribes `audio`, a file of [`SAMPLE_RATE`] little-endian 32-bit floats per second, one channel, no header.
+    /// Transcribes `samples`, [`SAMPLE_RATE`] of them per second and at least one, all of them numbers.
     /// `language` is a two- or three-letter code; `None` leaves it to the engine's configuration.
     ///
     /// Once the control's token fires the future ends at once. Work it left on another thread, as dropping it also
     /// does, stops by itself as soon as the engine can, and writes nothing.
     fn transcribe<'a>(
         &'a self,
-        audio: &'a Path,
+        samples: Vec<f32>,
         language: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>>;
@@ -122,19 +118,6 @@ pub enum EngineError {
         /// What was asked for.
         language: String,
     },
-    /// More sound than one transcription takes.
-    #[error(
-        "the recording is at least {hours:.1} hours long, and at most {limit} hours can be transcribed; split it"
-    )]
-    TooLong {
-        /// Its length in hours, or as much of it as was decoded.
-        hours: f64,
-        /// The limit in hours.
-        limit: u64,
-    },
-    /// The decoded sound could not be read.
-    #[error("the decoded sound could not be read: {0}")]
-    Audio(String),
     /// The engine gave up.
     #[error("the speech engine failed: {0}")]
     Failed(String),
@@ -154,13 +137,12 @@ impl From<EngineError> for JobError {
                 "The speech model cannot be used on the server. This lecture goes on once it can; if it ends as failed, \
                  tell the operators and use retry.",
             ),
-            EngineError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
             EngineError::Language { .. } => host_fault::wait(
                 "engine",
                 "The server is set to a language that its speech model does not know. This lecture goes on once that is \
                  corrected; if it ends as failed, tell the operators and use retry.",
             ),
-            EngineError::Audio(_) | EngineError::Failed(_) => Self::retry(
+            EngineError::Failed(_) => Self::retry(
                 "engine",
                 "The recording could not be transcribed. If this lecture ends as failed, use retry later, and tell the \
                  operators if it stays.",
@@ -183,14 +165,11 @@ mod tests {
         let language = job(EngineError::Language { model: "/m".into(), language: "de".into() });
         assert_eq!((language.class(), language.wait_delay()), ("engine", Some(LOOK_AGAIN)));
         assert_eq!(job(EngineError::Cancelled).class(), "lost-lease");
-        let (failed, audio) = (job(EngineError::Failed("/m".into())), job(EngineError::Audio("/m".into())));
-        for error in [&failed, &audio] {
-            assert_eq!((error.class(), error.is_fatal(), error.wait_delay()), ("engine", false, None));
-        }
-        for error in [missing, language, failed, audio] {
+        let failed = job(EngineError::Failed("/m".into()));
+        assert_eq!((failed.class(), failed.is_fatal(), failed.wait_delay()), ("engine", false, None));
+        for error in [missing, language, failed] {
             let text = error.to_string();
             assert!(!text.contains("/m") && text.contains("retry") && text.contains("operators"), "{text}");
         }
-        assert!(job(EngineError::TooLong { hours: 13.0, limit: 12 }).is_fatal());
     }
 }

@@ -57,12 +57,12 @@ impl From<NoSpeech> for JobError {
 
 impl Transcript {
     /// Cleans what an engine returned: trims texts, drops marks for silence and noise, puts the segments in order
-    /// inside the recording and numbers them.
+    /// inside the recording, which lasts so many `seconds`, and numbers them.
     ///
     /// # Errors
     /// `NoSpeech` where nothing is left.
-    pub fn new(info: EngineInfo, raw: RawTranscript) -> Result<Self, NoSpeech> {
-        let duration = milliseconds(raw.duration);
+    pub fn new(info: EngineInfo, raw: RawTranscript, seconds: f64) -> Result<Self, NoSpeech> {
+        let duration = milliseconds(seconds);
         let mut spoken: Vec<RawSegment> = raw
             .segments
             .into_iter()
@@ -81,7 +81,7 @@ impl Transcript {
             return Err(NoSpeech);
         }
         let text = segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-        let EngineInfo { engine, model } = info;
+        let EngineInfo { engine, model, .. } = info;
         Ok(Self { text, language: raw.language, duration, model, engine, segments })
     }
 }
@@ -118,8 +118,8 @@ mod tests {
             end: *end,
             text: (*text).to_owned(),
         });
-        let raw = RawTranscript { language: "en".into(), duration, segments: segments.collect() };
-        Transcript::new(EngineInfo { engine: "e".into(), model: "m".into() }, raw)
+        let raw = RawTranscript { language: "en".into(), segments: segments.collect() };
+        Transcript::new(EngineInfo { engine: "e".into(), model: "m".into(), language: None }, raw, duration)
     }
 
     #[test]

@@ -20,12 +20,9 @@ use whisper_rs::{
     WhisperSysState,
 };
 
-use super::engine::{
-    Control, Engine, EngineError, EngineInfo, MAX_HOURS, RawSegment, RawTranscript, SAMPLE_RATE,
-};
+use super::engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 use super::models;
 
-const BYTES_PER_SAMPLE: u64 = 4;
 /// Quieter than this throughout (-80 dB) is digital silence. Whisper is known to invent words there.
 const SILENCE: f32 = 1e-4;
 
@@ -57,12 +54,12 @@ impl Engine for Whisper {
     fn describe(&self) -> EngineInfo {
         let model = &self.inner.model;
         let name = models::name_of(Path::new(model)).unwrap_or_else(|| model.clone());
-        EngineInfo { engine: "whisper.cpp".into(), model: name }
+        EngineInfo { engine: "whisper.cpp".into(), model: name, language: self.inner.language.clone() }
     }
 
     fn transcribe<'a>(
         &'a self,
-        audio: &'a Path,
+        samples: Vec<f32>,
         language: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
@@ -70,10 +67,9 @@ impl Engine for Whisper {
             let watch = Arc::new(Watch { control: control.clone(), dropped: AtomicBool::new(false) });
             let _stop = StopOnDrop(Arc::clone(&watch));
             let inner = Arc::clone(&self.inner);
-            let audio = audio.to_owned();
             let language = language.map(str::to_owned);
             let work =
-                tokio::task::spawn_blocking(move || inner.transcribe(&audio, language.as_deref(), &watch));
+                tokio::task::spawn_blocking(move || inner.transcribe(&samples, language.as_deref(), &watch));
             tokio::select! {
                 biased;
                 done = work => done.map_err(|error| EngineError::Failed(error.to_string()))?,
@@ -107,7 +103,7 @@ impl Drop for StopOnDrop {
 impl Inner {
     fn transcribe(
         &self,
-        audio: &Path,
+        samples: &[f32],
         language: Option<&str>,
         watch: &Watch,
     ) -> Result<RawTranscript, EngineError> {
@@ -116,25 +112,22 @@ impl Inner {
         }
         let context = self.context()?;
         let language = self.language(&context, language.or(self.language.as_deref()))?;
-        let samples = read_samples(audio)?;
-        #[expect(clippy::cast_precision_loss, reason = "at most 12 hours of samples")]
-        let duration = samples.len() as f64 / f64::from(SAMPLE_RATE);
         if samples.iter().all(|sample| sample.abs() < SILENCE) {
             let language = if language == "auto" { "en" } else { language };
-            return Ok(RawTranscript { language: language.to_owned(), duration, segments: Vec::new() });
+            return Ok(RawTranscript { language: language.to_owned(), segments: Vec::new() });
         }
         if watch.is_stopped() {
             return Err(EngineError::Cancelled);
         }
         let mut state = context.create_state().map_err(failed)?;
-        let outcome = state.full(parameters(language, watch), &samples);
+        let outcome = state.full(parameters(language, watch), samples);
         if watch.is_stopped() {
             return Err(EngineError::Cancelled);
         }
         outcome.map_err(failed)?;
         watch.control.report(1.0);
         let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
-        Ok(RawTranscript { language: spoken.to_owned(), duration, segments: segments(&state) })
+        Ok(RawTranscript { language: spoken.to_owned(), segments: segments(&state) })
     }
 
     /// The weights; whoever comes first loads them.
@@ -236,22 +229,4 @@ fn segments(state: &WhisperState) -> Vec<RawSegment> {
             })
         })
         .collect()
-}
-
-fn read_samples(path: &Path) -> Result<Vec<f32>, EngineError> {
-    let trouble = |error: std::io::Error| EngineError::Audio(error.to_string());
-    let limit = MAX_HOURS * 3600 * u64::from(SAMPLE_RATE) * BYTES_PER_SAMPLE;
-    let length = std::fs::metadata(path).map_err(trouble)?.len();
-    if length > limit {
-        #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
-        let hours = length as f64 / limit as f64 * MAX_HOURS as f64;
-        return Err(EngineError::TooLong { hours, limit: MAX_HOURS });
-    }
-    if length == 0 || length % BYTES_PER_SAMPLE != 0 {
-        return Err(EngineError::Audio(format!("{length} bytes are no whole number of samples")));
-    }
-    let bytes = std::fs::read(path).map_err(trouble)?;
-    let samples = bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-    // What is not a number would make everything after it not a number.
-    Ok(samples.map(|sample| if sample.is_finite() { sample } else { 0.0 }).collect())
 }

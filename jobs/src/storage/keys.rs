@@ -56,6 +56,13 @@ pub fn transcript_vtt_temp(lecture_id: Uuid, lease: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/{lease}.vtt")
 }
 
+/// A finished piece of a transcript that is being made: of which sound and by which engine says the mark, and its place the
+/// first sample. Whatever attempt makes it, it is the same.
+#[must_use]
+pub fn transcript_piece(lecture_id: Uuid, mark: &str, start: u64) -> String {
+    format!("audio_tmp/{lecture_id}/piece-{mark}-{start}.json")
+}
+
 /// Pieces of a lecture's transcript, which programs that share the storage keep under this name.
 #[must_use]
 pub fn lecture_chunks(lecture_id: Uuid) -> String {
@@ -81,6 +88,8 @@ pub enum Class {
     LectureChunks,
     /// A temporary object of a lecture's attempt.
     Temporary,
+    /// A finished piece of a transcript that is being made; it was paid for.
+    TranscriptPiece,
     /// What a client uploaded for a lecture; it cannot be fetched again.
     Upload,
     /// A document's file.
@@ -128,8 +137,10 @@ pub fn parse(key: &str) -> Option<Parsed> {
         "audio_tmp" => match rest.split_once('/') {
             Some((id, name)) if !name.contains('/') => {
                 let id = uuid(id)?;
-                if name.starts_with("upload") {
-                    return Some(Parsed { class: Class::Upload, id, lease: None });
+                for (beginning, class) in [("upload", Class::Upload), ("piece-", Class::TranscriptPiece)] {
+                    if name.starts_with(beginning) {
+                        return Some(Parsed { class, id, lease: None });
+                    }
                 }
                 Some(Parsed { class: Class::Temporary, id, lease: name.get(..36).and_then(uuid) })
             }

@@ -202,6 +202,7 @@ fn a_key_is_taken_apart_as_it_was_made() {
         (keys::transcript_vtt_temp(id, lease), Class::Temporary, Some(lease)),
         (format!("audio_tmp/{id}/whatever"), Class::Temporary, None),
         (format!("audio_tmp/{id}/upload.m4a"), Class::Upload, None),
+        (keys::transcript_piece(id, "0123456789abcdef", 4_800_000), Class::TranscriptPiece, None),
         (format!("audio_tmp/{id}_source.mp4"), Class::Temporary, None),
     ];
     for (key, class, lease) in known {

@@ -145,5 +145,6 @@ async fn a_retry_after_missing_audio_begins_with_the_recording() {
     }
 }
 
+mod resumed;
 #[cfg(feature = "whisper")]
 mod with_the_model;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
 use super::{ConvertError, Installed, ggml};
-use crate::hexadecimal::hexadecimal;
+use crate::hexadecimal::{hexadecimal, sha256};
 
 /// A store that this process alone may change, until it is dropped.
 #[derive(Debug)]
@@ -180,17 +180,7 @@ pub(super) fn check_magic(path: &Path) -> Result<(), ModelError> {
 
 /// The sha256 of a file, in hexadecimal.
 pub(super) fn sha256_of(path: &Path) -> Result<String, ModelError> {
-    let mut file = File::open(path).map_err(ModelError::io("read", path))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hexadecimal(&hash.finalize())),
-            Ok(length) => hash.update(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ModelError::io("read", path)(error)),
-        }
-    }
+    File::open(path).and_then(sha256).map_err(ModelError::io("read", path))
 }
 
 struct HashingWriter<W> {

@@ -74,14 +74,14 @@ async fn audio_found_wanting_goes_with_its_file_and_a_retry_downloads_it_again()
 async fn a_failed_transcription_is_retried_with_the_audio_that_was_kept_or_without() {
     for (days, files, stage) in [(0, Vec::new(), "submit"), (3, vec![keys::audio(LECTURE)], "transcribe")] {
         let line = Line::with(|settings| settings.keep_failed_audio_days = days).await;
-        line.engine.failing.store(true, Ordering::SeqCst);
+        line.engine.deaf.store(true, Ordering::SeqCst);
         let message = until_failed(&line).await;
-        assert!(message.contains("12 hours"), "{message}");
+        assert!(message.contains("no speech was found"), "{message}");
         assert_eq!(line.files_of_lecture(), files);
         let kept = line.lecture().await.and_then(|lecture| lecture.audio_storage_key);
         assert_eq!(kept.into_iter().collect::<Vec<_>>(), files);
 
-        line.engine.failing.store(false, Ordering::SeqCst);
+        line.engine.deaf.store(false, Ordering::SeqCst);
         assert_eq!(retried(&line).await, stage);
         completes(&line).await;
     }

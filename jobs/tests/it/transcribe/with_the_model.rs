@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bedel_jobs::speech::wer::word_error_rate;
 use bedel_jobs::speech::whisper::Whisper;
-use bedel_jobs::speech::{Control, EngineError, Transcript, models};
+use bedel_jobs::speech::{Control, EngineError, Sound, Transcript, models};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -42,16 +42,13 @@ async fn stored(lab: &Lab, key: &str) -> Bytes {
     lab.ctx.storage.get_bytes(key, 1 << 20).await.expect(key)
 }
 
-/// Speech that goes on for `minutes`, decoded as an engine takes it.
-async fn long_speech(lab: &Lab, directory: &Path, minutes: usize) -> PathBuf {
+/// Speech that goes on for `minutes`, as an engine takes it.
+async fn long_speech(lab: &Lab, directory: &Path, minutes: usize) -> Vec<f32> {
     let once = directory.join("once.f32");
     lab.ctx.media.decode_pcm(&speech(directory, SPOKEN), &once).await.expect("decoded");
-    let once = std::fs::read(once).expect("samples");
-    let bytes = minutes * 60 * 16_000 * 4;
-    let long = directory.join("long.f32");
-    let repeated: Vec<u8> = once.into_iter().cycle().take(bytes).collect();
-    std::fs::write(&long, repeated).expect("a file");
-    long
+    let once = Sound::open(&once).expect("samples");
+    let once = once.read(0..once.samples()).await.expect("samples");
+    once.into_iter().cycle().take(minutes * 60 * 16_000).collect()
 }
 
 /// The machine may be busy with other tests.
@@ -164,7 +161,7 @@ async fn a_transcription_reports_progress_and_stops_within_a_second() {
             noticed.fetch_or(fraction > 0.0 && fraction < 1.0, Ordering::Relaxed);
         });
         let audio = audio.clone();
-        let work = tokio::spawn(async move { ENGINE.transcribe(&audio, None, &control).await });
+        let work = tokio::spawn(async move { ENGINE.transcribe(audio, None, &control).await });
         eventually("progress", PATIENCE, || begun.load(Ordering::Relaxed)).await;
         let stopped = Instant::now();
         if by_token {
@@ -190,9 +187,9 @@ async fn a_model_or_language_that_is_not_there_is_named() {
     let audio = long_speech(&lab, directory.path(), 1).await;
     let control = Control::new(CancellationToken::new(), |_| ());
     let elsewhere = Whisper::new("tiny.en", directory.path(), None);
-    let error = JobError::from(elsewhere.transcribe(&audio, None, &control).await.unwrap_err());
+    let error = JobError::from(elsewhere.transcribe(audio.clone(), None, &control).await.unwrap_err());
     assert_eq!(decision(&error), ("model-missing", "wait"));
     assert!(!error.to_string().contains('/'), "no path: {error}");
-    let error = ENGINE.transcribe(&audio, Some("de"), &control).await.unwrap_err();
+    let error = ENGINE.transcribe(audio, Some("de"), &control).await.unwrap_err();
     assert!(matches!(error, EngineError::Language { .. }), "{error}");
 }

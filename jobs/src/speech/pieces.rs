@@ -1,0 +1,143 @@
+//! Where a long recording is cut: at pauses, so that no word is in two pieces.
+
+use std::ops::Range;
+
+use super::engine::SAMPLE_RATE;
+use super::sound::{Sound, SoundError};
+
+/// Length of a piece in samples, except for that of a recording which is shorter: 5 to 10 minutes. Longer ones cost more to do
+/// again, and 38 MB of memory for each 10 minutes; shorter ones have more seams.
+pub const SHORTEST: u64 = 5 * 60 * SAMPLE_RATE as u64;
+/// See [`SHORTEST`].
+pub const LONGEST: u64 = 2 * SHORTEST;
+
+/// Samples that are judged together: 20 ms, a part of a sound.
+const FRAME: usize = SAMPLE_RATE as usize / 50;
+
+/// Frames that make a pause: 200 ms, since the closure of a consonant is shorter.
+const PAUSE: usize = 10;
+
+/// Times the power of the background that is no pause any more: 6 dB.
+const ABOVE_BACKGROUND: f32 = 4.0;
+
+/// Times the power of the background that speech has at least: 9 dB. With less between them nobody pauses, or nobody speaks.
+const SPEECH: f32 = 8.0;
+
+/// The piece that begins at this sample: to the end of the recording where that is near, else to the middle of the longest pause
+/// that leaves no piece shorter than [`SHORTEST`].
+///
+/// # Errors
+/// The disk's.
+pub async fn piece(sound: &Sound, start: u64) -> Result<Range<u64>, SoundError> {
+    let end = sound.samples();
+    if end - start <= LONGEST {
+        return Ok(start..end);
+    }
+    let from = start + SHORTEST;
+    let window = sound.read(from..(start + LONGEST).min(end - SHORTEST)).await?;
+    Ok(start..from + pause(&window) as u64)
+}
+
+/// The middle of the longest pause, in samples. Where there is none, the quietest place.
+fn pause(samples: &[f32]) -> usize {
+    let power: Vec<f32> = samples
+        .chunks(FRAME)
+        .map(|frame| frame.iter().map(|sample| sample * sample).sum::<f32>() / frame.len() as f32)
+        .collect();
+    let mut sorted = power.clone();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let share = |tenths: usize| sorted.get(sorted.len() * tenths / 10).copied().unwrap_or_default();
+    let (background, loud) = (share(1), share(9));
+    let quiet = if loud < background * SPEECH { 0.0 } else { background * ABOVE_BACKGROUND };
+
+    let (mut longest, mut begun) = (0..0, 0);
+    for (number, power) in power.iter().enumerate() {
+        if *power > quiet {
+            begun = number + 1;
+        } else if number + 1 - begun > longest.len() {
+            longest = begun..number + 1;
+        }
+    }
+    if longest.len() < PAUSE {
+        let sums = power.windows(PAUSE).map(|frames| frames.iter().sum::<f32>()).enumerate();
+        let quietest = sums.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(0, |(number, _)| number);
+        longest = quietest..quietest + PAUSE;
+    }
+    ((longest.start + longest.end) * FRAME / 2).min(samples.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: usize = SAMPLE_RATE as usize;
+
+    /// Noise of this amplitude that is the same each time.
+    fn noise(samples: usize, amplitude: f32) -> Vec<f32> {
+        let mut state = 1_u32;
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * amplitude
+        })
+        .take(samples)
+        .collect()
+    }
+
+    /// Loud noise with quieter places: from, length (both in samples) and amplitude.
+    fn speech(samples: usize, pauses: &[(usize, usize, f32)]) -> Vec<f32> {
+        let mut sound = noise(samples, 0.3);
+        for &(from, length, amplitude) in pauses {
+            sound[from..from + length].copy_from_slice(&noise(length, amplitude));
+        }
+        sound
+    }
+
+    #[test]
+    fn the_middle_of_the_longest_pause_is_found_in_noise() {
+        let short: Vec<_> = (1..60).map(|n| (n * SECOND, SECOND / 4, 0.01)).collect();
+        let mut pauses = short.clone();
+        pauses.push((70 * SECOND, SECOND, 0.01));
+        let found = pause(&speech(100 * SECOND, &pauses));
+        assert!(found.abs_diff(70 * SECOND + SECOND / 2) <= FRAME, "{found}");
+    }
+
+    #[test]
+    fn without_a_pause_the_quietest_place_is_taken() {
+        let found = pause(&speech(100 * SECOND, &[(42 * SECOND, SECOND / 10, 0.2)]));
+        assert!(found.abs_diff(42 * SECOND + SECOND / 20) <= PAUSE * FRAME, "{found}");
+    }
+
+    #[test]
+    fn silence_is_cut_anywhere() {
+        assert!(pause(&vec![0.0; 10 * SECOND]) <= 10 * SECOND);
+        let long = speech(100 * SECOND, &[(20 * SECOND, 60 * SECOND, 0.0)]);
+        assert_eq!(pause(&long), 50 * SECOND);
+    }
+
+    fn sound(samples: u64) -> (tempfile::NamedTempFile, Sound) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(samples * 4).unwrap();
+        let sound = Sound::open(file.path()).unwrap();
+        (file, sound)
+    }
+
+    #[tokio::test]
+    async fn pieces_follow_one_another_to_the_end_and_none_is_too_short_or_too_long() {
+        let minute = 60 * u64::from(SAMPLE_RATE);
+        for samples in [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1] {
+            let (_file, sound) = sound(samples);
+            let mut start = 0;
+            while start < samples {
+                let found = piece(&sound, start).await.unwrap();
+                assert_eq!(found.start, start);
+                let length = found.end - found.start;
+                assert!(
+                    length <= LONGEST && (length >= SHORTEST || samples <= LONGEST),
+                    "{length} of {samples}"
+                );
+                start = found.end;
+            }
+            assert_eq!(start, samples);
+        }
+    }
+}

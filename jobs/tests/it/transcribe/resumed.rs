@@ -1,0 +1,164 @@
+//! A long recording in pieces, of which none is transcribed twice.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use bedel_jobs::cleanup_orphans::CleanupOrphans;
+use bedel_jobs::speech::{Control, EngineError, EngineInfo, RawSegment, RawTranscript, Transcript};
+use futures::future::BoxFuture;
+
+use super::*;
+
+const RATE: usize = 16_000;
+
+/// Seventeen minutes with a pause at the end of every seven seconds.
+static RECORDING: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tone = "aevalsrc='0.3*sin(2*PI*(200+t)*t)*lt(mod(t\\,7)\\,6.5)':s=16000:d=1020";
+    let path = sound(directory.path(), tone, &["-b:a", "32k"]);
+    (directory, path)
+});
+
+/// Says how long each piece was, and stumbles over the pieces it is told to, once each.
+#[derive(Debug, Default)]
+struct Listener {
+    model: &'static str,
+    stumbles_at: Mutex<Vec<usize>>,
+    calls: AtomicUsize,
+    heard: AtomicUsize,
+}
+
+impl Listener {
+    fn stumbling_at(pieces: &[usize]) -> Arc<Self> {
+        Arc::new(Self { stumbles_at: Mutex::new(pieces.to_vec()), ..Self::default() })
+    }
+}
+
+impl Engine for Listener {
+    fn describe(&self) -> EngineInfo {
+        EngineInfo { engine: "listener".to_owned(), model: self.model.to_owned(), language: None }
+    }
+
+    fn transcribe<'a>(
+        &'a self,
+        samples: Vec<f32>,
+        _: Option<&'a str>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
+        Box::pin(async move {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            control.report(0.5);
+            if self.stumbles_at.lock().expect("no panic").contains(&call) {
+                return Err(EngineError::Failed("it stumbled".to_owned()));
+            }
+            self.heard.fetch_add(samples.len(), Ordering::SeqCst);
+            let loud = |sample: &f32| sample.abs() > 0.05;
+            let begins = samples.iter().position(loud).expect("sound");
+            let ends = samples.len() - samples.iter().rev().position(loud).expect("sound");
+            let second = |sample: usize| sample as f64 / RATE as f64;
+            let text = format!("{} samples", samples.len());
+            let segments = vec![RawSegment { start: second(begins), end: second(ends), text }];
+            Ok(RawTranscript { language: "en".to_owned(), segments })
+        })
+    }
+}
+
+async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
+    let (pool, settings) = (lab.ctx.pool.clone(), lab.ctx.settings.clone());
+    let directory = lab.world.storage_dir.parent().expect("a directory");
+    Arc::new(environment(pool, directory, settings, Some(engine.clone())))
+}
+
+async fn run(ctx: &Context, id: Uuid) -> Result<Transcribed, JobError> {
+    let output = Transcribe { lecture_id: id }.run(ctx, &Attempt::detached(Some(id))).await?;
+    Ok(output.expect("a lecture"))
+}
+
+async fn transcript(lab: &Lab, id: Uuid) -> Transcript {
+    let json = lab.ctx.storage.get_bytes(&keys::transcript_json(id), 1 << 20).await.expect("a transcript");
+    serde_json::from_slice(&json).expect("the payload")
+}
+
+async fn pieces(lab: &Lab, id: Uuid) -> Vec<String> {
+    let listed = lab.ctx.storage.list(&keys::audio_temp_prefix(id)).await.expect("a listing");
+    let mut names: Vec<String> = listed.into_iter().map(|stored| stored.key).collect();
+    names.sort_by_key(|name| name.len());
+    names
+}
+
+#[tokio::test]
+async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
+    let lab = Lab::new(None).await;
+    let id = lab.lecture(&RECORDING.1).await;
+    let steady = Listener::stumbling_at(&[]);
+    let undisturbed = run(&with(&lab, &steady).await, id).await.expect("a transcript");
+    let wanted = transcript(&lab, id).await;
+    assert_eq!((undisturbed.pieces, wanted.segments.len()), (3, 3), "{wanted:?}");
+    let whole = steady.heard.load(Ordering::SeqCst);
+    assert_eq!(undisturbed.transcribed_seconds, undisturbed.audio_seconds);
+    // No pause is cut in two by more than its middle, and nothing of the seams is lost.
+    for seam in wanted.segments.windows(2) {
+        let pause = seam[1].start - seam[0].end;
+        assert!((0.3..0.7).contains(&pause), "{pause} s between {seam:?}");
+        assert!(((seam[0].end + 0.5) % 7.0).min(7.0 - (seam[0].end + 0.5) % 7.0) < 0.2, "{seam:?}");
+    }
+
+    let id = lab.lecture(&RECORDING.1).await;
+    let stumbling = Listener::stumbling_at(&[1, 3]);
+    let ctx = with(&lab, &stumbling).await;
+    for stored in 1..=2 {
+        let error = run(&ctx, id).await.expect_err("it stumbles");
+        assert_eq!(decision(&error), ("engine", "retry"));
+        assert_eq!(pieces(&lab, id).await.len(), stored);
+    }
+    let output = run(&ctx, id).await.expect("a transcript");
+    assert_eq!(transcript(&lab, id).await, wanted);
+    assert_eq!(stumbling.heard.load(Ordering::SeqCst), whole, "no sample was transcribed twice");
+    assert_eq!(output.pieces, 3);
+    assert!(output.transcribed_seconds < output.audio_seconds / 2.0, "{output:?}");
+
+    // What is finished is there for an attempt that only has to store it, and goes when the lecture is completed.
+    let again = run(&ctx, id).await.expect("a transcript");
+    assert_eq!((again.transcribed_seconds, again.real_time_factor), (0.0, None));
+    let commit = lab.commit(id, Some(again)).await;
+    assert!(shown(&commit).contains("cleanup-orphans"), "{commit:?}");
+    let cleanup = CleanupOrphans { lecture_id: Some(id), dry_run: false };
+    lab.ctx.storage.tie(&lab.ctx.pool).await.expect("a marked storage");
+    cleanup.run(&lab.ctx, &Attempt::detached(None)).await.expect("cleaned up");
+    assert_eq!(pieces(&lab, id).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn pieces_of_another_model_or_another_sound_are_not_taken() {
+    let lab = Lab::new(None).await;
+    let id = lab.lecture(&RECORDING.1).await;
+    let stumbling = Listener::stumbling_at(&[1]);
+    run(&with(&lab, &stumbling).await, id).await.expect_err("it stumbles");
+    let another = Arc::new(Listener { model: "another", ..Listener::default() });
+    let output = run(&with(&lab, &another).await, id).await.expect("a transcript");
+    assert_eq!(output.transcribed_seconds, output.audio_seconds, "another model");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let other = sound(directory.path(), "sine=duration=700", &[]);
+    lab.ctx.storage.put_file(&keys::audio(id), &other).await.expect("stored");
+    let output = run(&with(&lab, &another).await, id).await.expect("a transcript");
+    assert_eq!(output.transcribed_seconds, output.audio_seconds, "another sound");
+}
+
+#[tokio::test]
+async fn a_piece_that_cannot_be_read_is_made_again() {
+    let lab = Lab::new(None).await;
+    let id = lab.lecture(&RECORDING.1).await;
+    let stumbling = Listener::stumbling_at(&[2]);
+    let ctx = with(&lab, &stumbling).await;
+    run(&ctx, id).await.expect_err("it stumbles");
+    let stored = pieces(&lab, id).await;
+    assert_eq!(stored.len(), 2);
+    for damage in ["", "{\"start\":0,\"end\":0,\"language\":\"en\",\"segments\":[]}"] {
+        lab.ctx.storage.put_bytes(&stored[0], damage.into()).await.expect("damaged");
+        let before = stumbling.heard.load(Ordering::SeqCst);
+        run(&ctx, id).await.expect("a transcript");
+        let after = stumbling.heard.load(Ordering::SeqCst);
+        assert!(after > before, "{damage:?}");
+    }
+}
