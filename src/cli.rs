@@ -26,6 +26,7 @@ pub mod run;
 pub mod submit;
 pub mod table;
 pub mod token;
+pub mod transcribe;
 pub mod user;
 
 /// What was typed or configured cannot work.
@@ -98,6 +99,8 @@ enum Command {
     User(user::UserCommand),
     /// Print the description of the HTTP API, OpenAPI 3.1
     Openapi,
+    /// Transcribe a file of this machine, without a database
+    Transcribe(Box<transcribe::TranscribeCommand>),
     /// Install and check speech models
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -175,6 +178,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
             print!("{}", crate::api::description());
             Ok(())
         }
+        Command::Transcribe(command) => command.run().await,
         Command::Model(command) => command.run().await,
         Command::Doctor(command) => command.run(common).await,
     }

@@ -1,6 +1,7 @@
 //! From speech to text: engines, what they return, and the models they need.
 
 pub mod engine;
+pub mod listening;
 pub mod models;
 pub mod pieces;
 pub mod sound;
@@ -12,5 +13,6 @@ pub mod wer;
 pub mod whisper;
 
 pub use engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+pub use listening::{Heard, Keep, Piece, listen};
 pub use sound::{Sound, SoundError};
 pub use transcript::Transcript;

@@ -9,7 +9,6 @@
 //! An attempt first deletes what older leases stored, so a late rename by one of them finds nothing.
 
 mod finished;
-mod listening;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,13 +19,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::finished::Finished;
 use crate::cleanup_orphans;
 use crate::environment::{Context, Environment};
 use crate::host_fault;
 use crate::lecture;
 use crate::media::MediaError;
 use crate::speech::sound::seconds;
-use crate::speech::{Sound, Transcript, vtt};
+use crate::speech::{self, Control, Sound, Transcript, vtt};
 use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
 use crate::storage::{StorageError, keys};
 
@@ -98,7 +98,12 @@ impl Job for Transcribe {
         let (audio, sound) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(DECODED);
 
-        let heard = listening::listen(ctx, attempt, self.lecture_id, engine, &audio, &sound).await?;
+        let finished = Finished::of(&ctx.storage, attempt, self.lecture_id, engine, &audio, &sound).await?;
+        let told = attempt.clone();
+        let control = Control::new(attempt.cancellation().clone(), move |fraction| {
+            told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
+        });
+        let heard = speech::listen(engine, &sound, &control, &finished).await?;
         attempt.set_progress(TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());

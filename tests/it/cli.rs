@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::program::{Project, bare, migrated};
 
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 27] = [
     &["api"],
     &["worker"],
     &["scheduler"],
@@ -29,6 +29,7 @@ const COMMANDS: [&[&str]; 26] = [
     &["queues"],
     &["queues", "pause"],
     &["queues", "resume"],
+    &["transcribe"],
     &["model", "install"],
     &["model", "list"],
     &["model", "verify"],

@@ -18,4 +18,6 @@ mod program;
 #[cfg(target_os = "linux")]
 mod readme;
 mod schema;
+#[cfg(feature = "whisper")]
+mod transcribe;
 mod worker;

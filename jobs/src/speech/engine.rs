@@ -69,6 +69,13 @@ impl Control {
         self.cancellation.cancelled().await;
     }
 
+    /// For a part of what this is for: it begins at the fraction `from` of all and is as large as `share`.
+    #[must_use]
+    pub fn part(&self, from: f64, share: f64) -> Self {
+        let whole = self.clone();
+        Self::new(self.cancellation.clone(), move |fraction| whole.report(from + share * fraction))
+    }
+
     /// Tells the caller how far the transcription is, 0 to 1.
     pub fn report(&self, fraction: f64) {
         (self.progress)(fraction);

@@ -6,14 +6,15 @@
 use std::fs::File;
 use std::path::Path;
 
-use bedel_queue::JobError;
+use bedel_queue::{Attempt, JobError};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::blocking::blocking;
 use crate::hexadecimal::sha256;
-use crate::speech::{EngineInfo, RawSegment};
+use crate::speech::sound::seconds;
+use crate::speech::{Engine, EngineInfo, Keep, Piece, Sound, pieces};
 use crate::stage::disk;
 use crate::storage::{Storage, StorageError, keys};
 
@@ -23,29 +24,71 @@ const MAX_PIECE_BYTES: u64 = 16 * 1024 * 1024;
 /// Grows when pieces are made in another way, so that those of before are not found.
 const VERSION: u32 = 1;
 
-/// A piece that was transcribed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Finished {
-    /// Its first sample in the recording.
-    pub(super) start: u64,
-    /// The first sample of the next piece.
-    pub(super) end: u64,
-    pub(super) language: String,
-    /// With times from the start of the piece.
-    pub(super) segments: Vec<RawSegment>,
+/// How far a transcription is, for people and for the queue, which does not count a crash behind which it went on. What
+/// a later attempt goes on from is in the storage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Checkpoint {
+    pieces: usize,
+    /// Of audio that are finished.
+    seconds: f64,
+    /// Of audio in all.
+    of: f64,
+}
+
+/// The pieces of one attempt's lecture.
+pub(super) struct Finished<'a> {
+    attempt: &'a Attempt,
+    /// None for a recording of one piece: it has to be done again as a whole where it has to be done again.
+    shelf: Option<Shelf<'a>>,
 }
 
 /// Where the pieces of one lecture are.
 #[derive(Debug)]
-pub(super) struct Shelf<'a> {
+struct Shelf<'a> {
     storage: &'a Storage,
     lecture_id: Uuid,
     mark: String,
 }
 
+impl<'a> Finished<'a> {
+    /// Of what `engine` hears in `audio`, a local file that was decoded to `sound`.
+    pub(super) async fn of(
+        storage: &'a Storage,
+        attempt: &'a Attempt,
+        lecture_id: Uuid,
+        engine: &dyn Engine,
+        audio: &Path,
+        sound: &Sound,
+    ) -> Result<Self, JobError> {
+        let shelf = match sound.samples() > pieces::LONGEST {
+            true => Some(Shelf::open(storage, lecture_id, &engine.describe(), audio).await?),
+            false => None,
+        };
+        Ok(Self { attempt, shelf })
+    }
+}
+
+impl Keep for Finished<'_> {
+    type Error = JobError;
+
+    /// One that cannot be read is made again.
+    async fn find(&self, start: u64, sound: &Sound) -> Result<Option<Piece>, JobError> {
+        let Some(shelf) = &self.shelf else { return Ok(None) };
+        let found = shelf.find(start).await?;
+        Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
+    }
+
+    async fn keep(&self, piece: &Piece, number: usize, sound: &Sound) -> Result<(), JobError> {
+        let Some(shelf) = &self.shelf else { return Ok(()) };
+        self.attempt.check_lease().await?;
+        shelf.put(piece).await?;
+        let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
+        self.attempt.save_checkpoint(&Checkpoint { pieces: number, seconds, of }).await
+    }
+}
+
 impl<'a> Shelf<'a> {
-    /// For what `engine` hears in `audio`, a local file.
-    pub(super) async fn open(
+    async fn open(
         storage: &'a Storage,
         lecture_id: Uuid,
         engine: &EngineInfo,
@@ -61,19 +104,16 @@ impl<'a> Shelf<'a> {
         Ok(Self { storage, lecture_id, mark })
     }
 
-    /// The piece that begins at this sample of `all`, if it is there. One that cannot be read is made again.
-    pub(super) async fn find(&self, start: u64, all: u64) -> Result<Option<Finished>, JobError> {
+    async fn find(&self, start: u64) -> Result<Option<Piece>, JobError> {
         let key = keys::transcript_piece(self.lecture_id, &self.mark, start);
-        let bytes = match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
-            Err(StorageError::Missing { .. }) => return Ok(None),
-            read => read?,
-        };
-        let piece = serde_json::from_slice(&bytes).ok();
-        Ok(piece.filter(|piece: &Finished| piece.start == start && (start + 1..=all).contains(&piece.end)))
+        match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
+            Err(StorageError::Missing { .. }) => Ok(None),
+            read => Ok(serde_json::from_slice(&read?).ok()),
+        }
     }
 
-    /// Stores a piece. It is there, whole, when this returns.
-    pub(super) async fn put(&self, piece: &Finished) -> Result<(), JobError> {
+    /// The piece is there, whole, when this returns.
+    async fn put(&self, piece: &Piece) -> Result<(), JobError> {
         let key = keys::transcript_piece(self.lecture_id, &self.mark, piece.start);
         let bytes = serde_json::to_vec(piece).expect("plain data is JSON");
         Ok(self.storage.put_bytes(&key, Bytes::from(bytes)).await?)

@@ -154,8 +154,9 @@ async fn a_piece_that_cannot_be_read_is_made_again() {
     run(&ctx, id).await.expect_err("it stumbles");
     let stored = pieces(&lab, id).await;
     assert_eq!(stored.len(), 2);
-    for damage in ["", "{\"start\":0,\"end\":0,\"language\":\"en\",\"segments\":[]}"] {
-        lab.ctx.storage.put_bytes(&stored[0], damage.into()).await.expect("damaged");
+    let ending_at = |end: u64| format!("{{\"start\":0,\"end\":{end},\"language\":\"en\",\"segments\":[]}}");
+    for damage in [String::new(), ending_at(0), ending_at(1 << 40)] {
+        lab.ctx.storage.put_bytes(&stored[0], damage.clone().into()).await.expect("damaged");
         let before = stumbling.heard.load(Ordering::SeqCst);
         run(&ctx, id).await.expect("a transcript");
         let after = stumbling.heard.load(Ordering::SeqCst);

@@ -1,0 +1,143 @@
+//! A whole recording, piece by piece, from wherever an earlier attempt came to.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Control, Engine, EngineError, RawSegment, RawTranscript};
+use super::pieces;
+use super::sound::{Sound, SoundError, seconds};
+
+/// A piece that was transcribed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Its first sample in the recording.
+    pub start: u64,
+    /// The first sample of the next piece.
+    pub end: u64,
+    /// The language spoken in it, as a two- or three-letter code.
+    pub language: String,
+    /// With times from the start of the piece.
+    pub segments: Vec<RawSegment>,
+}
+
+/// Where finished pieces are kept, for whoever goes on.
+pub trait Keep: Sync {
+    /// What goes wrong with it, and all else that may.
+    type Error: From<EngineError> + From<SoundError>;
+
+    /// The piece that begins at this sample of a recording, where it is finished.
+    fn find(
+        &self,
+        start: u64,
+        sound: &Sound,
+    ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
+
+    /// Keeps a piece of a recording, the `number`th counted from 1.
+    fn keep(
+        &self,
+        piece: &Piece,
+        number: usize,
+        sound: &Sound,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// What is there of a transcript.
+#[derive(Debug, Default)]
+pub struct Heard {
+    segments: Vec<RawSegment>,
+    /// How much was said in each language, in bytes.
+    spoken: BTreeMap<String, usize>,
+    /// Pieces it is made of.
+    pub pieces: usize,
+    /// Samples that were transcribed here; the others had been.
+    pub samples: u64,
+    /// Time the engine took for them.
+    pub elapsed: Duration,
+}
+
+/// Transcribes what is not `kept` yet of `sound`. The control is told the share of all that is finished, and stops it.
+///
+/// # Errors
+/// The engine's, the disk's, and those of what keeps the pieces.
+pub async fn listen<K: Keep>(
+    engine: &dyn Engine,
+    sound: &Sound,
+    control: &Control,
+    kept: &K,
+) -> Result<Heard, K::Error> {
+    let all = sound.samples();
+    let (mut heard, mut start) = (Heard::default(), 0);
+    while start < all {
+        let piece = match kept.find(start, sound).await? {
+            Some(piece) => piece,
+            None => {
+                let range = pieces::piece(sound, start).await?;
+                let (end, length) = (range.end, range.end - range.start);
+                let samples = sound.read(range).await?;
+                let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
+                let begun = Instant::now();
+                let raw = engine.transcribe(samples, None, &part).await?;
+                heard.elapsed += begun.elapsed();
+                heard.samples += length;
+                let piece = Piece { start, end, language: raw.language, segments: raw.segments };
+                kept.keep(&piece, heard.pieces + 1, sound).await?;
+                piece
+            }
+        };
+        start = piece.end;
+        control.report(seconds(start) / seconds(all));
+        heard.join(piece);
+    }
+    Ok(heard)
+}
+
+impl Heard {
+    /// Puts a piece behind what is there. What an engine heard beyond its piece's end was not there.
+    fn join(&mut self, piece: Piece) {
+        let (offset, length) = (seconds(piece.start), seconds(piece.end - piece.start));
+        *self.spoken.entry(piece.language).or_default() +=
+            piece.segments.iter().map(|segment| segment.text.len()).sum::<usize>();
+        self.segments.extend(piece.segments.into_iter().map(|segment| RawSegment {
+            start: offset + segment.start.clamp(0.0, length),
+            end: offset + segment.end.clamp(0.0, length),
+            text: segment.text,
+        }));
+        self.pieces += 1;
+    }
+
+    /// All of it, in the language of most of it: an engine finds out for each piece by itself, and in silence says anything.
+    #[must_use]
+    pub fn into_raw(self) -> RawTranscript {
+        let most = self.spoken.into_iter().max_by_key(|(_, length)| *length);
+        RawTranscript {
+            language: most.map_or_else(String::new, |(language, _)| language),
+            segments: self.segments,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(start: u64, end: u64, language: &str, segments: &[(f64, f64, &str)]) -> Piece {
+        let segments =
+            segments.iter().map(|&(start, end, text)| RawSegment { start, end, text: text.to_owned() });
+        Piece { start, end, language: language.to_owned(), segments: segments.collect() }
+    }
+
+    #[test]
+    fn pieces_stand_behind_one_another_and_none_reaches_into_the_next() {
+        let mut heard = Heard::default();
+        heard.join(piece(0, 32_000, "cy", &[]));
+        heard.join(piece(32_000, 64_000, "en", &[(0.5, 1.0, " One."), (1.5, 9.0, " Two.")]));
+        heard.join(piece(64_000, 80_000, "en", &[(-1.0, f64::NAN, " Three.")]));
+        assert_eq!(heard.pieces, 3);
+        let raw = heard.into_raw();
+        let times: Vec<_> = raw.segments.iter().map(|segment| (segment.start, segment.end)).collect();
+        assert_eq!(times[..2], [(2.5, 3.0), (3.5, 4.0)]);
+        assert_eq!((times[2].0, raw.language.as_str()), (4.0, "en"));
+    }
+}

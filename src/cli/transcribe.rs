@@ -1,0 +1,162 @@
+//! `bedel transcribe`.
+
+use std::fs::Permissions;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use bedel_jobs::media::{MediaError, MediaTools};
+use bedel_jobs::speech::sound::seconds;
+use bedel_jobs::speech::{
+    Control, EngineError, Keep, Piece, Sound, SoundError, Transcript, listen, srt, vtt,
+};
+use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+use crate::config::speech::SpeechOptions;
+use crate::environment;
+
+/// Transcribe a file of this machine, as a worker would, without a database.
+///
+/// The sound is decoded to the temporary directory (TMPDIR) first, 230 MB for an hour.
+///
+/// Example: bedel transcribe lecture.mp4 --format vtt --output lecture.vtt
+#[derive(Debug, Args)]
+pub struct TranscribeCommand {
+    /// The recording: anything with sound that ffmpeg reads
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Txt, value_name = "FORMAT")]
+    format: Format,
+    /// Where to write it; a file that is there is replaced once the transcript is whole [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+/// A form of the transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The text alone
+    Txt,
+    /// WebVTT
+    Vtt,
+    /// SubRip
+    Srt,
+    /// All of it, as a worker stores it
+    Json,
+}
+
+/// What goes wrong between the sound and the text.
+#[derive(Debug, thiserror::Error)]
+enum ListenError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Sound(#[from] SoundError),
+}
+
+/// Nobody goes on from here.
+struct Forget;
+
+impl Keep for Forget {
+    type Error = ListenError;
+
+    async fn find(&self, _: u64, _: &Sound) -> Result<Option<Piece>, ListenError> {
+        Ok(None)
+    }
+
+    async fn keep(&self, _: &Piece, _: usize, _: &Sound) -> Result<(), ListenError> {
+        Ok(())
+    }
+}
+
+impl TranscribeCommand {
+    /// Decodes, transcribes and writes; tells on a terminal how far it is. Ctrl-C leaves nothing behind.
+    ///
+    /// # Errors
+    /// Where there is no such file, no model or no ffmpeg, and where nothing is said in the recording.
+    pub async fn run(&self) -> Result<(), CliError> {
+        if !self.file.is_file() {
+            return Err(CliError::Usage(format!("FILE: there is no file {}", self.file.display())));
+        }
+        let stop = CancellationToken::new();
+        let transcript = tokio::select! {
+            transcript = self.transcript(&stop) => transcript,
+            _ = tokio::signal::ctrl_c() => {
+                stop.cancel();
+                Err(CliError::Failed("stopped; nothing was written".to_owned()))
+            }
+        };
+        if std::io::stderr().is_terminal() {
+            told("");
+        }
+        self.write(&self.rendered(&transcript?))
+    }
+
+    async fn transcript(&self, stop: &CancellationToken) -> Result<Transcript, CliError> {
+        let engine = environment::engine(&self.speech).map_err(CliError::Usage)?;
+        let media = MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))?;
+        let directory = tempfile::tempdir()
+            .map_err(|error| CliError::Failed(format!("the temporary directory (TMPDIR): {error}")))?;
+        let sound = decode(&media, &self.file, directory.path()).await?;
+        let is_watched = std::io::stderr().is_terminal();
+        let control = Control::new(stop.clone(), move |fraction| {
+            if is_watched {
+                told(&format!("{:.0} %", fraction * 100.0));
+            }
+        });
+        let heard =
+            listen(engine.as_ref(), &sound, &control, &Forget).await.map_err(|error| failed(&error))?;
+        Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))
+            .map_err(|error| failed(&error))
+    }
+
+    fn rendered(&self, transcript: &Transcript) -> String {
+        match self.format {
+            Format::Txt => format!("{}\n", transcript.text),
+            Format::Vtt => vtt::render(transcript),
+            Format::Srt => srt::render(transcript),
+            Format::Json => serde_json::to_string_pretty(transcript).expect("plain data is JSON") + "\n",
+        }
+    }
+
+    fn write(&self, text: &str) -> Result<(), CliError> {
+        let Some(path) = &self.output else {
+            return std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed(&error));
+        };
+        let trouble = |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        // As open as any file that a program makes.
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory.unwrap_or(Path::new(".")))
+            .map_err(|error| trouble(&error))?;
+        file.write_all(text.as_bytes()).map_err(|error| trouble(&error))?;
+        file.persist(path).map_err(|error| trouble(&error.error))?;
+        Ok(())
+    }
+}
+
+async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<Sound, CliError> {
+    let decoded = directory.join("audio.f32");
+    let probed = media.probe(file).await.map_err(|error| failed(&error))?;
+    if probed.audio.is_empty() {
+        return Err(failed(&MediaError::NoAudio));
+    }
+    media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
+    Sound::open(&decoded).map_err(|error| failed(&error))
+}
+
+fn failed(error: &impl std::fmt::Display) -> CliError {
+    CliError::Failed(error.to_string())
+}
+
+/// On a line of standard error that is written over.
+#[expect(clippy::print_stderr, reason = "for the person at the terminal")]
+fn told(text: &str) {
+    eprint!("\r\x1b[K{text}");
+}
