@@ -7,7 +7,7 @@
 //! | a final file that its lecture's row does not refer to, no job being live | deleted |
 //! | a temporary object whose lease is not running, or has none and is older than an hour | deleted |
 //! | an upload whose lecture is completed | deleted |
-//! | a piece of a transcript, no job being live and no audio being kept for another | deleted |
+//! | a piece of a transcript whose lecture is completed, no job being live | deleted |
 //! | audio of a failed lecture that was kept long enough for a retry | row cleared, file deleted |
 //! | a lecture that is not at its end and has no live job | started again |
 //! | a document whose file is missing | `failed` |

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::MediaError;
 pub use self::ffprobe::{AudioStream, ProbeReport};
-use crate::speech::sound::MAX_HOURS;
+use crate::speech::decoded::MAX_HOURS;
 
 /// Sample rate of what [`MediaTools::decode_pcm`] writes, in hertz.
 pub const PCM_RATE: u32 = 16_000;

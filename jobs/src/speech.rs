@@ -1,10 +1,10 @@
 //! From speech to text: engines, what they return, and the models they need.
 
+pub mod decoded;
 pub mod engine;
 pub mod listening;
 pub mod models;
 pub mod pieces;
-pub mod sound;
 pub mod srt;
 pub mod transcript;
 pub mod vtt;
@@ -12,7 +12,7 @@ pub mod wer;
 #[cfg(feature = "whisper")]
 pub mod whisper;
 
+pub use decoded::{Decoded, DecodedError};
 pub use engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 pub use listening::{Heard, Keep, Piece, listen};
-pub use sound::{Sound, SoundError};
 pub use transcript::Transcript;

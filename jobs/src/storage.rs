@@ -29,7 +29,7 @@ pub use self::local::create_private_dir;
 pub use self::stream::{Description, Writer};
 
 /// Bytes that are read at a time from a file that is stored.
-const PIECE_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 
 /// The object whose write tells what time it is for the storage.
 const CLOCK_KEY: &str = ".bedel-clock";
@@ -114,14 +114,12 @@ impl Storage {
         let mut file = tokio::fs::File::open(path).await.map_err(|source| StorageError::io(key, source))?;
         let mut writer = self.writer(key).await?;
         loop {
-            let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-            match file.read_buf(&mut piece).await {
+            let mut bytes = BytesMut::with_capacity(READ_BYTES);
+            match file.read_buf(&mut bytes).await {
                 Ok(0) => return writer.finish().await,
-                Ok(_) => writer.write(piece.freeze()).await?,
-                Err(source) => {
-                    writer.abort().await?;
-                    return Err(StorageError::io(key, source));
-                }
+                Ok(_) => writer.write(bytes.freeze()).await?,
+                // Dropping the writer leaves nothing.
+                Err(source) => return Err(StorageError::io(key, source)),
             }
         }
     }

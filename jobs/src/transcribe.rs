@@ -25,8 +25,8 @@ use crate::environment::{Context, Environment};
 use crate::host_fault;
 use crate::lecture;
 use crate::media::MediaError;
-use crate::speech::sound::seconds;
-use crate::speech::{self, Control, Sound, Transcript, vtt};
+use crate::speech::decoded::seconds;
+use crate::speech::{self, Control, Decoded, Transcript, vtt};
 use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
 use crate::storage::{StorageError, keys};
 
@@ -91,7 +91,7 @@ impl Job for Transcribe {
         let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
             return Ok(None);
         };
-        let engine = ctx.engine.as_deref().ok_or_else(engine_missing)?;
+        let engine = ctx.engine.as_ref().ok_or_else(engine_missing)?;
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
@@ -103,7 +103,7 @@ impl Job for Transcribe {
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
         });
-        let heard = speech::listen(engine, &sound, &control, &finished).await?;
+        let heard = speech::listen(engine.as_ref(), &sound, &control, &finished).await?;
         attempt.set_progress(TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
@@ -175,14 +175,14 @@ fn engine_missing() -> JobError {
 }
 
 /// The stored audio as a local file, and what is to be heard in it, decoded into a file below `scratch`.
-async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Sound), JobError> {
+async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Decoded), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
     match ctx.media.decode_pcm(&audio, &decoded).await {
         Err(MediaError::SourceMissing) => return Err(audio_missing()),
         done => done?,
     }
-    Ok((audio, Sound::open(&decoded)?))
+    Ok((audio, Decoded::open(&decoded)?))
 }
 
 /// Both files under their final keys, or an error. A reader that sees the row's key finds them complete.

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bedel_jobs::media::{MediaError, MediaTools};
-use bedel_jobs::speech::sound::seconds;
+use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{
-    Control, EngineError, Keep, Piece, Sound, SoundError, Transcript, listen, srt, vtt,
+    Control, Decoded, DecodedError, EngineError, Keep, Piece, Transcript, listen, srt, vtt,
 };
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ enum ListenError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Sound(#[from] SoundError),
+    Decoded(#[from] DecodedError),
 }
 
 /// Nobody goes on from here.
@@ -65,11 +65,11 @@ struct Forget;
 impl Keep for Forget {
     type Error = ListenError;
 
-    async fn find(&self, _: u64, _: &Sound) -> Result<Option<Piece>, ListenError> {
+    async fn find(&self, _: u64, _: &Decoded) -> Result<Option<Piece>, ListenError> {
         Ok(None)
     }
 
-    async fn keep(&self, _: &Piece, _: usize, _: &Sound) -> Result<(), ListenError> {
+    async fn keep(&self, _: &Piece, _: usize, _: &Decoded) -> Result<(), ListenError> {
         Ok(())
     }
 }
@@ -141,14 +141,14 @@ impl TranscribeCommand {
     }
 }
 
-async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<Sound, CliError> {
+async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<Decoded, CliError> {
     let decoded = directory.join("audio.f32");
     let probed = media.probe(file).await.map_err(|error| failed(&error))?;
     if probed.audio.is_empty() {
         return Err(failed(&MediaError::NoAudio));
     }
     media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
-    Sound::open(&decoded).map_err(|error| failed(&error))
+    Decoded::open(&decoded).map_err(|error| failed(&error))
 }
 
 fn failed(error: &impl std::fmt::Display) -> CliError {

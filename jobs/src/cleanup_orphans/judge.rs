@@ -88,11 +88,8 @@ impl Judge {
         match parsed.class {
             Class::Audio | Class::TranscriptJson => !lecture.live,
             Class::TranscriptVtt => !lecture.live && !lecture.refers_to(&keys::transcript_json(parsed.id)),
-            // Where the audio of a failed lecture is kept for a retry, so is what was made of it.
-            Class::TranscriptPiece => {
-                let kept = lecture.refers_to(&keys::audio(parsed.id));
-                !lecture.live && (lecture.status == LectureStatus::Completed || !kept)
-            }
+            // It was paid for: a retry that brings the same audio in finds it.
+            Class::TranscriptPiece => !lecture.live && lecture.status == LectureStatus::Completed,
             Class::Upload => lecture.status == LectureStatus::Completed,
             Class::Temporary | Class::LectureChunks | Class::Document | Class::DocumentChunks => false,
         }

@@ -21,8 +21,6 @@ pub struct EngineInfo {
     pub engine: String,
     /// For example `tiny.en`.
     pub model: String,
-    /// The language it is set to expect, where it does not find out by itself.
-    pub language: Option<String>,
 }
 
 /// What an engine heard in some sound, before anything is trimmed, dropped or put in order.
@@ -92,6 +90,13 @@ impl fmt::Debug for Control {
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name and its model's.
     fn describe(&self) -> EngineInfo;
+
+    /// What tells what it makes of some sound from what another engine, model or setting makes of it. A model is known by its
+    /// content here, not by its name. Blocks, as it may read the model.
+    ///
+    /// # Errors
+    /// As [`Engine::transcribe`].
+    fn mark(&self) -> Result<String, EngineError>;
 
     /// Transcribes `samples`, [`SAMPLE_RATE`] of them per second and at least one, all of them numbers.
     /// `language` is a two- or three-letter code; `None` leaves it to the engine's configuration.

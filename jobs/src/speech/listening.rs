@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::decoded::{Decoded, DecodedError, seconds};
 use super::engine::{Control, Engine, EngineError, RawSegment, RawTranscript};
 use super::pieces;
-use super::sound::{Sound, SoundError, seconds};
 
 /// A piece that was transcribed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,13 +25,13 @@ pub struct Piece {
 /// Where finished pieces are kept, for whoever goes on.
 pub trait Keep: Sync {
     /// What goes wrong with it, and all else that may.
-    type Error: From<EngineError> + From<SoundError>;
+    type Error: From<EngineError> + From<DecodedError>;
 
     /// The piece that begins at this sample of a recording, where it is finished.
     fn find(
         &self,
         start: u64,
-        sound: &Sound,
+        sound: &Decoded,
     ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
 
     /// Keeps a piece of a recording, the `number`th counted from 1.
@@ -39,9 +39,12 @@ pub trait Keep: Sync {
         &self,
         piece: &Piece,
         number: usize,
-        sound: &Sound,
+        sound: &Decoded,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
+
+/// So much text tells its language: a minute of speech. In silence and noise an engine says anything, but not much.
+const ENOUGH_BYTES: usize = 800;
 
 /// What is there of a transcript.
 #[derive(Debug, Default)]
@@ -63,7 +66,7 @@ pub struct Heard {
 /// The engine's, the disk's, and those of what keeps the pieces.
 pub async fn listen<K: Keep>(
     engine: &dyn Engine,
-    sound: &Sound,
+    sound: &Decoded,
     control: &Control,
     kept: &K,
 ) -> Result<Heard, K::Error> {
@@ -78,7 +81,7 @@ pub async fn listen<K: Keep>(
                 let samples = sound.read(range).await?;
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
                 let begun = Instant::now();
-                let raw = engine.transcribe(samples, None, &part).await?;
+                let raw = engine.transcribe(samples, heard.language(), &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
                 let piece = Piece { start, end, language: raw.language, segments: raw.segments };
@@ -94,12 +97,20 @@ pub async fn listen<K: Keep>(
 }
 
 impl Heard {
+    /// The language of what was said so far, where that is enough to tell: the next piece is in it. An engine that found out for
+    /// each piece would write minutes in a language that it took the noise of a break for.
+    fn language(&self) -> Option<&str> {
+        let most = self.spoken.iter().max_by_key(|(_, bytes)| **bytes)?;
+        (*most.1 >= ENOUGH_BYTES).then_some(most.0.as_str())
+    }
+
     /// Puts a piece behind what is there. What an engine heard beyond its piece's end was not there.
     fn join(&mut self, piece: Piece) {
         let (offset, length) = (seconds(piece.start), seconds(piece.end - piece.start));
         *self.spoken.entry(piece.language).or_default() +=
             piece.segments.iter().map(|segment| segment.text.len()).sum::<usize>();
-        self.segments.extend(piece.segments.into_iter().map(|segment| RawSegment {
+        let inside = piece.segments.into_iter().filter(|segment| segment.start < length);
+        self.segments.extend(inside.map(|segment| RawSegment {
             start: offset + segment.start.clamp(0.0, length),
             end: offset + segment.end.clamp(0.0, length),
             text: segment.text,
@@ -107,7 +118,7 @@ impl Heard {
         self.pieces += 1;
     }
 
-    /// All of it, in the language of most of it: an engine finds out for each piece by itself, and in silence says anything.
+    /// All of it, in the language of most of it.
     #[must_use]
     pub fn into_raw(self) -> RawTranscript {
         let most = self.spoken.into_iter().max_by_key(|(_, length)| *length);
@@ -129,15 +140,30 @@ mod tests {
     }
 
     #[test]
+    fn the_next_piece_is_in_the_language_of_most_of_what_was_said() {
+        let mut heard = Heard::default();
+        heard.join(piece(0, 16_000, "cy", &[(0.0, 1.0, &"w".repeat(ENOUGH_BYTES - 1))]));
+        assert_eq!(heard.language(), None);
+        heard.join(piece(16_000, 32_000, "en", &[(0.0, 1.0, &"x".repeat(ENOUGH_BYTES))]));
+        assert_eq!(heard.language(), Some("en"));
+    }
+
+    #[test]
     fn pieces_stand_behind_one_another_and_none_reaches_into_the_next() {
         let mut heard = Heard::default();
         heard.join(piece(0, 32_000, "cy", &[]));
         heard.join(piece(32_000, 64_000, "en", &[(0.5, 1.0, " One."), (1.5, 9.0, " Two.")]));
-        heard.join(piece(64_000, 80_000, "en", &[(-1.0, f64::NAN, " Three.")]));
+        heard.join(piece(
+            64_000,
+            80_000,
+            "en",
+            &[(-1.0, f64::NAN, " Three."), (1.0, 2.0, " Thanks for watching.")],
+        ));
         assert_eq!(heard.pieces, 3);
+        assert_eq!(heard.language(), None, "that was not much");
         let raw = heard.into_raw();
         let times: Vec<_> = raw.segments.iter().map(|segment| (segment.start, segment.end)).collect();
         assert_eq!(times[..2], [(2.5, 3.0), (3.5, 4.0)]);
-        assert_eq!((times[2].0, raw.language.as_str()), (4.0, "en"));
+        assert_eq!((times.len(), times[2].0, raw.language.as_str()), (3, 4.0, "en"));
     }
 }

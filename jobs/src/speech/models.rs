@@ -176,6 +176,14 @@ pub fn resolve(name_or_path: &str, dir: &Path) -> Result<PathBuf, ModelError> {
     Ok(path)
 }
 
+/// The sha256 of a model as it is now, by its name in the store `dir` or by its own path, in hexadecimal. Reads all of it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn sha256(name_or_path: &str, dir: &Path) -> Result<String, ModelError> {
+    store::sha256_of(&resolve(name_or_path, dir)?)
+}
+
 /// The name under which a model's file is known: `ggml-tiny.en.bin` is `tiny.en`. `None` where it holds characters
 /// that have no place in a name.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::decoded::{Decoded, DecodedError};
 use super::engine::SAMPLE_RATE;
-use super::sound::{Sound, SoundError};
 
 /// Length of a piece in samples, except for that of a recording which is shorter: 5 to 10 minutes. Longer ones cost more to do
 /// again, and 38 MB of memory for each 10 minutes; shorter ones have more seams.
@@ -28,7 +28,7 @@ const SPEECH: f32 = 8.0;
 ///
 /// # Errors
 /// The disk's.
-pub async fn piece(sound: &Sound, start: u64) -> Result<Range<u64>, SoundError> {
+pub async fn piece(sound: &Decoded, start: u64) -> Result<Range<u64>, DecodedError> {
     let end = sound.samples();
     if end - start <= LONGEST {
         return Ok(start..end);
@@ -114,10 +114,10 @@ mod tests {
         assert_eq!(pause(&long), 50 * SECOND);
     }
 
-    fn sound(samples: u64) -> (tempfile::NamedTempFile, Sound) {
+    fn sound(samples: u64) -> (tempfile::NamedTempFile, Decoded) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(samples * 4).unwrap();
-        let sound = Sound::open(file.path()).unwrap();
+        let sound = Decoded::open(file.path()).unwrap();
         (file, sound)
     }
 

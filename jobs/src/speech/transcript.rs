@@ -81,7 +81,7 @@ impl Transcript {
             return Err(NoSpeech);
         }
         let text = segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
-        let EngineInfo { engine, model, .. } = info;
+        let EngineInfo { engine, model } = info;
         Ok(Self { text, language: raw.language, duration, model, engine, segments })
     }
 }
@@ -119,7 +119,7 @@ mod tests {
             text: (*text).to_owned(),
         });
         let raw = RawTranscript { language: "en".into(), segments: segments.collect() };
-        Transcript::new(EngineInfo { engine: "e".into(), model: "m".into(), language: None }, raw, duration)
+        Transcript::new(EngineInfo { engine: "e".into(), model: "m".into() }, raw, duration)
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct Inner {
     dir: PathBuf,
     language: Option<String>,
     context: Mutex<Option<Arc<WhisperContext>>>,
+    /// The model's sha256, once it was asked for.
+    sha256: Mutex<Option<String>>,
 }
 
 impl Whisper {
@@ -45,8 +47,9 @@ impl Whisper {
     /// the caller of a transcription does not say; `None` lets a model that knows several find out. Nothing is read
     /// before the first transcription.
     pub fn new(model: impl Into<String>, dir: impl Into<PathBuf>, language: Option<String>) -> Self {
-        let inner = Inner { model: model.into(), dir: dir.into(), language, context: Mutex::default() };
-        Self { inner: Arc::new(inner) }
+        let (model, dir) = (model.into(), dir.into());
+        let (context, sha256) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { model, dir, language, context, sha256 }) }
     }
 }
 
@@ -54,7 +57,17 @@ impl Engine for Whisper {
     fn describe(&self) -> EngineInfo {
         let model = &self.inner.model;
         let name = models::name_of(Path::new(model)).unwrap_or_else(|| model.clone());
-        EngineInfo { engine: "whisper.cpp".into(), model: name, language: self.inner.language.clone() }
+        EngineInfo { engine: "whisper.cpp".into(), model: name }
+    }
+
+    fn mark(&self) -> Result<String, EngineError> {
+        let Inner { model, dir, language, sha256, .. } = &*self.inner;
+        let mut known = sha256.lock().unwrap_or_else(PoisonError::into_inner);
+        let sha256 = match &*known {
+            Some(sha256) => sha256.clone(),
+            None => known.insert(models::sha256(model, dir)?).clone(),
+        };
+        Ok(format!("whisper.cpp {sha256} {}", language.as_deref().unwrap_or("auto")))
     }
 
     fn transcribe<'a>(

@@ -57,7 +57,7 @@ pub fn transcript_vtt_temp(lecture_id: Uuid, lease: Uuid) -> String {
 }
 
 /// A finished piece of a transcript that is being made: of which sound and by which engine says the mark, and its place the
-/// first sample. Whatever attempt makes it, it is the same.
+/// first sample.
 #[must_use]
 pub fn transcript_piece(lecture_id: Uuid, mark: &str, start: u64) -> String {
     format!("audio_tmp/{lecture_id}/piece-{mark}-{start}.json")

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::{GetOptions, GetRange, ObjectStoreExt, WriteMultipart};
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutPayload};
 
 use super::{Storage, StorageError, keys};
 
-/// Bytes of one part of a write to a storage of another host. S3 takes no smaller ones, and 10,000 of them: 48 GiB.
+/// Bytes of one part of a write to a storage of another host, which is the memory that the write takes. S3 takes no smaller ones, and 10,000 of them: 48 GiB.
 pub(super) const REMOTE_PART_BYTES: usize = 5 * 1024 * 1024;
 
 /// Bytes of one part of a write to a local storage.
@@ -19,7 +19,9 @@ const LOCAL_PART_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Writer {
     key: String,
-    parts: WriteMultipart,
+    upload: Box<dyn MultipartUpload>,
+    part: BytesMut,
+    part_bytes: usize,
 }
 
 impl Writer {
@@ -28,29 +30,44 @@ impl Writer {
     /// # Errors
     /// The storage's own.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
-        let waited = self.parts.wait_for_capacity(1).await;
-        waited.map_err(|source| StorageError::from_store(&self.key, source))?;
-        self.parts.write(&bytes);
+        self.part.extend_from_slice(&bytes);
+        while self.part.len() >= self.part_bytes {
+            let part = self.part.split_to(self.part_bytes).freeze();
+            self.put(part).await?;
+        }
         Ok(())
+    }
+
+    async fn put(&mut self, part: Bytes) -> Result<(), StorageError> {
+        let put = self.upload.put_part(PutPayload::from_bytes(part)).await;
+        put.map_err(|source| StorageError::from_store(&self.key, source))
     }
 
     /// The object is there from now on, whole and synced.
     ///
     /// # Errors
     /// The storage's own.
-    pub async fn finish(self) -> Result<(), StorageError> {
-        let Self { key, parts } = self;
-        parts.finish().await.map_err(|source| StorageError::from_store(&key, source))?;
-        Ok(())
+    pub async fn finish(mut self) -> Result<(), StorageError> {
+        let last = self.part.split().freeze();
+        if !last.is_empty() {
+            self.put(last).await?;
+        }
+        match self.upload.complete().await {
+            Ok(_) => Ok(()),
+            Err(source) => {
+                // Why it failed is told, not that there was nothing left to give up.
+                let _ = self.upload.abort().await;
+                Err(StorageError::from_store(&self.key, source))
+            }
+        }
     }
 
     /// Nothing is kept of it.
     ///
     /// # Errors
     /// The storage's own.
-    pub async fn abort(self) -> Result<(), StorageError> {
-        let Self { key, parts } = self;
-        parts.abort().await.map_err(|source| StorageError::from_store(&key, source))
+    pub async fn abort(mut self) -> Result<(), StorageError> {
+        self.upload.abort().await.map_err(|source| StorageError::from_store(&self.key, source))
     }
 }
 
@@ -72,10 +89,8 @@ impl Storage {
         let location = keys::location(key)?;
         let upload = self.store.put_multipart(&location).await;
         let upload = upload.map_err(|source| StorageError::from_store(key, source))?;
-        // One part is filled while another is written: twice its size is the memory that a write takes.
         let part_bytes = if self.root.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES };
-        let parts = WriteMultipart::new_with_chunk_size(upload, part_bytes);
-        Ok(Writer { key: key.to_owned(), parts })
+        Ok(Writer { key: key.to_owned(), upload, part: BytesMut::new(), part_bytes })
     }
 
     /// Looks at an object.

@@ -1,10 +1,12 @@
 //! Finished pieces of a long recording, in the storage, where any attempt on any host finds them.
 //!
-//! A piece's name says of which sound it is and by which engine it was made, so it can only be found by an attempt that would
-//! make the same. That is why an attempt which was rescued while it stood still does no harm when it writes one.
+//! A piece's name says of which sound it is and by which engine and model it was made, so it is only found by an attempt that
+//! would make as good a one. That is why an attempt which was rescued while it stood still does no harm when it writes one.
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bedel_queue::{Attempt, JobError};
 use bytes::Bytes;
@@ -13,13 +15,17 @@ use uuid::Uuid;
 
 use crate::blocking::blocking;
 use crate::hexadecimal::sha256;
-use crate::speech::sound::seconds;
-use crate::speech::{Engine, EngineInfo, Keep, Piece, Sound, pieces};
+use crate::speech::decoded::seconds;
+use crate::speech::{Decoded, Engine, Keep, Piece, pieces};
 use crate::stage::disk;
 use crate::storage::{Storage, StorageError, keys};
 
 /// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB.
 const MAX_PIECE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a finished piece waits for a storage that does not take it, and how long until it tries again.
+const PATIENCE: Duration = Duration::from_secs(900);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Grows when pieces are made in another way, so that those of before are not found.
 const VERSION: u32 = 1;
@@ -56,15 +62,34 @@ impl<'a> Finished<'a> {
         storage: &'a Storage,
         attempt: &'a Attempt,
         lecture_id: Uuid,
-        engine: &dyn Engine,
+        engine: &Arc<dyn Engine>,
         audio: &Path,
-        sound: &Sound,
+        sound: &Decoded,
     ) -> Result<Self, JobError> {
         let shelf = match sound.samples() > pieces::LONGEST {
-            true => Some(Shelf::open(storage, lecture_id, &engine.describe(), audio).await?),
+            true => Some(Shelf { storage, lecture_id, mark: mark(engine, audio).await? }),
             false => None,
         };
         Ok(Self { attempt, shelf })
+    }
+}
+
+impl Finished<'_> {
+    /// What was paid for is not thrown away where the storage does not take it at once.
+    async fn put(&self, shelf: &Shelf<'_>, piece: &Piece) -> Result<(), JobError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match shelf.put(piece).await {
+                Err(error) if Instant::now() < deadline => {
+                    tracing::warn!(%error, "a finished piece could not be stored yet");
+                }
+                outcome => return outcome,
+            }
+            tokio::select! {
+                () = self.attempt.cancellation().cancelled() => return Err(JobError::lost_lease()),
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
     }
 }
 
@@ -72,42 +97,26 @@ impl Keep for Finished<'_> {
     type Error = JobError;
 
     /// One that cannot be read is made again.
-    async fn find(&self, start: u64, sound: &Sound) -> Result<Option<Piece>, JobError> {
+    async fn find(&self, start: u64, sound: &Decoded) -> Result<Option<Piece>, JobError> {
         let Some(shelf) = &self.shelf else { return Ok(None) };
         let found = shelf.find(start).await?;
         Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
-    async fn keep(&self, piece: &Piece, number: usize, sound: &Sound) -> Result<(), JobError> {
+    async fn keep(&self, piece: &Piece, number: usize, sound: &Decoded) -> Result<(), JobError> {
         let Some(shelf) = &self.shelf else { return Ok(()) };
-        self.attempt.check_lease().await?;
-        shelf.put(piece).await?;
+        self.put(shelf, piece).await?;
+        // Waits while the database is away, so no further piece is paid for that nobody may be entitled to.
         let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
         self.attempt.save_checkpoint(&Checkpoint { pieces: number, seconds, of }).await
     }
 }
 
-impl<'a> Shelf<'a> {
-    async fn open(
-        storage: &'a Storage,
-        lecture_id: Uuid,
-        engine: &EngineInfo,
-        audio: &Path,
-    ) -> Result<Self, JobError> {
-        let audio = audio.to_owned();
-        let sound = blocking(move || sha256(File::open(audio)?)).await.map_err(|error| disk(&error))?;
-        let EngineInfo { engine, model, language } = engine;
-        let made_of = (VERSION, sound, engine, model, language);
-        let mut mark =
-            sha256(&*serde_json::to_vec(&made_of).expect("plain data is JSON")).expect("it is in memory");
-        mark.truncate(32);
-        Ok(Self { storage, lecture_id, mark })
-    }
-
+impl Shelf<'_> {
     async fn find(&self, start: u64) -> Result<Option<Piece>, JobError> {
         let key = keys::transcript_piece(self.lecture_id, &self.mark, start);
         match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
-            Err(StorageError::Missing { .. }) => Ok(None),
+            Err(StorageError::Missing { .. } | StorageError::TooLarge { .. }) => Ok(None),
             read => Ok(serde_json::from_slice(&read?).ok()),
         }
     }
@@ -118,4 +127,15 @@ impl<'a> Shelf<'a> {
         let bytes = serde_json::to_vec(piece).expect("plain data is JSON");
         Ok(self.storage.put_bytes(&key, Bytes::from(bytes)).await?)
     }
+}
+
+/// What pieces of this sound by this engine are known by.
+async fn mark(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
+    let (engine, audio) = (Arc::clone(engine), audio.to_owned());
+    let looked = blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
+    let (digest, engine) = looked.await.map_err(|error| disk(&error))?;
+    let made_of = serde_json::to_vec(&(VERSION, digest, engine?)).expect("plain data is JSON");
+    let mut mark = sha256(made_of.as_slice()).expect("it is in memory");
+    mark.truncate(32);
+    Ok(mark)
 }

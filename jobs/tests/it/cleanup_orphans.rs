@@ -243,28 +243,19 @@ async fn an_upload_stays_until_its_lecture_is_completed() {
 }
 
 #[tokio::test]
-async fn pieces_of_a_transcript_stay_while_a_job_or_a_retry_may_want_them() {
-    let library = Library::with(|settings| settings.keep_failed_audio_days = 2).await;
-    let id = library.lecture("downloading").await;
+async fn pieces_of_a_transcript_stay_until_the_lecture_is_completed() {
+    let library = Library::open().await;
+    let id = library.lecture("failed").await;
+    let piece = keys::transcript_piece(id, "0123456789abcdef", 0);
+    library.put(&piece).await;
+    library.age(&piece);
+    assert_eq!(library.clean(None, false).await.orphans, 0, "they were paid for");
+    library.execute("UPDATE lectures SET status = 'completed' WHERE id = $1", id).await;
     library.running(id, Uuid::new_v4()).await;
-    let (audio, piece) = (keys::audio(id), keys::transcript_piece(id, "0123456789abcdef", 0));
-    for key in [&audio, &piece] {
-        library.put(key).await;
-        library.age(key);
-    }
-    library
-        .execute("UPDATE lectures SET audio_storage_key = 'audio/' || id || '.m4a' WHERE id = $1", id)
-        .await;
-    assert_eq!(library.clean(None, false).await.orphans, 0, "a job is live");
+    assert_eq!(library.clean(Some(id), false).await.orphans, 0, "a job is live");
     library
         .execute("UPDATE queue.jobs SET state = 'discarded', finalized_at = now() WHERE subject = $1", id)
         .await;
-    library.execute("UPDATE lectures SET status = 'failed' WHERE id = $1", id).await;
-    assert_eq!(library.clean(Some(id), false).await.orphans, 0, "the audio is kept for a retry");
-    library.execute("UPDATE lectures SET audio_storage_key = NULL WHERE id = $1", id).await;
-    assert_eq!(library.clean(Some(id), false).await.files_deleted, 2);
-    library.put(&piece).await;
-    library.execute("UPDATE lectures SET status = 'completed' WHERE id = $1", id).await;
     assert_eq!(library.clean(Some(id), false).await.files_deleted, 1);
 }
 

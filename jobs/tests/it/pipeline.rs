@@ -11,6 +11,7 @@ mod full;
 mod killed;
 mod left;
 mod line;
+mod pieces;
 mod process;
 mod published;
 mod quick;

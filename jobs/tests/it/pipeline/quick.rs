@@ -1,6 +1,6 @@
 //! An engine for tests of everything but the engine.
 
-use bedel_jobs::speech::sound::seconds;
+use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 use futures::future::BoxFuture;
 
@@ -16,7 +16,11 @@ pub struct Quick {
 
 impl Engine for Quick {
     fn describe(&self) -> EngineInfo {
-        EngineInfo { engine: "quick".to_owned(), model: "test".to_owned(), language: None }
+        EngineInfo { engine: "quick".to_owned(), model: "test".to_owned() }
+    }
+
+    fn mark(&self) -> Result<String, EngineError> {
+        Ok("quick".to_owned())
     }
 
     fn transcribe<'a>(

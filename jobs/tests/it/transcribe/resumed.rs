@@ -22,8 +22,10 @@ static RECORDING: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
 /// Says how long each piece was, and stumbles over the pieces it is told to, once each.
 #[derive(Debug, Default)]
 struct Listener {
-    model: &'static str,
+    mark: &'static str,
     stumbles_at: Mutex<Vec<usize>>,
+    /// A file that it makes when it is asked first.
+    blocks: Option<PathBuf>,
     calls: AtomicUsize,
     heard: AtomicUsize,
 }
@@ -36,7 +38,11 @@ impl Listener {
 
 impl Engine for Listener {
     fn describe(&self) -> EngineInfo {
-        EngineInfo { engine: "listener".to_owned(), model: self.model.to_owned(), language: None }
+        EngineInfo { engine: "listener".to_owned(), model: "one".to_owned() }
+    }
+
+    fn mark(&self) -> Result<String, EngineError> {
+        Ok(self.mark.to_owned())
     }
 
     fn transcribe<'a>(
@@ -47,6 +53,10 @@ impl Engine for Listener {
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            if let Some(block) = self.blocks.as_ref().filter(|_| call == 0) {
+                std::fs::create_dir_all(block.parent().expect("a directory")).expect("a directory");
+                std::fs::write(block, "").expect("a file");
+            }
             control.report(0.5);
             if self.stumbles_at.lock().expect("no panic").contains(&call) {
                 return Err(EngineError::Failed("it stumbled".to_owned()));
@@ -134,7 +144,7 @@ async fn pieces_of_another_model_or_another_sound_are_not_taken() {
     let id = lab.lecture(&RECORDING.1).await;
     let stumbling = Listener::stumbling_at(&[1]);
     run(&with(&lab, &stumbling).await, id).await.expect_err("it stumbles");
-    let another = Arc::new(Listener { model: "another", ..Listener::default() });
+    let another = Arc::new(Listener { mark: "another", ..Listener::default() });
     let output = run(&with(&lab, &another).await, id).await.expect("a transcript");
     assert_eq!(output.transcribed_seconds, output.audio_seconds, "another model");
 
@@ -149,17 +159,38 @@ async fn pieces_of_another_model_or_another_sound_are_not_taken() {
 async fn a_piece_that_cannot_be_read_is_made_again() {
     let lab = Lab::new(None).await;
     let id = lab.lecture(&RECORDING.1).await;
-    let stumbling = Listener::stumbling_at(&[2]);
-    let ctx = with(&lab, &stumbling).await;
-    run(&ctx, id).await.expect_err("it stumbles");
+    let engine = Listener::stumbling_at(&[]);
+    let ctx = with(&lab, &engine).await;
+    run(&ctx, id).await.expect("a transcript");
     let stored = pieces(&lab, id).await;
-    assert_eq!(stored.len(), 2);
+    assert_eq!(stored.len(), 3);
+    let first = lab.ctx.storage.get_bytes(&stored[0], 1 << 20).await.expect("a piece");
+    let first: serde_json::Value = serde_json::from_slice(&first).expect("a piece");
+    let first = usize::try_from(first["end"].as_u64().expect("its end")).expect("samples");
     let ending_at = |end: u64| format!("{{\"start\":0,\"end\":{end},\"language\":\"en\",\"segments\":[]}}");
     for damage in [String::new(), ending_at(0), ending_at(1 << 40)] {
         lab.ctx.storage.put_bytes(&stored[0], damage.clone().into()).await.expect("damaged");
-        let before = stumbling.heard.load(Ordering::SeqCst);
+        let before = engine.heard.load(Ordering::SeqCst);
         run(&ctx, id).await.expect("a transcript");
-        let after = stumbling.heard.load(Ordering::SeqCst);
-        assert!(after > before, "{damage:?}");
+        assert_eq!(engine.heard.load(Ordering::SeqCst) - before, first, "{damage:?}");
     }
+}
+
+#[tokio::test]
+async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
+    let lab = Lab::new(None).await;
+    let id = lab.lecture(&RECORDING.1).await;
+    // Nothing can be stored below a file.
+    let block = lab.world.storage_dir.join("audio_tmp").join(id.to_string());
+    let engine = Arc::new(Listener { blocks: Some(block.clone()), ..Listener::default() });
+    let ctx = with(&lab, &engine).await;
+    let work = tokio::spawn(async move { run(&ctx, id).await });
+    while engine.heard.load(Ordering::SeqCst) == 0 {
+        assert!(!work.is_finished(), "{:?}", work.await);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(engine.calls.load(Ordering::SeqCst), 1, "no further piece is paid for");
+    std::fs::remove_file(&block).expect("removed");
+    let output = work.await.expect("no panic").expect("a transcript");
+    assert_eq!((output.pieces, engine.calls.load(Ordering::SeqCst)), (3, 3));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bedel_queue::JobError;
 
-use super::engine::SAMPLE_RATE;
+use super::engine::{EngineError, SAMPLE_RATE};
 use crate::blocking::blocking;
 
 const BYTES_PER_SAMPLE: u64 = 4;
@@ -19,14 +19,14 @@ pub const MAX_HOURS: u64 = 12;
 
 /// A file of [`SAMPLE_RATE`] little-endian 32-bit floats per second, one channel, no header. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sound {
+pub struct Decoded {
     file: Arc<File>,
     samples: u64,
 }
 
 /// Why decoded sound is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum SoundError {
+pub enum DecodedError {
     /// More than a transcription takes.
     #[error(
         "the recording is at least {hours:.1} hours long, and at most {limit} hours can be transcribed; split it"
@@ -42,39 +42,37 @@ pub enum SoundError {
     Unreadable(String),
 }
 
-impl From<io::Error> for SoundError {
+impl From<io::Error> for DecodedError {
     fn from(error: io::Error) -> Self {
         Self::Unreadable(error.kind().to_string())
     }
 }
 
-impl From<SoundError> for JobError {
-    fn from(error: SoundError) -> Self {
+impl From<DecodedError> for JobError {
+    fn from(error: DecodedError) -> Self {
         match error {
-            SoundError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
-            SoundError::Unreadable(_) => {
-                Self::retry("disk", format!("{error}. If this lecture ends as failed, use retry."))
-            }
+            DecodedError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
+            DecodedError::Unreadable(_) => EngineError::Failed(error.to_string()).into(),
         }
     }
 }
 
-impl Sound {
+impl Decoded {
     /// Opens a decoded file.
     ///
     /// # Errors
     /// `TooLong`; `Unreadable` where it is empty or ends within a sample.
-    pub fn open(path: &Path) -> Result<Self, SoundError> {
+    pub fn open(path: &Path) -> Result<Self, DecodedError> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let limit = MAX_HOURS * 3600 * u64::from(SAMPLE_RATE) * BYTES_PER_SAMPLE;
         if length > limit {
             #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
             let hours = length as f64 / limit as f64 * MAX_HOURS as f64;
-            return Err(SoundError::TooLong { hours, limit: MAX_HOURS });
+            return Err(DecodedError::TooLong { hours, limit: MAX_HOURS });
         }
         if length == 0 || length % BYTES_PER_SAMPLE != 0 {
-            return Err(SoundError::Unreadable(format!("{length} bytes are no whole number of samples")));
+            return Err(DecodedError::Unreadable(format!("{length} bytes are no whole number of samples")));
         }
         Ok(Self { file: Arc::new(file), samples: length / BYTES_PER_SAMPLE })
     }
@@ -90,7 +88,7 @@ impl Sound {
     ///
     /// # Errors
     /// The disk's.
-    pub async fn read(&self, range: Range<u64>) -> Result<Vec<f32>, SoundError> {
+    pub async fn read(&self, range: Range<u64>) -> Result<Vec<f32>, DecodedError> {
         let file = Arc::clone(&self.file);
         let read = blocking(move || {
             let count = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
@@ -133,7 +131,7 @@ mod tests {
         let values: Vec<f32> = (0..200_000).map(|n| n as f32).collect();
         let mut bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         bytes[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
-        let sound = Sound::open(file(&bytes).path()).unwrap();
+        let sound = Decoded::open(file(&bytes).path()).unwrap();
         assert_eq!(sound.samples(), 200_000);
         assert_eq!(sound.read(0..3).await.unwrap(), [0.0, 0.0, 2.0]);
         assert_eq!(sound.read(70_000..200_000).await.unwrap(), values[70_000..]);
@@ -144,12 +142,13 @@ mod tests {
     #[test]
     fn half_a_sample_nothing_and_too_much_are_refused() {
         for bytes in [&[0; 0][..], &[0; 7]] {
-            let error = JobError::from(Sound::open(file(bytes).path()).unwrap_err());
-            assert_eq!((error.class(), error.is_fatal()), ("disk", false));
+            let error = JobError::from(Decoded::open(file(bytes).path()).unwrap_err());
+            assert_eq!((error.class(), error.is_fatal()), ("engine", false));
+            assert!(error.to_string().contains("operators"), "{error}");
         }
         let long = tempfile::NamedTempFile::new().unwrap();
         long.as_file().set_len(13 * 3600 * 64_000).unwrap();
-        let error = JobError::from(Sound::open(long.path()).unwrap_err());
+        let error = JobError::from(Decoded::open(long.path()).unwrap_err());
         assert_eq!((error.class(), error.is_fatal()), ("too-long", true));
         assert!(error.to_string().contains("13.0 hours"), "{error}");
     }
