@@ -5,6 +5,7 @@ pub mod engine;
 pub mod listening;
 pub mod models;
 pub mod pieces;
+mod repetition;
 pub mod srt;
 pub mod transcript;
 pub mod vtt;

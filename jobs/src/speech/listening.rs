@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::decoded::{Decoded, DecodedError, seconds};
-use super::engine::{Control, Engine, EngineError, RawSegment, RawTranscript};
+use super::engine::{Control, Engine, EngineError, RawSegment, RawTranscript, SAMPLE_RATE};
 use super::pieces;
 
 /// A piece that was transcribed.
@@ -43,6 +43,12 @@ pub trait Keep: Sync {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
+/// What is quieter cannot be heard: -60 dB.
+const AUDIBLE: f32 = 1e-3;
+
+/// By so much a segment's times may be wrong, in seconds.
+const INEXACT_SECONDS: f64 = 1.0;
+
 /// So much text tells its language: a minute of speech. In silence and noise an engine says anything, but not much.
 const ENOUGH_BYTES: usize = 800;
 
@@ -78,13 +84,15 @@ pub async fn listen<K: Keep>(
             None => {
                 let range = pieces::piece(sound, start).await?;
                 let (end, length) = (range.end, range.end - range.start);
-                let samples = sound.read(range).await?;
+                let samples = sound.read(range.clone()).await?;
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
                 let begun = Instant::now();
                 let raw = engine.transcribe(samples, heard.language(), &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
-                let piece = Piece { start, end, language: raw.language, segments: raw.segments };
+                let samples = sound.read(range).await?;
+                let segments = raw.segments.into_iter().filter(|segment| is_audible(segment, &samples));
+                let piece = Piece { start, end, language: raw.language, segments: segments.collect() };
                 kept.keep(&piece, heard.pieces + 1, sound).await?;
                 piece
             }
@@ -94,6 +102,18 @@ pub async fn listen<K: Keep>(
         heard.join(piece);
     }
     Ok(heard)
+}
+
+/// Whether anything can be heard around a segment. In silence an engine says what it was taught with: "Thank you for watching."
+fn is_audible(segment: &RawSegment, samples: &[f32]) -> bool {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates at both ends"
+    )]
+    let sample = |seconds: f64| ((seconds * f64::from(SAMPLE_RATE)) as usize).min(samples.len());
+    let around = sample(segment.start - INEXACT_SECONDS)..sample(segment.end + INEXACT_SECONDS);
+    samples.get(around).is_none_or(|around| around.iter().any(|sample| sample.abs() >= AUDIBLE))
 }
 
 impl Heard {
@@ -137,6 +157,19 @@ mod tests {
         let segments =
             segments.iter().map(|&(start, end, text)| RawSegment { start, end, text: text.to_owned() });
         Piece { start, end, language: language.to_owned(), segments: segments.collect() }
+    }
+
+    #[test]
+    fn what_is_said_in_silence_was_not_said() {
+        let rate = SAMPLE_RATE as usize;
+        let mut samples = vec![AUDIBLE / 2.0; 60 * rate];
+        samples[20 * rate..21 * rate].fill(0.1);
+        let said = |start: f64, end: f64| {
+            is_audible(&RawSegment { start, end, text: "Thank you.".to_owned() }, &samples)
+        };
+        assert!(said(20.2, 20.8) && said(19.0, 19.5) && said(21.9, 25.0) && said(0.0, 60.0));
+        assert!(!said(0.0, 18.9) && !said(22.1, 40.0) && !said(59.0, 70.0) && !said(-5.0, -1.0));
+        assert!(said(f64::NAN, 70.0), "a time that is none tells nothing");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use bedel_queue::JobError;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{EngineInfo, RawSegment, RawTranscript};
+use super::repetition::without_loops;
 
 /// The payload of `transcripts/{lecture_id}.json`. One that another program wrote is read for its segments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -56,7 +57,7 @@ impl From<NoSpeech> for JobError {
 }
 
 impl Transcript {
-    /// Cleans what an engine returned: trims texts, drops marks for silence and noise, puts the segments in order
+    /// Cleans what an engine returned: trims texts, drops marks for silence, noise and music, cuts loops, puts the segments in order
     /// inside the recording, which lasts so many `seconds`, and numbers them.
     ///
     /// # Errors
@@ -70,6 +71,7 @@ impl Transcript {
             .filter(|segment| !segment.text.is_empty())
             .collect();
         spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
+        let spoken = without_loops(spoken);
         let segments: Vec<Segment> = (0..)
             .zip(spoken)
             .map(|(id, RawSegment { start, end, text })| {
@@ -135,6 +137,8 @@ mod tests {
                 (5.0, 6.0, "BLANK_AUDIO"),
                 (6.0, 7.0, "[BLANK_AUDIO] (a) is first, and so is (b)"),
                 (7.0, 8.0, "*coughs*"),
+                (7.0, 8.0, "[MUSIC PLAYING]"),
+                (8.0, 9.0, "♪♪"),
                 (8.0, 9.0, "♪ la la ♪"),
             ],
         )
@@ -154,6 +158,18 @@ mod tests {
         assert!(made.segments.iter().all(|s| s.start <= s.end && s.end <= 4.0), "{made:?}");
         assert!(starts[..4].is_sorted(), "{made:?}");
         assert_eq!(made.text, "a b c d e");
+    }
+
+    #[test]
+    fn a_loop_is_cut_and_what_follows_is_numbered_behind_it() {
+        let looped: Vec<_> =
+            (0..20).map(|n| (f64::from(n), f64::from(n) + 1.0, "Thanks for watching.")).collect();
+        let mut segments = vec![(0.0, 0.5, "Hello.")];
+        segments.extend(&looped);
+        segments.push((20.0, 21.0, "Goodbye."));
+        let made = transcript(30.0, &segments).unwrap();
+        assert_eq!(made.text, "Hello. Thanks for watching. Goodbye.");
+        assert_eq!((made.segments[2].id, made.segments[2].start), (2, 20.0));
     }
 
     #[test]
