@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::speech::{Control, EngineError, EngineInfo, RawSegment, RawTranscript, Transcript};
@@ -184,11 +185,19 @@ async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
     let block = lab.world.storage_dir.join("audio_tmp").join(id.to_string());
     let engine = Arc::new(Listener { blocks: Some(block.clone()), ..Listener::default() });
     let ctx = with(&lab, &engine).await;
-    let work = tokio::spawn(async move { run(&ctx, id).await });
-    while engine.heard.load(Ordering::SeqCst) == 0 {
-        assert!(!work.is_finished(), "{:?}", work.await);
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    let mut work = tokio::spawn(async move { run(&ctx, id).await });
+    let heard = async || {
+        while engine.heard.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        ended = &mut work => panic!("before anything was heard: {ended:?}"),
+        () = heard() => {}
     }
+    // It would give up at once.
+    let given_up = tokio::time::timeout(Duration::from_millis(500), &mut work).await;
+    assert!(given_up.is_err(), "{given_up:?}");
     assert_eq!(engine.calls.load(Ordering::SeqCst), 1, "no further piece is paid for");
     std::fs::remove_file(&block).expect("removed");
     let output = work.await.expect("no panic").expect("a transcript");
