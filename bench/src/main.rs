@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     // What the contenders log while they are measured would be part of the measurement.
     let filter = EnvFilter::try_from_env("BENCH_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    // Two of the libraries bring a provider of TLS each, and rustls does not choose.
+    // The fetcher of downloads expects one, as in the program itself.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         unreachable!("nothing else installs a provider");
     }
