@@ -2,11 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use bedel_postgres::{Durability, Server, ServerOptions, StopMode};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::directory::Directory;
 use crate::error::{Result, io};
 
 /// What is set; all else is PostgreSQL's default, with `fsync`, `synchronous_commit` and `full_page_writes` on.
@@ -25,32 +25,18 @@ pub const SETTINGS: [(&str, &str); 6] = [
 #[derive(Debug)]
 pub struct Cluster {
     server: Server, // ends before its directory goes
-    _dir: Dir,
-}
-
-/// A directory that is removed with what is in it.
-#[derive(Debug)]
-struct Dir(PathBuf);
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::error!(%error, dir = %self.0.display(), "not removed");
-        }
-    }
+    _directory: Directory,
 }
 
 impl Cluster {
     /// Makes and starts a server.
     pub async fn start() -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("bedel-bench-{}", std::process::id()));
-        fs::create_dir(&dir).map_err(io(format!("create {}", dir.display())))?;
-        let dir = Dir(dir);
+        let directory = Directory::create("")?;
         // The server may run as another user than this program.
-        fs::set_permissions(&dir.0, Permissions::from_mode(0o755))
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))
             .map_err(io("open the server's directory"))?;
         let options = ServerOptions {
-            data_dir: dir.0.join("data"),
+            data_dir: directory.path().join("data"),
             durability: Durability::Full,
             binaries: None,
             stop_mode: StopMode::Immediate,
@@ -73,7 +59,7 @@ impl Cluster {
             sqlx::raw_sql(statement).execute(&mut connection).await?;
         }
         connection.close().await?;
-        Ok(Self { server, _dir: dir })
+        Ok(Self { server, _directory: directory })
     }
 
     /// The URL of a database.

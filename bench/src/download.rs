@@ -11,7 +11,7 @@ use bedel_jobs::media::MediaTools;
 use bedel_upstream::{Fault, Upstream};
 use tokio::time::Instant;
 
-use self::materials::{LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
+use self::materials::{FILE_BYTES, LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
 use self::worker::Worker;
 use crate::cluster::Cluster;
 use crate::error::{BenchError, Result, peer};
@@ -90,7 +90,7 @@ pub async fn run(args: &DownloadArgs) -> Result<()> {
     println!("\n{table}");
     if args.publish {
         let page = args.docs.join("benchmarks-download.md");
-        page::publish(&page, &document(&machine, args, &materials, &table))?;
+        page::publish(&page, &document(&machine, args, &table))?;
     }
     Ok(())
 }
@@ -103,8 +103,14 @@ async fn round(args: &DownloadArgs, cluster: &Cluster, materials: &Materials, nu
     Ok(Round {
         file,
         stream,
-        memory_of_files: memory_of_files(args, cluster, materials).await?,
-        memory_of_streams: memory_of_streams(args, cluster, materials).await?,
+        memory_of_files: memory(args, cluster, |upstream, number| {
+            materials.serve_file(upstream, &format!("/{number}.mp4"))
+        })
+        .await?,
+        memory_of_streams: memory(args, cluster, |upstream, number| {
+            materials.serve_stream(upstream, &format!("/{number}"))
+        })
+        .await?,
         wire: wire(args, cluster, materials).await?,
         extraction: extraction(materials, bedel_first).await?,
     })
@@ -128,32 +134,24 @@ async fn stream(
     Ok(pair)
 }
 
-async fn memory_of_files(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> Result<f64> {
+/// The highest resident memory of a worker that brings in at a time what `serve` puts on the upstream, each under its number.
+async fn memory(
+    args: &DownloadArgs,
+    cluster: &Cluster,
+    serve: impl Fn(&Upstream, usize) -> String,
+) -> Result<f64> {
     let upstream = Upstream::start().await;
-    let urls: Vec<String> =
-        (0..AT_ONCE).map(|number| materials.serve_file(&upstream, &format!("/{number}.mp4"))).collect();
+    let urls: Vec<String> = (0..AT_ONCE).map(|number| serve(&upstream, number)).collect();
     let worker = Worker::start(&args.bedel, cluster, &upstream.host()).await?;
     worker.bring_in(&urls).await?;
     let peak = worker.peak()?;
     worker.stop().await?;
-    // A file is one request.
     let at_once = upstream.most_at_once();
     upstream.stop().await;
+    // A file is one request.
     if at_once < AT_ONCE {
         return Err(wrong(format!("at most {at_once} of {AT_ONCE} downloads ran at a time")));
     }
-    Ok(peak)
-}
-
-async fn memory_of_streams(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> Result<f64> {
-    let upstream = Upstream::start().await;
-    let urls: Vec<String> =
-        (0..AT_ONCE).map(|number| materials.serve_stream(&upstream, &format!("/{number}"))).collect();
-    let worker = Worker::start(&args.bedel, cluster, &upstream.host()).await?;
-    worker.bring_in(&urls).await?;
-    let peak = worker.peak()?;
-    worker.stop().await?;
-    upstream.stop().await;
     Ok(peak)
 }
 
@@ -161,7 +159,7 @@ async fn memory_of_streams(args: &DownloadArgs, cluster: &Cluster, materials: &M
 async fn wire(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> Result<f64> {
     let upstream = Upstream::start().await;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "about there")]
-    let cut = (materials.file_bytes() as f64 * CUT_AT) as usize;
+    let cut = (FILE_BYTES as f64 * CUT_AT) as usize;
     upstream.serve("/cut.mp4", materials.file().first(1, Fault::CutAt(cut)));
     let worker = Worker::start(&args.bedel, cluster, &upstream.host()).await?;
     worker.bring_in(&[upstream.url("/cut.mp4")]).await?;
@@ -171,7 +169,7 @@ async fn wire(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> 
     if cuts != 1 {
         return Err(wrong(format!("the download was cut {cuts} times")));
     }
-    Ok(sent as f64 / materials.file_bytes() as f64)
+    Ok(sent as f64 / FILE_BYTES as f64)
 }
 
 /// What a download does with a file that arrived, beside ffmpeg's own copy.
@@ -216,7 +214,7 @@ fn wrong(what: String) -> BenchError {
 /// Medians, with the aims.
 fn rows(rounds: &[Round]) -> Vec<Row> {
     let of = |value: fn(&Round) -> f64| median(rounds, value);
-    let megabytes = materials::FILE_BYTES as f64 / 1e6;
+    let megabytes = FILE_BYTES as f64 / 1e6;
     vec![
         Row::plain("a file of 500 MB with curl, MB per second", megabytes / of(|round| round.file.other)),
         Row::plain("with Bedel, MB per second", megabytes / of(|round| round.file.bedel)),
@@ -237,7 +235,7 @@ fn rows(rounds: &[Round]) -> Vec<Row> {
     ]
 }
 
-fn document(machine: &Machine, args: &DownloadArgs, materials: &Materials, table: &str) -> String {
+fn document(machine: &Machine, args: &DownloadArgs, table: &str) -> String {
     format!(
         "# Benchmark of downloads\n\n\
          Made by\n\n```sh\nscript/bench download --publish\n```\n\n\
@@ -256,7 +254,7 @@ fn document(machine: &Machine, args: &DownloadArgs, materials: &Materials, table
         peers::version("curl", "--version"),
         peers::version("ffmpeg", "-version"),
         args.rounds,
-        figure(materials.file_bytes() as f64 / 1e6),
+        figure(FILE_BYTES as f64 / 1e6),
         RECORDING_SECONDS,
         LATENCY.as_millis(),
     )

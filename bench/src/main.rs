@@ -4,6 +4,7 @@ mod clock;
 mod cluster;
 mod contender;
 mod database;
+mod directory;
 mod download;
 mod error;
 mod gate;

@@ -7,25 +7,18 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::directory::Directory;
 use crate::error::{BenchError, Result, io, peer};
 
 /// Longest wait for a process of the program to be ready.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The program, with a migrated database. Its directory is removed when this is dropped.
+/// The program, with a migrated database. Its directory goes with this.
 #[derive(Debug)]
 pub struct Program {
     bedel: PathBuf,
-    directory: PathBuf,
+    directory: Directory,
     database: String,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.directory) {
-            tracing::error!(%error, directory = %self.directory.display(), "not removed");
-        }
-    }
 }
 
 impl Program {
@@ -33,9 +26,7 @@ impl Program {
     pub async fn new(bedel: &Path, database: &str) -> Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("bedel-bench-program-{}-{number}", std::process::id()));
-        std::fs::create_dir(&directory).map_err(io("make a directory"))?;
+        let directory = Directory::create(&format!("program-{number}-"))?;
         let program = Self { bedel: bedel.to_owned(), directory, database: database.to_owned() };
         let migrated = program.command(&["migrate"]).output().await.map_err(io("start bedel migrate"))?;
         if !migrated.status.success() {
@@ -47,14 +38,14 @@ impl Program {
     /// One of its commands, which ends with this process.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.bedel);
-        command.args(arguments).current_dir(&self.directory).env("DATABASE_URL", &self.database);
+        command.args(arguments).current_dir(self.directory.path()).env("DATABASE_URL", &self.database);
         command.env("BEDEL_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         command
     }
 
     /// Where its files are.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 }
 

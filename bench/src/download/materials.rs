@@ -1,12 +1,13 @@
 //! What is downloaded: made once, served many times.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_upstream::hls::{Hls, HlsOptions, content_type};
 use bedel_upstream::{Fault, Resource, Upstream, media};
 use bytes::Bytes;
 
+use crate::directory::Directory;
 use crate::error::{Result, io, peer};
 
 /// Length of the recording and of the stream, in seconds.
@@ -23,18 +24,9 @@ pub(super) const FILE_BYTES: usize = 500_000_000;
 
 /// Files, in a directory that goes with this.
 pub(super) struct Materials {
-    directory: PathBuf,
+    directory: Directory,
     file: Resource,
-    file_bytes: usize,
     stream: Hls,
-}
-
-impl Drop for Materials {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.directory) {
-            tracing::error!(%error, directory = %self.directory.display(), "not removed");
-        }
-    }
 }
 
 impl Materials {
@@ -45,7 +37,7 @@ impl Materials {
 
     /// A file in the directory.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.directory.path().join(name)
     }
 
     /// The recording as it came from the encoder, without what makes the file large.
@@ -56,10 +48,6 @@ impl Materials {
     /// The file, which is a recording.
     pub(super) fn file(&self) -> Resource {
         self.file.clone()
-    }
-
-    pub(super) fn file_bytes(&self) -> usize {
-        self.file_bytes
     }
 
     /// Puts the file on this path and returns its URL.
@@ -83,19 +71,19 @@ impl Materials {
 const RECORDING: &str = "recording.mp4";
 
 fn make() -> Result<Materials> {
-    let directory = std::env::temp_dir().join(format!("bedel-bench-materials-{}", std::process::id()));
-    let segments = directory.join("segments");
-    std::fs::create_dir_all(&segments).map_err(io("make a directory"))?;
-    let recording = media::recording(&directory, RECORDING_SECONDS, true);
+    let directory = Directory::create("materials-")?;
+    let segments = directory.path().join("segments");
+    std::fs::create_dir(&segments).map_err(io("make a directory"))?;
+    let recording = media::recording(directory.path(), RECORDING_SECONDS, true);
     let file = enlarged(&recording);
     let options = HlsOptions {
         seconds: RECORDING_SECONDS,
         segment_seconds: RECORDING_SECONDS / SEGMENTS,
         ..HlsOptions::default()
     };
-    let stream = Hls::make(Path::new(&segments), &options);
+    let stream = Hls::make(&segments, &options);
     assert_eq!(stream.segments().len(), SEGMENTS as usize, "ffmpeg cut the stream otherwise");
-    Ok(Materials { directory, file_bytes: file.len(), file: Resource::new(file), stream })
+    Ok(Materials { directory, file: Resource::new(file), stream })
 }
 
 /// The recording with a box behind it that every player leaves out (ISO/IEC 14496-12, 8.1.2), so that the whole has

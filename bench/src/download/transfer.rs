@@ -9,7 +9,7 @@ use bedel_upstream::Upstream;
 use tokio::process::Command;
 use url::Url;
 
-use super::materials::Materials;
+use super::materials::{FILE_BYTES, Materials};
 use super::{Pair, peers, wrong};
 use crate::error::{BenchError, Result, io, peer};
 
@@ -49,7 +49,7 @@ pub(super) async fn compare(materials: &Materials, bedel_first: bool) -> Result<
             peers::curl(&url, &target).await?
         };
         let length = std::fs::metadata(&target).map_err(io("look at a file"))?.len();
-        if length != materials.file_bytes() as u64 {
+        if length != FILE_BYTES as u64 {
             return Err(wrong(format!("{length} bytes arrived")));
         }
         // A file that is written over is another matter than a new one.
