@@ -1,4 +1,4 @@
-//! Bytes as text.
+//! Bytes as text, and their hash.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};

@@ -105,7 +105,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// does, stops by itself as soon as the engine can, and writes nothing.
     fn transcribe<'a>(
         &'a self,
-        samples: Vec<f32>,
+        samples: Arc<Vec<f32>>,
         language: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>>;

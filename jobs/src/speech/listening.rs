@@ -1,6 +1,7 @@
 //! A whole recording, piece by piece, from wherever an earlier attempt came to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -84,13 +85,12 @@ pub async fn listen<K: Keep>(
             None => {
                 let range = pieces::piece(sound, start).await?;
                 let (end, length) = (range.end, range.end - range.start);
-                let samples = sound.read(range.clone()).await?;
+                let samples = Arc::new(sound.read(range).await?);
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
                 let begun = Instant::now();
-                let raw = engine.transcribe(samples, heard.language(), &part).await?;
+                let raw = engine.transcribe(Arc::clone(&samples), heard.language(), &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
-                let samples = sound.read(range).await?;
                 let segments = raw.segments.into_iter().filter(|segment| is_audible(segment, &samples));
                 let piece = Piece { start, end, language: raw.language, segments: segments.collect() };
                 kept.keep(&piece, heard.pieces + 1, sound).await?;
@@ -120,8 +120,13 @@ impl Heard {
     /// The language of what was said so far, where that is enough to tell: the next piece is in it. An engine that found out for
     /// each piece would write minutes in a language that it took the noise of a break for.
     fn language(&self) -> Option<&str> {
-        let most = self.spoken.iter().max_by_key(|(_, bytes)| **bytes)?;
-        (*most.1 >= ENOUGH_BYTES).then_some(most.0.as_str())
+        let (language, bytes) = self.most_spoken()?;
+        (bytes >= ENOUGH_BYTES).then_some(language)
+    }
+
+    fn most_spoken(&self) -> Option<(&str, usize)> {
+        let spoken = self.spoken.iter().map(|(language, bytes)| (language.as_str(), *bytes));
+        spoken.max_by_key(|(_, bytes)| *bytes)
     }
 
     /// Puts a piece behind what is there. What an engine heard beyond its piece's end was not there.
@@ -141,11 +146,8 @@ impl Heard {
     /// All of it, in the language of most of it.
     #[must_use]
     pub fn into_raw(self) -> RawTranscript {
-        let most = self.spoken.into_iter().max_by_key(|(_, length)| *length);
-        RawTranscript {
-            language: most.map_or_else(String::new, |(language, _)| language),
-            segments: self.segments,
-        }
+        let language = self.most_spoken().map_or_else(String::new, |(language, _)| language.to_owned());
+        RawTranscript { language, segments: self.segments }
     }
 }
 

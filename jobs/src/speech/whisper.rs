@@ -72,7 +72,7 @@ impl Engine for Whisper {
 
     fn transcribe<'a>(
         &'a self,
-        samples: Vec<f32>,
+        samples: Arc<Vec<f32>>,
         language: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {

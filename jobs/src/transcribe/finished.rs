@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use bedel_queue::{Attempt, JobError};
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::blocking::blocking;
-use crate::hexadecimal::sha256;
+use crate::hexadecimal::{hexadecimal, sha256};
 use crate::speech::decoded::seconds;
 use crate::speech::{Decoded, Engine, Keep, Piece, pieces};
 use crate::stage::disk;
@@ -135,7 +136,5 @@ async fn mark(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError
     let looked = blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
     let (digest, engine) = looked.await.map_err(|error| disk(&error))?;
     let made_of = serde_json::to_vec(&(VERSION, digest, engine?)).expect("plain data is JSON");
-    let mut mark = sha256(made_of.as_slice()).expect("it is in memory");
-    mark.truncate(32);
-    Ok(mark)
+    Ok(hexadecimal(&Sha256::digest(&made_of)[..16]))
 }

@@ -1,5 +1,7 @@
 //! An engine for tests of everything but the engine.
 
+use std::sync::Arc;
+
 use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 use futures::future::BoxFuture;
@@ -25,7 +27,7 @@ impl Engine for Quick {
 
     fn transcribe<'a>(
         &'a self,
-        samples: Vec<f32>,
+        samples: Arc<Vec<f32>>,
         _: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {

@@ -48,7 +48,7 @@ impl Engine for Listener {
 
     fn transcribe<'a>(
         &'a self,
-        samples: Vec<f32>,
+        samples: Arc<Vec<f32>>,
         _: Option<&'a str>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {

@@ -43,12 +43,12 @@ async fn stored(lab: &Lab, key: &str) -> Bytes {
 }
 
 /// Speech that goes on for `minutes`, as an engine takes it.
-async fn long_speech(lab: &Lab, directory: &Path, minutes: usize) -> Vec<f32> {
+async fn long_speech(lab: &Lab, directory: &Path, minutes: usize) -> Arc<Vec<f32>> {
     let once = directory.join("once.f32");
     lab.ctx.media.decode_pcm(&speech(directory, SPOKEN), &once).await.expect("decoded");
     let once = Decoded::open(&once).expect("samples");
     let once = once.read(0..once.samples()).await.expect("samples");
-    once.into_iter().cycle().take(minutes * 60 * 16_000).collect()
+    Arc::new(once.into_iter().cycle().take(minutes * 60 * 16_000).collect())
 }
 
 /// The machine may be busy with other tests.
