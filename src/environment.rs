@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bedel_jobs::fetch::Fetcher;
 use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::Engine;
+use bedel_jobs::speech::engines::EngineKind;
+use bedel_jobs::speech::remote::{OpenAi, Task};
+use bedel_jobs::speech::{Engine, Engines};
 use bedel_jobs::storage::{Storage, StorageError, TieError};
 use bedel_jobs::{Environment, Settings};
 use sqlx::PgPool;
@@ -27,8 +29,8 @@ pub struct Parts {
     pub settings: Settings,
     /// ffmpeg and ffprobe.
     pub media: MediaTools,
-    /// The speech engine, if this process has one.
-    pub engine: Option<Arc<dyn Engine>>,
+    /// The speech engines, if this process has any.
+    pub engines: Option<Engines>,
 }
 
 /// Puts the parts together.
@@ -45,7 +47,7 @@ pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
         downloads: parts.downloads,
         fetcher,
         media: parts.media,
-        engine: parts.engine,
+        engines: parts.engines,
         settings: parts.settings,
     }))
 }
@@ -76,7 +78,7 @@ pub fn without_tools(
         downloads: std::env::temp_dir(),
         settings,
         media: MediaTools::by_name(),
-        engine: None,
+        engines: None,
     })
 }
 
@@ -118,23 +120,49 @@ pub fn model_dir(options: &SpeechOptions) -> Result<PathBuf, CliError> {
     }
 }
 
-/// The configured engine. `Err` is a sentence that says why there is none and what to type.
+/// The configured engine and those that jobs may ask for instead. `Err` is a sentence that says why there is none and what to type.
 ///
 /// # Errors
-/// Where the engine is switched off, not built in, or its model is missing or unreadable.
-pub fn engine(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
-    match options.engine {
-        EngineChoice::None => Err("BEDEL_ENGINE=none".to_owned()),
-        EngineChoice::Embedded => embedded(options),
+/// Where the engine is switched off, not built in, its model is missing or unreadable, or its server's address is.
+pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, String> {
+    let chosen = match options.engine {
+        EngineChoice::None => return Err("BEDEL_ENGINE=none".to_owned()),
+        EngineChoice::Embedded => EngineKind::Embedded,
+        EngineChoice::Openai => EngineKind::Openai,
+        EngineChoice::Task => EngineKind::Task,
+    };
+    let mut engines = Engines::new(chosen, engine(chosen, options, media)?);
+    for kind in [EngineKind::Embedded, EngineKind::Openai, EngineKind::Task] {
+        if kind != chosen
+            && let Ok(engine) = engine(kind, options, media)
+        {
+            engines = engines.and(kind, engine);
+        }
     }
+    Ok(engines)
+}
+
+fn engine(kind: EngineKind, options: &SpeechOptions, media: &MediaTools) -> Result<Arc<dyn Engine>, String> {
+    let unset = |variable: &str| format!("BEDEL_ENGINE={} needs {variable}", kind.name());
+    let made: Result<Arc<dyn Engine>, _> = match kind {
+        EngineKind::Embedded => return embedded(options),
+        EngineKind::Openai => {
+            let settings = options.openai()?.ok_or_else(|| unset("BEDEL_OPENAI_URL"))?;
+            OpenAi::new(settings, media.clone()).map(|engine| Arc::new(engine) as _)
+        }
+        EngineKind::Task => {
+            let settings = options.task()?.ok_or_else(|| unset("BEDEL_TASK_URL"))?;
+            Task::new(settings, media.clone()).map(|engine| Arc::new(engine) as _)
+        }
+    };
+    made.map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "whisper")]
 fn embedded(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
     let directory = model_dir(options).map_err(|error| error.to_string())?;
     bedel_jobs::speech::models::resolve(&options.model, &directory).map_err(|error| error.to_string())?;
-    let language = options.language.clone().filter(|language| !language.trim().is_empty());
-    Ok(Arc::new(bedel_jobs::speech::whisper::Whisper::new(&options.model, directory, language)))
+    Ok(Arc::new(bedel_jobs::speech::whisper::Whisper::new(&options.model, directory, options.language())))
 }
 
 #[cfg(not(feature = "whisper"))]

@@ -1,13 +1,12 @@
 //! `bedel worker`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bedel_jobs::download::Download;
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::probe::Probe;
 use bedel_jobs::registry::registry;
-use bedel_jobs::speech::Engine;
+use bedel_jobs::speech::Engines;
 use bedel_jobs::transcribe::Transcribe;
 use bedel_queue::{Job, Queue, run_worker};
 
@@ -30,7 +29,7 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Worker)?;
 
     let mut slots = command.worker.slots.0.clone();
-    let engine = engine(&command.speech, &mut slots)?;
+    let engines = engines(&command.speech, &media, &mut slots)?;
 
     let base = command.storage.scratch_dir(&common.data_dir);
     let scratch = Scratch::claim(&base)
@@ -42,7 +41,7 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
         downloads: base.join("downloads"),
         settings,
         media,
-        engine,
+        engines,
     })?;
     let registry = registry(environment.clone());
     command.worker.check(&registry.kinds()).map_err(CliError::Usage)?;
@@ -77,15 +76,16 @@ fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> 
     MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))
 }
 
-/// The engine. Without one the transcribe slots are given up.
-fn engine(
+/// The engines. Without one the transcribe slots are given up.
+fn engines(
     options: &SpeechOptions,
+    media: &MediaTools,
     slots: &mut BTreeMap<String, usize>,
-) -> Result<Option<Arc<dyn Engine>>, CliError> {
+) -> Result<Option<Engines>, CliError> {
     if !slots.contains_key(Transcribe::KIND) {
         return Ok(None);
     }
-    environment::engine(options).map(Some).or_else(|reason| {
+    environment::engines(options, media).map(Some).or_else(|reason| {
         slots.remove(Transcribe::KIND);
         tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
         match slots.is_empty() {

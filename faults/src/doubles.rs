@@ -63,6 +63,7 @@ impl Stage for Transcribe {
             transcribed_seconds: 60.0,
             elapsed_seconds: 1.0,
             real_time_factor: Some(0.02),
+            leaves_pieces: false,
         })
     }
 }
@@ -139,7 +140,7 @@ pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, Fau
         downloads: directory.join("downloads"),
         fetcher: Fetcher::new(fetch.clone()).map_err(|error| FaultsError::Setup(error.to_string()))?,
         media: MediaTools::by_name(),
-        engine: None,
+        engines: None,
         settings: Settings {
             tenants: Vec::new(),
             fetch,

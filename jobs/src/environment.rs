@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use crate::catalogue::CatalogueSettings;
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::media::MediaTools;
-use crate::speech::Engine;
+use crate::speech::Engines;
 use crate::storage::Storage;
 
 /// What every job gets as its context.
@@ -30,8 +30,8 @@ pub struct Environment {
     pub fetcher: Fetcher,
     /// ffmpeg and ffprobe.
     pub media: MediaTools,
-    /// The speech engine; absent where this process has none, and then transcribe jobs are left to others.
-    pub engine: Option<Arc<dyn Engine>>,
+    /// The speech engines; absent where this process has none, and then transcribe jobs are left to others.
+    pub engines: Option<Engines>,
     /// Settings of the jobs.
     pub settings: Settings,
 }

@@ -18,7 +18,7 @@ pub mod body;
 mod error;
 mod part_file;
 mod resolver;
-mod retry_after;
+pub(crate) mod retry_after;
 mod rules;
 mod small;
 mod transfer;

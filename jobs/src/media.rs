@@ -20,6 +20,9 @@ use crate::speech::decoded::MAX_HOURS;
 /// Sample rate of what [`MediaTools::decode_pcm`] writes, in hertz.
 pub const PCM_RATE: u32 = 16_000;
 
+/// Bits per second of what [`MediaTools::encode_speech`] writes.
+pub const SPEECH_BITS: u64 = 48_000;
+
 /// What could really be decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sound {
@@ -126,6 +129,14 @@ impl MediaTools {
     /// `NotMedia`, `DiskFull`, and the tools' own.
     pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
         ffmpeg::decode_pcm(&self.ffmpeg, file, target, MAX_HOURS * 3600 + 1).await
+    }
+
+    /// Writes speech of [`PCM_RATE`] hertz to `target` as AAC of [`SPEECH_BITS`] bits per second in an MPEG-4 container.
+    ///
+    /// # Errors
+    /// `NotMedia`, `DiskFull`, and the tools' own.
+    pub async fn encode_speech(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
+        ffmpeg::encode_speech(&self.ffmpeg, file, target).await
     }
 }
 

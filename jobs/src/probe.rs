@@ -108,7 +108,7 @@ impl Job for Probe {
         .bind(duration_seconds)
         .execute(&mut *tx)
         .await?;
-        let transcribe = Transcribe { lecture_id: self.lecture_id };
+        let transcribe = Transcribe::of(self.lecture_id);
         let result = json!({
             "duration_seconds": duration_seconds,
             "decoded_seconds": output.decoded_seconds,

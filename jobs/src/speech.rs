@@ -2,9 +2,13 @@
 
 pub mod decoded;
 pub mod engine;
+pub mod engines;
+pub mod language;
 pub mod listening;
 pub mod models;
+mod payload;
 pub mod pieces;
+pub mod remote;
 mod repetition;
 pub mod srt;
 pub mod transcript;
@@ -14,6 +18,9 @@ pub mod wer;
 pub mod whisper;
 
 pub use decoded::{Decoded, DecodedError};
-pub use engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+pub use engine::{
+    Control, Engine, EngineError, EngineInfo, Ledger, Passage, RawSegment, RawTranscript,
+};
+pub use engines::{Choice, Engines};
 pub use listening::{Heard, Keep, Piece, listen};
 pub use transcript::Transcript;

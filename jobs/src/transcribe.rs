@@ -26,7 +26,7 @@ use crate::host_fault;
 use crate::lecture;
 use crate::media::MediaError;
 use crate::speech::decoded::seconds;
-use crate::speech::{self, Control, Decoded, Transcript, vtt};
+use crate::speech::{self, Choice, Control, Decoded, Transcript, vtt};
 use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
 use crate::storage::{StorageError, keys};
 
@@ -40,6 +40,17 @@ const TRANSCRIBED: f64 = 0.99;
 pub struct Transcribe {
     /// The lecture.
     pub lecture_id: Uuid,
+    /// Another engine or model than the worker's own.
+    #[serde(flatten)]
+    pub choice: Choice,
+}
+
+impl Transcribe {
+    /// By the worker's own engine.
+    #[must_use]
+    pub fn of(lecture_id: Uuid) -> Self {
+        Self { lecture_id, choice: Choice::default() }
+    }
 }
 
 /// What `run` stored; the job's result.
@@ -63,6 +74,9 @@ pub struct Transcribed {
     pub elapsed_seconds: f64,
     /// `elapsed_seconds` per second of audio: 0.1 is ten times as fast as speech. None where nothing was left to do.
     pub real_time_factor: Option<f64>,
+    /// Pieces were stored, which are of no use any more.
+    #[serde(skip)]
+    pub leaves_pieces: bool,
 }
 
 impl Job for Transcribe {
@@ -91,14 +105,14 @@ impl Job for Transcribe {
         let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
             return Ok(None);
         };
-        let engine = ctx.engine.as_ref().ok_or_else(engine_missing)?;
+        let engine = ctx.engines.as_ref().ok_or_else(engine_missing)?.choose(&self.choice)?;
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
         let (audio, sound) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(DECODED);
 
-        let finished = Finished::of(&ctx.storage, attempt, self.lecture_id, engine, &audio, &sound).await?;
+        let finished = Finished::of(&ctx.storage, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
         let told = attempt.clone();
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
@@ -120,6 +134,7 @@ impl Job for Transcribe {
             pieces,
             transcribed_seconds,
             elapsed_seconds,
+            leaves_pieces: finished.is_kept(),
             real_time_factor: (samples > 0).then(|| elapsed_seconds / transcribed_seconds),
         }))
     }
@@ -150,7 +165,7 @@ impl Job for Transcribe {
         let commit = Commit::done().with_result(result);
         // What a client uploaded was kept for another attempt at any stage, and pieces for one of this stage; there is none any
         // more.
-        let left = lecture.stream_url == UPLOADED || transcribed.pieces > 1;
+        let left = lecture.stream_url == UPLOADED || transcribed.leaves_pieces;
         Ok(if left { commit.then(cleanup_orphans::targeted(self.lecture_id)) } else { commit })
     }
 

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use bedel_jobs::media::{MediaError, MediaTools};
 use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{
-    Control, Decoded, DecodedError, EngineError, Keep, Piece, Transcript, listen, srt, vtt,
+    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Piece, Transcript, listen, srt, vtt,
 };
 use clap::{Args, ValueEnum};
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::CliError;
 use crate::config::speech::SpeechOptions;
@@ -60,10 +62,36 @@ enum ListenError {
 }
 
 /// Nobody goes on from here.
-struct Forget;
+struct Forget<'a> {
+    scratch: &'a Path,
+    /// Of this run: another one pays again.
+    name: Uuid,
+}
 
-impl Keep for Forget {
+impl Ledger for Forget<'_> {
+    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn task(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn note<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Keep for Forget<'_> {
     type Error = ListenError;
+
+    fn name(&self, start: u64) -> String {
+        format!("{}-{start}", self.name)
+    }
+
+    fn scratch(&self) -> &Path {
+        self.scratch
+    }
 
     async fn find(&self, _: u64, _: &Decoded) -> Result<Option<Piece>, ListenError> {
         Ok(None)
@@ -98,8 +126,9 @@ impl TranscribeCommand {
     }
 
     async fn transcript(&self, stop: &CancellationToken) -> Result<Transcript, CliError> {
-        let engine = environment::engine(&self.speech).map_err(CliError::Usage)?;
         let media = MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))?;
+        let engines = environment::engines(&self.speech, &media).map_err(CliError::Usage)?;
+        let engine = engines.default_engine();
         let directory = tempfile::tempdir()
             .map_err(|error| CliError::Failed(format!("the temporary directory (TMPDIR): {error}")))?;
         let sound = decode(&media, &self.file, directory.path()).await?;
@@ -109,8 +138,9 @@ impl TranscribeCommand {
                 told(&format!("{:.0} %", fraction * 100.0));
             }
         });
+        let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
         let heard =
-            listen(engine.as_ref(), &sound, &control, &Forget).await.map_err(|error| failed(&error))?;
+            listen(engine.as_ref(), &sound, &control, &forget).await.map_err(|error| failed(&error))?;
         Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))
             .map_err(|error| failed(&error))
     }

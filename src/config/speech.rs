@@ -1,12 +1,28 @@
-//! The speech engine and its model.
+//! The speech engines and their models.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use bedel_jobs::speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
+use url::Url;
 
-/// The speech engine and its model.
+use super::secret::Secret;
+
+/// How long a server may take for a call at least.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// How long until a task's result is asked for again.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The speech engines and their models.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Speech")]
+#[command(
+    next_help_heading = "Speech (a job may ask for any engine that is set up)",
+    after_help = "In the environment or in .env alone, since a command line can be read by every user of the machine:\n  \
+                  [env: BEDEL_OPENAI_KEY] what the OpenAI-compatible server lets us in by\n  \
+                  [env: BEDEL_TASK_KEY] what the task server lets us in by"
+)]
 pub struct SpeechOptions {
     /// The engine of this process. A worker without one leaves the transcribe jobs to others
     #[arg(long, env = "BEDEL_ENGINE", default_value = "embedded", value_name = "ENGINE")]
@@ -23,6 +39,34 @@ pub struct SpeechOptions {
     /// Language spoken, such as en; without it a multilingual model finds out by itself
     #[arg(long, env = "BEDEL_LANGUAGE", value_name = "CODE")]
     pub language: Option<String>,
+
+    /// An OpenAI-compatible server: /audio/transcriptions is below this address
+    #[arg(long, env = "BEDEL_OPENAI_URL", value_name = "http://HOST:8000/v1")]
+    pub openai_url: Option<String>,
+
+    /// The model it is asked for; it must know the response format verbose_json
+    #[arg(long, env = "BEDEL_OPENAI_MODEL", default_value = "whisper-1", value_name = "MODEL")]
+    pub openai_model: String,
+
+    /// A server that takes a recording as a task: /transcribe and /result/ID are below this address
+    #[arg(long, env = "BEDEL_TASK_URL", value_name = "http://HOST:PORT")]
+    pub task_url: Option<String>,
+
+    /// What its model is called in transcripts
+    #[arg(long, env = "BEDEL_TASK_MODEL", default_value = "unknown", value_name = "NAME")]
+    pub task_model: String,
+
+    /// Largest upload that a server takes, in MiB: what is larger is encoded, and cut in shorter pieces
+    #[arg(long, env = "BEDEL_ENGINE_MAX_UPLOAD_MIB", default_value_t = 24, value_name = "MIB", value_parser = clap::value_parser!(u64).range(LEAST_UPLOAD_BYTES >> 20..=1024))]
+    pub engine_max_upload_mib: u64,
+
+    /// Seconds that a server may take for a second of sound, on top of two minutes
+    #[arg(long, env = "BEDEL_ENGINE_PATIENCE", default_value = "2", value_name = "N", value_parser = patience)]
+    pub engine_patience: f64,
+
+    /// A file of certificates (PEM) of authorities that are trusted for these servers besides the system's
+    #[arg(long, env = "BEDEL_ENGINE_CA_FILE", value_name = "FILE")]
+    pub engine_ca_file: Option<PathBuf>,
 }
 
 /// The engine of this process.
@@ -30,6 +74,115 @@ pub struct SpeechOptions {
 pub enum EngineChoice {
     /// Whisper in this process
     Embedded,
+    /// The server of BEDEL_OPENAI_URL
+    Openai,
+    /// The server of BEDEL_TASK_URL
+    Task,
     /// No engine
     None,
+}
+
+impl SpeechOptions {
+    /// The OpenAI-compatible server, where one is set.
+    ///
+    /// # Errors
+    /// Where what is set for it cannot be used, in words that show no secret.
+    pub fn openai(&self) -> Result<Option<RemoteSettings>, String> {
+        let key = Secret::of_variable("BEDEL_OPENAI_KEY");
+        self.remote(self.openai_url.as_deref(), "BEDEL_OPENAI", &self.openai_model, key)
+    }
+
+    /// The task server, where one is set.
+    ///
+    /// # Errors
+    /// As [`SpeechOptions::openai`].
+    pub fn task(&self) -> Result<Option<RemoteSettings>, String> {
+        let key = Secret::of_variable("BEDEL_TASK_KEY");
+        self.remote(self.task_url.as_deref(), "BEDEL_TASK", &self.task_model, key)
+    }
+
+    /// The language, where one is set.
+    #[must_use]
+    pub fn language(&self) -> Option<String> {
+        self.language.clone().filter(|language| !language.trim().is_empty())
+    }
+
+    fn remote(
+        &self,
+        url: Option<&str>,
+        prefix: &str,
+        model: &str,
+        key: Option<Secret>,
+    ) -> Result<Option<RemoteSettings>, String> {
+        let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return Ok(None) };
+        let url = base(url).map_err(|problem| format!("{prefix}_URL: {problem}"))?;
+        let key = key.map(|key| ApiKey::new(key.expose())).transpose();
+        let key = key.map_err(|_| format!("{prefix}_KEY: it holds characters that no key has"))?;
+        if key.is_some() && url.scheme() == "http" && !is_near(&url) {
+            tracing::warn!("{prefix}_KEY is sent unencrypted, as {prefix}_URL begins with http://");
+        }
+        Ok(Some(RemoteSettings {
+            url,
+            key,
+            model: model.to_owned(),
+            language: self.language(),
+            max_upload_bytes: self.engine_max_upload_mib << 20,
+            patience: self.engine_patience,
+            grace: GRACE,
+            poll: POLL,
+            extra_ca: self.extra_ca()?,
+        }))
+    }
+
+    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
+        let Some(file) = self.engine_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
+            return Ok(None);
+        };
+        let read = std::fs::read(file);
+        read.map(Some).map_err(|error| format!("BEDEL_ENGINE_CA_FILE: {} cannot be read ({error})", file.display()))
+    }
+}
+
+/// An address below which there are paths. What is wrong with it is said without it, as it may hold a password.
+fn base(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "not an address; it looks like http://host:8000/v1")?;
+    match () {
+        () if !matches!(url.scheme(), "http" | "https") || !url.has_host() => Err("it must begin with http:// or https://"),
+        () if url.query().is_some() || url.fragment().is_some() => Err("it must have no ? and no #"),
+        () if !url.username().is_empty() || url.password().is_some() => {
+            Err("it must hold no user and no password; a key has a variable of its own")
+        }
+        () => Ok(url),
+    }
+}
+
+/// On this machine or a network of its own, as far as the address itself tells.
+fn is_near(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unique_local(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn patience(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|number| (0.05..=100.0).contains(number));
+    number.ok_or("a number from 0.05 to 100")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_checked_and_never_repeated() {
+        for good in ["http://127.0.0.1:8000/v1", "https://api.example.com/v1/", "http://gpu"] {
+            base(good).unwrap();
+        }
+        for bad in ["hunter2", "ftp://hunter2/", "http://h/?key=hunter2", "http://user:hunter2@h/", "http://h/#hunter2", "data:hunter2"] {
+            let problem = base(bad).unwrap_err();
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
+    }
 }

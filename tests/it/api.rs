@@ -176,7 +176,7 @@ impl App {
             downloads: directory.path().join("downloads"),
             fetcher: Fetcher::new(settings.fetch.clone()).expect("a fetcher"),
             media: MediaTools::find().expect("ffmpeg and ffprobe"),
-            engine: None,
+            engines: None,
             settings,
         };
         let users: Vec<Uuid> = (0..users).map(|_| Uuid::new_v4()).collect();

@@ -14,7 +14,7 @@ const SHORTEST: Duration = Duration::from_secs(5);
 
 /// How long the server asks us to stay away, within limits. A date is compared with the response's own `Date`, so that no clock of
 /// ours takes part; without one it is ignored.
-pub(super) fn delay(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn delay(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = match value.parse::<u64>() {
         Ok(seconds) => seconds,

@@ -98,7 +98,7 @@ pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) 
 fn latest_stage(lecture: &Lecture, settings: &Settings) -> NewJob {
     let lecture_id = lecture.id;
     match (&lecture.audio_storage_key, lecture.duration_seconds) {
-        (Some(_), Some(_)) => stage_job(&Transcribe { lecture_id }, lecture_id, settings),
+        (Some(_), Some(_)) => stage_job(&Transcribe::of(lecture_id), lecture_id, settings),
         (Some(_), None) => stage_job(&Probe { lecture_id, announced_seconds: None }, lecture_id, settings),
         (None, _) => submit::job(lecture_id, &lecture.panopto_url, &lecture.stream_url, settings),
     }

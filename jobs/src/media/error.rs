@@ -50,7 +50,7 @@ pub enum MediaError {
 }
 
 impl MediaError {
-    pub(super) fn io(tool: &'static str, source: &io::Error) -> Self {
+    pub(crate) fn io(tool: &'static str, source: &io::Error) -> Self {
         match source.kind() {
             _ if host_fault::is_disk_full(source) => Self::DiskFull,
             io::ErrorKind::NotFound => Self::ToolMissing { tool },

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
 use super::child::{self, Finished};
-use super::{MediaError, PCM_RATE, Sound};
+use super::{MediaError, PCM_RATE, SPEECH_BITS, Sound};
 
 /// Formats that hold their media themselves, as ffmpeg names them. Playlists, concatenation lists, image sequences and
 /// everything that opens other files or devices are not here.
@@ -99,6 +99,16 @@ pub(super) async fn decode_pcm(
     let mut output: Vec<&OsStr> = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-af"].map(OsStr::new).into();
     output.extend(["aresample=async=1:first_pts=0", "-ac", "1", "-ar", &rate].map(OsStr::new));
     output.extend(["-t", &seconds, "-c:a", "pcm_f32le", "-f", "f32le", "-y"].map(OsStr::new));
+    output.push(&target);
+    let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
+    decodable(&finished)
+}
+
+pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> Result<(), MediaError> {
+    let (bits, target) = (SPEECH_BITS.to_string(), file_url(target));
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-map_metadata", "-1", "-c:a", "aac", "-b:a"].map(OsStr::new).into();
+    output.extend([&bits, "-movflags", "+faststart", "-f", "ipod", "-y"].map(OsStr::new));
     output.push(&target);
     let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
     decodable(&finished)

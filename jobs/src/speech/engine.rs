@@ -1,15 +1,20 @@
 //! What a speech engine is: it turns decoded sound into timed text, tells how far it is, and stops when told.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bedel_queue::JobError;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::models::ModelError;
+use super::pieces;
+use super::remote::RemoteError;
 use crate::host_fault;
+use crate::media::MediaError;
 
 /// Samples per second of the sound an engine is given.
 pub const SAMPLE_RATE: u32 = 16_000;
@@ -26,10 +31,12 @@ pub struct EngineInfo {
 /// What an engine heard in some sound, before anything is trimmed, dropped or put in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawTranscript {
-    /// The language spoken, as a two- or three-letter code.
+    /// The language spoken, as a two- or three-letter code. Empty where the engine does not tell.
     pub language: String,
     /// In the engine's order.
     pub segments: Vec<RawSegment>,
+    /// What else the engine said, in its own words.
+    pub raw: Value,
 }
 
 /// A piece of speech, usually a sentence or less.
@@ -86,27 +93,71 @@ impl fmt::Debug for Control {
     }
 }
 
+/// Some sound that is to be transcribed: a piece of a recording, or all of it.
+#[derive(Clone, Copy)]
+pub struct Passage<'a> {
+    /// [`SAMPLE_RATE`] of them per second and at least one, all of them numbers.
+    pub samples: &'a Arc<Vec<f32>>,
+    /// A two- or three-letter code; `None` leaves it to the engine's configuration.
+    pub language: Option<&'a str>,
+    /// The same in each attempt to have this sound transcribed in this way, and for nothing else. Letters, digits and hyphens.
+    pub name: &'a str,
+    /// A directory for files that are of no use afterwards. Its owner removes it.
+    pub scratch: &'a Path,
+    /// Who pays.
+    pub ledger: &'a dyn Ledger,
+}
+
+/// What is known of transcriptions that somebody else was asked for and that cost something.
+pub trait Ledger: Send + Sync {
+    /// Returns when another one may be asked for, and an error where nobody is entitled to it any more.
+    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>>;
+
+    /// The task that was noted for a passage, where one is under way.
+    fn task(&self, passage: &str) -> Option<String>;
+
+    /// Notes the task that a passage was asked for by, or that there is none any more. It is not forgotten, whatever happens
+    /// to this process, once this returns.
+    fn note<'a>(
+        &'a self,
+        passage: &'a str,
+        task: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
+}
+
 /// A speech engine.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name and its model's.
     fn describe(&self) -> EngineInfo;
 
+    /// The same engine with another model, where there is one of that name.
+    fn with_model(&self, model: &str) -> Arc<dyn Engine>;
+
     /// What tells what it makes of some sound from what another engine, model or setting makes of it. A model is known by its
-    /// content here, not by its name. Blocks, as it may read the model.
+    /// content here where it can be looked at, not by its name. Blocks, as it may read the model.
     ///
     /// # Errors
     /// As [`Engine::transcribe`].
     fn mark(&self) -> Result<String, EngineError>;
 
-    /// Transcribes `samples`, [`SAMPLE_RATE`] of them per second and at least one, all of them numbers.
-    /// `language` is a two- or three-letter code; `None` leaves it to the engine's configuration.
+    /// Whether somebody else does the work, who may want to be paid for it: then each passage that was transcribed is kept,
+    /// however short it is.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// The most it takes at once, in samples.
+    fn longest(&self) -> u64 {
+        pieces::LONGEST
+    }
+
+    /// Transcribes a passage.
     ///
     /// Once the control's token fires the future ends at once. Work it left on another thread, as dropping it also
     /// does, stops by itself as soon as the engine can, and writes nothing.
     fn transcribe<'a>(
         &'a self,
-        samples: Arc<Vec<f32>>,
-        language: Option<&'a str>,
+        passage: Passage<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>>;
 }
@@ -130,6 +181,15 @@ pub enum EngineError {
         /// What was asked for.
         language: String,
     },
+    /// A server did not do what it was asked for.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The sound could not be made ready for a server.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// Whoever pays says no.
+    #[error("{0}")]
+    Ledger(JobError),
     /// The engine gave up.
     #[error("the speech engine failed: {0}")]
     Failed(String),
@@ -138,12 +198,15 @@ pub enum EngineError {
 /// Paths, models and the engine's words go to the log; the student gets a sentence and what to do.
 impl From<EngineError> for JobError {
     fn from(error: EngineError) -> Self {
-        if !matches!(error, EngineError::Cancelled) {
+        if !matches!(error, EngineError::Cancelled | EngineError::Ledger(_)) {
             tracing::warn!(%error, "no transcript");
         }
         match error {
             // The token fires when the attempt is cancelled, released or has lost its lease: nothing is ours to write.
             EngineError::Cancelled => Self::lost_lease(),
+            EngineError::Ledger(error) => error,
+            EngineError::Remote(error) => error.into(),
+            EngineError::Media(error) => error.into(),
             EngineError::Model(_) => host_fault::wait(
                 "model-missing",
                 "The speech model cannot be used on the server. This lecture goes on once it can; if it ends as failed, \

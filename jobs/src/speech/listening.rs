@@ -1,13 +1,15 @@
 //! A whole recording, piece by piece, from wherever an earlier attempt came to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::decoded::{Decoded, DecodedError, seconds};
-use super::engine::{Control, Engine, EngineError, RawSegment, RawTranscript, SAMPLE_RATE};
+use super::engine::{Control, Engine, EngineError, Ledger, Passage, RawSegment, RawTranscript, SAMPLE_RATE};
 use super::pieces;
 
 /// A piece that was transcribed.
@@ -17,16 +19,25 @@ pub struct Piece {
     pub start: u64,
     /// The first sample of the next piece.
     pub end: u64,
-    /// The language spoken in it, as a two- or three-letter code.
+    /// The language spoken in it, as a two- or three-letter code. Empty where the engine did not tell.
     pub language: String,
     /// With times from the start of the piece.
     pub segments: Vec<RawSegment>,
+    /// What else the engine said, in its own words.
+    #[serde(default)]
+    pub raw: Value,
 }
 
 /// Where finished pieces are kept, for whoever goes on.
-pub trait Keep: Sync {
+pub trait Keep: Ledger + Sized {
     /// What goes wrong with it, and all else that may.
     type Error: From<EngineError> + From<DecodedError>;
+
+    /// What the passage that begins at this sample is known by: [`Passage::name`].
+    fn name(&self, start: u64) -> String;
+
+    /// A directory for files that are of no use afterwards.
+    fn scratch(&self) -> &Path;
 
     /// The piece that begins at this sample of a recording, where it is finished.
     fn find(
@@ -59,6 +70,8 @@ pub struct Heard {
     segments: Vec<RawSegment>,
     /// How much was said in each language, in bytes.
     spoken: BTreeMap<String, usize>,
+    /// What the engine said of each piece in its own words.
+    raw: Vec<Value>,
     /// Pieces it is made of.
     pub pieces: usize,
     /// Samples that were transcribed here; the others had been.
@@ -83,16 +96,24 @@ pub async fn listen<K: Keep>(
         let piece = match kept.find(start, sound).await? {
             Some(piece) => piece,
             None => {
-                let range = pieces::piece(sound, start).await?;
+                let range = pieces::piece(sound, start, engine.longest()).await?;
                 let (end, length) = (range.end, range.end - range.start);
                 let samples = Arc::new(sound.read(range).await?);
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
+                let passage = Passage {
+                    samples: &samples,
+                    language: heard.language(),
+                    name: &kept.name(start),
+                    scratch: kept.scratch(),
+                    ledger: kept,
+                };
                 let begun = Instant::now();
-                let raw = engine.transcribe(Arc::clone(&samples), heard.language(), &part).await?;
+                let raw = engine.transcribe(passage, &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
                 let segments = raw.segments.into_iter().filter(|segment| is_audible(segment, &samples));
-                let piece = Piece { start, end, language: raw.language, segments: segments.collect() };
+                let (language, segments) = (raw.language, segments.collect());
+                let piece = Piece { start, end, language, segments, raw: raw.raw };
                 kept.keep(&piece, heard.pieces + 1, sound).await?;
                 piece
             }
@@ -125,7 +146,8 @@ impl Heard {
     }
 
     fn most_spoken(&self) -> Option<(&str, usize)> {
-        let spoken = self.spoken.iter().map(|(language, bytes)| (language.as_str(), *bytes));
+        let told = self.spoken.iter().filter(|(language, _)| !language.is_empty());
+        let spoken = told.map(|(language, bytes)| (language.as_str(), *bytes));
         spoken.max_by_key(|(_, bytes)| *bytes)
     }
 
@@ -140,6 +162,9 @@ impl Heard {
             end: offset + segment.end.clamp(0.0, length),
             text: segment.text,
         }));
+        if !piece.raw.is_null() {
+            self.raw.push(json!({ "start": offset, "end": offset + length, "answer": piece.raw }));
+        }
         self.pieces += 1;
     }
 
@@ -147,7 +172,7 @@ impl Heard {
     #[must_use]
     pub fn into_raw(self) -> RawTranscript {
         let language = self.most_spoken().map_or_else(String::new, |(language, _)| language.to_owned());
-        RawTranscript { language, segments: self.segments }
+        RawTranscript { language, segments: self.segments, raw: Value::Array(self.raw) }
     }
 }
 
@@ -158,7 +183,8 @@ mod tests {
     fn piece(start: u64, end: u64, language: &str, segments: &[(f64, f64, &str)]) -> Piece {
         let segments =
             segments.iter().map(|&(start, end, text)| RawSegment { start, end, text: text.to_owned() });
-        Piece { start, end, language: language.to_owned(), segments: segments.collect() }
+        let raw = json!({ "said": segments.len() });
+        Piece { start, end, language: language.to_owned(), segments: segments.collect(), raw }
     }
 
     #[test]
@@ -178,6 +204,7 @@ mod tests {
     fn the_next_piece_is_in_the_language_of_most_of_what_was_said() {
         let mut heard = Heard::default();
         heard.join(piece(0, 16_000, "cy", &[(0.0, 1.0, &"w".repeat(ENOUGH_BYTES - 1))]));
+        heard.join(piece(0, 16_000, "", &[(0.0, 1.0, &"v".repeat(2 * ENOUGH_BYTES))]));
         assert_eq!(heard.language(), None);
         heard.join(piece(16_000, 32_000, "en", &[(0.0, 1.0, &"x".repeat(ENOUGH_BYTES))]));
         assert_eq!(heard.language(), Some("en"));
@@ -200,5 +227,6 @@ mod tests {
         let times: Vec<_> = raw.segments.iter().map(|segment| (segment.start, segment.end)).collect();
         assert_eq!(times[..2], [(2.5, 3.0), (3.5, 4.0)]);
         assert_eq!((times.len(), times[2].0, raw.language.as_str()), (3, 4.0, "en"));
+        assert_eq!(raw.raw[1], json!({ "start": 2.0, "end": 4.0, "answer": { "said": 2 } }));
     }
 }

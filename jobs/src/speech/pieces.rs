@@ -5,11 +5,9 @@ use std::ops::Range;
 use super::decoded::{Decoded, DecodedError};
 use super::engine::SAMPLE_RATE;
 
-/// Length of a piece in samples, except for that of a recording which is shorter: 5 to 10 minutes. Longer ones cost more to do
-/// again, and 38 MB of memory for each 10 minutes; shorter ones have more seams.
-pub const SHORTEST: u64 = 5 * 60 * SAMPLE_RATE as u64;
-/// See [`SHORTEST`].
-pub const LONGEST: u64 = 2 * SHORTEST;
+/// Most samples of a piece, where the engine takes as much at once: 10 minutes. Longer ones cost more to do again, and 38 MB of
+/// memory for each 10 minutes; shorter ones have more seams. No piece is shorter than half of that, unless the recording is.
+pub const LONGEST: u64 = 10 * 60 * SAMPLE_RATE as u64;
 
 /// Samples that are judged together: 20 ms, a part of a sound.
 const FRAME: usize = SAMPLE_RATE as usize / 50;
@@ -23,18 +21,18 @@ const ABOVE_BACKGROUND: f32 = 4.0;
 /// Times the power of the background that speech has at least: 9 dB. With less between them nobody pauses, or nobody speaks.
 const SPEECH: f32 = 8.0;
 
-/// The piece that begins at this sample: to the end of the recording where that is near, else to the middle of the longest pause
-/// that leaves no piece shorter than [`SHORTEST`].
+/// The piece that begins at this sample: to the end of the recording where no more than `longest` samples are left, else to the
+/// middle of the longest pause that leaves no piece shorter than half of that.
 ///
 /// # Errors
 /// The disk's.
-pub async fn piece(sound: &Decoded, start: u64) -> Result<Range<u64>, DecodedError> {
-    let end = sound.samples();
-    if end - start <= LONGEST {
+pub async fn piece(sound: &Decoded, start: u64, longest: u64) -> Result<Range<u64>, DecodedError> {
+    let (end, shortest) = (sound.samples(), longest / 2);
+    if end - start <= longest {
         return Ok(start..end);
     }
-    let from = start + SHORTEST;
-    let window = sound.read(from..(start + LONGEST).min(end - SHORTEST)).await?;
+    let from = start + shortest;
+    let window = sound.read(from..(start + longest).min(end - shortest)).await?;
     Ok(start..from + pause(&window) as u64)
 }
 
@@ -124,15 +122,16 @@ mod tests {
     #[tokio::test]
     async fn pieces_follow_one_another_to_the_end_and_none_is_too_short_or_too_long() {
         let minute = 60 * u64::from(SAMPLE_RATE);
-        for samples in [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1] {
+        let lengths = [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1];
+        for (samples, longest) in lengths.iter().flat_map(|samples| [(*samples, LONGEST), (*samples, minute)]) {
             let (_file, sound) = sound(samples);
             let mut start = 0;
             while start < samples {
-                let found = piece(&sound, start).await.unwrap();
+                let found = piece(&sound, start, longest).await.unwrap();
                 assert_eq!(found.start, start);
                 let length = found.end - found.start;
                 assert!(
-                    length <= LONGEST && (length >= SHORTEST || samples <= LONGEST),
+                    length <= longest && (length >= longest / 2 || samples <= longest),
                     "{length} of {samples}"
                 );
                 start = found.end;

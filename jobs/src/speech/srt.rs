@@ -32,6 +32,7 @@ mod tests {
     fn a_file_is_numbered_cues() {
         let segment = |id, start, end, text: &str| Segment { id, start, end, text: text.into() };
         let transcript = Transcript {
+            version: 1,
             text: String::new(),
             language: "en".into(),
             duration: 3.0,
@@ -41,6 +42,7 @@ mod tests {
                 segment(0, 0.0, 1.5, "One\n2\n00:00 --> 9 < 10 & so."),
                 segment(1, 1.5, 3.0, "Two."),
             ],
+            raw: serde_json::Value::Null,
         };
         let expected = "1\n00:00:00,000 --> 00:00:01,500\nOne 2 00:00 -> 9 < 10 & so.\n\n\
                         2\n00:00:01,500 --> 00:00:03,000\nTwo.\n";

@@ -2,17 +2,26 @@
 
 use bedel_queue::JobError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::engine::{EngineInfo, RawSegment, RawTranscript};
 use super::repetition::without_loops;
 
-/// The payload of `transcripts/{lecture_id}.json`. One that another program wrote is read for its segments.
+/// The form of [`Transcript`] that is written: its number grows with every change that a reader of the last one has to know of.
+pub const VERSION: u32 = 1;
+
+/// The payload of `transcripts/{lecture_id}.json`, described in `docs/transcript.md`. One that another program wrote is read for
+/// its segments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {
+    /// The form of this payload, 1. One that another program wrote, or this one did before forms were numbered, has none and
+    /// is read as 0.
+    #[serde(default)]
+    pub version: u32,
     /// Everything that was said, segment by segment, with single blanks between them.
     #[serde(default)]
     pub text: String,
-    /// The language spoken, as a two- or three-letter code.
+    /// The language spoken, as a two- or three-letter code. Empty where the engine does not tell.
     #[serde(default)]
     pub language: String,
     /// Length of the sound in seconds.
@@ -26,6 +35,11 @@ pub struct Transcript {
     pub engine: String,
     /// In order; starts never go back, no end lies before its start or after `duration`.
     pub segments: Vec<Segment>,
+    /// What the engine said in its own words, before anything was trimmed or dropped: for each piece of the recording that it was
+    /// given `start` and `end` in seconds, and its `answer`, with times from the start of the piece.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    pub raw: Value,
 }
 
 /// A piece of speech, usually a sentence or less.
@@ -64,8 +78,8 @@ impl Transcript {
     /// `NoSpeech` where nothing is left.
     pub fn new(info: EngineInfo, raw: RawTranscript, seconds: f64) -> Result<Self, NoSpeech> {
         let duration = milliseconds(seconds);
-        let mut spoken: Vec<RawSegment> = raw
-            .segments
+        let RawTranscript { language, segments, raw } = raw;
+        let mut spoken: Vec<RawSegment> = segments
             .into_iter()
             .map(|segment| RawSegment { text: speech_of(&segment.text), ..segment })
             .filter(|segment| !segment.text.is_empty())
@@ -84,7 +98,7 @@ impl Transcript {
         }
         let text = segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
         let EngineInfo { engine, model } = info;
-        Ok(Self { text, language: raw.language, duration, model, engine, segments })
+        Ok(Self { version: VERSION, text, language, duration, model, engine, segments, raw })
     }
 }
 
@@ -120,7 +134,7 @@ mod tests {
             end: *end,
             text: (*text).to_owned(),
         });
-        let raw = RawTranscript { language: "en".into(), segments: segments.collect() };
+        let raw = RawTranscript { language: "en".into(), segments: segments.collect(), raw: Value::Null };
         Transcript::new(EngineInfo { engine: "e".into(), model: "m".into() }, raw, duration)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::engine::RawSegment;
 use super::transcript::Transcript;
 
 /// The whole file: one cue per segment.
@@ -42,6 +43,52 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// The cues of a file that somebody else wrote, in its order. What is no cue is passed over.
+pub(super) fn parse(file: &str) -> Vec<RawSegment> {
+    let mut cues: Vec<RawSegment> = Vec::new();
+    let mut is_open = false;
+    for line in file.lines() {
+        if let Some((start, end)) = times(line) {
+            cues.push(RawSegment { start, end, text: String::new() });
+            is_open = true;
+        } else if line.trim().is_empty() {
+            is_open = false;
+        } else if let Some(cue) = cues.last_mut().filter(|_| is_open) {
+            cue.text = format!("{} {}", cue.text, plain(line)).trim().to_owned();
+        }
+    }
+    cues
+}
+
+/// `00:01.500 --> 00:03.000 align:start` in seconds.
+fn times(line: &str) -> Option<(f64, f64)> {
+    let (start, rest) = line.split_once("-->")?;
+    Some((seconds(start.trim())?, seconds(rest.split_whitespace().next()?)?))
+}
+
+/// `HH:MM:SS.mmm`; hours may be left out, and the point may be a comma.
+pub(super) fn seconds(timestamp: &str) -> Option<f64> {
+    let parts: Vec<&str> = timestamp.split(':').collect();
+    let (last, before) = parts.split_last().filter(|(_, before)| (1..=2).contains(&before.len()))?;
+    let seconds: f64 = last.replace(',', ".").parse().ok().filter(|seconds| (0.0..60.0).contains(seconds))?;
+    let minutes = before.iter().try_fold(0_u32, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))?;
+    Some(f64::from(minutes) * 60.0 + seconds)
+}
+
+/// A cue's text without tags, its references replaced.
+fn plain(line: &str) -> String {
+    let (mut text, mut is_tag) = (String::with_capacity(line.len()), false);
+    for character in line.chars() {
+        match character {
+            '<' => is_tag = true,
+            '>' if is_tag => is_tag = false,
+            other if !is_tag => text.push(other),
+            _ => {}
+        }
+    }
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
 }
 
 #[cfg(test)]
@@ -85,15 +132,31 @@ mod tests {
     fn a_file_is_a_head_and_cues() {
         let segment = |id, start, end, text: &str| Segment { id, start, end, text: text.into() };
         let transcript = Transcript {
+            version: 1,
             text: String::new(),
             language: "en".into(),
             duration: 3.0,
             model: "m".into(),
             engine: "e".into(),
             segments: vec![segment(0, 0.0, 1.5, "One."), segment(1, 1.5, 3.0, "Two.")],
+            raw: serde_json::Value::Null,
         };
         let expected =
             "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nOne.\n\n00:00:01.500 --> 00:00:03.000\nTwo.\n";
         assert_eq!(render(&transcript), expected);
+    }
+
+    #[test]
+    fn what_others_write_is_read() {
+        let file = "WEBVTT - by somebody\nKind: captions\n\nNOTE no cue\n\n1\n00:01.500 --> 00:03,250 align:start\n<v Bob>One &amp;\n\
+                    <i>two</i> &lt;3\n\n01:00:00.000 --> 01:00:01.000\nThree.\r\n\nlost\n\nnever --> ever\nmore\n00:99.000 --> 1\n";
+        let cues = parse(file);
+        let shown: Vec<_> = cues.iter().map(|cue| (cue.start, cue.end, cue.text.as_str())).collect();
+        assert_eq!(shown, [(1.5, 3.25, "One & two <3"), (3600.0, 3601.0, "Three.")]);
+        for (timestamp, expected) in
+            [("1:2:3.5", Some(3723.5)), ("59.9", None), ("0:60.0", None), ("-1:00.0", None), ("1:1:1:1", None), ("0:nan", None)]
+        {
+            assert_eq!(seconds(timestamp), expected, "{timestamp}");
+        }
     }
 }

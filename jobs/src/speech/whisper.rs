@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
+use serde_json::{Value, json};
 use whisper_rs::{
     FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState, WhisperSysContext,
     WhisperSysState,
 };
 
-use super::engine::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+use super::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
 use super::models;
 
 /// Quieter than this throughout (-80 dB) is digital silence. Whisper is known to invent words there.
@@ -60,6 +61,13 @@ impl Engine for Whisper {
         EngineInfo { engine: "whisper.cpp".into(), model: name }
     }
 
+    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+        if self.inner.model == model {
+            return Arc::new(self.clone());
+        }
+        Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone()))
+    }
+
     fn mark(&self) -> Result<String, EngineError> {
         let Inner { model, dir, language, sha256, .. } = &*self.inner;
         let mut known = sha256.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,15 +80,15 @@ impl Engine for Whisper {
 
     fn transcribe<'a>(
         &'a self,
-        samples: Arc<Vec<f32>>,
-        language: Option<&'a str>,
+        passage: Passage<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
+            let samples = Arc::clone(passage.samples);
+            let language = passage.language.map(str::to_owned);
             let watch = Arc::new(Watch { control: control.clone(), dropped: AtomicBool::new(false) });
             let _stop = StopOnDrop(Arc::clone(&watch));
             let inner = Arc::clone(&self.inner);
-            let language = language.map(str::to_owned);
             let work =
                 tokio::task::spawn_blocking(move || inner.transcribe(&samples, language.as_deref(), &watch));
             tokio::select! {
@@ -127,7 +135,7 @@ impl Inner {
         let language = self.language(&context, language.or(self.language.as_deref()))?;
         if samples.iter().all(|sample| sample.abs() < SILENCE) {
             let language = if language == "auto" { "en" } else { language };
-            return Ok(RawTranscript { language: language.to_owned(), segments: Vec::new() });
+            return Ok(RawTranscript { language: language.to_owned(), segments: Vec::new(), raw: Value::Null });
         }
         if watch.is_stopped() {
             return Err(EngineError::Cancelled);
@@ -140,7 +148,8 @@ impl Inner {
         outcome.map_err(failed)?;
         watch.control.report(1.0);
         let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
-        Ok(RawTranscript { language: spoken.to_owned(), segments: segments(&state) })
+        let (segments, raw) = said(&state);
+        Ok(RawTranscript { language: spoken.to_owned(), segments, raw })
     }
 
     /// The weights; whoever comes first loads them.
@@ -226,20 +235,20 @@ unsafe extern "C" fn on_progress(
     }
 }
 
-fn segments(state: &WhisperState) -> Vec<RawSegment> {
+/// The segments, and whisper.cpp's own view of them.
+fn said(state: &WhisperState) -> (Vec<RawSegment>, Value) {
     // whisper.cpp counts in hundredths of a second.
     #[expect(clippy::cast_precision_loss, reason = "hundredths of seconds of at most some hours")]
     let seconds = |hundredths: i64| hundredths as f64 / 100.0;
-    state
-        .as_iter()
-        .filter_map(|segment| {
-            // A character cut in two between segments is replaced, not an error.
-            let text = segment.to_str_lossy().ok()?.into_owned();
-            Some(RawSegment {
-                start: seconds(segment.start_timestamp()),
-                end: seconds(segment.end_timestamp()),
-                text,
-            })
-        })
-        .collect()
+    let segments = state.as_iter().filter_map(|segment| {
+        // A character cut in two between segments is replaced, not an error.
+        let text = segment.to_str_lossy().ok()?.into_owned();
+        let (start, end) = (seconds(segment.start_timestamp()), seconds(segment.end_timestamp()));
+        let raw = json!({
+            "start": start, "end": end, "text": text, "no_speech_prob": segment.no_speech_probability(),
+        });
+        Some((RawSegment { start, end, text }, raw))
+    });
+    let (segments, raw): (Vec<_>, Vec<_>) = segments.unzip();
+    (segments, json!({ "segments": raw }))
 }

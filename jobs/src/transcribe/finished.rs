@@ -4,57 +4,66 @@
 //! would make as good a one. That is why an attempt which was rescued while it stood still does no harm when it writes one.
 
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Attempt, JobError};
 use bytes::Bytes;
-use serde::Serialize;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::blocking::blocking;
 use crate::hexadecimal::{hexadecimal, sha256};
 use crate::speech::decoded::seconds;
-use crate::speech::{Decoded, Engine, Keep, Piece, pieces};
-use crate::stage::disk;
+use crate::speech::{Decoded, Engine, EngineError, Keep, Ledger, Piece};
+use crate::stage::{Scratch, disk};
 use crate::storage::{Storage, StorageError, keys};
 
-/// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB.
-const MAX_PIECE_BYTES: u64 = 16 * 1024 * 1024;
+/// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB, and a server's own view of them a million.
+const MAX_PIECE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How long a finished piece waits for a storage that does not take it, and how long until it tries again.
 const PATIENCE: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Grows when pieces are made in another way, so that those of before are not found.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// How far a transcription is, for people and for the queue, which does not count a crash behind which it went on. What
-/// a later attempt goes on from is in the storage.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// How far a transcription is, for people and for the queue, which does not count a crash behind which it went on. The finished
+/// pieces themselves are in the storage.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Checkpoint {
     pieces: usize,
     /// Of audio that are finished.
     seconds: f64,
     /// Of audio in all.
     of: f64,
+    /// What a server was asked for and has not given yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<Task>,
+}
+
+/// A passage that a server is at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Task {
+    passage: String,
+    id: String,
 }
 
 /// The pieces of one attempt's lecture.
 pub(super) struct Finished<'a> {
-    attempt: &'a Attempt,
-    /// None for a recording of one piece: it has to be done again as a whole where it has to be done again.
-    shelf: Option<Shelf<'a>>,
-}
-
-/// Where the pieces of one lecture are.
-#[derive(Debug)]
-struct Shelf<'a> {
     storage: &'a Storage,
+    attempt: &'a Attempt,
     lecture_id: Uuid,
+    scratch: PathBuf,
     mark: String,
+    /// False for a short recording that this process transcribes itself: it has to be done again as a whole where it has to be
+    /// done again.
+    is_kept: bool,
+    checkpoint: Mutex<Checkpoint>,
 }
 
 impl<'a> Finished<'a> {
@@ -66,25 +75,35 @@ impl<'a> Finished<'a> {
         engine: &Arc<dyn Engine>,
         audio: &Path,
         sound: &Decoded,
+        scratch: &Scratch,
     ) -> Result<Self, JobError> {
-        let shelf = match sound.samples() > pieces::LONGEST {
-            true => Some(Shelf { storage, lecture_id, mark: mark(engine, audio).await? }),
-            false => None,
-        };
-        Ok(Self { attempt, shelf })
+        Ok(Self {
+            storage,
+            attempt,
+            lecture_id,
+            scratch: scratch.path.clone(),
+            mark: mark(engine, audio).await?,
+            is_kept: engine.is_remote() || sound.samples() > engine.longest(),
+            checkpoint: Mutex::new(attempt.checkpoint().unwrap_or_default()),
+        })
     }
-}
 
-impl Finished<'_> {
+    /// True where something may have been stored that is of no use once the lecture is complete.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
     /// What was paid for is not thrown away where the storage does not take it at once.
-    async fn put(&self, shelf: &Shelf<'_>, piece: &Piece) -> Result<(), JobError> {
+    async fn put(&self, piece: &Piece) -> Result<(), JobError> {
+        let key = keys::transcript_piece(self.lecture_id, &self.mark, piece.start);
+        let bytes = Bytes::from(serde_json::to_vec(piece).expect("plain data is JSON"));
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match shelf.put(piece).await {
+            match self.storage.put_bytes(&key, bytes.clone()).await {
                 Err(error) if Instant::now() < deadline => {
                     tracing::warn!(%error, "a finished piece could not be stored yet");
                 }
-                outcome => return outcome,
+                outcome => return Ok(outcome?),
             }
             tokio::select! {
                 () = self.attempt.cancellation().cancelled() => return Err(JobError::lost_lease()),
@@ -92,41 +111,72 @@ impl Finished<'_> {
             }
         }
     }
+
+    /// Waits while the database is away.
+    async fn save(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), JobError> {
+        let changed = {
+            let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut checkpoint);
+            checkpoint.clone()
+        };
+        self.attempt.save_checkpoint(&changed).await
+    }
+}
+
+impl Ledger for Finished<'_> {
+    /// While the database is away nobody knows who is entitled, so it waits.
+    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async { self.attempt.check_lease().await.map_err(EngineError::Ledger) })
+    }
+
+    fn task(&self, passage: &str) -> Option<String> {
+        let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        checkpoint.task.as_ref().filter(|task| task.passage == passage).map(|task| task.id.clone())
+    }
+
+    fn note<'a>(
+        &'a self,
+        passage: &'a str,
+        task: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        let task = task.map(|id| Task { passage: passage.to_owned(), id: id.to_owned() });
+        Box::pin(async move {
+            self.save(|checkpoint| checkpoint.task = task).await.map_err(EngineError::Ledger)
+        })
+    }
 }
 
 impl Keep for Finished<'_> {
     type Error = JobError;
 
+    fn name(&self, start: u64) -> String {
+        format!("{}-{start}", self.mark)
+    }
+
+    fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// One that cannot be read is made again.
     async fn find(&self, start: u64, sound: &Decoded) -> Result<Option<Piece>, JobError> {
-        let Some(shelf) = &self.shelf else { return Ok(None) };
-        let found = shelf.find(start).await?;
+        if !self.is_kept {
+            return Ok(None);
+        }
+        let key = keys::transcript_piece(self.lecture_id, &self.mark, start);
+        let found: Option<Piece> = match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
+            Err(StorageError::Missing { .. } | StorageError::TooLarge { .. }) => None,
+            read => serde_json::from_slice(&read?).ok(),
+        };
         Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
     async fn keep(&self, piece: &Piece, number: usize, sound: &Decoded) -> Result<(), JobError> {
-        let Some(shelf) = &self.shelf else { return Ok(()) };
-        self.put(shelf, piece).await?;
-        // Waits while the database is away, so no further piece is paid for that nobody may be entitled to.
-        let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
-        self.attempt.save_checkpoint(&Checkpoint { pieces: number, seconds, of }).await
-    }
-}
-
-impl Shelf<'_> {
-    async fn find(&self, start: u64) -> Result<Option<Piece>, JobError> {
-        let key = keys::transcript_piece(self.lecture_id, &self.mark, start);
-        match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
-            Err(StorageError::Missing { .. } | StorageError::TooLarge { .. }) => Ok(None),
-            read => Ok(serde_json::from_slice(&read?).ok()),
+        if !self.is_kept {
+            return Ok(());
         }
-    }
-
-    /// The piece is there, whole, when this returns.
-    async fn put(&self, piece: &Piece) -> Result<(), JobError> {
-        let key = keys::transcript_piece(self.lecture_id, &self.mark, piece.start);
-        let bytes = serde_json::to_vec(piece).expect("plain data is JSON");
-        Ok(self.storage.put_bytes(&key, Bytes::from(bytes)).await?)
+        self.put(piece).await?;
+        let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
+        self.save(|checkpoint| *checkpoint = Checkpoint { pieces: number, seconds, of, task: None }).await
     }
 }
 

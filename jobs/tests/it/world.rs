@@ -9,7 +9,8 @@ use bedel_jobs::environment::{Context, Environment, Settings};
 use bedel_jobs::fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
 use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::Engine;
+use bedel_jobs::speech::engines::EngineKind;
+use bedel_jobs::speech::{Engine, Engines};
 use bedel_jobs::storage::Storage;
 use bedel_postgres::testing::{self, TestDatabase};
 use bedel_queue::{Commit, JobError};
@@ -69,7 +70,7 @@ pub fn environment(
         downloads: directory.join("downloads"),
         fetcher: fetcher(settings.fetch.clone()),
         media: MediaTools::find().expect("ffmpeg and ffprobe"),
-        engine,
+        engines: engine.map(|engine| Engines::new(EngineKind::Embedded, engine)),
         settings,
     }
 }

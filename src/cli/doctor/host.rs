@@ -164,7 +164,7 @@ pub(super) fn scratch(directory: &Path) -> Finding {
     }
 }
 
-/// The model, whole, and the engine.
+/// The engine, and where it is the embedded one its model, whole.
 pub(super) async fn speech(options: &SpeechOptions) -> Vec<Finding> {
     if options.engine == EngineChoice::None {
         return vec![Finding::warn(
@@ -173,7 +173,11 @@ pub(super) async fn speech(options: &SpeechOptions) -> Vec<Finding> {
         )];
     }
     let options = options.clone();
-    let looked = tokio::task::spawn_blocking(move || vec![model(&options), engine(&options)]).await;
+    let looked = tokio::task::spawn_blocking(move || match options.engine {
+        EngineChoice::Embedded => vec![model(&options), engines(&options)],
+        _ => vec![engines(&options)],
+    })
+    .await;
     looked.unwrap_or_else(|error| vec![Finding::fail("engine", error.to_string())])
 }
 
@@ -195,9 +199,9 @@ fn model(options: &SpeechOptions) -> Finding {
     }
 }
 
-fn engine(options: &SpeechOptions) -> Finding {
-    match environment::engine(options) {
-        Ok(_) => Finding::ok("engine", "embedded Whisper, loads the model"),
+fn engines(options: &SpeechOptions) -> Finding {
+    match environment::engines(options, &MediaTools::by_name()) {
+        Ok(engines) => Finding::ok("engine", format!("{}; the first is for jobs that do not choose", engines.names())),
         Err(text) => Finding::fail("engine", text),
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use bedel_jobs::speech::decoded::seconds;
-use bedel_jobs::speech::{Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
+use bedel_jobs::speech::{
+    Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript,
+};
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use super::left::hex;
 
@@ -21,26 +24,31 @@ impl Engine for Quick {
         EngineInfo { engine: "quick".to_owned(), model: "test".to_owned() }
     }
 
+    fn with_model(&self, _: &str) -> Arc<dyn Engine> {
+        Arc::new(Self::default())
+    }
+
     fn mark(&self) -> Result<String, EngineError> {
         Ok("quick".to_owned())
     }
 
     fn transcribe<'a>(
         &'a self,
-        samples: Arc<Vec<f32>>,
-        _: Option<&'a str>,
+        passage: Passage<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
             let language = "en".to_owned();
             if self.deaf.load(std::sync::atomic::Ordering::SeqCst) {
-                return Ok(RawTranscript { language, segments: Vec::new() });
+                return Ok(RawTranscript { language, segments: Vec::new(), raw: Value::Null });
             }
             control.report(0.5);
+            let samples = passage.samples;
             let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
             let end = seconds(samples.len() as u64);
             let text = format!("It sounded like {}.", hex(&bytes));
-            Ok(RawTranscript { language, segments: vec![RawSegment { start: 0.0, end, text }] })
+            let segments = vec![RawSegment { start: 0.0, end, text }];
+            Ok(RawTranscript { language, segments, raw: Value::Null })
         })
     }
 }

@@ -5,8 +5,11 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_jobs::speech::{Control, EngineError, EngineInfo, RawSegment, RawTranscript, Transcript};
+use bedel_jobs::speech::{
+    Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript,
+};
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use super::*;
 
@@ -42,17 +45,21 @@ impl Engine for Listener {
         EngineInfo { engine: "listener".to_owned(), model: "one".to_owned() }
     }
 
+    fn with_model(&self, _: &str) -> Arc<dyn Engine> {
+        Arc::new(Self::default())
+    }
+
     fn mark(&self) -> Result<String, EngineError> {
         Ok(self.mark.to_owned())
     }
 
     fn transcribe<'a>(
         &'a self,
-        samples: Arc<Vec<f32>>,
-        _: Option<&'a str>,
+        passage: Passage<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
+            let samples = passage.samples;
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
             if let Some(block) = self.blocks.as_ref().filter(|_| call == 0) {
                 std::fs::create_dir_all(block.parent().expect("a directory")).expect("a directory");
@@ -69,7 +76,7 @@ impl Engine for Listener {
             let second = |sample: usize| sample as f64 / RATE as f64;
             let text = format!("{} samples", samples.len());
             let segments = vec![RawSegment { start: second(begins), end: second(ends), text }];
-            Ok(RawTranscript { language: "en".to_owned(), segments })
+            Ok(RawTranscript { language: "en".to_owned(), segments, raw: Value::Null })
         })
     }
 }
@@ -81,7 +88,7 @@ async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
 }
 
 async fn run(ctx: &Context, id: Uuid) -> Result<Transcribed, JobError> {
-    let output = Transcribe { lecture_id: id }.run(ctx, &Attempt::detached(Some(id))).await?;
+    let output = Transcribe::of(id).run(ctx, &Attempt::detached(Some(id))).await?;
     Ok(output.expect("a lecture"))
 }
 
@@ -166,7 +173,7 @@ async fn a_piece_that_cannot_be_read_is_made_again() {
     let stored = pieces(&lab, id).await;
     assert_eq!(stored.len(), 3);
     let first = lab.ctx.storage.get_bytes(&stored[0], 1 << 20).await.expect("a piece");
-    let first: serde_json::Value = serde_json::from_slice(&first).expect("a piece");
+    let first: Value = serde_json::from_slice(&first).expect("a piece");
     let first = usize::try_from(first["end"].as_u64().expect("its end")).expect("samples");
     let ending_at = |end: u64| format!("{{\"start\":0,\"end\":{end},\"language\":\"en\",\"segments\":[]}}");
     for damage in [String::new(), ending_at(0), ending_at(1 << 40)] {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::ledger::Book;
 
 const SPOKEN: &str = "Good morning, and welcome to the first lecture of this course. Today we will talk about the \
      water cycle. The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor \
@@ -161,7 +162,10 @@ async fn a_transcription_reports_progress_and_stops_within_a_second() {
             noticed.fetch_or(fraction > 0.0 && fraction < 1.0, Ordering::Relaxed);
         });
         let audio = audio.clone();
-        let work = tokio::spawn(async move { ENGINE.transcribe(audio, None, &control).await });
+        let work = tokio::spawn(async move {
+            let book = Book::default();
+            ENGINE.transcribe(book.passage(&audio, None, Path::new("/")), &control).await
+        });
         eventually("progress", PATIENCE, || begun.load(Ordering::Relaxed)).await;
         let stopped = Instant::now();
         if by_token {
@@ -187,9 +191,11 @@ async fn a_model_or_language_that_is_not_there_is_named() {
     let audio = long_speech(&lab, directory.path(), 1).await;
     let control = Control::new(CancellationToken::new(), |_| ());
     let elsewhere = Whisper::new("tiny.en", directory.path(), None);
-    let error = JobError::from(elsewhere.transcribe(audio.clone(), None, &control).await.unwrap_err());
+    let book = Book::default();
+    let passage = |language| book.passage(&audio, language, directory.path());
+    let error = JobError::from(elsewhere.transcribe(passage(None), &control).await.unwrap_err());
     assert_eq!(decision(&error), ("model-missing", "wait"));
     assert!(!error.to_string().contains('/'), "no path: {error}");
-    let error = ENGINE.transcribe(audio, Some("de"), &control).await.unwrap_err();
+    let error = ENGINE.transcribe(passage(Some("de")), &control).await.unwrap_err();
     assert!(matches!(error, EngineError::Language { .. }), "{error}");
 }

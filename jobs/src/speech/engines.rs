@@ -1,0 +1,118 @@
+//! The engines a process has, and which of them a job gets.
+
+use std::sync::Arc;
+
+use bedel_queue::JobError;
+use serde::{Deserialize, Serialize};
+
+use super::engine::Engine;
+use crate::host_fault;
+
+/// A kind of engine, by the name that configuration and jobs have for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// Whisper in the worker's own process.
+    Embedded,
+    /// A server that speaks as OpenAI's does.
+    Openai,
+    /// A server that takes a recording as a task and is asked for its result.
+    Task,
+}
+
+impl EngineKind {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Openai => "openai",
+            Self::Task => "task",
+        }
+    }
+}
+
+/// What a job asks for instead of what its worker is set to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Choice {
+    /// The kind of engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKind>,
+    /// The model, by the name that the engine knows it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// The engines of a process; the first is the one for jobs that do not choose.
+#[derive(Debug, Clone)]
+pub struct Engines {
+    engines: Vec<(EngineKind, Arc<dyn Engine>)>,
+}
+
+/// No engine here is what a job asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this worker has no engine {}; it has {there}", kind.name())]
+pub struct NoSuchEngine {
+    kind: EngineKind,
+    there: String,
+}
+
+/// Another worker may have it.
+impl From<NoSuchEngine> for JobError {
+    fn from(error: NoSuchEngine) -> Self {
+        let name = error.kind.name();
+        tracing::warn!(%error, "no transcript");
+        host_fault::wait(
+            "engine-missing",
+            format!(
+                "This lecture is to be transcribed by the engine {name}, which this worker does not have. It goes on at one that \
+                 does; if it ends as failed, tell the operators."
+            ),
+        )
+    }
+}
+
+impl Engines {
+    /// With one engine.
+    #[must_use]
+    pub fn new(kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+        Self { engines: vec![(kind, engine)] }
+    }
+
+    /// Adds one for jobs that ask for it.
+    #[must_use]
+    pub fn and(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+        self.engines.push((kind, engine));
+        self
+    }
+
+    /// The names of the kinds, the default first.
+    #[must_use]
+    pub fn names(&self) -> String {
+        self.engines.iter().map(|(kind, _)| kind.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The engine for jobs that do not choose.
+    #[must_use]
+    pub fn default_engine(&self) -> &Arc<dyn Engine> {
+        &self.engines[0].1
+    }
+
+    /// What a job asks for.
+    ///
+    /// # Errors
+    /// Where there is no engine of that kind here. Whether there is such a model is seen when it is used.
+    pub fn choose(&self, choice: &Choice) -> Result<Arc<dyn Engine>, NoSuchEngine> {
+        let engine = match choice.engine {
+            None => self.default_engine(),
+            Some(wanted) => {
+                let found = self.engines.iter().find(|(kind, _)| *kind == wanted);
+                &found.ok_or_else(|| NoSuchEngine { kind: wanted, there: self.names() })?.1
+            }
+        };
+        Ok(match &choice.model {
+            None => Arc::clone(engine),
+            Some(model) => engine.with_model(model),
+        })
+    }
+}

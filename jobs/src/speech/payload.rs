@@ -1,0 +1,132 @@
+//! What speech servers answer, in the shapes that are known: OpenAI's `verbose_json`, whisper.cpp's own, that of the server of the
+//! system before this one (`GET /result/{id}`), and RunPod's. Whatever else an answer holds stays in [`RawTranscript::raw`].
+
+use serde_json::Value;
+
+use super::engine::{RawSegment, RawTranscript};
+use super::{language, vtt};
+
+/// The transcript in an answer, of sound that lasts so many `seconds`. Nothing said is a transcript without segments; `None` is an
+/// answer in which no transcript is.
+pub(super) fn transcript(answer: Value, seconds: f64) -> Option<RawTranscript> {
+    let places: Vec<&Value> = ["/result", "/output"].iter().filter_map(|place| answer.pointer(place)).collect();
+    let places: Vec<&Value> = std::iter::once(&answer).chain(places).collect();
+    let text = places.iter().find_map(|place| text(place));
+    let segments = places
+        .iter()
+        .flat_map(|place| [list(place, "segments"), list(place, "transcription")])
+        .map(|entries| entries.iter().filter_map(segment).collect::<Vec<_>>())
+        .chain(places.iter().filter_map(|place| place.get("vtt_content")?.as_str()).map(vtt::parse))
+        .find(|segments| !segments.is_empty());
+    let segments = match (segments, text) {
+        (Some(segments), _) => segments,
+        // Without times, it was said somewhere in there.
+        (None, Some(text)) if !text.trim().is_empty() => {
+            vec![RawSegment { start: 0.0, end: seconds, text: text.to_owned() }]
+        }
+        (None, Some(_)) => Vec::new(),
+        (None, None) if places.iter().any(|place| place.get("segments").is_some_and(Value::is_array)) => Vec::new(),
+        (None, None) => return None,
+    };
+    let spoken = ["language", "detected_language"];
+    let spoken = places.iter().flat_map(|place| spoken.iter().filter_map(|key| place.get(*key)?.as_str()));
+    let language = spoken.filter_map(language::code).next().unwrap_or_default();
+    Some(RawTranscript { language, segments, raw: answer })
+}
+
+fn text(place: &Value) -> Option<&str> {
+    if let Value::String(text) = place {
+        return Some(text);
+    }
+    ["transcript", "text", "transcription"].iter().find_map(|key| place.get(*key)?.as_str())
+}
+
+fn list<'a>(place: &'a Value, key: &str) -> &'a [Value] {
+    place.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A segment with both times and some text.
+fn segment(entry: &Value) -> Option<RawSegment> {
+    let text = entry.get("text")?.as_str().filter(|text| !text.trim().is_empty())?;
+    let time = |key: &str| {
+        entry.get(key).and_then(number).or_else(|| {
+            // whisper.cpp's own: milliseconds.
+            let side = if key == "start" { "from" } else { "to" };
+            Some(entry.get("offsets")?.get(side)?.as_f64()? / 1000.0)
+        })
+    };
+    let (start, end) = (time("start")?, time("end")?);
+    Some(RawSegment { start, end: end.max(start), text: text.to_owned() })
+}
+
+/// A number, also as text.
+fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok()?,
+        other => other.as_f64()?,
+    };
+    Some(number).filter(|number: &f64| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Language, and each segment as `start-end text`.
+    fn shown(answer: Value) -> Option<(String, Vec<String>)> {
+        let heard = transcript(answer.clone(), 60.0)?;
+        assert_eq!(heard.raw, answer, "nothing is lost");
+        let segments = heard.segments.iter().map(|said| format!("{}-{}{}", said.start, said.end, said.text));
+        Some((heard.language, segments.collect()))
+    }
+
+    #[test]
+    fn each_shape_is_read() {
+        let one = json!([{ "id": 0, "start": 0.5, "end": 2.0, "text": " One.", "avg_logprob": -0.2 }]);
+        for (answer, language) in [
+            (json!({ "task": "transcribe", "language": "english", "duration": 3.0, "text": " One.", "segments": one }), "en"),
+            (json!({ "language": "de", "segments": [], "result": { "segments": one } }), "de"),
+            (json!({ "status": "done", "result": { "text": " One.", "segments": one, "language": "fr" } }), "fr"),
+            (json!({ "status": "COMPLETED", "output": { "segments": one, "detected_language": "en" } }), "en"),
+            (json!({ "result": { "language": "en" }, "transcription": [{ "offsets": { "from": 500, "to": 2000 }, "text": " One." }] }), "en"),
+            (json!({ "segments": [{ "start": "0.5", "end": " 2.0 ", "text": " One." }, { "start": null, "end": 1, "text": "x" }, { "start": 1, "end": 2, "text": " " }] }), ""),
+        ] {
+            assert_eq!(shown(answer.clone()), Some((language.to_owned(), vec!["0.5-2 One.".to_owned()])), "{answer}");
+        }
+    }
+
+    #[test]
+    fn without_segments_the_captions_count_and_then_the_text() {
+        let vtt = "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nOne.\n";
+        for (answer, expected) in [
+            (json!({ "transcript": "One.", "vtt_content": vtt }), "1-2One."),
+            (json!({ "result": { "vtt_content": vtt } }), "1-2One."),
+            (json!({ "transcript": " One." }), "0-60 One."),
+            (json!({ "text": " One." }), "0-60 One."),
+            (json!({ "result": " One." }), "0-60 One."),
+            (json!({ "result": { "text": " One." } }), "0-60 One."),
+            (json!({ "output": { "transcription": " One." } }), "0-60 One."),
+            (json!({ "text": " One.", "segments": [{ "id": 1 }] }), "0-60 One."),
+        ] {
+            assert_eq!(shown(answer.clone()).expect("a transcript").1, [expected], "{answer}");
+        }
+    }
+
+    #[test]
+    fn times_that_go_back_are_mended_and_what_is_no_number_is_none() {
+        let answer = json!({ "segments": [{ "start": 2, "end": 1, "text": "a" }, { "start": "inf", "end": "nan", "text": "b" }] });
+        assert_eq!(shown(answer).expect("a transcript").1, ["2-2a"]);
+    }
+
+    #[test]
+    fn nothing_said_is_a_transcript_and_no_answer_is_none() {
+        for silent in [json!({ "text": "" }), json!({ "text": " ", "segments": [] }), json!({ "segments": [] })] {
+            assert_eq!(shown(silent.clone()), Some((String::new(), Vec::new())), "{silent}");
+        }
+        for strange in [json!({}), json!([]), json!({ "status": "done" }), json!({ "result": { "ok": true } }), json!(null)] {
+            assert_eq!(shown(strange.clone()), None, "{strange}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Servers that speak as OpenAI's does: `POST {url}/audio/transcriptions`, answered when all is transcribed.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use reqwest::Method;
+use reqwest::multipart::Form;
+
+use super::client::{ClientError, Server};
+use super::upload::Upload;
+use super::RemoteSettings;
+use crate::media::MediaTools;
+use crate::speech::decoded::seconds;
+use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawTranscript};
+use crate::speech::payload;
+
+/// An OpenAI-compatible server. The model has to know the response format `verbose_json`, as whisper-1 does.
+#[derive(Debug, Clone)]
+pub struct OpenAi {
+    server: Server,
+    media: MediaTools,
+}
+
+impl OpenAi {
+    /// The server at `settings.url`, which usually ends in `/v1`. The process must have installed a rustls provider before.
+    ///
+    /// # Errors
+    /// Where outgoing HTTP cannot be set up.
+    pub fn new(settings: RemoteSettings, media: MediaTools) -> Result<Self, ClientError> {
+        Ok(Self { server: Server::new(settings)?, media })
+    }
+
+    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
+        let settings = self.server.settings();
+        let upload = Upload::of(&passage, settings.max_upload_bytes, &self.media).await?;
+        let bytes = upload.bytes();
+        let mut form = Form::new()
+            .text("model", settings.model.clone())
+            .text("response_format", "verbose_json")
+            .part("file", upload.part());
+        if let Some(language) = passage.language.or(settings.language.as_deref()) {
+            form = form.text("language", language.to_owned());
+        }
+        passage.ledger.may_pay().await?;
+        let request = self
+            .server
+            .request(Method::POST, &["audio", "transcriptions"])
+            // A server that knows it answers a request that it has seen as it did before.
+            .header("Idempotency-Key", passage.name)
+            .multipart(form);
+        let time = settings.time_for(passage.samples.len());
+        let answer = self.server.ask(request, bytes, time, control).await?;
+        control.report(1.0);
+        let shown = answer.to_string();
+        payload::transcript(answer, seconds(passage.samples.len() as u64))
+            .ok_or_else(|| self.server.garbled(shown.as_bytes()).into())
+    }
+}
+
+impl Engine for OpenAi {
+    fn describe(&self) -> EngineInfo {
+        EngineInfo { engine: "openai".to_owned(), model: self.server.settings().model.clone() }
+    }
+
+    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+        Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() })
+    }
+
+    fn mark(&self) -> Result<String, EngineError> {
+        Ok(self.server.mark("openai"))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn longest(&self) -> u64 {
+        self.server.settings().longest()
+    }
+
+    fn transcribe<'a>(
+        &'a self,
+        passage: Passage<'a>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
+        Box::pin(self.ask(passage, control))
+    }
+}

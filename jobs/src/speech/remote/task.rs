@@ -1,0 +1,240 @@
+//! Servers that take a recording as a task: `POST {url}/transcribe` gives its id, `GET {url}/result/{id}` what became of it.
+//!
+//! The id is noted before anything else is done, so whoever goes on asks for the result and does not pay again. Between the server's
+//! answer and the note lies one statement to the database: a process that dies there leaves a task that nobody asks for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use reqwest::Method;
+use reqwest::multipart::Form;
+use serde_json::Value;
+
+use super::client::{ClientError, Server};
+use super::upload::Upload;
+use super::{RemoteError, RemoteSettings};
+use crate::media::MediaTools;
+use crate::speech::decoded::seconds;
+use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawTranscript};
+use crate::speech::payload;
+
+/// Longest time for sending a recording and for asking once.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+const POLL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// So many times in a row nothing may come of asking.
+const FAILURES: usize = 5;
+
+/// Longest id of a task that is believed, in bytes.
+const MAX_ID: usize = 200;
+
+/// What became of a task.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Done,
+    Failed(String),
+    Waiting,
+}
+
+/// A task server.
+#[derive(Debug, Clone)]
+pub struct Task {
+    server: Server,
+    media: MediaTools,
+}
+
+impl Task {
+    /// The server at `settings.url`. The process must have installed a rustls provider before.
+    ///
+    /// # Errors
+    /// Where outgoing HTTP cannot be set up.
+    pub fn new(settings: RemoteSettings, media: MediaTools) -> Result<Self, ClientError> {
+        Ok(Self { server: Server::new(settings)?, media })
+    }
+
+    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
+        let noted = match passage.ledger.task(passage.name) {
+            Some(task) => self.result(&task, &passage, control).await?,
+            None => None,
+        };
+        match noted {
+            Some(transcript) => Ok(transcript),
+            // There was none, or the server knows nothing of it any more.
+            None => {
+                let task = self.begin(&passage, control).await?;
+                passage.ledger.note(passage.name, Some(&task)).await?;
+                let result = self.result(&task, &passage, control).await?;
+                result.ok_or_else(|| self.failed(404, "it does not know the task that it has just taken").into())
+            }
+        }
+    }
+
+    async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<String, EngineError> {
+        let settings = self.server.settings();
+        let upload = Upload::of(passage, settings.max_upload_bytes, &self.media).await?;
+        let bytes = upload.bytes();
+        let mut form = Form::new().part("audio", upload.part());
+        if let Some(language) = passage.language.or(settings.language.as_deref()) {
+            form = form.text("language", language.to_owned());
+        }
+        passage.ledger.may_pay().await?;
+        let request = self
+            .server
+            .request(Method::POST, &["transcribe"])
+            // A server that knows it gives a request that it has seen the task of before.
+            .header("Idempotency-Key", passage.name)
+            .multipart(form);
+        let answer = self.server.ask(request, bytes, UPLOAD_TIMEOUT, control).await?;
+        task_id(&answer).ok_or_else(|| self.server.garbled(answer.to_string().as_bytes()).into())
+    }
+
+    /// What came of a task, in the end; `None` where the server does not know it.
+    async fn result(
+        &self,
+        task: &str,
+        passage: &Passage<'_>,
+        control: &Control,
+    ) -> Result<Option<RawTranscript>, EngineError> {
+        let settings = self.server.settings();
+        let (begun, time) = (Instant::now(), settings.time_for(passage.samples.len()));
+        let mut failures = 0;
+        loop {
+            let request = self.server.request(Method::GET, &["result", task]);
+            match self.server.ask(request, 0, POLL_TIMEOUT, control).await {
+                Ok(answer) => {
+                    failures = 0;
+                    match outcome(&answer) {
+                        Outcome::Done => return self.transcript(answer, passage).map(Some),
+                        Outcome::Failed(reason) => {
+                            // It would fail for ever: the next attempt begins another one.
+                            passage.ledger.note(passage.name, None).await?;
+                            return Err(self.failed(200, &reason).into());
+                        }
+                        Outcome::Waiting => {}
+                    }
+                }
+                Err(EngineError::Remote(RemoteError::NotThere { status: 404 | 410, .. })) => return Ok(None),
+                Err(EngineError::Remote(error)) if error.is_passing() && failures < FAILURES => {
+                    tracing::warn!(%error, "a task's result could not be asked for");
+                    failures += 1;
+                }
+                Err(error) => return Err(error),
+            }
+            if begun.elapsed() >= time {
+                let (host, seconds) = (self.server.host(), time.as_secs());
+                return Err(RemoteError::StillRunning { host, seconds }.into());
+            }
+            tokio::select! {
+                () = control.cancelled() => return Err(EngineError::Cancelled),
+                () = tokio::time::sleep(settings.poll) => {}
+            }
+        }
+    }
+
+    fn transcript(&self, answer: Value, passage: &Passage<'_>) -> Result<RawTranscript, EngineError> {
+        let shown = answer.to_string();
+        payload::transcript(answer, seconds(passage.samples.len() as u64))
+            .ok_or_else(|| self.server.garbled(shown.as_bytes()).into())
+    }
+
+    fn failed(&self, status: u16, reason: &str) -> RemoteError {
+        let detail = reason.chars().filter(|character| !character.is_control()).take(200).collect();
+        RemoteError::Failed { host: self.server.host(), status, detail }
+    }
+}
+
+/// The id of a task that was taken.
+fn task_id(answer: &Value) -> Option<String> {
+    let id = ["task_id", "id"].iter().find_map(|key| match answer.get(*key)? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    })?;
+    let is_usable = (1..=MAX_ID).contains(&id.len()) && id.chars().all(|character| !character.is_control());
+    (is_usable && id != "." && id != "..").then_some(id)
+}
+
+/// Whatever is not known is under way.
+fn outcome(answer: &Value) -> Outcome {
+    let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
+    match status.to_ascii_lowercase().as_str() {
+        "completed" | "success" | "succeeded" | "done" | "complete" => Outcome::Done,
+        "failed" | "error" | "cancelled" | "timed_out" => {
+            let reason = answer.get("error").map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+            Outcome::Failed(reason.unwrap_or_else(|| format!("its task is {status}")))
+        }
+        _ => Outcome::Waiting,
+    }
+}
+
+impl Engine for Task {
+    fn describe(&self) -> EngineInfo {
+        EngineInfo { engine: "task".to_owned(), model: self.server.settings().model.clone() }
+    }
+
+    /// These servers have one model, so this is only what it is called.
+    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+        Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() })
+    }
+
+    fn mark(&self) -> Result<String, EngineError> {
+        Ok(self.server.mark("task"))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn longest(&self) -> u64 {
+        self.server.settings().longest()
+    }
+
+    fn transcribe<'a>(
+        &'a self,
+        passage: Passage<'a>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
+        Box::pin(self.ask(passage, control))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_word_for_a_state_is_known() {
+        for done in ["completed", "success", "succeeded", "done", "complete", "COMPLETED"] {
+            assert_eq!(outcome(&json!({ "status": done })), Outcome::Done, "{done}");
+        }
+        for failed in ["failed", "error", "FAILED", "CANCELLED", "TIMED_OUT"] {
+            let reason = outcome(&json!({ "status": failed, "error": "no sound" }));
+            assert_eq!(reason, Outcome::Failed("no sound".to_owned()), "{failed}");
+            assert!(matches!(outcome(&json!({ "status": failed })), Outcome::Failed(_)));
+        }
+        for waiting in ["pending", "processing", "queued", "running", "IN_QUEUE", "IN_PROGRESS", "thinking", ""] {
+            assert_eq!(outcome(&json!({ "status": waiting })), Outcome::Waiting, "{waiting}");
+        }
+        assert_eq!(outcome(&json!([])), Outcome::Waiting);
+    }
+
+    #[test]
+    fn ids_are_short_words_and_no_way_to_elsewhere() {
+        let long = "x".repeat(MAX_ID + 1);
+        for (answer, expected) in [
+            (json!({ "task_id": "a/../b?c" }), Some("a/../b?c")),
+            (json!({ "id": 7 }), Some("7")),
+            (json!({ "task_id": ".." }), None),
+            (json!({ "task_id": "" }), None),
+            (json!({ "task_id": "a\nb" }), None),
+            (json!({ "task_id": long }), None),
+            (json!({ "task_id": null }), None),
+            (json!("a"), None),
+        ] {
+            assert_eq!(task_id(&answer).as_deref(), expected, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Engines that are servers, with real ones behind them, and with the same ones misbehaving.
+
+mod between;
+mod openai;
+mod peers;
+mod task;
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bedel_jobs::media::MediaTools;
+use bedel_jobs::speech::remote::RemoteSettings;
+use bedel_jobs::speech::wer::word_error_rate;
+use bedel_jobs::speech::whisper::Whisper;
+use bedel_jobs::speech::{Control, Decoded, RawTranscript, models};
+use tokio_util::sync::CancellationToken;
+
+const SPOKEN: &str = "The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor cools \
+     and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields.";
+
+/// A server that is busy with other tests may take its time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Twelve seconds in which [`SPOKEN`] is said.
+static SPEECH: LazyLock<Arc<Vec<f32>>> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (words, decoded) = (directory.path().join("words.txt"), directory.path().join("speech.f32"));
+    std::fs::write(&words, SPOKEN).expect("a text file");
+    let spoken = format!("flite=textfile={}:voice=slt", words.display());
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", &spoken, "-ac", "1", "-ar", "16000", "-f", "f32le"])
+        .arg(&decoded)
+        .status()
+        .expect("ffmpeg");
+    assert!(made.success());
+    let bytes = std::fs::read(&decoded).expect("samples");
+    Arc::new(bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect())
+});
+
+fn model_dir() -> std::path::PathBuf {
+    let dir = models::default_dir().expect("a directory for models");
+    models::verify(&dir, models::DEFAULT_MODEL).expect("Type: script/setup");
+    dir
+}
+
+static EMBEDDED: LazyLock<Whisper> =
+    LazyLock::new(|| Whisper::new(models::DEFAULT_MODEL, model_dir(), None));
+
+fn settings(url: &url::Url) -> RemoteSettings {
+    // Whoever comes first wins; the others find it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RemoteSettings {
+        url: url.clone(),
+        key: None,
+        model: "whisper-1".to_owned(),
+        language: None,
+        max_upload_bytes: 24 << 20,
+        patience: 2.0,
+        grace: PATIENCE,
+        poll: Duration::from_millis(50),
+        extra_ca: None,
+    }
+}
+
+fn media() -> MediaTools {
+    MediaTools::find().expect("ffmpeg and ffprobe")
+}
+
+fn control() -> Control {
+    Control::new(CancellationToken::new(), |_| ())
+}
+
+fn text(heard: &RawTranscript) -> String {
+    heard.segments.iter().map(|segment| segment.text.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// That the words were heard where they are.
+fn assert_heard(what: &str, heard: &RawTranscript, seconds: f64) {
+    let rate = word_error_rate(SPOKEN, &text(heard));
+    assert!(rate <= 0.1, "{what}: {rate}: {heard:?}");
+    let times: Vec<f64> = heard.segments.iter().flat_map(|segment| [segment.start, segment.end]).collect();
+    assert!(times.is_sorted() && times[0] < 1.0, "{what}: {times:?}");
+    let end = *times.last().expect("an end");
+    assert!((seconds - 2.0..=seconds + 1.0).contains(&end), "{what}: {end} of {seconds}");
+}
+
+fn seconds(samples: &[f32]) -> f64 {
+    samples.len() as f64 / 16_000.0
+}
+
+/// An upload as it arrived: its name, and how long it sounds.
+async fn uploaded(body: &[u8], content_type: &str, field: &str) -> (String, f64) {
+    let boundary = multer::parse_boundary(content_type).expect("a form");
+    let body = futures::stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(body.to_vec())));
+    let mut form = multer::Multipart::new(body, boundary);
+    while let Some(part) = form.next_field().await.expect("a field") {
+        if part.name() == Some(field) {
+            let name = part.file_name().expect("a name").to_owned();
+            let directory = tempfile::tempdir().expect("a directory");
+            let (file, decoded) = (directory.path().join("upload"), directory.path().join("upload.f32"));
+            std::fs::write(&file, part.bytes().await.expect("bytes")).expect("written");
+            media().decode_pcm(&file, &decoded).await.expect("sound");
+            let samples = Decoded::open(Path::new(&decoded)).expect("samples").samples();
+            return (name, samples as f64 / 16_000.0);
+        }
+    }
+    panic!("no field {field}");
+}

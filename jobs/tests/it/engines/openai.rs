@@ -1,0 +1,159 @@
+//! The engine `openai`.
+
+use std::time::Instant;
+
+use bedel_jobs::speech::remote::{ApiKey, OpenAi};
+use bedel_jobs::speech::{Engine, EngineError};
+use bedel_queue::JobError;
+
+use super::between::{Between, Fault};
+use super::peers::Peer;
+use super::*;
+use crate::ledger::Book;
+use crate::world::decision;
+
+fn engine(settings: RemoteSettings) -> OpenAi {
+    OpenAi::new(settings, media()).expect("a client")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_hear_what_was_said_twice_the_same() {
+    let peers = [Peer::whisper_cpp().await, Peer::faster_whisper().await];
+    let scratch = tempfile::tempdir().expect("a directory");
+    for peer in &peers {
+        let (engine, book) = (engine(settings(&peer.url)), Book::default());
+        let mut heard = Vec::new();
+        for _ in 0..2 {
+            let passage = book.passage(&SPEECH, Some("en"), scratch.path());
+            heard.push(engine.transcribe(passage, &control()).await.expect(peer.name));
+        }
+        assert_heard(peer.name, &heard[0], seconds(&SPEECH));
+        assert_eq!(heard[0].language, "en", "{}", peer.name);
+        assert_eq!(heard[0].segments, heard[1].segments, "{}", peer.name);
+        let raw = &heard[0].raw["segments"][0];
+        assert!(raw["avg_logprob"].is_number(), "{}: its own words are kept: {raw}", peer.name);
+        assert_eq!(book.asked(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_encoded_and_understood() {
+    let peer = Peer::faster_whisper().await;
+    let between = Between::start(&peer.url).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let engine = engine(RemoteSettings { max_upload_bytes: 100_000, ..settings(&between.url) });
+    assert!(engine.longest() < 600 * 16_000);
+    let book = Book::default();
+    let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
+    assert_heard("encoded", &heard.expect("heard"), seconds(&SPEECH));
+
+    let seen = &between.seen()[0];
+    assert!(seen.body.len() < 102_000, "{} bytes", seen.body.len());
+    let (name, length) = uploaded(&seen.body, seen.header("content-type").expect("a type"), "file").await;
+    assert_eq!(name, "audio.m4a");
+    assert!((length - seconds(&SPEECH)).abs() < 0.2, "{length}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call() {
+    let peer = Peer::whisper_cpp().await;
+    let (between, elsewhere) = (Between::start(&peer.url).await, Between::start(&peer.url).await);
+    let scratch = tempfile::tempdir().expect("a directory");
+    let key = ApiKey::new("hunter2").expect("a key");
+    let engine = engine(RemoteSettings { key: Some(key), ..settings(&between.url) });
+    let answer = |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
+    let with = |status, name, value| Fault::Answer { status, headers: vec![(name, value)], body: "later" };
+    let moved: &'static str = Box::leak(elsewhere.url.to_string().into_boxed_str());
+    let cases = [
+        (with(429, "retry-after", "7"), "engine-busy", "wait", Some(7)),
+        (answer(429, r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#), "engine-busy", "wait", Some(30)),
+        (with(503, "retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), "engine-busy", "wait", None),
+        (with(502, "content-type", "text/html"), "engine-busy", "wait", Some(30)),
+        (answer(401, r#"{"error":"Incorrect API key provided: hunter2"}"#), "engine-refused", "wait", Some(300)),
+        (answer(403, ""), "engine-refused", "wait", Some(300)),
+        (answer(404, r#"{"detail":"Not Found"}"#), "engine-refused", "wait", Some(300)),
+        (with(302, "location", moved), "engine-refused", "wait", Some(300)),
+        (with(200, "content-type", "text/html; charset=utf-8"), "engine-refused", "wait", Some(300)),
+        (answer(413, "too large"), "engine-refused", "wait", Some(300)),
+        (answer(400, "bad request hunter2"), "engine", "retry", None),
+        (answer(422, r#"{"detail":[{"loc":["body","file"],"msg":"field required"}]}"#), "engine", "retry", None),
+        (answer(500, r#"{"error":"failed to process audio"}"#), "engine", "retry", None),
+        (answer(200, r#"{"text": "never ends"#), "engine", "retry", None),
+        (answer(200, r#"{"status":"ok"}"#), "engine", "retry", None),
+        (Fault::Flood(40 << 20), "engine", "retry", None),
+        (Fault::CutAnswer, "engine-away", "wait", Some(30)),
+    ];
+    for (number, (fault, class, what, delay)) in cases.into_iter().enumerate() {
+        between.misbehave([fault.clone()]);
+        let book = Book::default();
+        let passage = book.passage(&SPEECH, Some("en"), scratch.path());
+        let error = engine.transcribe(passage, &control()).await.expect_err(class);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        let error = JobError::from(error);
+        assert_eq!(decision(&error), (class, what), "{fault:?}");
+        let waits = error.wait_delay().map(|delay| delay.as_secs());
+        assert!(delay.is_none() || waits == delay, "{fault:?}: {waits:?}");
+        assert_eq!((between.seen().len(), book.asked()), (number + 1, 1), "{fault:?}");
+    }
+    assert_eq!(elsewhere.seen().len(), 0, "a redirect is not followed");
+
+    let book = Book::default();
+    let heard = engine.transcribe(book.passage(&SPEECH, Some("en"), scratch.path()), &control()).await;
+    assert_heard("afterwards", &heard.expect("heard"), seconds(&SPEECH));
+    let seen = between.seen();
+    let last = seen.last().expect("a request");
+    assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/v1/audio/transcriptions"));
+    assert_eq!(last.header("authorization"), Some("Bearer hunter2"));
+    assert!(seen.iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0")), "one key for one passage");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancelled() {
+    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let between = Between::start(&nobody).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let book = Book::default();
+    let passage = book.passage(&SPEECH, None, scratch.path());
+
+    between.misbehave([Fault::Silence, Fault::Silence]);
+    let quick = engine(RemoteSettings { grace: Duration::from_millis(200), patience: 0.01, ..settings(&between.url) });
+    let error = JobError::from(quick.transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!(decision(&error), ("engine", "retry"));
+
+    let token = CancellationToken::new();
+    let control = Control::new(token.clone(), |_| ());
+    let patient = engine(settings(&between.url));
+    let waiting = patient.transcribe(passage, &control);
+    tokio::pin!(waiting);
+    while between.seen().len() < 2 {
+        tokio::select! {
+            outcome = &mut waiting => panic!("{outcome:?}"),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+    }
+    let cancelled = Instant::now();
+    token.cancel();
+    let error = waiting.await.unwrap_err();
+    assert!(matches!(error, EngineError::Cancelled), "{error}");
+    while between.given_up() < 2 {
+        assert!(cancelled.elapsed() < Duration::from_secs(1), "the server still believes that somebody waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_costs_nothing() {
+    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let between = Between::start(&nobody).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let closed = Book { is_closed: true, ..Book::default() };
+    let engine_there = engine(settings(&between.url));
+    let error = engine_there.transcribe(closed.passage(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
+    assert!(matches!(error, EngineError::Cancelled), "{error}");
+    assert_eq!(between.seen().len(), 0);
+
+    let book = Book::default();
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!(decision(&error), ("engine-away", "wait"));
+}

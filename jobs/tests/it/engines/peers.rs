@@ -1,0 +1,75 @@
+//! Speech servers that others wrote, as script/peers brings them in.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::{PATIENCE, model_dir};
+
+/// A server that is killed when it is dropped.
+pub struct Peer {
+    pub name: &'static str,
+    /// Below which `audio/transcriptions` is.
+    pub url: url::Url,
+    child: Child,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Peer {
+    /// whisper.cpp's server.
+    pub async fn whisper_cpp() -> Self {
+        let mut command = Command::new(directory("whisper.cpp").join("bin/whisper-server"));
+        command
+            .args(["--threads", "1", "--inference-path", "/v1/audio/transcriptions", "--convert", "--model"])
+            .arg(model_dir().join("ggml-tiny.en.bin"))
+            .current_dir(std::env::temp_dir());
+        Self::start("whisper.cpp", command).await
+    }
+
+    /// faster-whisper's.
+    pub async fn faster_whisper() -> Self {
+        let mut command = Command::new("python3");
+        command
+            .args(["-m", "faster_whisper_server"])
+            .arg(directory("faster-tiny.en"))
+            .env("PYTHONPATH", directory("faster-whisper"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env("OMP_NUM_THREADS", "1");
+        Self::start("faster-whisper", command).await
+    }
+
+    async fn start(name: &'static str, mut command: Command) -> Self {
+        let begun = Instant::now();
+        // The port may be taken by somebody else before the server has it; then another one is tried.
+        while begun.elapsed() < PATIENCE {
+            let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let url = format!("http://127.0.0.1:{port}/v1").parse().expect("an address");
+            let mut peer = Self { name, url, child: child.expect("it starts") };
+            while peer.child.try_wait().expect("its state").is_none() && begun.elapsed() < PATIENCE {
+                if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                    return peer;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        panic!("{name} is not ready after {PATIENCE:?}");
+    }
+}
+
+/// Where a part of what script/peers brings in is.
+fn directory(part: &str) -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache"))).expect("a home directory");
+    let directory = cache.join("bedel/peers-1").join(part);
+    assert!(directory.join(".complete").exists(), "{} is missing. Type: script/peers", directory.display());
+    directory
+}

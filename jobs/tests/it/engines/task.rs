@@ -1,0 +1,154 @@
+//! The engine `task`.
+
+use bedel_jobs::speech::Engine;
+use bedel_jobs::speech::remote::Task;
+use bedel_queue::JobError;
+
+use super::between::{Between, Fault};
+use super::*;
+use crate::ledger::Book;
+use crate::task_server::{Manner, Shape, TaskServer};
+use crate::world::decision;
+
+const WAITS: Manner =
+    Manner { shape: Shape::Top, words: ("done", "running"), keeps_waiting: usize::MAX, fails: None };
+
+fn engine(settings: RemoteSettings) -> Task {
+    Task::new(settings, media()).expect("a client")
+}
+
+async fn server(manner: Manner) -> TaskServer {
+    TaskServer::start(Arc::new(EMBEDDED.clone()), manner).await
+}
+
+fn noted(book: &Book) -> usize {
+    book.tasks.lock().expect("no panic").len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_place_of_a_result_is_found() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    for (shape, words) in [
+        (Shape::Top, ("completed", "pending")),
+        (Shape::Result, ("success", "processing")),
+        (Shape::Captions, ("succeeded", "queued")),
+        (Shape::Output, ("COMPLETED", "IN_PROGRESS")),
+        (Shape::Text, ("done", "thinking about it")),
+    ] {
+        let server = server(Manner { shape, words, ..Manner::default() }).await;
+        let (engine, book) = (engine(settings(&server.url)), Book::default());
+        let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
+        let heard = heard.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+        assert_heard(&format!("{shape:?}"), &heard, seconds(&SPEECH));
+        assert_eq!(heard.raw["status"], words.0, "its own words are kept");
+        assert_eq!((server.posted().len(), book.asked()), (1, 1));
+    }
+}
+
+/// An attempt that ends while a task is under way, and the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_on_asks_for_the_result_and_does_not_pay_again() {
+    let server = server(WAITS).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (engine, book) = (engine(settings(&server.url)), Book::default());
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let control = control();
+    let attempt = engine.transcribe(passage, &control);
+    tokio::pin!(attempt);
+    while server.asked() < 3 {
+        tokio::select! {
+            outcome = &mut attempt => panic!("{outcome:?}"),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+    }
+    assert_eq!(noted(&book), 1);
+
+    server.behave(Manner { keeps_waiting: 0, ..WAITS });
+    let heard = engine.transcribe(passage, &control).await.expect("heard");
+    assert_heard("the next attempt", &heard, seconds(&SPEECH));
+    assert_eq!((server.posted(), book.asked()), (vec!["0a1b-0".to_owned()], 1), "paid for once");
+
+    // The server was started anew: what it knows no more has to be done again.
+    server.forget();
+    let heard = engine.transcribe(passage, &control).await.expect("heard");
+    assert_heard("after the server forgot", &heard, seconds(&SPEECH));
+    assert_eq!((server.posted().len(), book.asked()), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_failed_is_begun_anew_by_the_next_attempt() {
+    let server = server(Manner { fails: Some("CUDA out of memory"), ..Manner::default() }).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (engine, book) = (engine(settings(&server.url)), Book::default());
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let error = engine.transcribe(passage, &control()).await.unwrap_err();
+    assert!(error.to_string().contains("CUDA out of memory"), "for the log: {error}");
+    assert_eq!((decision(&JobError::from(error)), noted(&book)), (("engine", "retry"), 0));
+    server.behave(Manner::default());
+    engine.transcribe(passage, &control()).await.expect("heard");
+    assert_eq!(server.posted().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_takes_its_time_frees_the_slot_and_is_asked_for_later() {
+    let server = server(WAITS).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let hasty = RemoteSettings { grace: Duration::from_millis(300), patience: 0.01, ..settings(&server.url) };
+    let book = Book::default();
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let error = JobError::from(engine(hasty).transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!((decision(&error), noted(&book)), (("engine-busy", "wait"), 1));
+    server.behave(Manner { keeps_waiting: 0, ..WAITS });
+    engine(settings(&server.url)).transcribe(passage, &control()).await.expect("heard");
+    assert_eq!(server.posted().len(), 1);
+}
+
+/// A server that is restarted behind its proxy answers nonsense for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
+    let server = server(Manner { keeps_waiting: 2, ..Manner::default() }).await;
+    let between = Between::start(&server.url).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (engine, book) = (engine(settings(&between.url)), Book::default());
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let answer = |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
+    let taken = answer(200, r#"{"task_id": "x/../../transcribe"}"#);
+
+    // What a server calls a task is no way to another of its paths.
+    between.misbehave([taken, answer(404, "")]);
+    let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!(decision(&error), ("engine", "retry"));
+    assert_eq!(between.seen()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
+    *book.tasks.lock().expect("no panic") = Vec::new();
+
+    // The upload is handed on, and behind it the trouble begins.
+    let wrong = [answer(502, "<html>"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
+    between.misbehave([Fault::None].into_iter().chain(wrong));
+    let heard = engine.transcribe(passage, &control()).await.expect("heard");
+    assert_heard("in the end", &heard, seconds(&SPEECH));
+    assert_eq!(server.posted().len(), 1);
+
+    between.misbehave(std::iter::repeat_n(answer(502, ""), 6));
+    let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!((decision(&error), noted(&book)), (("engine-busy", "wait"), 1));
+    engine.transcribe(passage, &control()).await.expect("heard");
+    assert_eq!(server.posted().len(), 1, "the task was asked for, not paid again");
+
+    for strange in [r#"{"task_id": ".."}"#, r#"{"task_id": ""}"#, "[]"] {
+        let nobody = Book::default();
+        between.misbehave([answer(200, strange)]);
+        let passage = nobody.passage(&SPEECH, None, scratch.path());
+        let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
+        assert_eq!((decision(&error), noted(&nobody)), (("engine", "retry"), 0), "{strange}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_begun_where_nobody_may_pay() {
+    let server = server(Manner::default()).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let book = Book { is_closed: true, ..Book::default() };
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    engine(settings(&server.url)).transcribe(passage, &control()).await.expect_err("closed");
+    assert_eq!(server.posted(), Vec::<String>::new());
+}
