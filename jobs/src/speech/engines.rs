@@ -116,3 +116,62 @@ impl Engines {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::super::engine::{Control, EngineError, EngineInfo, Passage, RawTranscript};
+    use super::*;
+
+    #[derive(Debug)]
+    struct Named(&'static str, String);
+
+    impl Engine for Named {
+        fn describe(&self) -> EngineInfo {
+            EngineInfo { engine: self.0.to_owned(), model: self.1.clone() }
+        }
+
+        fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+            Arc::new(Self(self.0, model.to_owned()))
+        }
+
+        fn mark(&self) -> Result<String, EngineError> {
+            unimplemented_here()
+        }
+
+        fn transcribe<'a>(
+            &'a self,
+            _: Passage<'a>,
+            _: &'a Control,
+        ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
+            Box::pin(async { unimplemented_here() })
+        }
+    }
+
+    fn unimplemented_here<T>() -> Result<T, EngineError> {
+        Err(EngineError::Failed("it only has a name".to_owned()))
+    }
+
+    #[test]
+    fn a_job_gets_what_it_asks_for() {
+        let engine = |name, model: &str| Arc::new(Named(name, model.to_owned()));
+        let engines = Engines::new(EngineKind::Embedded, engine("whisper.cpp", "tiny.en"))
+            .and(EngineKind::Openai, engine("openai", "whisper-1"));
+        assert_eq!(engines.names(), "embedded, openai");
+        for (choice, engine, model) in [
+            ("{}", "whisper.cpp", "tiny.en"),
+            (r#"{"model":"base"}"#, "whisper.cpp", "base"),
+            (r#"{"engine":"openai"}"#, "openai", "whisper-1"),
+            (r#"{"engine":"openai","model":"large-v3"}"#, "openai", "large-v3"),
+        ] {
+            let chosen = engines.choose(&serde_json::from_str(choice).unwrap()).unwrap().describe();
+            assert_eq!((chosen.engine.as_str(), chosen.model.as_str()), (engine, model), "{choice}");
+        }
+        let missing = engines.choose(&Choice { engine: Some(EngineKind::Task), model: None }).unwrap_err();
+        assert!(missing.to_string().contains("embedded, openai"), "{missing}");
+        let missing = JobError::from(missing);
+        assert_eq!((missing.class(), missing.wait_delay().is_some()), ("engine-missing", true));
+        assert!(serde_json::from_str::<Choice>(r#"{"engine":"siri"}"#).unwrap_err().to_string().contains("openai"));
+    }
+}

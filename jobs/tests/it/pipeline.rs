@@ -11,6 +11,7 @@ mod full;
 mod killed;
 mod left;
 mod line;
+mod paid;
 mod pieces;
 mod process;
 mod published;

@@ -25,28 +25,32 @@ static RECORDING: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
 
 /// Says how long each piece was, and stumbles over the pieces it is told to, once each.
 #[derive(Debug, Default)]
-struct Listener {
+pub struct Listener {
     mark: &'static str,
-    stumbles_at: Mutex<Vec<usize>>,
+    pub stumbles_at: Mutex<Vec<usize>>,
     /// A file that it makes when it is asked first.
     blocks: Option<PathBuf>,
+    /// Another model than its own, `one`.
+    model: Option<String>,
     calls: AtomicUsize,
     heard: AtomicUsize,
 }
 
 impl Listener {
-    fn stumbling_at(pieces: &[usize]) -> Arc<Self> {
+    pub fn stumbling_at(pieces: &[usize]) -> Arc<Self> {
         Arc::new(Self { stumbles_at: Mutex::new(pieces.to_vec()), ..Self::default() })
     }
 }
 
 impl Engine for Listener {
     fn describe(&self) -> EngineInfo {
-        EngineInfo { engine: "listener".to_owned(), model: "one".to_owned() }
+        let model = self.model.clone().unwrap_or_else(|| "one".to_owned());
+        EngineInfo { engine: "listener".to_owned(), model }
     }
 
-    fn with_model(&self, _: &str) -> Arc<dyn Engine> {
-        Arc::new(Self::default())
+    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+        let stumbles_at = Mutex::new(self.stumbles_at.lock().expect("no panic").clone());
+        Arc::new(Self { mark: self.mark, stumbles_at, model: Some(model.to_owned()), ..Self::default() })
     }
 
     fn mark(&self) -> Result<String, EngineError> {
@@ -81,7 +85,7 @@ impl Engine for Listener {
     }
 }
 
-async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
+pub async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
     let (pool, settings) = (lab.ctx.pool.clone(), lab.ctx.settings.clone());
     let directory = lab.world.storage_dir.parent().expect("a directory");
     Arc::new(environment(pool, directory, settings, Some(engine.clone())))
