@@ -6,6 +6,7 @@ pub mod engines;
 pub mod language;
 pub mod listening;
 pub mod models;
+mod pauses;
 mod payload;
 pub mod pieces;
 pub mod remote;
@@ -18,9 +19,7 @@ pub mod wer;
 pub mod whisper;
 
 pub use decoded::{Decoded, DecodedError};
-pub use engine::{
-    Control, Engine, EngineError, EngineInfo, Ledger, Passage, RawSegment, RawTranscript,
-};
+pub use engine::{Control, Engine, EngineError, EngineInfo, Ledger, Passage, RawSegment, RawTranscript};
 pub use engines::{Choice, Engines};
 pub use listening::{Heard, Keep, Piece, listen};
 pub use transcript::Transcript;

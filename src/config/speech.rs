@@ -139,7 +139,8 @@ impl SpeechOptions {
             return Ok(None);
         };
         let read = std::fs::read(file);
-        read.map(Some).map_err(|error| format!("BEDEL_ENGINE_CA_FILE: {} cannot be read ({error})", file.display()))
+        read.map(Some)
+            .map_err(|error| format!("BEDEL_ENGINE_CA_FILE: {} cannot be read ({error})", file.display()))
     }
 }
 
@@ -147,7 +148,9 @@ impl SpeechOptions {
 fn base(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "not an address; it looks like http://host:8000/v1")?;
     match () {
-        () if !matches!(url.scheme(), "http" | "https") || !url.has_host() => Err("it must begin with http:// or https://"),
+        () if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            Err("it must begin with http:// or https://")
+        }
         () if url.query().is_some() || url.fragment().is_some() => Err("it must have no ? and no #"),
         () if !url.username().is_empty() || url.password().is_some() => {
             Err("it must hold no user and no password; a key has a variable of its own")
@@ -180,7 +183,14 @@ mod tests {
         for good in ["http://127.0.0.1:8000/v1", "https://api.example.com/v1/", "http://gpu"] {
             base(good).unwrap();
         }
-        for bad in ["hunter2", "ftp://hunter2/", "http://h/?key=hunter2", "http://user:hunter2@h/", "http://h/#hunter2", "data:hunter2"] {
+        for bad in [
+            "hunter2",
+            "ftp://hunter2/",
+            "http://h/?key=hunter2",
+            "http://user:hunter2@h/",
+            "http://h/#hunter2",
+            "data:hunter2",
+        ] {
             let problem = base(bad).unwrap_err();
             assert!(!problem.contains("hunter2"), "{problem}");
         }

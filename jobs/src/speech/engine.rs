@@ -118,11 +118,7 @@ pub trait Ledger: Send + Sync {
 
     /// Notes the task that a passage was asked for by, or that there is none any more. It is not forgotten, whatever happens
     /// to this process, once this returns.
-    fn note<'a>(
-        &'a self,
-        passage: &'a str,
-        task: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
 /// A speech engine.

@@ -172,6 +172,11 @@ mod tests {
         assert!(missing.to_string().contains("embedded, openai"), "{missing}");
         let missing = JobError::from(missing);
         assert_eq!((missing.class(), missing.wait_delay().is_some()), ("engine-missing", true));
-        assert!(serde_json::from_str::<Choice>(r#"{"engine":"siri"}"#).unwrap_err().to_string().contains("openai"));
+        assert!(
+            serde_json::from_str::<Choice>(r#"{"engine":"siri"}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("openai")
+        );
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::decoded::{Decoded, DecodedError, seconds};
 use super::engine::{Control, Engine, EngineError, Ledger, Passage, RawSegment, RawTranscript, SAMPLE_RATE};
-use super::pieces;
+use super::{pauses, pieces};
 
 /// A piece that was transcribed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,8 +111,9 @@ pub async fn listen<K: Keep>(
                 let raw = engine.transcribe(passage, &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
-                let segments = raw.segments.into_iter().filter(|segment| is_audible(segment, &samples));
-                let (language, segments) = (raw.language, segments.collect());
+                let (language, mut segments) = (raw.language, raw.segments);
+                segments.retain(|segment| is_audible(segment, &samples));
+                pauses::fit(&mut segments, &samples);
                 let piece = Piece { start, end, language, segments, raw: raw.raw };
                 kept.keep(&piece, heard.pieces + 1, sound).await?;
                 piece

@@ -9,7 +9,8 @@ use super::{language, vtt};
 /// The transcript in an answer, of sound that lasts so many `seconds`. Nothing said is a transcript without segments; `None` is an
 /// answer in which no transcript is.
 pub(super) fn transcript(answer: Value, seconds: f64) -> Option<RawTranscript> {
-    let places: Vec<&Value> = ["/result", "/output"].iter().filter_map(|place| answer.pointer(place)).collect();
+    let places: Vec<&Value> =
+        ["/result", "/output"].iter().filter_map(|place| answer.pointer(place)).collect();
     let places: Vec<&Value> = std::iter::once(&answer).chain(places).collect();
     let text = places.iter().find_map(|place| text(place));
     let segments = places
@@ -25,7 +26,9 @@ pub(super) fn transcript(answer: Value, seconds: f64) -> Option<RawTranscript> {
             vec![RawSegment { start: 0.0, end: seconds, text: text.to_owned() }]
         }
         (None, Some(_)) => Vec::new(),
-        (None, None) if places.iter().any(|place| place.get("segments").is_some_and(Value::is_array)) => Vec::new(),
+        (None, None) if places.iter().any(|place| place.get("segments").is_some_and(Value::is_array)) => {
+            Vec::new()
+        }
         (None, None) => return None,
     };
     let spoken = ["language", "detected_language"];
@@ -86,14 +89,33 @@ mod tests {
     fn each_shape_is_read() {
         let one = json!([{ "id": 0, "start": 0.5, "end": 2.0, "text": " One.", "avg_logprob": -0.2 }]);
         for (answer, language) in [
-            (json!({ "task": "transcribe", "language": "english", "duration": 3.0, "text": " One.", "segments": one }), "en"),
+            (
+                json!({ "task": "transcribe", "language": "english", "duration": 3.0, "text": " One.", "segments": one }),
+                "en",
+            ),
             (json!({ "language": "de", "segments": [], "result": { "segments": one } }), "de"),
-            (json!({ "status": "done", "result": { "text": " One.", "segments": one, "language": "fr" } }), "fr"),
-            (json!({ "status": "COMPLETED", "output": { "segments": one, "detected_language": "en" } }), "en"),
-            (json!({ "result": { "language": "en" }, "transcription": [{ "offsets": { "from": 500, "to": 2000 }, "text": " One." }] }), "en"),
-            (json!({ "segments": [{ "start": "0.5", "end": " 2.0 ", "text": " One." }, { "start": null, "end": 1, "text": "x" }, { "start": 1, "end": 2, "text": " " }] }), ""),
+            (
+                json!({ "status": "done", "result": { "text": " One.", "segments": one, "language": "fr" } }),
+                "fr",
+            ),
+            (
+                json!({ "status": "COMPLETED", "output": { "segments": one, "detected_language": "en" } }),
+                "en",
+            ),
+            (
+                json!({ "result": { "language": "en" }, "transcription": [{ "offsets": { "from": 500, "to": 2000 }, "text": " One." }] }),
+                "en",
+            ),
+            (
+                json!({ "segments": [{ "start": "0.5", "end": " 2.0 ", "text": " One." }, { "start": null, "end": 1, "text": "x" }, { "start": 1, "end": 2, "text": " " }] }),
+                "",
+            ),
         ] {
-            assert_eq!(shown(answer.clone()), Some((language.to_owned(), vec!["0.5-2 One.".to_owned()])), "{answer}");
+            assert_eq!(
+                shown(answer.clone()),
+                Some((language.to_owned(), vec!["0.5-2 One.".to_owned()])),
+                "{answer}"
+            );
         }
     }
 
@@ -122,10 +144,18 @@ mod tests {
 
     #[test]
     fn nothing_said_is_a_transcript_and_no_answer_is_none() {
-        for silent in [json!({ "text": "" }), json!({ "text": " ", "segments": [] }), json!({ "segments": [] })] {
+        for silent in
+            [json!({ "text": "" }), json!({ "text": " ", "segments": [] }), json!({ "segments": [] })]
+        {
             assert_eq!(shown(silent.clone()), Some((String::new(), Vec::new())), "{silent}");
         }
-        for strange in [json!({}), json!([]), json!({ "status": "done" }), json!({ "result": { "ok": true } }), json!(null)] {
+        for strange in [
+            json!({}),
+            json!([]),
+            json!({ "status": "done" }),
+            json!({ "result": { "ok": true } }),
+            json!(null),
+        ] {
             assert_eq!(shown(strange.clone()), None, "{strange}");
         }
     }

@@ -4,22 +4,11 @@ use std::ops::Range;
 
 use super::decoded::{Decoded, DecodedError};
 use super::engine::SAMPLE_RATE;
+use super::pauses::{FRAME, Loudness};
 
 /// Most samples of a piece, where the engine takes as much at once: 10 minutes. Longer ones cost more to do again, and 38 MB of
 /// memory for each 10 minutes; shorter ones have more seams. No piece is shorter than half of that, unless the recording is.
 pub const LONGEST: u64 = 10 * 60 * SAMPLE_RATE as u64;
-
-/// Samples that are judged together: 20 ms, a part of a sound.
-const FRAME: usize = SAMPLE_RATE as usize / 50;
-
-/// Frames that make a pause: 200 ms, since the closure of a consonant is shorter.
-const PAUSE: usize = 10;
-
-/// Times the power of the background that is no pause any more: 6 dB.
-const ABOVE_BACKGROUND: f32 = 4.0;
-
-/// Times the power of the background that speech has at least: 9 dB. With less between them nobody pauses, or nobody speaks.
-const SPEECH: f32 = 8.0;
 
 /// The piece that begins at this sample: to the end of the recording where no more than `longest` samples are left, else to the
 /// middle of the longest pause that leaves no piece shorter than half of that.
@@ -38,30 +27,11 @@ pub async fn piece(sound: &Decoded, start: u64, longest: u64) -> Result<Range<u6
 
 /// The middle of the longest pause, in samples. Where there is none, the quietest place.
 fn pause(samples: &[f32]) -> usize {
-    let power: Vec<f32> = samples
-        .chunks(FRAME)
-        .map(|frame| frame.iter().map(|sample| sample * sample).sum::<f32>() / frame.len() as f32)
-        .collect();
-    let mut sorted = power.clone();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let share = |tenths: usize| sorted.get(sorted.len() * tenths / 10).copied().unwrap_or_default();
-    let (background, loud) = (share(1), share(9));
-    let quiet = if loud < background * SPEECH { 0.0 } else { background * ABOVE_BACKGROUND };
-
-    let (mut longest, mut begun) = (0..0, 0);
-    for (number, power) in power.iter().enumerate() {
-        if *power > quiet {
-            begun = number + 1;
-        } else if number + 1 - begun > longest.len() {
-            longest = begun..number + 1;
-        }
-    }
-    if longest.len() < PAUSE {
-        let sums = power.windows(PAUSE).map(|frames| frames.iter().sum::<f32>()).enumerate();
-        let quietest = sums.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(0, |(number, _)| number);
-        longest = quietest..quietest + PAUSE;
-    }
-    ((longest.start + longest.end) * FRAME / 2).min(samples.len())
+    let loudness = Loudness::of(samples);
+    // Of several, the first.
+    let longest = loudness.pauses().into_iter().rev().max_by_key(ExactSizeIterator::len);
+    let place = longest.or_else(|| loudness.quietest()).unwrap_or_default();
+    ((place.start + place.end) * FRAME / 2).min(samples.len())
 }
 
 #[cfg(test)]
@@ -102,7 +72,7 @@ mod tests {
     #[test]
     fn without_a_pause_the_quietest_place_is_taken() {
         let found = pause(&speech(100 * SECOND, &[(42 * SECOND, SECOND / 10, 0.2)]));
-        assert!(found.abs_diff(42 * SECOND + SECOND / 20) <= PAUSE * FRAME, "{found}");
+        assert!(found.abs_diff(42 * SECOND + SECOND / 20) <= SECOND / 5, "{found}");
     }
 
     #[test]
@@ -123,7 +93,8 @@ mod tests {
     async fn pieces_follow_one_another_to_the_end_and_none_is_too_short_or_too_long() {
         let minute = 60 * u64::from(SAMPLE_RATE);
         let lengths = [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1];
-        for (samples, longest) in lengths.iter().flat_map(|samples| [(*samples, LONGEST), (*samples, minute)]) {
+        for (samples, longest) in lengths.iter().flat_map(|samples| [(*samples, LONGEST), (*samples, minute)])
+        {
             let (_file, sound) = sound(samples);
             let mut start = 0;
             while start < samples {

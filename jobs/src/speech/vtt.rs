@@ -73,7 +73,8 @@ pub(super) fn seconds(timestamp: &str) -> Option<f64> {
     let parts: Vec<&str> = timestamp.split(':').collect();
     let (last, before) = parts.split_last().filter(|(_, before)| (1..=2).contains(&before.len()))?;
     let seconds: f64 = last.replace(',', ".").parse().ok().filter(|seconds| (0.0..60.0).contains(seconds))?;
-    let minutes = before.iter().try_fold(0_u32, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))?;
+    let minutes =
+        before.iter().try_fold(0_u32, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))?;
     Some(f64::from(minutes) * 60.0 + seconds)
 }
 
@@ -153,9 +154,14 @@ mod tests {
         let cues = parse(file);
         let shown: Vec<_> = cues.iter().map(|cue| (cue.start, cue.end, cue.text.as_str())).collect();
         assert_eq!(shown, [(1.5, 3.25, "One & two <3"), (3600.0, 3601.0, "Three.")]);
-        for (timestamp, expected) in
-            [("1:2:3.5", Some(3723.5)), ("59.9", None), ("0:60.0", None), ("-1:00.0", None), ("1:1:1:1", None), ("0:nan", None)]
-        {
+        for (timestamp, expected) in [
+            ("1:2:3.5", Some(3723.5)),
+            ("59.9", None),
+            ("0:60.0", None),
+            ("-1:00.0", None),
+            ("1:1:1:1", None),
+            ("0:nan", None),
+        ] {
             assert_eq!(seconds(timestamp), expected, "{timestamp}");
         }
     }

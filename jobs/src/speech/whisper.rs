@@ -135,7 +135,11 @@ impl Inner {
         let language = self.language(&context, language.or(self.language.as_deref()))?;
         if samples.iter().all(|sample| sample.abs() < SILENCE) {
             let language = if language == "auto" { "en" } else { language };
-            return Ok(RawTranscript { language: language.to_owned(), segments: Vec::new(), raw: Value::Null });
+            return Ok(RawTranscript {
+                language: language.to_owned(),
+                segments: Vec::new(),
+                raw: Value::Null,
+            });
         }
         if watch.is_stopped() {
             return Err(EngineError::Cancelled);

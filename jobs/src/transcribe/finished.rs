@@ -134,15 +134,11 @@ impl Ledger for Finished<'_> {
         checkpoint.task.as_ref().filter(|task| task.passage == passage).map(|task| task.id.clone())
     }
 
-    fn note<'a>(
-        &'a self,
-        passage: &'a str,
-        task: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
         let task = task.map(|id| Task { passage: passage.to_owned(), id: id.to_owned() });
-        Box::pin(async move {
-            self.save(|checkpoint| checkpoint.task = task).await.map_err(EngineError::Ledger)
-        })
+        Box::pin(
+            async move { self.save(|checkpoint| checkpoint.task = task).await.map_err(EngineError::Ledger) },
+        )
     }
 }
 

@@ -44,8 +44,7 @@ fn model_dir() -> std::path::PathBuf {
     dir
 }
 
-static EMBEDDED: LazyLock<Whisper> =
-    LazyLock::new(|| Whisper::new(models::DEFAULT_MODEL, model_dir(), None));
+static EMBEDDED: LazyLock<Whisper> = LazyLock::new(|| Whisper::new(models::DEFAULT_MODEL, model_dir(), None));
 
 fn settings(url: &url::Url) -> RemoteSettings {
     // Whoever comes first wins; the others find it installed.

@@ -46,11 +46,7 @@ impl Ledger for Book {
         tasks.iter().find(|(name, _)| name == passage).map(|(_, task)| task.clone())
     }
 
-    fn note<'a>(
-        &'a self,
-        passage: &'a str,
-        task: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             let mut tasks = self.tasks.lock().expect("no panic");
             tasks.retain(|(name, _)| name != passage);

@@ -111,7 +111,8 @@ impl TaskServer {
 
 async fn take(State(kept): State<Arc<Kept>>, request: Request) -> (StatusCode, Json<Value>) {
     let (parts, body) = request.into_parts();
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = header("idempotency-key").to_owned();
     let boundary = multer::parse_boundary(header("content-type")).expect("a form");
     let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
@@ -146,7 +147,8 @@ async fn transcribed(engine: &dyn Engine, audio: &[u8]) -> Transcript {
     let sound = Decoded::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
     let (book, control) = (Book::default(), Control::new(CancellationToken::new(), |_| ()));
-    let heard = engine.transcribe(book.passage(&samples, None, Path::new("/")), &control).await.expect("heard");
+    let heard =
+        engine.transcribe(book.passage(&samples, None, Path::new("/")), &control).await.expect("heard");
     let info = EngineInfo { engine: "task server".to_owned(), model: "its own".to_owned() };
     Transcript::new(info, heard, samples.len() as f64 / 16_000.0).expect("words")
 }

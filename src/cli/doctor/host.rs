@@ -201,7 +201,9 @@ fn model(options: &SpeechOptions) -> Finding {
 
 fn engines(options: &SpeechOptions) -> Finding {
     match environment::engines(options, &MediaTools::by_name()) {
-        Ok(engines) => Finding::ok("engine", format!("{}; the first is for jobs that do not choose", engines.names())),
+        Ok(engines) => {
+            Finding::ok("engine", format!("{}; the first is for jobs that do not choose", engines.names()))
+        }
         Err(text) => Finding::fail("engine", text),
     }
 }

@@ -103,7 +103,10 @@ impl Server {
     async fn answer(&self, request: RequestBuilder, uploaded: u64) -> Result<Value, RemoteError> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let (status, after) = (response.status(), retry_after::delay(response.headers()));
-        let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let is_page = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         let body = self.body(response).await;
         if status.is_success() && !is_page {
             let body = body?;
@@ -139,7 +142,9 @@ impl Server {
             429 | 502..=504 => RemoteError::Busy { host, status: code, after, detail },
             401..=403 => RemoteError::NotAllowed { host, status: code },
             413 => RemoteError::TooLarge { host, bytes: uploaded },
-            400 | 408 | 409 | 415 | 422 | 500.. if !is_page => RemoteError::Failed { host, status: code, detail },
+            400 | 408 | 409 | 415 | 422 | 500.. if !is_page => {
+                RemoteError::Failed { host, status: code, detail }
+            }
             _ => RemoteError::NotThere { host, status: code, detail },
         }
     }
@@ -166,8 +171,8 @@ impl Server {
             Some(key) => key.hidden_in(&text),
             None => text.into_owned(),
         };
-        let text: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+        let text: String =
+            text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
         text.trim().chars().take(DETAIL).collect()
     }
 }
-

@@ -49,7 +49,9 @@ impl RemoteError {
     /// True where asking again soon may well help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Garbled { .. } => true,
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Garbled { .. } => {
+                true
+            }
             Self::Failed { status, .. } => *status >= 500,
             _ => false,
         }
@@ -76,16 +78,20 @@ impl From<RemoteError> for JobError {
                 "The speech server is still at it. This lecture goes on once it has finished; if it ends as failed, use retry later.",
                 LATER,
             ),
-            RemoteError::NotAllowed { .. } | RemoteError::NotThere { .. } | RemoteError::TooLarge { .. } => host_fault::wait(
-                "engine-refused",
-                "The speech server does not take what it is sent, because of a setting. This lecture goes on once that is corrected; \
+            RemoteError::NotAllowed { .. } | RemoteError::NotThere { .. } | RemoteError::TooLarge { .. } => {
+                host_fault::wait(
+                    "engine-refused",
+                    "The speech server does not take what it is sent, because of a setting. This lecture goes on once that is corrected; \
                  if it ends as failed, tell the operators and use retry.",
-            ),
-            RemoteError::Failed { .. } | RemoteError::Garbled { .. } | RemoteError::TimedOut { .. } => Self::retry(
-                "engine",
-                "The recording could not be transcribed by the speech server. If this lecture ends as failed, use retry later, and \
+                )
+            }
+            RemoteError::Failed { .. } | RemoteError::Garbled { .. } | RemoteError::TimedOut { .. } => {
+                Self::retry(
+                    "engine",
+                    "The recording could not be transcribed by the speech server. If this lecture ends as failed, use retry later, and \
                  tell the operators if it stays.",
-            ),
+                )
+            }
         }
     }
 }
@@ -107,7 +113,11 @@ mod tests {
             (busy(Some(minute)), "engine-busy", Some(minute)),
             (RemoteError::StillRunning { host: host(), seconds: 1 }, "engine-busy", Some(LATER)),
             (RemoteError::NotAllowed { host: host(), status: 401 }, "engine-refused", Some(LOOK_AGAIN)),
-            (RemoteError::NotThere { host: host(), status: 404, detail: detail() }, "engine-refused", Some(LOOK_AGAIN)),
+            (
+                RemoteError::NotThere { host: host(), status: 404, detail: detail() },
+                "engine-refused",
+                Some(LOOK_AGAIN),
+            ),
             (RemoteError::TooLarge { host: host(), bytes: 1 }, "engine-refused", Some(LOOK_AGAIN)),
             (RemoteError::Failed { host: host(), status: 500, detail: detail() }, "engine", None),
             (RemoteError::Garbled { host: host(), detail: detail() }, "engine", None),

@@ -6,9 +6,9 @@ use futures::future::BoxFuture;
 use reqwest::Method;
 use reqwest::multipart::Form;
 
+use super::RemoteSettings;
 use super::client::{ClientError, Server};
 use super::upload::Upload;
-use super::RemoteSettings;
 use crate::media::MediaTools;
 use crate::speech::decoded::seconds;
 use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawTranscript};

@@ -65,7 +65,9 @@ impl Task {
                 let task = self.begin(&passage, control).await?;
                 passage.ledger.note(passage.name, Some(&task)).await?;
                 let result = self.result(&task, &passage, control).await?;
-                result.ok_or_else(|| self.failed(404, "it does not know the task that it has just taken").into())
+                result.ok_or_else(|| {
+                    self.failed(404, "it does not know the task that it has just taken").into()
+                })
             }
         }
     }
@@ -161,7 +163,9 @@ fn outcome(answer: &Value) -> Outcome {
     match status.to_ascii_lowercase().as_str() {
         "completed" | "success" | "succeeded" | "done" | "complete" => Outcome::Done,
         "failed" | "error" | "cancelled" | "timed_out" => {
-            let reason = answer.get("error").map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+            let reason = answer
+                .get("error")
+                .map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
             Outcome::Failed(reason.unwrap_or_else(|| format!("its task is {status}")))
         }
         _ => Outcome::Waiting,
@@ -215,7 +219,9 @@ mod tests {
             assert_eq!(reason, Outcome::Failed("no sound".to_owned()), "{failed}");
             assert!(matches!(outcome(&json!({ "status": failed })), Outcome::Failed(_)));
         }
-        for waiting in ["pending", "processing", "queued", "running", "IN_QUEUE", "IN_PROGRESS", "thinking", ""] {
+        for waiting in
+            ["pending", "processing", "queued", "running", "IN_QUEUE", "IN_PROGRESS", "thinking", ""]
+        {
             assert_eq!(outcome(&json!({ "status": waiting })), Outcome::Waiting, "{waiting}");
         }
         assert_eq!(outcome(&json!([])), Outcome::Waiting);

@@ -23,7 +23,11 @@ pub(super) struct Upload {
 
 impl Upload {
     /// As WAV, which every server reads and nothing is lost in, where that is no more than `most` bytes; else as AAC.
-    pub(super) async fn of(passage: &Passage<'_>, most: u64, media: &MediaTools) -> Result<Self, EngineError> {
+    pub(super) async fn of(
+        passage: &Passage<'_>,
+        most: u64,
+        media: &MediaTools,
+    ) -> Result<Self, EngineError> {
         let samples = Arc::clone(passage.samples);
         let wav = blocking(move || Ok(wav(&samples))).await.expect("nothing is read or written");
         if wav.len() as u64 <= most {
@@ -84,7 +88,13 @@ mod tests {
             .output()
             .unwrap();
         assert!(read.status.success() && read.stderr.is_empty(), "{read:?}");
-        let back: Vec<f32> = std::fs::read(&back).unwrap().as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+        let back: Vec<f32> = std::fs::read(&back)
+            .unwrap()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|four| f32::from_le_bytes(*four))
+            .collect();
         assert_eq!(back.len(), samples.len());
         assert!(back.iter().zip(&samples).all(|(one, other)| (one - other).abs() < 1e-4));
     }

@@ -131,7 +131,8 @@ async fn hand_on(
         }
         Some(Fault::Flood(bytes)) => {
             let chunk = Bytes::from(vec![b' '; 1 << 20]);
-            let chunks = futures::stream::iter(0..bytes >> 20).map(move |_| Ok::<_, std::io::Error>(chunk.clone()));
+            let chunks =
+                futures::stream::iter(0..bytes >> 20).map(move |_| Ok::<_, std::io::Error>(chunk.clone()));
             return Response::new(Body::from_stream(chunks));
         }
         Some(Fault::None | Fault::CutAnswer) | None => {}

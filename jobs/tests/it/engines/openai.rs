@@ -61,22 +61,41 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
     let scratch = tempfile::tempdir().expect("a directory");
     let key = ApiKey::new("hunter2").expect("a key");
     let engine = engine(RemoteSettings { key: Some(key), ..settings(&between.url) });
-    let answer = |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
+    let answer =
+        |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let with = |status, name, value| Fault::Answer { status, headers: vec![(name, value)], body: "later" };
     let moved: &'static str = Box::leak(elsewhere.url.to_string().into_boxed_str());
     let cases = [
         (with(429, "retry-after", "7"), "engine-busy", "wait", Some(7)),
-        (answer(429, r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#), "engine-busy", "wait", Some(30)),
+        (
+            answer(
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#,
+            ),
+            "engine-busy",
+            "wait",
+            Some(30),
+        ),
         (with(503, "retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), "engine-busy", "wait", None),
         (with(502, "content-type", "text/html"), "engine-busy", "wait", Some(30)),
-        (answer(401, r#"{"error":"Incorrect API key provided: hunter2"}"#), "engine-refused", "wait", Some(300)),
+        (
+            answer(401, r#"{"error":"Incorrect API key provided: hunter2"}"#),
+            "engine-refused",
+            "wait",
+            Some(300),
+        ),
         (answer(403, ""), "engine-refused", "wait", Some(300)),
         (answer(404, r#"{"detail":"Not Found"}"#), "engine-refused", "wait", Some(300)),
         (with(302, "location", moved), "engine-refused", "wait", Some(300)),
         (with(200, "content-type", "text/html; charset=utf-8"), "engine-refused", "wait", Some(300)),
         (answer(413, "too large"), "engine-refused", "wait", Some(300)),
         (answer(400, "bad request hunter2"), "engine", "retry", None),
-        (answer(422, r#"{"detail":[{"loc":["body","file"],"msg":"field required"}]}"#), "engine", "retry", None),
+        (
+            answer(422, r#"{"detail":[{"loc":["body","file"],"msg":"field required"}]}"#),
+            "engine",
+            "retry",
+            None,
+        ),
         (answer(500, r#"{"error":"failed to process audio"}"#), "engine", "retry", None),
         (answer(200, r#"{"text": "never ends"#), "engine", "retry", None),
         (answer(200, r#"{"status":"ok"}"#), "engine", "retry", None),
@@ -104,7 +123,10 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
     let last = seen.last().expect("a request");
     assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/v1/audio/transcriptions"));
     assert_eq!(last.header("authorization"), Some("Bearer hunter2"));
-    assert!(seen.iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0")), "one key for one passage");
+    assert!(
+        seen.iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0")),
+        "one key for one passage"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +138,11 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
     let passage = book.passage(&SPEECH, None, scratch.path());
 
     between.misbehave([Fault::Silence, Fault::Silence]);
-    let quick = engine(RemoteSettings { grace: Duration::from_millis(200), patience: 0.01, ..settings(&between.url) });
+    let quick = engine(RemoteSettings {
+        grace: Duration::from_millis(200),
+        patience: 0.01,
+        ..settings(&between.url)
+    });
     let error = JobError::from(quick.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
 
@@ -136,7 +162,10 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
     let error = waiting.await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
     while between.given_up() < 2 {
-        assert!(cancelled.elapsed() < Duration::from_secs(1), "the server still believes that somebody waits");
+        assert!(
+            cancelled.elapsed() < Duration::from_secs(1),
+            "the server still believes that somebody waits"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -148,7 +177,8 @@ async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_co
     let scratch = tempfile::tempdir().expect("a directory");
     let closed = Book { is_closed: true, ..Book::default() };
     let engine_there = engine(settings(&between.url));
-    let error = engine_there.transcribe(closed.passage(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
+    let error =
+        engine_there.transcribe(closed.passage(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
     assert_eq!(between.seen().len(), 0);
 

@@ -49,7 +49,8 @@ impl Peer {
         let begun = Instant::now();
         // The port may be taken by somebody else before the server has it; then another one is tried.
         while begun.elapsed() < PATIENCE {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+            let port =
+                TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
             command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
             let url = format!("http://127.0.0.1:{port}/v1").parse().expect("an address");

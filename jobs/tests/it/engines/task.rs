@@ -111,7 +111,8 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
     let scratch = tempfile::tempdir().expect("a directory");
     let (engine, book) = (engine(settings(&between.url)), Book::default());
     let passage = book.passage(&SPEECH, None, scratch.path());
-    let answer = |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
+    let answer =
+        |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let taken = answer(200, r#"{"task_id": "x/../../transcribe"}"#);
 
     // What a server calls a task is no way to another of its paths.

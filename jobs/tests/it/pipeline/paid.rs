@@ -27,7 +27,8 @@ async fn line() -> Line {
 
 async fn transcript(line: &Line) -> String {
     let json = line.ctx.storage.get_bytes(&keys::transcript_json(LECTURE), 1 << 20).await;
-    let mut json: serde_json::Value = serde_json::from_slice(&json.expect("a transcript")).expect("a payload");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&json.expect("a transcript")).expect("a payload");
     assert!(json["raw"][0]["answer"]["status"].is_string(), "{json}");
     json.as_object_mut().expect("a payload").remove("raw");
     json.to_string()

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bedel_jobs::speech::decoded::seconds;
-use bedel_jobs::speech::{
-    Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript,
-};
+use bedel_jobs::speech::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 

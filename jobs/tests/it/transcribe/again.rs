@@ -1,7 +1,7 @@
 //! A completed lecture that is transcribed again, by another model.
 
-use bedel_jobs::speech::engines::EngineKind;
 use bedel_jobs::speech::Choice;
+use bedel_jobs::speech::engines::EngineKind;
 use serde_json::json;
 
 use super::resumed::{Listener, with};
@@ -59,7 +59,8 @@ async fn a_worker_without_the_engine_that_a_job_asks_for_leaves_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let id = lab.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;
     let choice = Choice { engine: Some(EngineKind::Openai), model: None };
-    let error = Transcribe { lecture_id: id, choice }.run(&lab.ctx, &Attempt::detached(Some(id))).await.unwrap_err();
+    let error =
+        Transcribe { lecture_id: id, choice }.run(&lab.ctx, &Attempt::detached(Some(id))).await.unwrap_err();
     assert_eq!(decision(&error), ("engine-missing", "wait"));
     assert!(error.to_string().contains("openai"), "{error}");
 }

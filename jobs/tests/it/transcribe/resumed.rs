@@ -5,9 +5,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_jobs::speech::{
-    Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript,
-};
+use bedel_jobs::speech::{Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
