@@ -44,6 +44,7 @@ struct Lecture {
     status: String,
     stage: Option<String>,
     progress: Option<f32>,
+    seconds_left: Option<i32>,
     title: Option<String>,
     error_message: Option<String>,
 }
@@ -96,11 +97,32 @@ impl LecturesCommand {
 fn row(lecture: &Lecture) -> Vec<String> {
     let stage = lecture.stage.as_deref().map(table::clean).unwrap_or_default();
     let progress = lecture.progress.map(|progress| format!(" {:.0} %", progress * 100.0)).unwrap_or_default();
+    let left = lecture.seconds_left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
     vec![
         lecture.id.to_string(),
         table::clean(&lecture.status),
-        format!("{stage}{progress}"),
+        format!("{stage}{progress}{left}"),
         lecture.title.as_deref().map(table::clean).unwrap_or_default(),
         lecture.error_message.as_deref().map(table::clean).unwrap_or_default(),
     ]
+}
+
+/// In words of a clock: `40 s`, `12 min`, `2 h 5 min`.
+fn duration(seconds: i32) -> String {
+    let minutes = (seconds + 30) / 60;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_left_is_told_in_words() {
+        for (seconds, words) in [(7, "7 s"), (31, "1 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")] {
+            assert_eq!(super::duration(seconds), words);
+        }
+    }
 }

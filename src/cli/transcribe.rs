@@ -97,7 +97,7 @@ impl Keep for Forget<'_> {
         Ok(None)
     }
 
-    async fn keep(&self, _: &Piece, _: usize, _: &Decoded) -> Result<(), ListenError> {
+    async fn keep(&self, _: &Piece, _: usize, _: f64, _: &Decoded) -> Result<(), ListenError> {
         Ok(())
     }
 }

@@ -17,12 +17,7 @@ const POLL: Duration = Duration::from_secs(5);
 
 /// The speech engines and their models.
 #[derive(Debug, Clone, Args)]
-#[command(
-    next_help_heading = "Speech (a job may ask for any engine that is set up)",
-    after_help = "In the environment or in .env alone, since a command line can be read by every user of the machine:\n  \
-                  [env: BEDEL_OPENAI_KEY] what the OpenAI-compatible server lets us in by\n  \
-                  [env: BEDEL_TASK_KEY] what the task server lets us in by"
-)]
+#[command(next_help_heading = "Speech (a job may ask for any engine that is set up)")]
 pub struct SpeechOptions {
     /// The engine of this process. A worker without one leaves the transcribe jobs to others
     #[arg(long, env = "BEDEL_ENGINE", default_value = "embedded", value_name = "ENGINE")]
@@ -40,7 +35,8 @@ pub struct SpeechOptions {
     #[arg(long, env = "BEDEL_LANGUAGE", value_name = "CODE")]
     pub language: Option<String>,
 
-    /// An OpenAI-compatible server: /audio/transcriptions is below this address
+    /// An OpenAI-compatible server: /audio/transcriptions is below this address. What it lets us in by is in the environment or
+    /// .env alone: [env: BEDEL_OPENAI_KEY]
     #[arg(long, env = "BEDEL_OPENAI_URL", value_name = "http://HOST:8000/v1")]
     pub openai_url: Option<String>,
 
@@ -48,7 +44,8 @@ pub struct SpeechOptions {
     #[arg(long, env = "BEDEL_OPENAI_MODEL", default_value = "whisper-1", value_name = "MODEL")]
     pub openai_model: String,
 
-    /// A server that takes a recording as a task: /transcribe and /result/ID are below this address
+    /// A server that takes a recording as a task: /transcribe and /result/ID are below this address. What it lets us in by is in
+    /// the environment or .env alone: [env: BEDEL_TASK_KEY]
     #[arg(long, env = "BEDEL_TASK_URL", value_name = "http://HOST:PORT")]
     pub task_url: Option<String>,
 

@@ -37,6 +37,9 @@ pub struct LectureView {
     pub stage: Option<String>,
     /// How far the live job is, 0 to 1.
     pub progress: Option<f32>,
+    /// Seconds until the transcription that is under way will be done, judged by what is finished of it; none before its first
+    /// piece is, and for other jobs.
+    pub seconds_left: Option<i32>,
     /// The newest job of the four stages, live or not: its history is one call away.
     pub job_id: Option<Uuid>,
     /// Whether the transcript can be read.
@@ -64,13 +67,19 @@ pub struct LectureState {
     pub stage: Option<String>,
     /// How far the live job is, 0 to 1.
     pub progress: Option<f32>,
+    /// Seconds until the transcription that is under way will be done, judged by what is finished of it; none before its first
+    /// piece is, and for other jobs.
+    pub seconds_left: Option<i32>,
 }
 
 /// Of a `lecture` that a statement has, stage and progress.
 macro_rules! stage_and_progress {
     () => {
         "CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
-         CASE WHEN job.live THEN job.progress END AS progress"
+         CASE WHEN job.live THEN job.progress END AS progress,
+         CASE WHEN job.live AND (job.checkpoint ->> 'speed')::float8 > 0
+              THEN ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8
+                        / (job.checkpoint ->> 'speed')::float8)::int END AS seconds_left"
     };
 }
 
@@ -79,7 +88,8 @@ macro_rules! stage_and_progress {
 macro_rules! newest_job {
     () => {
         "LEFT JOIN LATERAL (
-             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live
+             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live,
+                    CASE jobs.kind WHEN 'transcribe' THEN jobs.checkpoint END AS checkpoint
              FROM queue.jobs
              WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')
              ORDER BY live DESC, jobs.id DESC

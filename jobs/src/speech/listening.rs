@@ -46,11 +46,12 @@ pub trait Keep: Ledger + Sized {
         sound: &Decoded,
     ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
 
-    /// Keeps a piece of a recording, the `number`th counted from 1.
+    /// Keeps a piece of a recording, the `number`th counted from 1. So many seconds of sound were transcribed in one by now.
     fn keep(
         &self,
         piece: &Piece,
         number: usize,
+        speed: f64,
         sound: &Decoded,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
@@ -115,7 +116,8 @@ pub async fn listen<K: Keep>(
                 segments.retain(|segment| is_audible(segment, &samples));
                 pauses::fit(&mut segments, &samples);
                 let piece = Piece { start, end, language, segments, raw: raw.raw };
-                kept.keep(&piece, heard.pieces + 1, sound).await?;
+                let speed = seconds(heard.samples) / heard.elapsed.as_secs_f64().max(1e-3);
+                kept.keep(&piece, heard.pieces + 1, speed, sound).await?;
                 piece
             }
         };

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn pauses_are_found_in_silence_and_in_noise_and_short_ones_are_none() {
-        let samples = sound(20, &[(1.0, 3.0, 0.002), (5.0, 5.1, 0.002), (7.0, 9.0, 0.0), (19.0, 20.0, 0.001)]);
+        let samples =
+            sound(20, &[(1.0, 3.0, 0.002), (5.0, 5.1, 0.002), (7.0, 9.0, 0.0), (19.0, 20.0, 0.001)]);
         let pauses = Loudness::of(&samples).pauses();
         assert_eq!(pauses, [50..150, 350..450, 950..1000]);
         assert_eq!(Loudness::of(&sound(20, &[])).pauses(), [], "nobody pauses");

@@ -165,7 +165,10 @@ impl Inner {
         // Without a logging backend of its own, this keeps whisper.cpp from writing to standard error.
         whisper_rs::install_logging_hooks();
         let path = models::resolve(&self.model, &self.dir)?;
-        let loaded = WhisperContext::new_with_params(&path, WhisperContextParameters::default());
+        let mut parameters = WhisperContextParameters::default();
+        // A tenth faster, and what whisper.cpp's own programs do.
+        parameters.flash_attn(true);
+        let loaded = WhisperContext::new_with_params(&path, parameters);
         let loaded = Arc::new(loaded.map_err(|_| {
             EngineError::Failed(format!(
                 "the model file of {} cannot be loaded; type: bedel model verify {}",

@@ -41,6 +41,9 @@ struct Checkpoint {
     seconds: f64,
     /// Of audio in all.
     of: f64,
+    /// Of audio, transcribed in a second by the attempt that was at it last. `lecture::view` reads this one and `of`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    speed: Option<f64>,
     /// What a server was asked for and has not given yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<Task>,
@@ -166,13 +169,14 @@ impl Keep for Finished<'_> {
         Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
-    async fn keep(&self, piece: &Piece, number: usize, sound: &Decoded) -> Result<(), JobError> {
+    async fn keep(&self, piece: &Piece, number: usize, speed: f64, sound: &Decoded) -> Result<(), JobError> {
         if !self.is_kept {
             return Ok(());
         }
         self.put(piece).await?;
         let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
-        self.save(|checkpoint| *checkpoint = Checkpoint { pieces: number, seconds, of, task: None }).await
+        let now = Checkpoint { pieces: number, seconds, of, speed: Some(speed), task: None };
+        self.save(|checkpoint| *checkpoint = now).await
     }
 }
 

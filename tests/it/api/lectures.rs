@@ -71,7 +71,7 @@ async fn a_lecture_is_shown_with_all_its_fields() {
         "id": id, "course_id": COURSE, "panopto_session_id": SESSION, "panopto_url": viewer(SESSION),
         "stream_url": "https://media.example.org/a.mp4", "title": "Week 1 \u{1F600}", "duration_seconds": null,
         "status": "pending", "error_message": null, "stage": "submit", "progress": null,
-        "job_id": submitted.id("job_id"), "has_transcript": false,
+        "seconds_left": null, "job_id": submitted.id("job_id"), "has_transcript": false,
     });
     assert_eq!(shown, expected);
     // A signature is for the download alone, which needs it.
@@ -97,12 +97,22 @@ async fn the_status_follows_the_live_job() {
     let status = |stage: Value, progress: Value, status: &str, error: Value, duration: Value| {
         json!({
             "lecture_id": id, "status": status, "error_message": error, "duration_seconds": duration,
-            "stage": stage, "progress": progress,
+            "stage": stage, "progress": progress, "seconds_left": null,
         })
     };
     app.set_running(id).await;
     let running = app.get(0, &path).await.expect(200).json();
     assert_eq!(running, status(json!("submit"), json!(0.25), "pending", Value::Null, Value::Null));
+
+    // What is left of a transcription is told by what is finished of it.
+    app.execute(
+        r#"UPDATE queue.jobs SET kind = 'transcribe', checkpoint = '{"of": 4000, "speed": 12.5}' WHERE subject = $1"#,
+        id,
+    )
+    .await;
+    let left = app.get(0, &format!("/api/lectures/{id}")).await.expect(200).json();
+    assert_eq!((&left["progress"], &left["seconds_left"]), (&json!(0.25), &json!(240)));
+    app.execute("UPDATE queue.jobs SET kind = 'submit', checkpoint = NULL WHERE subject = $1", id).await;
 
     app.set_failed(id).await;
     let failed = app.get(0, &path).await.expect(200).json();
