@@ -17,6 +17,7 @@ mod probe;
 mod program;
 mod report;
 mod run;
+mod speech;
 mod worker;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ async fn start(options: Options) -> Result<()> {
     match options.command {
         Some(Command::Api(args)) => until_stopped(http::run(&args)).await,
         Some(Command::Download(args)) => until_stopped(download::run(&args)).await,
+        Some(Command::Speech(args)) => until_stopped(speech::run(&args)).await,
         Some(Command::Fetch(args)) => download::fetch(&args).await,
         Some(Command::Worker(args)) => worker::run(peers::named(&args.contender)?.as_ref(), &args).await,
         None => until_stopped(run::run(&options.run)).await,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::download::{DownloadArgs, FetchArgs};
 use crate::http::HttpArgs;
 use crate::measures::Measure;
+use crate::speech::SpeechArgs;
 use crate::worker::WorkerArgs;
 
 /// Bedel's queue beside other queues on PostgreSQL.
@@ -25,6 +26,8 @@ pub enum Command {
     Api(HttpArgs),
     /// Downloads beside curl and ffmpeg.
     Download(DownloadArgs),
+    /// Transcription beside whisper.cpp and faster-whisper.
+    Speech(SpeechArgs),
     /// Started by the benchmark: one file, fetched as downloads fetch it.
     #[command(hide = true)]
     Fetch(FetchArgs),

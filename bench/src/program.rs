@@ -68,3 +68,13 @@ pub fn memory(pid: u32, key: &str) -> Result<f64> {
     let kilobytes: f64 = value.trim().trim_end_matches("kB").trim().parse().map_err(peer)?;
     Ok(kilobytes * 1024.0)
 }
+
+/// Seconds of processor time that a process took so far, and children of its that have ended (proc(5)).
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(io("read a process's time"))?;
+    // Behind the name, which may hold anything, the third field follows; times are the 14th to the 17th.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = fields.get(11..15).ok_or_else(|| peer("a process without times"))?;
+    let ticks: u64 = ticks.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}

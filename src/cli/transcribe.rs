@@ -4,11 +4,12 @@ use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bedel_jobs::media::{MediaError, MediaTools};
 use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{
-    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Piece, Transcript, listen, srt, vtt,
+    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Passage, Piece, Transcript, listen, srt, vtt,
 };
 use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
@@ -35,6 +36,9 @@ pub struct TranscribeCommand {
     /// Where to write it; a file that is there is replaced once the transcript is whole [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Hand the engine the whole recording at once, as a worker does not: to measure what the pieces cost
+    #[arg(long, hide = true)]
+    in_one_call: bool,
     #[command(flatten)]
     speech: SpeechOptions,
 }
@@ -139,10 +143,16 @@ impl TranscribeCommand {
             }
         });
         let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
-        let heard =
-            listen(engine.as_ref(), &sound, &control, &forget).await.map_err(|error| failed(&error))?;
-        Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))
-            .map_err(|error| failed(&error))
+        let heard = if self.in_one_call {
+            let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
+            let (scratch, name) = (directory.path(), &forget.name(0));
+            let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &forget };
+            engine.transcribe(passage, &control).await.map_err(|error| failed(&error))?
+        } else {
+            let heard = listen(engine.as_ref(), &sound, &control, &forget).await;
+            heard.map_err(|error| failed(&error))?.into_raw()
+        };
+        Transcript::new(engine.describe(), heard, seconds(sound.samples())).map_err(|error| failed(&error))
     }
 
     fn rendered(&self, transcript: &Transcript) -> String {

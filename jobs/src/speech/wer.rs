@@ -1,7 +1,13 @@
-//! Word error rate: how far a transcript is from the words that were spoken.
+//! How far a transcript is from what was spoken: in words, and in time.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::transcript::Segment;
 
 /// Words to insert, delete or replace to get from `hypothesis` to `reference`, per word of `reference`. 0 is perfect;
-/// more than 1 is possible. Case, punctuation and the spelling of small numbers do not count. Where `reference` has
+/// more than 1 is possible. Case, punctuation and the spelling of numbers do not count. Where `reference` has
 /// no words it is 0 for no words and 1 for any.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "numbers of words are far below 2^52")]
@@ -10,21 +16,103 @@ pub fn word_error_rate(reference: &str, hypothesis: &str) -> f64 {
     if reference.is_empty() {
         return if hypothesis.is_empty() { 0.0 } else { 1.0 };
     }
-    // `costs[j]` is the distance between the words so far and the first j words of the hypothesis.
     let mut costs: Vec<usize> = (0..=hypothesis.len()).collect();
-    for (index, wanted) in reference.iter().enumerate() {
-        let mut diagonal = costs[0];
-        costs[0] = index + 1;
-        for (column, found) in hypothesis.iter().enumerate() {
-            let replaced = diagonal + usize::from(wanted != found);
-            diagonal = costs[column + 1];
-            costs[column + 1] = replaced.min(diagonal + 1).min(costs[column] + 1);
-        }
+    for wanted in &reference {
+        add_word(&mut costs, wanted, &hypothesis);
     }
     costs[hypothesis.len()] as f64 / reference.len() as f64
 }
 
-/// Lower case; an apostrophe joins, any other punctuation separates; small numbers as digits.
+/// `costs[j]` is the distance between the reference's words so far and the first j words of the hypothesis. Adds one to those.
+fn add_word(costs: &mut [usize], wanted: &str, hypothesis: &[String]) {
+    let mut diagonal = costs[0];
+    costs[0] += 1;
+    for (column, found) in hypothesis.iter().enumerate() {
+        let replaced = diagonal + usize::from(wanted != found);
+        diagonal = costs[column + 1];
+        costs[column + 1] = replaced.min(diagonal + 1).min(costs[column] + 1);
+    }
+}
+
+/// Something that was said, and when.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Spoken {
+    /// Its words.
+    pub text: String,
+    /// Seconds from the start of the recording to its first sound.
+    pub start: f64,
+    /// Seconds from the start of the recording to the end of its last sound.
+    pub end: f64,
+}
+
+/// How far segments begin and end from where it was spoken, in seconds: of each sentence whose first word begins a segment, and of
+/// each whose last word ends one. `sentences` and `segments` are in order. Takes memory for the words of both multiplied.
+#[must_use]
+pub fn offsets(sentences: &[Spoken], segments: &[Segment]) -> Vec<f64> {
+    let mut reference = Edges::default();
+    for spoken in sentences {
+        reference.add(&spoken.text, spoken.start, spoken.end);
+    }
+    let mut hypothesis = Edges::default();
+    for segment in segments {
+        hypothesis.add(&segment.text, segment.start, segment.end);
+    }
+    let pairs = pairs(&reference.words, &hypothesis.words);
+    let between = |theirs: &BTreeMap<usize, f64>, ours: &BTreeMap<usize, f64>| {
+        let paired = theirs.iter().filter_map(|(word, time)| Some(ours.get(pairs.get(word)?)? - time));
+        paired.map(f64::abs).collect::<Vec<_>>()
+    };
+    [between(&reference.starts, &hypothesis.starts), between(&reference.ends, &hypothesis.ends)].concat()
+}
+
+/// Words, and when some of them begin and end.
+#[derive(Debug, Default)]
+struct Edges {
+    words: Vec<String>,
+    starts: BTreeMap<usize, f64>,
+    ends: BTreeMap<usize, f64>,
+}
+
+impl Edges {
+    fn add(&mut self, text: &str, start: f64, end: f64) {
+        let first = self.words.len();
+        self.words.extend(words(text));
+        if self.words.len() > first {
+            self.starts.insert(first, start);
+            self.ends.insert(self.words.len() - 1, end);
+        }
+    }
+}
+
+/// Words of the reference that were found, and which of the hypothesis they are, in one of the closest alignments.
+fn pairs(reference: &[String], hypothesis: &[String]) -> BTreeMap<usize, usize> {
+    let mut rows: Vec<Vec<usize>> = vec![(0..=hypothesis.len()).collect()];
+    for (number, wanted) in reference.iter().enumerate() {
+        let mut row = rows[number].clone();
+        add_word(&mut row, wanted, hypothesis);
+        rows.push(row);
+    }
+    let (mut wanted, mut found) = (reference.len(), hypothesis.len());
+    let mut pairs = BTreeMap::new();
+    while wanted > 0 && found > 0 {
+        let same = reference[wanted - 1] == hypothesis[found - 1];
+        let cost = rows[wanted][found];
+        if cost == rows[wanted - 1][found - 1] + usize::from(!same) {
+            (wanted, found) = (wanted - 1, found - 1);
+            if same {
+                pairs.insert(wanted, found);
+            }
+        } else if cost == rows[wanted - 1][found] + 1 {
+            wanted -= 1;
+        } else {
+            found -= 1;
+        }
+    }
+    pairs
+}
+
+/// Lower case; an apostrophe joins, any other punctuation separates; small numbers as digits, and each digit as a word: 1234 is
+/// said as 1 2 3 4.
 fn words(text: &str) -> Vec<String> {
     let text: String = text
         .chars()
@@ -32,7 +120,15 @@ fn words(text: &str) -> Vec<String> {
         .map(|character| if character.is_alphanumeric() { character } else { ' ' })
         .flat_map(char::to_lowercase)
         .collect();
-    text.split_whitespace().map(|word| digits(word).unwrap_or(word).to_owned()).collect()
+    let mut words = Vec::new();
+    for word in text.split_whitespace().map(|word| digits(word).unwrap_or(word)) {
+        if word.bytes().all(|byte| byte.is_ascii_digit()) {
+            words.extend(word.chars().map(String::from));
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words
 }
 
 fn digits(word: &str) -> Option<&'static str> {
@@ -88,5 +184,20 @@ mod tests {
     fn case_punctuation_and_small_numbers_do_not_count() {
         assert!(word_error_rate("It's half-past twelve.", "its HALF past 12!") < 1e-12);
         assert!(word_error_rate("three", "four") > 0.9);
+        assert!(word_error_rate("one two three four", "1234") < 1e-12);
+        assert!(word_error_rate("twelve", "13") > 0.4);
+    }
+
+    #[test]
+    fn edges_are_compared_where_both_have_them() {
+        let spoken = |text: &str, start, end| Spoken { text: text.to_owned(), start, end };
+        let segment = |text: &str, start, end| Segment { id: 0, start, end, text: text.to_owned() };
+        let sentences = [spoken("Press one.", 1.0, 2.0), spoken("Good bye.", 3.0, 4.0), spoken("", 9.0, 9.0)];
+        let exact = [segment("Press 1", 1.0, 2.0), segment("Good bye", 3.25, 4.5)];
+        assert_eq!(offsets(&sentences, &exact), [0.0, 0.25, 0.0, 0.5]);
+        // A word that was not heard, and an edge that is elsewhere, tell nothing.
+        let loose = [segment("Dress 1 good", 0.0, 3.5), segment("bye", 3.5, 4.25)];
+        assert_eq!(offsets(&sentences, &loose), [0.25]);
+        assert_eq!(offsets(&sentences, &[]), [0.0; 0]);
     }
 }

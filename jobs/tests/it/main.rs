@@ -13,6 +13,8 @@ mod hls;
 mod ledger;
 mod library;
 mod media;
+#[cfg(feature = "whisper")]
+mod peers;
 mod pipeline;
 mod probe;
 mod recordings;

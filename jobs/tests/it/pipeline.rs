@@ -1,6 +1,8 @@
 //! The six jobs under the real queue: run twice, killed between any two of their steps, robbed of their lease, failing,
 //! and deleted under way. What is left must be the rows and files of a run that nothing disturbed.
 
+#[cfg(feature = "whisper")]
+mod accurate;
 mod deleted;
 mod documented;
 mod door;

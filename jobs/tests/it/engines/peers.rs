@@ -1,11 +1,11 @@
 //! Speech servers that others wrote, as script/peers brings them in.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use super::{PATIENCE, model_dir};
+use crate::peers::directory;
 
 /// A server that is killed when it is dropped.
 pub struct Peer {
@@ -64,13 +64,4 @@ impl Peer {
         }
         panic!("{name} is not ready after {PATIENCE:?}");
     }
-}
-
-/// Where a part of what script/peers brings in is.
-fn directory(part: &str) -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache"))).expect("a home directory");
-    let directory = cache.join("bedel/peers-1").join(part);
-    assert!(directory.join(".complete").exists(), "{} is missing. Type: script/peers", directory.display());
-    directory
 }

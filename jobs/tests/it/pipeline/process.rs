@@ -10,6 +10,8 @@ use bedel_jobs::cleanup_orphans::clean_scratch;
 use bedel_jobs::environment::Context;
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::speech::Engine;
+#[cfg(feature = "whisper")]
+use bedel_jobs::speech::models;
 use bedel_jobs::speech::remote::{RemoteSettings, Task};
 use bedel_queue::WorkerOptions;
 use serde_json::{Value, json};
@@ -44,7 +46,7 @@ pub async fn given() -> Option<(Context, WorkerOptions)> {
 fn engine(name: &str) -> Option<Arc<dyn Engine>> {
     match name {
         #[cfg(feature = "whisper")]
-        "whisper" => Some(Arc::new(whisper())),
+        "whisper" => Some(Arc::new(whisper(models::DEFAULT_MODEL))),
         "quick" => Some(Arc::new(Quick::default())),
         url => {
             let settings = RemoteSettings {
@@ -65,15 +67,14 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
 
 /// The real one.
 #[cfg(feature = "whisper")]
-pub fn whisper() -> bedel_jobs::speech::whisper::Whisper {
-    use bedel_jobs::speech::models;
+pub fn whisper(model: &str) -> bedel_jobs::speech::whisper::Whisper {
     let dir = models::default_dir().expect("a directory for models");
-    if let Err(error) = models::resolve(models::DEFAULT_MODEL, &dir) {
+    if let Err(error) = models::resolve(model, &dir) {
         panic!(
-            "{error}\nThis test needs the speech model. Type: script/setup (or bedel model install tiny.en)"
+            "{error}\nThis test needs the speech model. Type: script/peers (or bedel model install {model})"
         );
     }
-    bedel_jobs::speech::whisper::Whisper::new(models::DEFAULT_MODEL, dir, None)
+    bedel_jobs::speech::whisper::Whisper::new(model, dir, None)
 }
 
 /// A worker process that is killed when it is dropped.

@@ -6,12 +6,13 @@ use super::left::Left;
 use super::line::{LECTURE, Line, eventually, soon};
 use super::process::{Process, whisper};
 use crate::recordings;
+use bedel_jobs::speech::models;
 use bedel_upstream::Reply;
 
 /// Killed while it listens, and once more with the transcript written but not yet in place.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_transcription_survives_kills() {
-    drop(whisper()); // says what to do where the model is missing
+    drop(whisper(models::DEFAULT_MODEL)); // says what to do where the model is missing
     let directory = tempfile::tempdir().expect("a directory");
     let voice = "flite=text='Good morning and welcome to the first lecture of this course':voice=slt";
     let spoken =
