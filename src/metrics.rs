@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -55,9 +55,13 @@ pub fn render(more: &str) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], collected().render() + more).into_response()
 }
 
-/// Serves `/metrics` of a process without an API until `stop` fires. An address that cannot be had is said, and no reason to
-/// leave the work.
-pub async fn serve(address: SocketAddr, stop: CancellationToken) {
+/// Serves `/metrics` of a process without an API until `stop` fires, and `/readyz`: 200, or 503 with the reason where `readiness`
+/// has one. An address that cannot be had is said, and no reason to leave the work.
+pub async fn serve(
+    address: SocketAddr,
+    readiness: impl Fn() -> Result<(), String> + Clone + Send + Sync + 'static,
+    stop: CancellationToken,
+) {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -68,7 +72,11 @@ pub async fn serve(address: SocketAddr, stop: CancellationToken) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!("metrics at http://{address}/metrics");
     }
-    let router = Router::new().route("/metrics", get(async || render("")));
+    let ready = async move || match readiness() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
+    };
+    let router = Router::new().route("/metrics", get(async || render(""))).route("/readyz", get(ready));
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => {

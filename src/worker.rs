@@ -60,7 +60,8 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
     };
     if let Some(address) = command.worker.metrics_listen {
         metrics::collected();
-        tokio::spawn(metrics::serve(address, stop.clone()));
+        let readiness = readiness(&command.speech, &environment.media, &command.worker.slots.0);
+        tokio::spawn(metrics::serve(address, readiness, stop.clone()));
     }
     tracing::info!(worker = options.name, slots = ?options.slots, "ready for jobs");
     run_worker(Queue::new(pool), registry, options, stop)
@@ -93,6 +94,19 @@ fn engines(
             false => Ok(None),
         }
     })
+}
+
+/// Says what keeps this worker from what it was set up for: a transcribe slot without an engine.
+fn readiness(
+    speech: &SpeechOptions,
+    media: &MediaTools,
+    slots: &BTreeMap<String, usize>,
+) -> impl Fn() -> Result<(), String> + Clone + Send + Sync + 'static {
+    let (speech, media, wanted) = (speech.clone(), media.clone(), slots.contains_key(Transcribe::KIND));
+    move || match wanted {
+        true => environment::engines(&speech, &media).map(|_| ()),
+        false => Ok(()),
+    }
 }
 
 /// What operators see: the host and the process id.

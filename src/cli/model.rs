@@ -25,7 +25,7 @@ pub enum ModelCommand {
 pub struct InstallModel {
     /// Name, or address or path of a ggml file [default: BEDEL_MODEL]
     #[arg(value_name = "NAME|URL|PATH")]
-    model: Option<String>,
+    name: Option<String>,
     /// What the file's sha256 has to be, in hexadecimal; known for models by name
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     sha256: Option<String>,
@@ -76,7 +76,7 @@ impl ModelCommand {
 impl InstallModel {
     fn install(&self) -> Result<(), CliError> {
         let directory = environment::model_dir(&self.speech)?;
-        let model = self.model.as_deref().unwrap_or(&self.speech.model);
+        let model = self.name.as_deref().unwrap_or(&self.speech.model);
         let installed = models::install(model, self.sha256.as_deref(), &directory)
             .map_err(|error| CliError::Failed(error.to_string()))?;
         println!(

@@ -23,7 +23,8 @@ pub struct WorkerOptions {
     )]
     pub slots: Slots,
 
-    /// Address and port at which this process tells its metrics, for Prometheus, under /metrics
+    /// Address and port at which this process tells its metrics, for Prometheus, under /metrics, and under /readyz whether it has
+    /// an engine for its transcribe slots
     #[arg(long, env = "BEDEL_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 

@@ -1,5 +1,6 @@
 //! Worker and scheduler as processes.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -140,7 +141,8 @@ async fn a_bad_cron_text_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     let database = migrated().await;
-    let project = Project::with_database(&database).set("BEDEL_ENGINE", "none");
+    let project = Project::with_database(&database).set("BEDEL_METRICS_LISTEN", "127.0.0.1:0");
+    let project = project.set("BEDEL_MODEL_DIR", "models");
     let args = format!(r#"{{"lecture_id": "{}"}}"#, Uuid::new_v4());
     let transcribe = project.run(&["enqueue", "transcribe", &args]).ok().trim().to_owned();
     let worker = project.start(&["worker"]);
@@ -149,6 +151,34 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     until_state(&database.pool, &cleanup, "completed").await;
     assert_eq!(state(&database.pool, &transcribe).await, "available");
     assert!(project.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("no work is left"));
+
+    // It says so where it is asked, and once somebody has helped it says that.
+    let log = worker.log();
+    let metrics = log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = async || {
+        let answer = client.get(metrics.replace("/metrics", "/readyz")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, reason) = ready().await;
+    assert!(status == 503 && reason.contains("bedel model install tiny.en"), "{status} {reason}");
+    let models = project.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    std::fs::copy(
+        Path::new(&crate::extension::models()).join("ggml-tiny.en.bin"),
+        models.join("ggml-tiny.en.bin"),
+    )
+    .unwrap();
+    assert_eq!(ready().await, (200, "ready\n".to_owned()));
+    drop(worker);
+
+    let none = project.set("BEDEL_ENGINE", "none");
+    assert!(none.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("BEDEL_ENGINE=none"));
+    let unset = none.set("BEDEL_ENGINE", "openai");
+    assert!(unset.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("BEDEL_OPENAI_URL"));
+    let bad = unset.set("BEDEL_OPENAI_URL", "http://user:hunter2@gpu/v1");
+    let refused = bad.run(&["worker", "--slots", "transcribe=1"]).refused(2);
+    assert!(refused.contains("BEDEL_OPENAI_URL") && !refused.contains("hunter2"), "{refused}");
 }
 
 /// A lecture whose recording comes from a server that sends a little and then nothing, and its running job.
