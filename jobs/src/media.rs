@@ -6,6 +6,7 @@
 //! Media is hostile. The tools may open local files and pipes alone, and only formats that hold their media
 //! themselves: a playlist named `lecture.mp4` could otherwise read any other file on this host into a transcript.
 
+mod channels;
 mod child;
 mod error;
 mod ffmpeg;
@@ -121,14 +122,23 @@ impl MediaTools {
     }
 
     /// Writes the first audio stream to `target` as Whisper wants it: [`PCM_RATE`] hertz, one channel, raw
-    /// little-endian 32-bit floats (`f32le`), no header. Gaps between time stamps become silence, so that second N of
+    /// little-endian 32-bit floats (`f32le`), no header. Channels are mixed, unless somebody speaks in one of two while the other is
+    /// noise. Gaps between time stamps become silence, so that second N of
     /// `target` is second N of `file`. 64,000 bytes per second, and at most one second more than the longest recording
     /// an engine takes: enough for it to see that there is too much.
     ///
     /// # Errors
     /// `NotMedia`, `DiskFull`, and the tools' own.
     pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
-        ffmpeg::decode_pcm(&self.ffmpeg, file, target, MAX_HOURS * 3600 + 1).await
+        let channels = self.probe(file).await?.audio.first().map_or(0, |stream| stream.channels);
+        let channel = match channels {
+            2 => channels::worth_hearing(&self.ffmpeg, file).await?,
+            _ => None,
+        };
+        if let Some(channel) = channel {
+            tracing::info!(channel, "the other channel is noise and is left out");
+        }
+        ffmpeg::decode_pcm(&self.ffmpeg, file, target, channel, MAX_HOURS * 3600 + 1).await
     }
 
     /// Writes speech of [`PCM_RATE`] hertz to `target` as AAC of [`SPEECH_BITS`] bits per second in an MPEG-4 container.

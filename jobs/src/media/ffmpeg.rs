@@ -88,20 +88,44 @@ pub(super) async fn extract_audio(
     decodable(&finished)
 }
 
-/// At most `seconds` of sound: one wrong time stamp makes hours of silence out of a file of some kilobytes.
+/// At most `seconds` of sound: one wrong time stamp makes hours of silence out of a file of some kilobytes. All channels are mixed,
+/// unless one is asked for.
 pub(super) async fn decode_pcm(
     ffmpeg: &Path,
     file: &Path,
     target: &Path,
+    channel: Option<usize>,
     seconds: u64,
 ) -> Result<(), MediaError> {
+    let filter = match channel {
+        None => "aresample=async=1:first_pts=0".to_owned(),
+        Some(channel) => format!("pan=mono|c0=c{channel},aresample=async=1:first_pts=0"),
+    };
     let (rate, seconds, target) = (PCM_RATE.to_string(), seconds.to_string(), file_url(target));
     let mut output: Vec<&OsStr> = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-af"].map(OsStr::new).into();
-    output.extend(["aresample=async=1:first_pts=0", "-ac", "1", "-ar", &rate].map(OsStr::new));
+    output.extend([&filter, "-ac", "1", "-ar", &rate].map(OsStr::new));
     output.extend(["-t", &seconds, "-c:a", "pcm_f32le", "-f", "f32le", "-y"].map(OsStr::new));
     output.push(&target);
     let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
     decodable(&finished)
+}
+
+/// Has the two channels of a recording read, samples of 16 bits side by side.
+pub(super) async fn two_channels<T, Reading>(
+    ffmpeg: &Path,
+    file: &Path,
+    read: impl FnOnce(ChildStdout) -> Reading,
+) -> Result<T, MediaError>
+where
+    Reading: Future<Output = std::io::Result<T>>,
+{
+    let rate = super::channels::RATE.to_string();
+    let mut output: Vec<&OsStr> =
+        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "2", "-ar"].map(OsStr::new).into();
+    output.extend([&rate, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
+    let (finished, value) = run(ffmpeg, file, &output, read).await?;
+    decodable(&finished)?;
+    Ok(value)
 }
 
 pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> Result<(), MediaError> {
@@ -211,7 +235,7 @@ mod tests {
             .status()
             .unwrap();
         assert!(made.success());
-        decode_pcm(Path::new("ffmpeg"), &source, &target, 10).await.unwrap();
+        decode_pcm(Path::new("ffmpeg"), &source, &target, None, 10).await.unwrap();
         let second = u64::from(PCM_RATE) * 4;
         assert_eq!(std::fs::metadata(&target).unwrap().len(), 10 * second);
     }

@@ -263,3 +263,44 @@ async fn nothing_is_left_after_a_normal_end() {
     tools().sound(&file).await.unwrap();
     until(Duration::from_secs(1), "the watcher ends", || processes_on(file.to_str().unwrap()).is_empty());
 }
+
+/// Samples of a recording made by a filter, as an engine gets them.
+async fn heard(directory: &Path, filter: &str) -> Vec<f32> {
+    let (file, pcm) = (directory.join("made.m4a"), directory.join("made.f32"));
+    let args = ["-f", "lavfi", "-i", filter, "-c:a", "aac", "-b:a", "192k"];
+    tools().decode_pcm(&recordings::ffmpeg(&args, &file), &pcm).await.unwrap();
+    let bytes = std::fs::read(&pcm).unwrap();
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+/// Root mean square.
+fn level(samples: impl Iterator<Item = f32>) -> f32 {
+    let (sum, count) = samples.fold((0.0, 0.0), |(sum, count), sample| (sum + sample * sample, count + 1.0));
+    (sum / count as f32).sqrt()
+}
+
+#[tokio::test]
+async fn a_channel_of_noise_is_left_out_and_everything_else_is_mixed() {
+    let dir = tempdir().unwrap();
+    let voice = "aevalsrc='0.3*sin(2*PI*300*t)*lt(mod(t\\,2)\\,1.4)':s=48000:d=12";
+    let other = "aevalsrc='0.3*sin(2*PI*500*t)*lt(mod(t\\,3)\\,2)':s=48000:d=12";
+    let (noise, hum) = ("anoisesrc=r=48000:a=0.3:d=12:seed=1", "sine=frequency=50:sample_rate=48000:d=12");
+    let alone = heard(dir.path(), voice).await;
+    let both = |left: &str, right: &str| format!("{left}[l];{right}[r];[l][r]amerge=inputs=2");
+    for (left, right, is_alone) in [
+        (voice, noise, true),
+        (noise, voice, true),
+        (hum, voice, true),
+        (voice, other, false),
+        (noise, hum, false),
+    ] {
+        let got = heard(dir.path(), &both(left, right)).await;
+        assert!(got.len().abs_diff(alone.len()) < 16_000, "{left} {right}");
+        let difference =
+            level(got.iter().zip(&alone).map(|(got, alone)| got - alone)) / level(alone.iter().copied());
+        assert_eq!(difference < 0.1, is_alone, "{left} {right}: {difference}");
+    }
+    // The voice is not gone where nobody knows what the other is.
+    let mixed = heard(dir.path(), &both(voice, "anullsrc=r=48000:cl=mono:d=12")).await;
+    assert!(level(mixed.iter().copied()) > 0.4 * level(alone.iter().copied()));
+}
