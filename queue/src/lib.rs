@@ -33,7 +33,7 @@
 //! | running | available | wait | the attempt, by [`JobError::wait`] or because the database was in the way | - |
 //! | running | available | wait | the attempt, by an error that [blames its group](JobError::blames_group), while the group's breaker is open | - |
 //! | running | available | release | a worker that stops, or that finds a row of its own which never arrived | - |
-//! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1 unless the checkpoint advanced |
+//! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1, or 0 where the checkpoint advanced |
 //! | running | discarded | discard | the attempt: [`JobError::fatal`], `errors` at `max_attempts`, or `give_up_at` passed | `errors` + 1 unless it waited |
 //! | running | discarded | discard | the worker that claims a job with `crashes` at `max_crashes`; its handler is not run | `errors` + 1 |
 //! | running | discarded | discard | the worker that claims a job past its `give_up_at` while its group's breaker is open; its handler is not run | - |

@@ -118,7 +118,7 @@ async fn bury(connection: &mut PgConnection, id: Uuid, beat: i64) -> Result<(), 
 }
 
 /// Gives back the running rows whose worker has no row. A crash counts only where the checkpoint did not advance since the
-/// last one; a job with a counted crash waits a little. A row that somebody holds at this moment is left to the next look:
+/// last one; where it did, those before are forgotten, as poison makes no progress. A job with a counted crash waits a little. A row that somebody holds at this moment is left to the next look:
 /// one slow transaction must not hold up the rescue of all others.
 async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
@@ -137,7 +137,7 @@ async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Er
              UPDATE queue.jobs AS job
                 SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
                     reason = 'the worker process died',
-                    crashes = crashes + CASE WHEN checkpoint_advanced THEN 0 ELSE 1 END,
+                    crashes = CASE WHEN checkpoint_advanced THEN 0 ELSE crashes + 1 END,
                     run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
                                           ELSE (crashes + 1) * interval '1 second' END
                FROM lost

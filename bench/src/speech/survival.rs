@@ -26,14 +26,15 @@ const SECONDS: u32 = 1800;
 /// Longest piece, in seconds.
 const PIECE: f64 = 600.0;
 
-/// What is done to the worker that is at it, and after how many seconds of its work.
-const DISTURBANCES: [(Signal, u64); 6] = [
-    (Signal::KILL, 20),
-    (Signal::STOP, 25),
-    (Signal::KILL, 33),
-    (Signal::STOP, 15),
-    (Signal::KILL, 28),
-    (Signal::STOP, 30),
+/// What is done to the worker that is at it, and after which share of the time that the undisturbed transcription takes. With some
+/// of them a piece gets done in between, with others not.
+const DISTURBANCES: [(Signal, f64); 6] = [
+    (Signal::KILL, 0.1),
+    (Signal::STOP, 0.25),
+    (Signal::KILL, 0.15),
+    (Signal::STOP, 0.3),
+    (Signal::KILL, 0.12),
+    (Signal::STOP, 0.22),
 ];
 
 /// Longest wait for a transcript, and for a job to be taken over.
@@ -78,7 +79,7 @@ pub(super) async fn measure(args: &SpeechArgs, cluster: &Cluster, lecture: &Lect
         DISTURBANCES.len()
     );
     let run = Run::start(args, cluster, &half_an_hour, 2).await?;
-    let stormy = run.disturbed().await?;
+    let stormy = run.disturbed(calm.cpu).await?;
     let _ = std::fs::remove_file(&half_an_hour);
     let (kills, stops) = (stormy.signals.0, stormy.signals.1);
     println!("survival: {kills} kills, {stops} stops, {} s of processor time", stormy.cpu.round());
@@ -172,7 +173,8 @@ impl Run {
         self.finish().await
     }
 
-    async fn disturbed(mut self) -> Result<Ended> {
+    /// `undisturbed` is how long it takes otherwise, in seconds.
+    async fn disturbed(mut self, undisturbed: f64) -> Result<Ended> {
         for (signal, after) in DISTURBANCES {
             let worker = match self.worker_at_it().await? {
                 Some(worker) => worker,
@@ -180,7 +182,7 @@ impl Run {
             };
             // Never for longer than there is work.
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(after) && !self.is_done().await? {
+            while begun.elapsed().as_secs_f64() < after * undisturbed && !self.is_done().await? {
                 sleep(LOOK_EVERY).await;
             }
             if self.is_done().await? {

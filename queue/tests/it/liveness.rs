@@ -215,6 +215,11 @@ async fn a_crash_counts_only_where_the_checkpoint_did_not_advance() {
     let bench = bench().await;
     let id = bench.enqueue(step(Act::CheckpointThenHang)).await.id;
     for round in 1..=4 {
+        if round == 3 {
+            // Two crashes without progress, some time ago.
+            let crashed = sqlx::query("UPDATE queue.jobs SET crashes = 2 WHERE id = $1").bind(id);
+            crashed.execute(&bench.pool).await.expect("crashed");
+        }
         let process = Process::start(&bench, 1);
         eventually("checkpoint saved", async || bench.effects("checkpoint").await == round).await;
         process.signal("-KILL");
