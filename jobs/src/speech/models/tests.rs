@@ -46,7 +46,7 @@ fn what_is_missing_says_what_to_type() {
     let error = verify(dir.path(), "base").unwrap_err().to_string();
     assert!(error.ends_with("type: bedel model install base"), "{error}");
     let error = install("huge", None, dir.path()).unwrap_err().to_string();
-    assert!(error.contains("tiny.en, base"), "{error}");
+    assert!(error.contains("tiny.en, tiny.en-q8_0, base"), "{error}");
     for name in ["../x", "", ".hidden", "a/b", "a b"] {
         assert!(store::path_of(dir.path(), name).is_none(), "{name}");
     }
@@ -114,7 +114,10 @@ fn a_model_that_nobody_knows_is_not_answered_with_another() {
     let dir = tempfile::tempdir().unwrap();
     for error in [resolve("huge", dir.path()).unwrap_err(), verify(dir.path(), "huge").unwrap_err()] {
         let text = error.to_string();
-        assert!(text.contains("known models are tiny.en, base") && !text.contains("install tiny"), "{text}");
+        assert!(
+            text.contains("known models are tiny.en, tiny.en-q8_0, base") && !text.contains("install tiny"),
+            "{text}"
+        );
     }
     let known = resolve("base", dir.path()).unwrap_err().to_string();
     assert!(known.ends_with("type: bedel model install base"), "{known}");

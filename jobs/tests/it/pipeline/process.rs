@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::clean_scratch;
 use bedel_jobs::environment::Context;
@@ -12,7 +11,7 @@ use bedel_jobs::media::MediaTools;
 use bedel_jobs::speech::Engine;
 #[cfg(feature = "whisper")]
 use bedel_jobs::speech::models;
-use bedel_jobs::speech::remote::{RemoteSettings, Task};
+use bedel_jobs::speech::remote::Task;
 use bedel_queue::WorkerOptions;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -20,7 +19,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use super::door::Door;
 use super::line::{Line, options, settings};
 use super::quick::Quick;
-use crate::world::{self, PATIENCE};
+use crate::world;
 
 const GIVEN: &str = "BEDEL_TEST_WORKER";
 
@@ -32,8 +31,6 @@ pub async fn given() -> Option<(Context, WorkerOptions)> {
     let pool = PgPoolOptions::new().max_connections(4);
     let pool = pool.connect_lazy_with(Door::through(text("door").as_ref(), url));
     let directory = text("directory");
-    // Whoever comes first wins; the others find it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let ctx =
         world::environment(pool, directory.as_ref(), settings(&text("upstream")), engine(&text("engine")));
     // As at the start of every worker.
@@ -49,17 +46,7 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
         "whisper" => Some(Arc::new(whisper(models::DEFAULT_MODEL))),
         "quick" => Some(Arc::new(Quick::default())),
         url => {
-            let settings = RemoteSettings {
-                url: url.parse().expect("the address of a task server"),
-                key: None,
-                model: "its own".to_owned(),
-                language: None,
-                max_upload_bytes: 24 << 20,
-                patience: 2.0,
-                grace: PATIENCE,
-                poll: Duration::from_millis(50),
-                extra_ca: None,
-            };
+            let settings = world::speech_server(&url.parse().expect("the address of a task server"));
             Some(Arc::new(Task::new(settings, MediaTools::find().expect("ffmpeg")).expect("a client")))
         }
     }
