@@ -96,7 +96,7 @@ impl Contender {
                     "--format",
                     "json",
                     "--model",
-                    model,
+                    &model,
                     "--language",
                     "en",
                 ]);
