@@ -133,10 +133,12 @@ pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, S
     };
     let mut engines = Engines::new(chosen, engine(chosen, options, media)?);
     for kind in [EngineKind::Embedded, EngineKind::Openai, EngineKind::Task] {
-        if kind != chosen
-            && let Ok(engine) = engine(kind, options, media)
-        {
-            engines = engines.and(kind, engine);
+        if kind == chosen || !options.is_set_up(kind) {
+            continue;
+        }
+        match engine(kind, options, media) {
+            Ok(engine) => engines = engines.and(kind, engine),
+            Err(reason) => tracing::warn!("no engine {} for jobs that ask for it: {reason}", kind.name()),
         }
     }
     Ok(engines)

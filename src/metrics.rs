@@ -55,13 +55,9 @@ pub fn render(more: &str) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], collected().render() + more).into_response()
 }
 
-/// Serves `/metrics` of a process without an API until `stop` fires, and `/readyz`: 200, or 503 with the reason where `readiness`
-/// has one. An address that cannot be had is said, and no reason to leave the work.
-pub async fn serve(
-    address: SocketAddr,
-    readiness: impl Fn() -> Result<(), String> + Clone + Send + Sync + 'static,
-    stop: CancellationToken,
-) {
+/// Serves `/metrics` of a process without an API until `stop` fires, and `/readyz`: 200, or 503 with the reason in
+/// `readiness`. An address that cannot be had is said, and no reason to leave the work.
+pub async fn serve(address: SocketAddr, readiness: Result<(), String>, stop: CancellationToken) {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -72,10 +68,11 @@ pub async fn serve(
     if let Ok(address) = listener.local_addr() {
         tracing::info!("metrics at http://{address}/metrics");
     }
-    let ready = async move || match readiness() {
+    let readiness = match readiness {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
     };
+    let ready = async move || readiness.clone();
     let router = Router::new().route("/metrics", get(async || render(""))).route("/readyz", get(ready));
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {

@@ -29,7 +29,10 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Worker)?;
 
     let mut slots = command.worker.slots.0.clone();
-    let engines = engines(&command.speech, &media, &mut slots)?;
+    let (engines, readiness) = match engines(&command.speech, &media, &mut slots)? {
+        Ok(engines) => (engines, Ok(())),
+        Err(reason) => (None, Err(format!("{reason}; then start this worker again"))),
+    };
 
     let base = command.storage.scratch_dir(&common.data_dir);
     let scratch = Scratch::claim(&base)
@@ -60,7 +63,6 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
     };
     if let Some(address) = command.worker.metrics_listen {
         metrics::collected();
-        let readiness = readiness(&command.speech, &environment.media, &command.worker.slots.0);
         tokio::spawn(metrics::serve(address, readiness, stop.clone()));
     }
     tracing::info!(worker = options.name, slots = ?options.slots, "ready for jobs");
@@ -77,35 +79,24 @@ fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> 
     MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))
 }
 
-/// The engines. Without one the transcribe slots are given up.
+/// The engines. Without one the transcribe slots are given up, for the reason that is given.
 fn engines(
     options: &SpeechOptions,
     media: &MediaTools,
     slots: &mut BTreeMap<String, usize>,
-) -> Result<Option<Engines>, CliError> {
+) -> Result<Result<Option<Engines>, String>, CliError> {
     if !slots.contains_key(Transcribe::KIND) {
-        return Ok(None);
+        return Ok(Ok(None));
     }
-    environment::engines(options, media).map(Some).or_else(|reason| {
-        slots.remove(Transcribe::KIND);
-        tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
-        match slots.is_empty() {
-            true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
-            false => Ok(None),
-        }
-    })
-}
-
-/// Says what keeps this worker from what it was set up for: a transcribe slot without an engine.
-fn readiness(
-    speech: &SpeechOptions,
-    media: &MediaTools,
-    slots: &BTreeMap<String, usize>,
-) -> impl Fn() -> Result<(), String> + Clone + Send + Sync + 'static {
-    let (speech, media, wanted) = (speech.clone(), media.clone(), slots.contains_key(Transcribe::KIND));
-    move || match wanted {
-        true => environment::engines(&speech, &media).map(|_| ()),
-        false => Ok(()),
+    let reason = match environment::engines(options, media) {
+        Ok(engines) => return Ok(Ok(Some(engines))),
+        Err(reason) => reason,
+    };
+    slots.remove(Transcribe::KIND);
+    tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
+    match slots.is_empty() {
+        true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
+        false => Ok(Err(reason)),
     }
 }
 

@@ -194,7 +194,6 @@ fn survived(survival: &Survival) -> String {
             survival.transcribed() / survival.seconds,
             survival.bound() / survival.seconds,
         ),
-        Row::at_most("transcripts, less one", survival.transcripts as f64 - 1.0, 0.0),
         Row::at_most(
             "words that differ from the undisturbed transcript, in %",
             survival.differs * 100.0,

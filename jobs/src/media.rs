@@ -132,7 +132,7 @@ impl MediaTools {
     pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
         let channels = self.probe(file).await?.audio.first().map_or(0, |stream| stream.channels);
         let channel = match channels {
-            2 => channels::worth_hearing(&self.ffmpeg, file).await?,
+            2 => channels::worth_hearing(&self.ffmpeg, file, MAX_HOURS * 3600).await?,
             _ => None,
         };
         if let Some(channel) = channel {

@@ -19,7 +19,9 @@ pub mod wer;
 pub mod whisper;
 
 pub use decoded::{Decoded, DecodedError};
-pub use engine::{Control, Engine, EngineError, EngineInfo, Ledger, Passage, RawSegment, RawTranscript};
+pub use engine::{
+    Control, Engine, EngineError, EngineInfo, Ledger, Order, Passage, RawSegment, RawTranscript,
+};
 pub use engines::{Choice, Engines};
 pub use listening::{Heard, Keep, Piece, listen};
 pub use transcript::Transcript;

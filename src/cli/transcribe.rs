@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use bedel_jobs::media::{MediaError, MediaTools};
 use bedel_jobs::speech::decoded::seconds;
 use bedel_jobs::speech::{
-    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Passage, Piece, Transcript, listen, srt, vtt,
+    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Order, Passage, Piece, Transcript, listen,
+    srt, vtt,
 };
 use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
@@ -73,15 +75,11 @@ struct Forget<'a> {
 }
 
 impl Ledger for Forget<'_> {
-    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(async { Ok(()) })
+    fn order(&self, passage: &str) -> Order {
+        Order { passage: passage.to_owned(), ..Order::default() }
     }
 
-    fn task(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn note<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn enter<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -89,8 +87,8 @@ impl Ledger for Forget<'_> {
 impl Keep for Forget<'_> {
     type Error = ListenError;
 
-    fn name(&self, start: u64) -> String {
-        format!("{}-{start}", self.name)
+    fn name(&self, samples: &Range<u64>) -> String {
+        format!("{}-{}-{}", self.name, samples.start, samples.end)
     }
 
     fn scratch(&self) -> &Path {
@@ -145,7 +143,7 @@ impl TranscribeCommand {
         let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
-            let (scratch, name) = (directory.path(), &forget.name(0));
+            let (scratch, name) = (directory.path(), &forget.name(&(0..sound.samples())));
             let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &forget };
             engine.transcribe(passage, &control).await.map_err(|error| failed(&error))?
         } else {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bedel_jobs::speech::engines::EngineKind;
 use bedel_jobs::speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
 use url::Url;
@@ -98,6 +99,17 @@ impl SpeechOptions {
         self.remote(self.task_url.as_deref(), "BEDEL_TASK", &self.task_model, key)
     }
 
+    /// Whether somebody wants this engine: the embedded one is there where it is built in.
+    #[must_use]
+    pub fn is_set_up(&self, kind: EngineKind) -> bool {
+        let is_given = |url: &Option<String>| url.as_deref().is_some_and(|url| !url.trim().is_empty());
+        match kind {
+            EngineKind::Embedded => cfg!(feature = "whisper"),
+            EngineKind::Openai => is_given(&self.openai_url),
+            EngineKind::Task => is_given(&self.task_url),
+        }
+    }
+
     /// The language, where one is set.
     #[must_use]
     pub fn language(&self) -> Option<String> {
@@ -167,8 +179,8 @@ fn is_near(url: &Url) -> bool {
 }
 
 fn patience(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|number| (0.05..=100.0).contains(number));
-    number.ok_or("a number from 0.05 to 100")
+    let number = text.parse().ok().filter(|number| (0.05..=10.0).contains(number));
+    number.ok_or("a number from 0.05 to 10")
 }
 
 #[cfg(test)]

@@ -152,24 +152,17 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     assert_eq!(state(&database.pool, &transcribe).await, "available");
     assert!(project.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("no work is left"));
 
-    // It says so where it is asked, and once somebody has helped it says that.
-    let log = worker.log();
-    let metrics = log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let ready = async || {
-        let answer = client.get(metrics.replace("/metrics", "/readyz")).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    };
-    let (status, reason) = ready().await;
+    // It says so where it is asked, and the one that is started after somebody has helped says that.
+    let (status, reason) = ready(&worker).await;
     assert!(status == 503 && reason.contains("bedel model install tiny.en"), "{status} {reason}");
+    drop(worker);
     let models = project.path().join("models");
     std::fs::create_dir(&models).unwrap();
-    std::fs::copy(
-        Path::new(&crate::extension::models()).join("ggml-tiny.en.bin"),
-        models.join("ggml-tiny.en.bin"),
-    )
-    .unwrap();
-    assert_eq!(ready().await, (200, "ready\n".to_owned()));
+    let model = Path::new(&crate::extension::models()).join("ggml-tiny.en.bin");
+    std::fs::copy(model, models.join("ggml-tiny.en.bin")).unwrap();
+    let worker = project.start(&["worker"]);
+    worker.wait_for_log("ready for jobs");
+    assert_eq!(ready(&worker).await, (200, "ready\n".to_owned()));
     drop(worker);
 
     let none = project.set("BEDEL_ENGINE", "none");
@@ -179,6 +172,16 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     let bad = unset.set("BEDEL_OPENAI_URL", "http://user:hunter2@gpu/v1");
     let refused = bad.run(&["worker", "--slots", "transcribe=1"]).refused(2);
     assert!(refused.contains("BEDEL_OPENAI_URL") && !refused.contains("hunter2"), "{refused}");
+}
+
+/// What a worker answers to whether it is ready.
+async fn ready(worker: &Process) -> (u16, String) {
+    worker.wait_for_log("metrics at ");
+    let log = worker.log();
+    let metrics = log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(metrics.replace("/metrics", "/readyz")).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 /// A lecture whose recording comes from a server that sends a little and then nothing, and its running job.

@@ -62,6 +62,8 @@ impl Contender {
         directory: &Path,
     ) -> Result<(Measured, Vec<Segment>)> {
         let output = directory.join("transcript.json");
+        // The one before it wrote there too.
+        let _ = std::fs::remove_file(&output);
         let mut command = self.command(args, lecture, model, &output)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let begun = Instant::now();

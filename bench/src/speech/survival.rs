@@ -52,7 +52,6 @@ pub(super) struct Survival {
     /// Processor seconds of the workers.
     pub undisturbed: f64,
     pub disturbed: f64,
-    pub transcripts: usize,
     /// Share of the words that are others than in the undisturbed transcript.
     pub differs: f64,
 }
@@ -89,7 +88,6 @@ pub(super) async fn measure(args: &SpeechArgs, cluster: &Cluster, lecture: &Lect
         stops,
         undisturbed: calm.cpu,
         disturbed: stormy.cpu,
-        transcripts: stormy.transcripts,
         differs: word_error_rate(&calm.text, &stormy.text),
     })
 }
@@ -108,7 +106,6 @@ async fn recording(lecture: &Lecture) -> Result<PathBuf> {
 struct Ended {
     cpu: f64,
     text: String,
-    transcripts: usize,
     signals: (usize, usize),
 }
 
@@ -261,10 +258,7 @@ impl Run {
         let json = std::fs::read(transcripts.join(format!("{}.json", self.lecture)))
             .map_err(io("read the transcript"))?;
         let transcript: Transcript = serde_json::from_slice(&json)?;
-        let files = std::fs::read_dir(&transcripts).map_err(io("list the transcripts"))?;
-        let is_json = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".json");
-        let count = files.filter_map(std::result::Result::ok).filter(is_json).count();
-        Ok(Ended { cpu, text: transcript.text, transcripts: count, signals: self.signals })
+        Ok(Ended { cpu, text: transcript.text, signals: self.signals })
     }
 
     async fn until(

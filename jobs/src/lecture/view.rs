@@ -77,9 +77,9 @@ macro_rules! stage_and_progress {
     () => {
         "CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
          CASE WHEN job.live THEN job.progress END AS progress,
-         CASE WHEN job.live AND (job.checkpoint ->> 'speed')::float8 > 0
-              THEN ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8
-                        / (job.checkpoint ->> 'speed')::float8)::int END AS seconds_left"
+         CASE WHEN job.running AND (job.checkpoint ->> 'speed')::float8 > 0
+              THEN least(ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8
+                              / (job.checkpoint ->> 'speed')::float8), 2147483647)::int END AS seconds_left"
     };
 }
 
@@ -88,7 +88,7 @@ macro_rules! stage_and_progress {
 macro_rules! newest_job {
     () => {
         "LEFT JOIN LATERAL (
-             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live,
+             SELECT jobs.id, jobs.kind, jobs.progress, jobs.state IN ('available', 'running') AS live, jobs.state = 'running' AS running,
                     CASE jobs.kind WHEN 'transcribe' THEN jobs.checkpoint END AS checkpoint
              FROM queue.jobs
              WHERE jobs.subject = lecture.id AND jobs.kind IN ('submit', 'download', 'probe', 'transcribe')

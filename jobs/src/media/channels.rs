@@ -14,42 +14,49 @@ use super::{MediaError, ffmpeg};
 pub(super) const RATE: u32 = 16_000;
 const FRAME: usize = RATE as usize / 50;
 
-/// Times the power of its quiet places that the loud places of noise have at most (3 dB), and those of speech at least (9 dB).
+/// Times the power of its quiet places that the loudest of noise have at most (3 dB), and many of speech at least (9 dB).
 const NOISE: f32 = 2.0;
 const SPEECH: f32 = 8.0;
 
-/// Below this power (-60 dB) a channel is silent, and mixing it in does no harm.
-const SILENT: f32 = 1e-6;
+/// Noise that has less than this share of the speech's power (-30 dB) does no harm when it is mixed in.
+const HARMLESS: f32 = 1e-3;
 
 /// How a channel goes up and down.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Dynamics {
+    /// Power that a tenth of the frames do not have.
     quiet: f32,
+    /// Power that a tenth of the frames have.
     loud: f32,
+    /// Power that one of a thousand has: somebody who seldom speaks is no noise.
+    loudest: f32,
 }
 
 impl Dynamics {
     fn of(mut power: Vec<f32>) -> Self {
         power.sort_unstable_by(f32::total_cmp);
-        let share = |tenths: usize| power.get(power.len() * tenths / 10).copied().unwrap_or_default();
-        Self { quiet: share(1), loud: share(9) }
+        let share =
+            |thousandths: usize| power.get(power.len() * thousandths / 1000).copied().unwrap_or_default();
+        Self { quiet: share(100), loud: share(900), loudest: share(999) }
     }
 
-    fn is_noise(self) -> bool {
-        self.quiet > SILENT && self.loud < self.quiet * NOISE
-    }
-
-    fn is_speech(self) -> bool {
-        self.loud > SILENT && self.loud >= self.quiet * SPEECH
+    /// Noise beside this speech.
+    fn spoils(self, speech: Self) -> bool {
+        let is_speech = speech.loud > 0.0 && speech.loud >= speech.quiet * SPEECH;
+        is_speech && self.quiet > speech.loud * HARMLESS && self.loudest < self.quiet * NOISE
     }
 }
 
 /// The one of two channels that somebody speaks in while the other is noise. `file` has two.
-pub(super) async fn worth_hearing(ffmpeg: &Path, file: &Path) -> Result<Option<usize>, MediaError> {
-    let [left, right] = ffmpeg::two_channels(ffmpeg, file, powers).await?.map(Dynamics::of);
+pub(super) async fn worth_hearing(
+    ffmpeg: &Path,
+    file: &Path,
+    seconds: u64,
+) -> Result<Option<usize>, MediaError> {
+    let [left, right] = ffmpeg::two_channels(ffmpeg, file, seconds, powers).await?.map(Dynamics::of);
     Ok(match () {
-        () if left.is_speech() && right.is_noise() => Some(0),
-        () if right.is_speech() && left.is_noise() => Some(1),
+        () if right.spoils(left) => Some(0),
+        () if left.spoils(right) => Some(1),
         () => None,
     })
 }
@@ -84,12 +91,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_is_even_and_speech_is_not() {
-        let of = |quiet: f32, loud: f32| Dynamics::of([vec![quiet; 50], vec![loud; 50]].concat());
-        assert!(of(0.01, 0.013).is_noise() && !of(0.01, 0.013).is_speech());
-        assert!(of(1e-5, 0.01).is_speech() && !of(1e-5, 0.01).is_noise());
-        for neither in [of(0.0, 0.0), of(1e-8, 1.1e-8), of(0.01, 0.04), Dynamics::of(Vec::new())] {
-            assert!(!neither.is_noise() && !neither.is_speech(), "{neither:?}");
+    fn noise_is_even_and_loud_and_speech_is_neither() {
+        let of = |quiet: f32, loud: f32| Dynamics::of([vec![quiet; 500], vec![loud; 500]].concat());
+        let (noise, speech) = (of(0.01, 0.013), of(1e-5, 0.01));
+        assert!(noise.spoils(speech));
+        assert!(!speech.spoils(noise) && !speech.spoils(speech) && !noise.spoils(noise));
+        // Silence, hiss that nobody hears, and hiss in which somebody asks something now and then.
+        let seldom = Dynamics::of([vec![0.01; 980], vec![0.05; 20]].concat());
+        for harmless in [of(0.0, 0.0), of(1e-6, 1.1e-6), seldom, Dynamics::of(Vec::new())] {
+            assert!(!harmless.spoils(speech) && !noise.spoils(harmless), "{harmless:?}");
         }
     }
 }

@@ -100,7 +100,7 @@ pub struct Passage<'a> {
     pub samples: &'a Arc<Vec<f32>>,
     /// A two- or three-letter code; `None` leaves it to the engine's configuration.
     pub language: Option<&'a str>,
-    /// The same in each attempt to have this sound transcribed in this way, and for nothing else. Letters, digits and hyphens.
+    /// The same in each attempt to have these samples transcribed in this way, and for nothing else. Letters, digits and hyphens.
     pub name: &'a str,
     /// A directory for files that are of no use afterwards. Its owner removes it.
     pub scratch: &'a Path,
@@ -108,17 +108,36 @@ pub struct Passage<'a> {
     pub ledger: &'a dyn Ledger,
 }
 
-/// What is known of transcriptions that somebody else was asked for and that cost something.
+/// What is known of a passage that somebody else was asked for, and that may have to be paid.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// [`Passage::name`].
+    pub passage: String,
+    /// Calls that may have been paid for.
+    pub calls: u32,
+    /// Calls of which it is known that nothing will come of them: the next one asks for something new.
+    pub failures: u32,
+    /// The task that is under way, where the server told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+}
+
+impl Order {
+    /// The same for calls that ask for the same thing: a server that knows it does the work once.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.passage, self.failures)
+    }
+}
+
+/// Where orders are entered.
 pub trait Ledger: Send + Sync {
-    /// Returns when another one may be asked for, and an error where nobody is entitled to it any more.
-    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>>;
+    /// What is known of a passage; nothing yet, or what an earlier attempt entered.
+    fn order(&self, passage: &str) -> Order;
 
-    /// The task that was noted for a passage, where one is under way.
-    fn task(&self, passage: &str) -> Option<String>;
-
-    /// Notes the task that a passage was asked for by, or that there is none any more. It is not forgotten, whatever happens
-    /// to this process, once this returns.
-    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>>;
+    /// Enters it. It is not forgotten, whatever happens to this process, once this returns; where nobody is entitled to
+    /// it any more that is an error, and while nobody knows it waits.
+    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
 /// A speech engine.
@@ -126,8 +145,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Its name and its model's.
     fn describe(&self) -> EngineInfo;
 
-    /// The same engine with another model, where there is one of that name.
-    fn with_model(&self, model: &str) -> Arc<dyn Engine>;
+    /// The same engine with another model; whether it has one of that name is seen when it is used. None where it has no choice.
+    fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>>;
 
     /// What tells what it makes of some sound from what another engine, model or setting makes of it. A model is known by its
     /// content here where it can be looked at, not by its name. Blocks, as it may read the model.

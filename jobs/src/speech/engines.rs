@@ -51,17 +51,31 @@ pub struct Engines {
 
 /// No engine here is what a job asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this worker has no engine {}; it has {there}", kind.name())]
-pub struct NoSuchEngine {
-    kind: EngineKind,
-    there: String,
+pub enum NoSuchEngine {
+    /// It has none of that kind.
+    #[error("this worker has no engine {}; it has {there}", kind.name())]
+    Kind {
+        /// What was asked for.
+        kind: EngineKind,
+        /// What it has.
+        there: String,
+    },
+    /// The engine has one model.
+    #[error("the engine {} has no choice of models: leave the model away, or take another engine", kind.name())]
+    Model {
+        /// The engine.
+        kind: EngineKind,
+    },
 }
 
-/// Another worker may have it.
 impl From<NoSuchEngine> for JobError {
     fn from(error: NoSuchEngine) -> Self {
-        let name = error.kind.name();
+        let NoSuchEngine::Kind { kind, .. } = error else {
+            return Self::fatal("engine-choice", error.to_string());
+        };
         tracing::warn!(%error, "no transcript");
+        let name = kind.name();
+        // Another worker may have it.
         host_fault::wait(
             "engine-missing",
             format!(
@@ -101,19 +115,16 @@ impl Engines {
     /// What a job asks for.
     ///
     /// # Errors
-    /// Where there is no engine of that kind here. Whether there is such a model is seen when it is used.
+    /// Where there is no engine of that kind here, or it has no choice of models. Whether there is such a model is seen when it is
+    /// used.
     pub fn choose(&self, choice: &Choice) -> Result<Arc<dyn Engine>, NoSuchEngine> {
-        let engine = match choice.engine {
-            None => self.default_engine(),
-            Some(wanted) => {
-                let found = self.engines.iter().find(|(kind, _)| *kind == wanted);
-                &found.ok_or_else(|| NoSuchEngine { kind: wanted, there: self.names() })?.1
-            }
-        };
-        Ok(match &choice.model {
-            None => Arc::clone(engine),
-            Some(model) => engine.with_model(model),
-        })
+        let wanted = choice.engine.unwrap_or(self.engines[0].0);
+        let found = self.engines.iter().find(|(kind, _)| *kind == wanted);
+        let (kind, engine) = found.ok_or_else(|| NoSuchEngine::Kind { kind: wanted, there: self.names() })?;
+        match &choice.model {
+            None => Ok(Arc::clone(engine)),
+            Some(model) => engine.with_model(model).ok_or(NoSuchEngine::Model { kind: *kind }),
+        }
     }
 }
 
@@ -132,8 +143,8 @@ mod tests {
             EngineInfo { engine: self.0.to_owned(), model: self.1.clone() }
         }
 
-        fn with_model(&self, model: &str) -> Arc<dyn Engine> {
-            Arc::new(Self(self.0, model.to_owned()))
+        fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
+            (self.0 != "task").then(|| Arc::new(Self(self.0, model.to_owned())) as _)
         }
 
         fn mark(&self) -> Result<String, EngineError> {
@@ -168,10 +179,15 @@ mod tests {
             let chosen = engines.choose(&serde_json::from_str(choice).unwrap()).unwrap().describe();
             assert_eq!((chosen.engine.as_str(), chosen.model.as_str()), (engine, model), "{choice}");
         }
-        let missing = engines.choose(&Choice { engine: Some(EngineKind::Task), model: None }).unwrap_err();
+        let tasks = Choice { engine: Some(EngineKind::Task), model: None };
+        let missing = engines.choose(&tasks).unwrap_err();
         assert!(missing.to_string().contains("embedded, openai"), "{missing}");
         let missing = JobError::from(missing);
         assert_eq!((missing.class(), missing.wait_delay().is_some()), ("engine-missing", true));
+        let engines = engines.and(EngineKind::Task, engine("task", "its own"));
+        engines.choose(&tasks).unwrap();
+        let fixed = engines.choose(&Choice { model: Some("large".to_owned()), ..tasks }).unwrap_err();
+        assert!(JobError::from(fixed).is_fatal());
         assert!(
             serde_json::from_str::<Choice>(r#"{"engine":"siri"}"#)
                 .unwrap_err()

@@ -1,6 +1,7 @@
 //! A whole recording, piece by piece, from wherever an earlier attempt came to.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::decoded::{Decoded, DecodedError, seconds};
 use super::engine::{Control, Engine, EngineError, Ledger, Passage, RawSegment, RawTranscript, SAMPLE_RATE};
-use super::{pauses, pieces};
+use super::pauses::{self, FRAME};
+use super::pieces;
 
 /// A piece that was transcribed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,8 +35,8 @@ pub trait Keep: Ledger + Sized {
     /// What goes wrong with it, and all else that may.
     type Error: From<EngineError> + From<DecodedError>;
 
-    /// What the passage that begins at this sample is known by: [`Passage::name`].
-    fn name(&self, start: u64) -> String;
+    /// What the passage of these samples is known by: [`Passage::name`].
+    fn name(&self, samples: &Range<u64>) -> String;
 
     /// A directory for files that are of no use afterwards.
     fn scratch(&self) -> &Path;
@@ -58,6 +60,10 @@ pub trait Keep: Ledger + Sized {
 
 /// What is quieter cannot be heard: -60 dB.
 const AUDIBLE: f32 = 1e-3;
+
+/// Most of an engine's own words that are kept for a piece, in bytes of JSON. A server that tells every token of ten minutes uses a
+/// third of it; seventy pieces, half a day, stay below what a transcript may have to be read.
+const MAX_RAW_BYTES: usize = 512 * 1024;
 
 /// By so much a segment's times may be wrong, in seconds.
 const INEXACT_SECONDS: f64 = 1.0;
@@ -99,12 +105,13 @@ pub async fn listen<K: Keep>(
             None => {
                 let range = pieces::piece(sound, start, engine.longest()).await?;
                 let (end, length) = (range.end, range.end - range.start);
+                let name = kept.name(&range);
                 let samples = Arc::new(sound.read(range).await?);
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
                 let passage = Passage {
                     samples: &samples,
                     language: heard.language(),
-                    name: &kept.name(start),
+                    name: &name,
                     scratch: kept.scratch(),
                     ledger: kept,
                 };
@@ -112,10 +119,10 @@ pub async fn listen<K: Keep>(
                 let raw = engine.transcribe(passage, &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
-                let (language, mut segments) = (raw.language, raw.segments);
-                segments.retain(|segment| is_audible(segment, &samples));
+                let (language, mut segments, raw) = (raw.language, raw.segments, bounded(raw.raw));
+                Peaks::of(&samples).retain_audible(&mut segments);
                 pauses::fit(&mut segments, &samples);
-                let piece = Piece { start, end, language, segments, raw: raw.raw };
+                let piece = Piece { start, end, language, segments, raw };
                 let speed = seconds(heard.samples) / heard.elapsed.as_secs_f64().max(1e-3);
                 kept.keep(&piece, heard.pieces + 1, speed, sound).await?;
                 piece
@@ -128,16 +135,38 @@ pub async fn listen<K: Keep>(
     Ok(heard)
 }
 
-/// Whether anything can be heard around a segment. In silence an engine says what it was taught with: "Thank you for watching."
-fn is_audible(segment: &RawSegment, samples: &[f32]) -> bool {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates at both ends"
-    )]
-    let sample = |seconds: f64| ((seconds * f64::from(SAMPLE_RATE)) as usize).min(samples.len());
-    let around = sample(segment.start - INEXACT_SECONDS)..sample(segment.end + INEXACT_SECONDS);
-    samples.get(around).is_none_or(|around| around.iter().any(|sample| sample.abs() >= AUDIBLE))
+/// The engine's own words, unless they are so many that a transcript could not be read any more.
+fn bounded(raw: Value) -> Value {
+    let bytes = raw.to_string().len();
+    if bytes <= MAX_RAW_BYTES { raw } else { json!({ "omitted_bytes": bytes }) }
+}
+
+/// The loudest sample of each frame.
+struct Peaks(Vec<f32>);
+
+impl Peaks {
+    fn of(samples: &[f32]) -> Self {
+        let peak = |frame: &[f32]| frame.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        Self(samples.chunks(FRAME).map(peak).collect())
+    }
+
+    /// Drops segments around which nothing can be heard. In silence an engine says what it was taught with: "Thank you for
+    /// watching."
+    fn retain_audible(&self, segments: &mut Vec<RawSegment>) {
+        segments.retain(|segment| self.is_audible(segment));
+    }
+
+    fn is_audible(&self, segment: &RawSegment) -> bool {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates at both ends"
+        )]
+        let frame =
+            |seconds: f64| ((seconds * f64::from(SAMPLE_RATE) / FRAME as f64) as usize).min(self.0.len());
+        let around = frame(segment.start - INEXACT_SECONDS)..frame(segment.end + INEXACT_SECONDS);
+        self.0.get(around).is_none_or(|around| around.iter().any(|peak| *peak >= AUDIBLE))
+    }
 }
 
 impl Heard {
@@ -195,12 +224,21 @@ mod tests {
         let rate = SAMPLE_RATE as usize;
         let mut samples = vec![AUDIBLE / 2.0; 60 * rate];
         samples[20 * rate..21 * rate].fill(0.1);
+        let peaks = Peaks::of(&samples);
         let said = |start: f64, end: f64| {
-            is_audible(&RawSegment { start, end, text: "Thank you.".to_owned() }, &samples)
+            peaks.is_audible(&RawSegment { start, end, text: "Thank you.".to_owned() })
         };
         assert!(said(20.2, 20.8) && said(19.0, 19.5) && said(21.9, 25.0) && said(0.0, 60.0));
         assert!(!said(0.0, 18.9) && !said(22.1, 40.0) && !said(59.0, 70.0) && !said(-5.0, -1.0));
         assert!(said(f64::NAN, 70.0), "a time that is none tells nothing");
+    }
+
+    #[test]
+    fn an_engine_that_says_too_much_of_itself_is_cut_short() {
+        let short = json!({ "tokens": [1, 2, 3] });
+        assert_eq!(bounded(short.clone()), short);
+        let long = bounded(json!({ "tokens": "x".repeat(MAX_RAW_BYTES) }));
+        assert_eq!(long, json!({ "omitted_bytes": MAX_RAW_BYTES + 13 }));
     }
 
     #[test]

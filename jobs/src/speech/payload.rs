@@ -6,42 +6,48 @@ use serde_json::Value;
 use super::engine::{RawSegment, RawTranscript};
 use super::{language, vtt};
 
-/// The transcript in an answer, of sound that lasts so many `seconds`. Nothing said is a transcript without segments; `None` is an
-/// answer in which no transcript is.
-pub(super) fn transcript(answer: Value, seconds: f64) -> Option<RawTranscript> {
-    let places: Vec<&Value> =
+/// Most segments for a second of sound. Nobody says as many; a server that does would keep us busy with them.
+const SEGMENTS_PER_SECOND: f64 = 20.0;
+
+/// The transcript in an answer, of sound that lasts so many `seconds`. Nothing said is a transcript without segments; an answer in
+/// which no transcript is, or far too many segments, is given back.
+pub(super) fn transcript(answer: Value, seconds: f64) -> Result<RawTranscript, Value> {
+    match heard(&answer, seconds) {
+        Some((language, segments)) => Ok(RawTranscript { language, segments, raw: answer }),
+        None => Err(answer),
+    }
+}
+
+fn heard(answer: &Value, seconds: f64) -> Option<(String, Vec<RawSegment>)> {
+    let inner: Vec<&Value> =
         ["/result", "/output"].iter().filter_map(|place| answer.pointer(place)).collect();
-    let places: Vec<&Value> = std::iter::once(&answer).chain(places).collect();
-    let text = places.iter().find_map(|place| text(place));
+    let places: Vec<&Value> = std::iter::once(answer).chain(inner.iter().copied()).collect();
+    let alone = inner.iter().filter_map(|place| place.as_str());
+    let texts: Vec<&str> = places.iter().flat_map(|place| texts(place)).chain(alone).collect();
     let segments = places
         .iter()
         .flat_map(|place| [list(place, "segments"), list(place, "transcription")])
         .map(|entries| entries.iter().filter_map(segment).collect::<Vec<_>>())
         .chain(places.iter().filter_map(|place| place.get("vtt_content")?.as_str()).map(vtt::parse))
         .find(|segments| !segments.is_empty());
-    let segments = match (segments, text) {
+    let segments = match (segments, texts.iter().find(|text| !text.trim().is_empty())) {
         (Some(segments), _) => segments,
         // Without times, it was said somewhere in there.
-        (None, Some(text)) if !text.trim().is_empty() => {
-            vec![RawSegment { start: 0.0, end: seconds, text: text.to_owned() }]
+        (None, Some(text)) => vec![RawSegment { start: 0.0, end: seconds, text: (*text).to_owned() }],
+        (None, None) => {
+            let has_list = places.iter().any(|place| place.get("segments").is_some_and(Value::is_array));
+            (has_list || !texts.is_empty()).then(Vec::new)?
         }
-        (None, Some(_)) => Vec::new(),
-        (None, None) if places.iter().any(|place| place.get("segments").is_some_and(Value::is_array)) => {
-            Vec::new()
-        }
-        (None, None) => return None,
     };
+    let is_believed = segments.len() as f64 <= SEGMENTS_PER_SECOND * seconds.max(1.0);
     let spoken = ["language", "detected_language"];
     let spoken = places.iter().flat_map(|place| spoken.iter().filter_map(|key| place.get(*key)?.as_str()));
     let language = spoken.filter_map(language::code).next().unwrap_or_default();
-    Some(RawTranscript { language, segments, raw: answer })
+    is_believed.then_some((language, segments))
 }
 
-fn text(place: &Value) -> Option<&str> {
-    if let Value::String(text) = place {
-        return Some(text);
-    }
-    ["transcript", "text", "transcription"].iter().find_map(|key| place.get(*key)?.as_str())
+fn texts(place: &Value) -> impl Iterator<Item = &str> {
+    ["transcript", "text", "transcription"].into_iter().filter_map(|key| place.get(key)?.as_str())
 }
 
 fn list<'a>(place: &'a Value, key: &str) -> &'a [Value] {
@@ -79,7 +85,7 @@ mod tests {
 
     /// Language, and each segment as `start-end text`.
     fn shown(answer: Value) -> Option<(String, Vec<String>)> {
-        let heard = transcript(answer.clone(), 60.0)?;
+        let heard = transcript(answer.clone(), 60.0).ok()?;
         assert_eq!(heard.raw, answer, "nothing is lost");
         let segments = heard.segments.iter().map(|said| format!("{}-{}{}", said.start, said.end, said.text));
         Some((heard.language, segments.collect()))
@@ -123,14 +129,16 @@ mod tests {
     fn without_segments_the_captions_count_and_then_the_text() {
         let vtt = "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nOne.\n";
         for (answer, expected) in [
-            (json!({ "transcript": "One.", "vtt_content": vtt }), "1-2One."),
-            (json!({ "result": { "vtt_content": vtt } }), "1-2One."),
+            (json!({ "transcript": "One.", "vtt_content": vtt }), "1-2 One."),
+            (json!({ "result": { "vtt_content": vtt } }), "1-2 One."),
             (json!({ "transcript": " One." }), "0-60 One."),
             (json!({ "text": " One." }), "0-60 One."),
             (json!({ "result": " One." }), "0-60 One."),
             (json!({ "result": { "text": " One." } }), "0-60 One."),
             (json!({ "output": { "transcription": " One." } }), "0-60 One."),
             (json!({ "text": " One.", "segments": [{ "id": 1 }] }), "0-60 One."),
+            (json!({ "transcript": " ", "result": { "text": " One." } }), "0-60 One."),
+            (json!({ "text": " One.", "vtt_content": "WEBVTT\n\n00:01.000 --> 00:02.000\n\n" }), "0-60 One."),
         ] {
             assert_eq!(shown(answer.clone()).expect("a transcript").1, [expected], "{answer}");
         }
@@ -149,12 +157,15 @@ mod tests {
         {
             assert_eq!(shown(silent.clone()), Some((String::new(), Vec::new())), "{silent}");
         }
+        let many = json!({ "segments": vec![json!({ "start": 0, "end": 1, "text": "a" }); 1201] });
         for strange in [
             json!({}),
             json!([]),
             json!({ "status": "done" }),
             json!({ "result": { "ok": true } }),
             json!(null),
+            json!("ok"),
+            many,
         ] {
             assert_eq!(shown(strange.clone()), None, "{strange}");
         }

@@ -5,13 +5,14 @@
 //! anything from outside.
 //!
 //! A call is made once in an attempt. Whether it is made again, when, and at whose expense, says the error's [`JobError`]: until
-//! then the pieces before it are kept, and the worker's slot is free.
+//! then the pieces before it are kept, and the worker's slot is free. `orders` keeps count of those that may have been paid.
 //!
 //! [`JobError`]: bedel_queue::JobError
 
 mod client;
 mod error;
 mod openai;
+mod orders;
 mod task;
 mod upload;
 

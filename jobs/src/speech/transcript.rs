@@ -36,8 +36,9 @@ pub struct Transcript {
     /// In order; starts never go back, no end lies before its start or after `duration`.
     pub segments: Vec<Segment>,
     /// What the engine said in its own words, before anything was trimmed or dropped: for each piece of the recording that it was
-    /// given `start` and `end` in seconds, and its `answer`, with times from the start of the piece.
-    #[serde(default)]
+    /// given `start` and `end` in seconds, and its `answer`, with times from the start of the piece. Only ever
+    /// written: whoever reads a transcript here has no use for it.
+    #[serde(skip_deserializing)]
     #[schema(value_type = Vec<Object>)]
     pub raw: Value,
 }

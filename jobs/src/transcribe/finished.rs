@@ -4,6 +4,7 @@
 //! would make as good a one. That is why an attempt which was rescued while it stood still does no harm when it writes one.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::blocking::blocking;
 use crate::hexadecimal::{hexadecimal, sha256};
 use crate::speech::decoded::seconds;
-use crate::speech::{Decoded, Engine, EngineError, Keep, Ledger, Piece};
+use crate::speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
 use crate::stage::{Scratch, disk};
 use crate::storage::{Storage, StorageError, keys};
 
@@ -28,6 +29,9 @@ const MAX_PIECE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a finished piece waits for a storage that does not take it, and how long until it tries again.
 const PATIENCE: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// After so long an attempt ends with the piece it is at, well before the time that it may take in all: the next one goes on.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(4 * 3600);
 
 /// Grows when pieces are made in another way, so that those of before are not found.
 const VERSION: u32 = 2;
@@ -46,14 +50,7 @@ struct Checkpoint {
     speed: Option<f64>,
     /// What a server was asked for and has not given yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    task: Option<Task>,
-}
-
-/// A passage that a server is at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Task {
-    passage: String,
-    id: String,
+    order: Option<Order>,
 }
 
 /// The pieces of one attempt's lecture.
@@ -66,6 +63,7 @@ pub(super) struct Finished<'a> {
     /// False for a short recording that this process transcribes itself: it has to be done again as a whole where it has to be
     /// done again.
     is_kept: bool,
+    begun: Instant,
     checkpoint: Mutex<Checkpoint>,
 }
 
@@ -87,6 +85,7 @@ impl<'a> Finished<'a> {
             scratch: scratch.path.clone(),
             mark: mark(engine, audio).await?,
             is_kept: engine.is_remote() || sound.samples() > engine.longest(),
+            begun: Instant::now(),
             checkpoint: Mutex::new(attempt.checkpoint().unwrap_or_default()),
         })
     }
@@ -127,29 +126,26 @@ impl<'a> Finished<'a> {
 }
 
 impl Ledger for Finished<'_> {
-    /// While the database is away nobody knows who is entitled, so it waits.
-    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(async { self.attempt.check_lease().await.map_err(EngineError::Ledger) })
-    }
-
-    fn task(&self, passage: &str) -> Option<String> {
+    fn order(&self, passage: &str) -> Order {
         let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint.task.as_ref().filter(|task| task.passage == passage).map(|task| task.id.clone())
+        let known = checkpoint.order.as_ref().filter(|order| order.passage == passage);
+        known.cloned().unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
     }
 
-    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
-        let task = task.map(|id| Task { passage: passage.to_owned(), id: id.to_owned() });
-        Box::pin(
-            async move { self.save(|checkpoint| checkpoint.task = task).await.map_err(EngineError::Ledger) },
-        )
+    /// In the checkpoint, whose statement finds out whether this attempt still has the job; while the database is away nobody knows.
+    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async {
+            let order = Some(order.clone());
+            self.save(|checkpoint| checkpoint.order = order).await.map_err(EngineError::Ledger)
+        })
     }
 }
 
 impl Keep for Finished<'_> {
     type Error = JobError;
 
-    fn name(&self, start: u64) -> String {
-        format!("{}-{start}", self.mark)
+    fn name(&self, samples: &Range<u64>) -> String {
+        format!("{}-{}-{}", self.mark, samples.start, samples.end)
     }
 
     fn scratch(&self) -> &Path {
@@ -175,9 +171,18 @@ impl Keep for Finished<'_> {
         }
         self.put(piece).await?;
         let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
-        let now = Checkpoint { pieces: number, seconds, of, speed: Some(speed), task: None };
-        self.save(|checkpoint| *checkpoint = now).await
+        let now = Checkpoint { pieces: number, seconds, of, speed: Some(speed), order: None };
+        self.save(|checkpoint| *checkpoint = now).await?;
+        if piece.end < sound.samples() && self.begun.elapsed() > LONGEST_ATTEMPT {
+            return Err(goes_on());
+        }
+        Ok(())
     }
+}
+
+/// Work of many hours is not cut off in the middle of a piece, and no attempt is spent on it.
+fn goes_on() -> JobError {
+    JobError::wait("goes-on", "The recording is long and is still being transcribed.", Duration::from_secs(1))
 }
 
 /// What pieces of this sound by this engine are known by.

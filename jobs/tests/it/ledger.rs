@@ -1,19 +1,16 @@
 //! What an engine is given besides sound, for tests that have an engine and no job.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bedel_jobs::speech::{EngineError, Ledger, Passage};
+use bedel_jobs::speech::{EngineError, Ledger, Order, Passage};
 use futures::future::BoxFuture;
 
 /// A ledger in memory.
 #[derive(Debug, Default)]
 pub struct Book {
-    /// Passages and their tasks.
-    pub tasks: Mutex<Vec<(String, String)>>,
-    /// How often somebody asked whether he may pay.
-    pub asked: AtomicUsize,
+    /// As they were entered, one after the other.
+    pub entered: Mutex<Vec<Order>>,
     /// Nobody is entitled any more.
     pub is_closed: bool,
 }
@@ -28,29 +25,32 @@ impl Book {
         Passage { samples, language, name: "0a1b-0", scratch, ledger: self }
     }
 
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    /// What is known now.
+    pub fn last(&self) -> Order {
+        self.order("0a1b-0")
+    }
+
+    /// How many calls were entered, those that were struck out again included.
+    pub fn calls(&self) -> usize {
+        let entered = self.entered.lock().expect("no panic");
+        let before = std::iter::once(0).chain(entered.iter().map(|order| order.calls));
+        before.zip(entered.iter()).filter(|(before, order)| order.calls > *before).count()
     }
 }
 
 impl Ledger for Book {
-    fn may_pay(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn order(&self, passage: &str) -> Order {
+        let entered = self.entered.lock().expect("no panic");
+        let last = entered.last().filter(|order| order.passage == passage).cloned();
+        last.unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
+    }
+
+    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async {
-            self.asked.fetch_add(1, Ordering::SeqCst);
-            if self.is_closed { Err(EngineError::Cancelled) } else { Ok(()) }
-        })
-    }
-
-    fn task(&self, passage: &str) -> Option<String> {
-        let tasks = self.tasks.lock().expect("no panic");
-        tasks.iter().find(|(name, _)| name == passage).map(|(_, task)| task.clone())
-    }
-
-    fn note<'a>(&'a self, passage: &'a str, task: Option<&'a str>) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move {
-            let mut tasks = self.tasks.lock().expect("no panic");
-            tasks.retain(|(name, _)| name != passage);
-            tasks.extend(task.map(|task| (passage.to_owned(), task.to_owned())));
+            if self.is_closed {
+                return Err(EngineError::Cancelled);
+            }
+            self.entered.lock().expect("no panic").push(order.clone());
             Ok(())
         })
     }

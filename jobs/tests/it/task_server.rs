@@ -56,6 +56,8 @@ struct Kept {
     /// Each task's transcript, and how often it was asked for.
     tasks: Mutex<HashMap<String, (Option<Transcript>, usize)>>,
     posted: Mutex<Vec<String>>,
+    /// The task of each idempotency key, also of tasks that are forgotten.
+    keys: Mutex<HashMap<String, String>>,
 }
 
 /// It is gone when it is dropped.
@@ -77,8 +79,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl TaskServer {
     pub async fn start(engine: Arc<dyn Engine>, manner: Manner) -> Self {
-        let (manner, tasks, posted) = (Mutex::new(manner), Mutex::default(), Mutex::default());
-        let kept = Arc::new(Kept { engine, manner, tasks, posted });
+        let (manner, tasks) = (Mutex::new(manner), Mutex::default());
+        let (posted, keys) = (Mutex::default(), Mutex::default());
+        let kept = Arc::new(Kept { engine, manner, tasks, posted, keys });
         let router = Router::new()
             .route("/transcribe", post(take))
             .route("/result/{id}", get(result))
@@ -103,7 +106,7 @@ impl TaskServer {
         *locked(&self.kept.manner) = manner;
     }
 
-    /// It was started anew and knows no task any more.
+    /// It was started anew and knows no task any more, though what it was asked for.
     pub fn forget(&self) {
         locked(&self.kept.tasks).clear();
     }
@@ -127,6 +130,10 @@ async fn take(State(kept): State<Arc<Kept>>, request: Request) -> (StatusCode, J
         return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": "no audio" })));
     };
     let id = Uuid::new_v4().to_string();
+    if let Some(known) = locked(&kept.keys).get(&key) {
+        return (StatusCode::OK, Json(json!({ "task_id": known })));
+    }
+    locked(&kept.keys).insert(key.clone(), id.clone());
     locked(&kept.posted).push(key);
     locked(&kept.tasks).insert(id.clone(), (None, 0));
     let (task, kept) = (id.clone(), Arc::clone(&kept));

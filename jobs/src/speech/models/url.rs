@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::header::{ETAG, IF_RANGE, RANGE};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode, redirect};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -17,6 +17,12 @@ use crate::hexadecimal::hexadecimal;
 
 /// So many requests in a row may bring nothing.
 const IN_VAIN: u32 = 2;
+
+/// Before it is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Largest file that is taken, in bytes. The largest model has three thousand millions.
+const MOST: u64 = 16 << 30;
 
 /// A server that sends nothing for this long has stalled.
 const STALLED: Duration = Duration::from_secs(60);
@@ -78,6 +84,7 @@ pub(super) fn fetch(url: &Url, directory: &Path) -> Result<Part, ModelError> {
                 return Err(failed(reason));
             }
             tracing::info!(reason, "the model broke off and is gone on with");
+            tokio::time::sleep(PAUSE).await;
         }
     })?;
     Ok(part)
@@ -95,7 +102,7 @@ async fn go_on(client: &Client, url: &Url, part: &Part) -> Result<Result<(), Str
         Err(error) => return Ok(Err(error.without_url().to_string())),
     };
     let (mut file, mut bytes) = match (response.status(), begun) {
-        (StatusCode::PARTIAL_CONTENT, Some((bytes, _))) if begins_at(&response, bytes) => {
+        (StatusCode::PARTIAL_CONTENT, Some((bytes, mark))) if goes_on(&response, bytes, &mark) => {
             let file = File::options().append(true).open(&part.path);
             (file.map_err(ModelError::io("open", &part.path))?, bytes)
         }
@@ -112,8 +119,8 @@ async fn go_on(client: &Client, url: &Url, part: &Part) -> Result<Result<(), Str
             (file, 0)
         }
         (status, begun) => {
-            // There may be nothing behind what is there: then it is no part of this file, or all of it that was not told.
-            if begun.is_some() && status == StatusCode::RANGE_NOT_SATISFIABLE {
+            // There is nothing behind what is there, or it is a part of another version: it is begun anew.
+            if begun.is_some() && matches!(status.as_u16(), 206 | 416) {
                 drop(fs::remove_file(&part.mark));
             }
             return Ok(Err(format!("it answered with status {status}")));
@@ -125,6 +132,9 @@ async fn go_on(client: &Client, url: &Url, part: &Part) -> Result<Result<(), Str
             Ok(Some(chunk)) => {
                 file.write_all(&chunk).map_err(ModelError::io("write", &part.path))?;
                 bytes += chunk.len() as u64;
+                if bytes > MOST {
+                    return Ok(Err(format!("it is larger than {} GiB", MOST >> 30)));
+                }
             }
             Ok(None) if end.is_none_or(|end| end == bytes) => return Ok(Ok(())),
             Ok(None) => return Ok(Err("it ended too early".to_owned())),
@@ -133,7 +143,9 @@ async fn go_on(client: &Client, url: &Url, part: &Part) -> Result<Result<(), Str
     }
 }
 
-fn begins_at(response: &Response, bytes: u64) -> bool {
-    let range = response.headers().get("content-range").and_then(|range| range.to_str().ok());
-    range.is_some_and(|range| range.starts_with(&format!("bytes {bytes}-")))
+/// Whether what comes is the rest of the version that is begun, whatever the server makes of the question.
+fn goes_on(response: &Response, bytes: u64, mark: &str) -> bool {
+    let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let begins = header(CONTENT_RANGE).is_some_and(|range| range.starts_with(&format!("bytes {bytes}-")));
+    begins && header(ETAG).is_none_or(|etag| etag == mark)
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{ApiKey, RemoteError, RemoteSettings};
+use crate::blocking::blocking;
 use crate::fetch::{host, retry_after};
 use crate::speech::engine::{Control, EngineError};
 
@@ -101,27 +102,30 @@ impl Server {
     }
 
     async fn answer(&self, request: RequestBuilder, uploaded: u64) -> Result<Value, RemoteError> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
         let (status, after) = (response.status(), retry_after::delay(response.headers()));
-        let is_page = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        let is_page = kind.starts_with(b"text/html");
         let body = self.body(response).await;
-        if status.is_success() && !is_page {
-            let body = body?;
-            return serde_json::from_slice(&body).map_err(|_| self.garbled(&body));
+        if !status.is_success() || is_page {
+            // The status says more than what is wrong with the body.
+            return Err(self.refused(status, after, is_page, &body.unwrap_or_default(), uploaded));
         }
-        // The status says more than what is wrong with the body.
-        Err(self.refused(status, after, is_page, &body.unwrap_or_default(), uploaded))
+        let body = body?;
+        let read = blocking(move || Ok(serde_json::from_slice(&body).map_err(|_| body)));
+        match read.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(body)) => Err(self.garbled(&body)),
+            Err(error) => Err(self.garbled(error.to_string().as_bytes())),
+        }
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, RemoteError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 let detail = format!("it is larger than {} MiB", MAX_ANSWER_BYTES / (1024 * 1024));
-                return Err(RemoteError::Garbled { host: self.host(), detail });
+                return Err(self.garbled(detail.as_bytes()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -139,12 +143,12 @@ impl Server {
         let (host, detail) = (self.host(), self.detail(body));
         let code = status.as_u16();
         match code {
-            429 | 502..=504 => RemoteError::Busy { host, status: code, after, detail },
+            429 | 503 => RemoteError::Busy { host, status: code, after, detail },
+            502 | 504 => RemoteError::BrokeOff { host, reason: format!("status {code}"), calls: 1 },
             401..=403 => RemoteError::NotAllowed { host, status: code },
             413 => RemoteError::TooLarge { host, bytes: uploaded },
-            400 | 408 | 409 | 415 | 422 | 500.. if !is_page => {
-                RemoteError::Failed { host, status: code, detail }
-            }
+            500.. => RemoteError::Failed { host, status: code, detail },
+            400 | 408 | 409 | 415 | 422 if !is_page => RemoteError::Failed { host, status: code, detail },
             _ => RemoteError::NotThere { host, status: code, detail },
         }
     }
@@ -153,26 +157,29 @@ impl Server {
         RemoteError::Garbled { host: self.host(), detail: self.detail(body) }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> RemoteError {
-        let reason = if error.is_connect() {
-            "no connection"
-        } else if error.is_body() || error.is_decode() {
-            "the answer was cut off"
-        } else {
-            "the connection broke"
-        };
-        RemoteError::Unreachable { host: self.host(), reason: reason.to_owned() }
+    /// An answer without a transcript.
+    pub(super) fn without_transcript(&self, answer: &Value) -> RemoteError {
+        self.garbled(answer.to_string().as_bytes())
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> RemoteError {
+        let host = self.host();
+        if error.is_connect() {
+            return RemoteError::Unreachable { host };
+        }
+        let is_cut = error.is_body() || error.is_decode();
+        let reason = if is_cut { "the answer was cut off" } else { "the connection broke" };
+        RemoteError::BrokeOff { host, reason: reason.to_owned(), calls: 1 }
     }
 
     /// The beginning of a server's words, for the log: on one line, without the key.
-    fn detail(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+    pub(super) fn detail(&self, words: &[u8]) -> String {
+        let text = String::from_utf8_lossy(words);
         let text = match &self.settings.key {
             Some(key) => key.hidden_in(&text),
             None => text.into_owned(),
         };
-        let text: String =
-            text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-        text.trim().chars().take(DETAIL).collect()
+        let text = text.trim_start().chars().take(DETAIL);
+        text.map(|character| if character.is_control() { ' ' } else { character }).collect()
     }
 }

@@ -9,6 +9,9 @@ use crate::host_fault;
 /// How long we stay away from a server that cannot be reached or has no time, where it does not say how long.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// Longest pause after calls that were not answered.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// How long until a task that takes its time is looked at again.
 const LATER: Duration = Duration::from_secs(120);
 
@@ -16,10 +19,17 @@ const LATER: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields say what they are: host, the server's own words")]
 pub enum RemoteError {
-    /// No connection, or it broke.
-    #[error("the speech server {host} could not be reached ({reason})")]
-    Unreachable { host: String, reason: String },
-    /// It has no time (429, 502, 503, 504).
+    /// No connection.
+    #[error("the speech server {host} could not be reached")]
+    Unreachable { host: String },
+    /// It was asked, and no answer came (a connection that broke, 502, 504): it may have done the work. So many calls may have been
+    /// paid by now.
+    #[error("the speech server {host} was asked and did not answer ({reason})")]
+    BrokeOff { host: String, reason: String, calls: u32 },
+    /// So many calls for one passage may have been paid, and nothing came of them.
+    #[error("the speech server {host} was asked {calls} times for the same and gave no answer")]
+    TooOften { host: String, calls: u32 },
+    /// It has no time (429, 503).
     #[error("the speech server {host} has no time (status {status}): {detail}")]
     Busy { host: String, status: u16, after: Option<Duration>, detail: String },
     /// It does not let us in (401, 402, 403).
@@ -46,14 +56,32 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
-    /// True where asking again soon may well help.
+    /// True where asking for a task again soon may well help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::TimedOut { .. } | Self::Garbled { .. } => {
-                true
-            }
+            Self::Unreachable { .. } | Self::BrokeOff { .. } | Self::Busy { .. } => true,
+            Self::TimedOut { .. } | Self::Garbled { .. } => true,
             Self::Failed { status, .. } => *status >= 500,
             _ => false,
+        }
+    }
+
+    /// True where nothing was done that anybody would have to pay for.
+    pub(super) fn is_unpaid(&self) -> bool {
+        let has_no_time = matches!(self, Self::Unreachable { .. } | Self::Busy { .. });
+        has_no_time || matches!(self, Self::NotAllowed { .. } | Self::NotThere { .. } | Self::TooLarge { .. })
+    }
+
+    /// True where it is certain that nothing will come of the call any more.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Garbled { .. })
+    }
+
+    /// How long the server asks us to stay away.
+    pub(super) fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => *after,
+            _ => None,
         }
     }
 }
@@ -67,6 +95,17 @@ impl From<RemoteError> for JobError {
                 "The speech server cannot be reached. This lecture goes on once it can; if it ends as failed, tell the operators and \
                  use retry.",
                 PAUSE,
+            ),
+            // Each time it may be paid for, so the server gets more and more time to come to itself.
+            RemoteError::BrokeOff { calls, .. } => Self::wait(
+                "engine-away",
+                "The speech server was asked and did not answer. This lecture goes on once it does; if it ends as failed, tell the \
+                 operators and use retry.",
+                PAUSE.saturating_mul(4_u32.saturating_pow(calls.saturating_sub(1))).min(LONGEST),
+            ),
+            RemoteError::TooOften { .. } => Self::fatal(
+                "engine",
+                "The speech server was asked several times and never answered. Tell the operators, and use retry later.",
             ),
             RemoteError::Busy { after, .. } => Self::wait(
                 "engine-busy",
@@ -106,9 +145,13 @@ mod tests {
         let host = || "gpu:8000".to_owned();
         let detail = || "/secret/path".to_owned();
         let minute = Duration::from_secs(60);
+        let broke_off = |calls| RemoteError::BrokeOff { host: host(), reason: detail(), calls };
         let busy = |after| RemoteError::Busy { host: host(), status: 429, after, detail: detail() };
         for (error, class, wait) in [
-            (RemoteError::Unreachable { host: host(), reason: detail() }, "engine-away", Some(PAUSE)),
+            (RemoteError::Unreachable { host: host() }, "engine-away", Some(PAUSE)),
+            (broke_off(1), "engine-away", Some(PAUSE)),
+            (broke_off(3), "engine-away", Some(PAUSE * 16)),
+            (broke_off(99), "engine-away", Some(LONGEST)),
             (busy(None), "engine-busy", Some(PAUSE)),
             (busy(Some(minute)), "engine-busy", Some(minute)),
             (RemoteError::StillRunning { host: host(), seconds: 1 }, "engine-busy", Some(LATER)),
@@ -129,5 +172,7 @@ mod tests {
             let text = job.to_string();
             assert!(text.contains("retry") && !text.contains("secret") && !text.contains("gpu"), "{text}");
         }
+        let often = JobError::from(RemoteError::TooOften { host: host(), calls: 6 });
+        assert!(often.is_fatal() && often.to_string().contains("retry"), "{often}");
     }
 }

@@ -8,10 +8,11 @@ use reqwest::multipart::Form;
 
 use super::RemoteSettings;
 use super::client::{ClientError, Server};
+use super::orders::{self, Call};
 use super::upload::Upload;
 use crate::media::MediaTools;
 use crate::speech::decoded::seconds;
-use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawTranscript};
+use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
 use crate::speech::payload;
 
 /// An OpenAI-compatible server. The model has to know the response format `verbose_json`, as whisper-1 does.
@@ -32,8 +33,8 @@ impl OpenAi {
 
     async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
         let settings = self.server.settings();
-        let upload = Upload::of(&passage, settings.max_upload_bytes, &self.media).await?;
-        let bytes = upload.bytes();
+        let upload = Upload::of(&passage, &self.server, &self.media).await?;
+        let uploaded = upload.bytes();
         let mut form = Form::new()
             .text("model", settings.model.clone())
             .text("response_format", "verbose_json")
@@ -41,19 +42,21 @@ impl OpenAi {
         if let Some(language) = passage.language.or(settings.language.as_deref()) {
             form = form.text("language", language.to_owned());
         }
-        passage.ledger.may_pay().await?;
-        let request = self
-            .server
-            .request(Method::POST, &["audio", "transcriptions"])
+        let make = |order: &Order| {
+            let request = self.server.request(Method::POST, &["audio", "transcriptions"]);
             // A server that knows it answers a request that it has seen as it did before.
-            .header("Idempotency-Key", passage.name)
-            .multipart(form);
-        let time = settings.time_for(passage.samples.len());
-        let answer = self.server.ask(request, bytes, time, control).await?;
+            request.header("Idempotency-Key", order.key()).multipart(form)
+        };
+        let call = Call { make, uploaded, time: settings.time_for(passage.samples.len()) };
+        let (answer, order) = orders::call(&self.server, &passage, call, control).await?;
         control.report(1.0);
-        let shown = answer.to_string();
-        payload::transcript(answer, seconds(passage.samples.len() as u64))
-            .ok_or_else(|| self.server.garbled(shown.as_bytes()).into())
+        match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
+            Ok(transcript) => Ok(transcript),
+            Err(answer) => {
+                let error = self.server.without_transcript(&answer);
+                Err(orders::in_vain(&passage, order, error).await)
+            }
+        }
     }
 }
 
@@ -62,8 +65,8 @@ impl Engine for OpenAi {
         EngineInfo { engine: "openai".to_owned(), model: self.server.settings().model.clone() }
     }
 
-    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
-        Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() })
+    fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
+        Some(Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() }))
     }
 
     fn mark(&self) -> Result<String, EngineError> {

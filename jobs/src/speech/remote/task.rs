@@ -1,7 +1,7 @@
 //! Servers that take a recording as a task: `POST {url}/transcribe` gives its id, `GET {url}/result/{id}` what became of it.
 //!
-//! The id is noted before anything else is done, so whoever goes on asks for the result and does not pay again. Between the server's
-//! answer and the note lies one statement to the database: a process that dies there leaves a task that nobody asks for.
+//! The id is entered before anything else is done, so whoever goes on asks for the result and does not pay again. Between the server's
+//! answer and that lies one statement to the database: a process that dies there leaves a task that nobody asks for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +12,12 @@ use reqwest::multipart::Form;
 use serde_json::Value;
 
 use super::client::{ClientError, Server};
+use super::orders::{self, Call};
 use super::upload::Upload;
 use super::{RemoteError, RemoteSettings};
 use crate::media::MediaTools;
 use crate::speech::decoded::seconds;
-use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawTranscript};
+use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
 use crate::speech::payload;
 
 /// Longest time for sending a recording and for asking once.
@@ -54,72 +55,87 @@ impl Task {
     }
 
     async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
-        let noted = match passage.ledger.task(passage.name) {
-            Some(task) => self.result(&task, &passage, control).await?,
-            None => None,
-        };
-        match noted {
+        let mut order = passage.ledger.order(passage.name);
+        if order.task.is_some() {
+            if let Some(transcript) = self.result(&order, &passage, control).await? {
+                return Ok(transcript);
+            }
+            // The server knows nothing of it any more; asked for the same, it might still remember that it was.
+            order = Order { failures: order.failures + 1, task: None, ..order };
+            passage.ledger.enter(&order).await?;
+        }
+        let order = self.begin(&passage, control).await?;
+        match self.result(&order, &passage, control).await? {
             Some(transcript) => Ok(transcript),
-            // There was none, or the server knows nothing of it any more.
             None => {
-                let task = self.begin(&passage, control).await?;
-                passage.ledger.note(passage.name, Some(&task)).await?;
-                let result = self.result(&task, &passage, control).await?;
-                result.ok_or_else(|| {
-                    self.failed(404, "it does not know the task that it has just taken").into()
-                })
+                let error = self.failed(404, "it does not know the task that it has taken");
+                Err(orders::in_vain(&passage, order, error).await)
             }
         }
     }
 
-    async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<String, EngineError> {
+    /// Hands the passage in. The order has a task, and is entered.
+    async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<Order, EngineError> {
         let settings = self.server.settings();
-        let upload = Upload::of(passage, settings.max_upload_bytes, &self.media).await?;
-        let bytes = upload.bytes();
+        let upload = Upload::of(passage, &self.server, &self.media).await?;
+        let uploaded = upload.bytes();
         let mut form = Form::new().part("audio", upload.part());
         if let Some(language) = passage.language.or(settings.language.as_deref()) {
             form = form.text("language", language.to_owned());
         }
-        passage.ledger.may_pay().await?;
-        let request = self
-            .server
-            .request(Method::POST, &["transcribe"])
+        let make = |order: &Order| {
+            let request = self.server.request(Method::POST, &["transcribe"]);
             // A server that knows it gives a request that it has seen the task of before.
-            .header("Idempotency-Key", passage.name)
-            .multipart(form);
-        let answer = self.server.ask(request, bytes, UPLOAD_TIMEOUT, control).await?;
-        task_id(&answer).ok_or_else(|| self.server.garbled(answer.to_string().as_bytes()).into())
+            request.header("Idempotency-Key", order.key()).multipart(form)
+        };
+        let call = Call { make, uploaded, time: UPLOAD_TIMEOUT };
+        let (answer, order) = orders::call(&self.server, passage, call, control).await?;
+        let Some(task) = task_id(&answer) else {
+            let error = self.server.without_transcript(&answer);
+            return Err(orders::in_vain(passage, order, error).await);
+        };
+        let order = Order { task: Some(task), ..order };
+        passage.ledger.enter(&order).await?;
+        Ok(order)
     }
 
-    /// What came of a task, in the end; `None` where the server does not know it.
+    /// What came of an order's task, in the end; `None` where the server does not know it.
     async fn result(
         &self,
-        task: &str,
+        order: &Order,
         passage: &Passage<'_>,
         control: &Control,
     ) -> Result<Option<RawTranscript>, EngineError> {
         let settings = self.server.settings();
+        let task = order.task.as_deref().unwrap_or_default();
         let (begun, time) = (Instant::now(), settings.time_for(passage.samples.len()));
         let mut failures = 0;
         loop {
+            let mut pause = settings.poll;
             let request = self.server.request(Method::GET, &["result", task]);
             match self.server.ask(request, 0, POLL_TIMEOUT, control).await {
                 Ok(answer) => {
                     failures = 0;
-                    match outcome(&answer) {
-                        Outcome::Done => return self.transcript(answer, passage).map(Some),
-                        Outcome::Failed(reason) => {
-                            // It would fail for ever: the next attempt begins another one.
-                            passage.ledger.note(passage.name, None).await?;
-                            return Err(self.failed(200, &reason).into());
+                    let error = match outcome(&answer) {
+                        Outcome::Waiting => None,
+                        Outcome::Failed(reason) => Some(self.failed(200, &reason)),
+                        Outcome::Done => {
+                            match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
+                                Ok(transcript) => return Ok(Some(transcript)),
+                                Err(answer) => Some(self.server.without_transcript(&answer)),
+                            }
                         }
-                        Outcome::Waiting => {}
+                    };
+                    if let Some(error) = error {
+                        // It would be the same for ever: the next attempt begins another one.
+                        return Err(orders::in_vain(passage, order.clone(), error).await);
                     }
                 }
                 Err(EngineError::Remote(RemoteError::NotThere { status: 404 | 410, .. })) => return Ok(None),
                 Err(EngineError::Remote(error)) if error.is_passing() && failures < FAILURES => {
                     tracing::warn!(%error, "a task's result could not be asked for");
                     failures += 1;
+                    pause = pause.max(error.after().unwrap_or_default());
                 }
                 Err(error) => return Err(error),
             }
@@ -129,20 +145,17 @@ impl Task {
             }
             tokio::select! {
                 () = control.cancelled() => return Err(EngineError::Cancelled),
-                () = tokio::time::sleep(settings.poll) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    fn transcript(&self, answer: Value, passage: &Passage<'_>) -> Result<RawTranscript, EngineError> {
-        let shown = answer.to_string();
-        payload::transcript(answer, seconds(passage.samples.len() as u64))
-            .ok_or_else(|| self.server.garbled(shown.as_bytes()).into())
-    }
-
     fn failed(&self, status: u16, reason: &str) -> RemoteError {
-        let detail = reason.chars().filter(|character| !character.is_control()).take(200).collect();
-        RemoteError::Failed { host: self.server.host(), status, detail }
+        RemoteError::Failed {
+            host: self.server.host(),
+            status,
+            detail: self.server.detail(reason.as_bytes()),
+        }
     }
 }
 
@@ -177,9 +190,9 @@ impl Engine for Task {
         EngineInfo { engine: "task".to_owned(), model: self.server.settings().model.clone() }
     }
 
-    /// These servers have one model, so this is only what it is called.
-    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
-        Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() })
+    /// These servers have one model.
+    fn with_model(&self, _: &str) -> Option<Arc<dyn Engine>> {
+        None
     }
 
     fn mark(&self) -> Result<String, EngineError> {

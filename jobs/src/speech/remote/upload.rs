@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use reqwest::multipart::Part;
 
+use super::client::Server;
+use super::{AROUND, RemoteError};
 use crate::blocking::blocking;
 use crate::media::{MediaError, MediaTools};
 use crate::speech::engine::{EngineError, Passage, SAMPLE_RATE};
@@ -22,22 +24,26 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// As WAV, which every server reads and nothing is lost in, where that is no more than `most` bytes; else as AAC.
+    /// As WAV, which every server reads and nothing is lost in, where the server takes as much; else as AAC.
     pub(super) async fn of(
         passage: &Passage<'_>,
-        most: u64,
+        server: &Server,
         media: &MediaTools,
     ) -> Result<Self, EngineError> {
+        let most = server.settings().max_upload_bytes.saturating_sub(AROUND);
+        let disk = |error: io::Error| MediaError::io("ffmpeg", &error);
         let samples = Arc::clone(passage.samples);
-        let wav = blocking(move || Ok(wav(&samples))).await.expect("nothing is read or written");
+        let wav = blocking(move || Ok(wav(&samples))).await.map_err(disk)?;
         if wav.len() as u64 <= most {
             return Ok(Self { bytes: wav, name: "audio.wav", mime: "audio/wav" });
         }
-        let disk = |error: io::Error| MediaError::io("ffmpeg", &error);
         let (source, target) = (passage.scratch.join("passage.wav"), passage.scratch.join("passage.m4a"));
         tokio::fs::write(&source, wav).await.map_err(disk)?;
         media.encode_speech(&source, &target).await?;
         let bytes = tokio::fs::read(&target).await.map_err(disk)?;
+        if bytes.len() as u64 > most {
+            return Err(RemoteError::TooLarge { host: server.host(), bytes: bytes.len() as u64 }.into());
+        }
         Ok(Self { bytes, name: "audio.m4a", mime: "audio/mp4" })
     }
 
@@ -56,7 +62,7 @@ impl Upload {
 fn wav(samples: &[f32]) -> Vec<u8> {
     let data = samples.len() as u64 * BYTES_PER_SAMPLE;
     let small = |number: u64| u32::try_from(number).expect("a passage has at most ten minutes").to_le_bytes();
-    let mut wav = Vec::with_capacity(samples.len() * 2 + 44);
+    let mut wav = Vec::with_capacity(samples.len() * 2 + HEADER as usize);
     wav.extend_from_slice(b"RIFF");
     wav.extend_from_slice(&small(HEADER - 8 + data));
     wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");

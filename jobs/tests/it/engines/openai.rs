@@ -32,7 +32,7 @@ async fn real_servers_hear_what_was_said_twice_the_same() {
         assert_eq!(heard[0].segments, heard[1].segments, "{}", peer.name);
         let raw = &heard[0].raw["segments"][0];
         assert!(raw["avg_logprob"].is_number(), "{}: its own words are kept: {raw}", peer.name);
-        assert_eq!(book.asked(), 2);
+        assert_eq!(book.calls(), 2);
     }
 }
 
@@ -41,14 +41,14 @@ async fn what_is_too_large_is_encoded_and_understood() {
     let peer = Peer::faster_whisper().await;
     let between = Between::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let engine = engine(RemoteSettings { max_upload_bytes: 100_000, ..settings(&between.url) });
+    let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&between.url) });
     assert!(engine.longest() < 600 * 16_000);
     let book = Book::default();
     let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
     assert_heard("encoded", &heard.expect("heard"), seconds(&SPEECH));
 
     let seen = &between.seen()[0];
-    assert!(seen.body.len() < 102_000, "{} bytes", seen.body.len());
+    assert!(seen.body.len() < 200_000, "{} bytes", seen.body.len());
     let (name, length) = uploaded(&seen.body, seen.header("content-type").expect("a type"), "file").await;
     assert_eq!(name, "audio.m4a");
     assert!((length - seconds(&SPEECH)).abs() < 0.2, "{length}");
@@ -76,8 +76,9 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
             "wait",
             Some(30),
         ),
-        (with(503, "retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), "engine-busy", "wait", None),
-        (with(502, "content-type", "text/html"), "engine-busy", "wait", Some(30)),
+        (with(503, "retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"), "engine-busy", "wait", Some(5)),
+        (with(502, "content-type", "text/html"), "engine-away", "wait", Some(30)),
+        (with(500, "content-type", "text/html"), "engine", "retry", None),
         (
             answer(401, r#"{"error":"Incorrect API key provided: hunter2"}"#),
             "engine-refused",
@@ -112,7 +113,14 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         assert_eq!(decision(&error), (class, what), "{fault:?}");
         let waits = error.wait_delay().map(|delay| delay.as_secs());
         assert!(delay.is_none() || waits == delay, "{fault:?}: {waits:?}");
-        assert_eq!((between.seen().len(), book.asked()), (number + 1, 1), "{fault:?}");
+        assert_eq!((between.seen().len(), book.calls()), (number + 1, 1), "{fault:?}");
+        // What certainly cost nothing is struck out, and what is answered for good is not asked for under the same key.
+        let (known, is_unpaid) = (book.last(), matches!(class, "engine-busy" | "engine-refused"));
+        assert_eq!(
+            (known.calls, known.failures),
+            (u32::from(!is_unpaid), u32::from(class == "engine")),
+            "{fault:?}"
+        );
     }
     assert_eq!(elsewhere.seen().len(), 0, "a redirect is not followed");
 
@@ -124,9 +132,30 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
     assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/v1/audio/transcriptions"));
     assert_eq!(last.header("authorization"), Some("Bearer hunter2"));
     assert!(
-        seen.iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0")),
+        seen.iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")),
         "one key for one passage"
     );
+}
+
+/// A proxy that gives up waiting before the server behind it is done: each call may be paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_apart() {
+    let peer = Peer::whisper_cpp().await;
+    let between = Between::start(&peer.url).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (engine, book) = (engine(settings(&between.url)), Book::default());
+    let passage = book.passage(&SPEECH, None, scratch.path());
+    let gateway = Fault::Answer { status: 504, headers: vec![("content-type", "text/html")], body: "<html>" };
+    between.misbehave(std::iter::repeat_n([gateway, Fault::CutAnswer], 3).flatten());
+    let mut delays = Vec::new();
+    for _ in 0..6 {
+        let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
+        assert_eq!(decision(&error), ("engine-away", "wait"));
+        delays.extend(error.wait_delay().map(|delay| delay.as_secs()));
+    }
+    assert_eq!(delays, [30, 120, 480, 1920, 3600, 3600]);
+    let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
+    assert_eq!((decision(&error), between.seen().len()), (("engine", "fatal"), 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]

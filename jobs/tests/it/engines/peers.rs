@@ -56,10 +56,12 @@ impl Peer {
             let url = format!("http://127.0.0.1:{port}/v1").parse().expect("an address");
             let mut peer = Self { name, url, child: child.expect("it starts") };
             while peer.child.try_wait().expect("its state").is_none() && begun.elapsed() < PATIENCE {
-                if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                let is_there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+                // Somebody else may be there, and then this one has ended or is about to.
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                if is_there && peer.child.try_wait().expect("its state").is_none() {
                     return peer;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         }
         panic!("{name} is not ready after {PATIENCE:?}");

@@ -1,7 +1,7 @@
 //! The engine `task`.
 
 use bedel_jobs::speech::Engine;
-use bedel_jobs::speech::remote::Task;
+use bedel_jobs::speech::remote::{ApiKey, Task};
 use bedel_queue::JobError;
 
 use super::between::{Between, Fault};
@@ -22,7 +22,7 @@ async fn server(manner: Manner) -> TaskServer {
 }
 
 fn noted(book: &Book) -> usize {
-    book.tasks.lock().expect("no panic").len()
+    usize::from(book.last().task.is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn every_place_of_a_result_is_found() {
         let heard = heard.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
         assert_heard(&format!("{shape:?}"), &heard, seconds(&SPEECH));
         assert_eq!(heard.raw["status"], words.0, "its own words are kept");
-        assert_eq!((server.posted().len(), book.asked()), (1, 1));
+        assert_eq!((server.posted().len(), book.calls()), (1, 1));
     }
 }
 
@@ -66,23 +66,30 @@ async fn whoever_goes_on_asks_for_the_result_and_does_not_pay_again() {
     server.behave(Manner { keeps_waiting: 0, ..WAITS });
     let heard = engine.transcribe(passage, &control).await.expect("heard");
     assert_heard("the next attempt", &heard, seconds(&SPEECH));
-    assert_eq!((server.posted(), book.asked()), (vec!["0a1b-0".to_owned()], 1), "paid for once");
+    assert_eq!((server.posted(), book.calls()), (vec!["0a1b-0-0".to_owned()], 1), "paid for once");
 
     // The server was started anew: what it knows no more has to be done again.
     server.forget();
     let heard = engine.transcribe(passage, &control).await.expect("heard");
     assert_heard("after the server forgot", &heard, seconds(&SPEECH));
-    assert_eq!((server.posted().len(), book.asked()), (2, 2));
+    assert_eq!(
+        server.posted(),
+        ["0a1b-0-0", "0a1b-0-1"],
+        "under another key, or it would be told of the lost one again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_failed_is_begun_anew_by_the_next_attempt() {
-    let server = server(Manner { fails: Some("CUDA out of memory"), ..Manner::default() }).await;
+    let server = server(Manner { fails: Some("CUDA out of memory; key hunter2"), ..Manner::default() }).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let (engine, book) = (engine(settings(&server.url)), Book::default());
+    let key = ApiKey::new("hunter2").expect("a key");
+    let engine = engine(RemoteSettings { key: Some(key), ..settings(&server.url) });
+    let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
     let error = engine.transcribe(passage, &control()).await.unwrap_err();
-    assert!(error.to_string().contains("CUDA out of memory"), "for the log: {error}");
+    let shown = error.to_string();
+    assert!(shown.contains("CUDA out of memory") && !shown.contains("hunter2"), "for the log: {shown}");
     assert_eq!((decision(&JobError::from(error)), noted(&book)), (("engine", "retry"), 0));
     server.behave(Manner::default());
     engine.transcribe(passage, &control()).await.expect("heard");
@@ -120,7 +127,7 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
     assert_eq!(between.seen()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
-    *book.tasks.lock().expect("no panic") = Vec::new();
+    book.entered.lock().expect("no panic").clear();
 
     // The upload is handed on, and behind it the trouble begins.
     let wrong = [answer(502, "<html>"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
@@ -131,7 +138,7 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
 
     between.misbehave(std::iter::repeat_n(answer(502, ""), 6));
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
-    assert_eq!((decision(&error), noted(&book)), (("engine-busy", "wait"), 1));
+    assert_eq!((decision(&error), noted(&book)), (("engine-away", "wait"), 1));
     engine.transcribe(passage, &control()).await.expect("heard");
     assert_eq!(server.posted().len(), 1, "the task was asked for, not paid again");
 

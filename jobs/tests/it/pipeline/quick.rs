@@ -22,8 +22,8 @@ impl Engine for Quick {
         EngineInfo { engine: "quick".to_owned(), model: "test".to_owned() }
     }
 
-    fn with_model(&self, _: &str) -> Arc<dyn Engine> {
-        Arc::new(Self::default())
+    fn with_model(&self, _: &str) -> Option<Arc<dyn Engine>> {
+        None
     }
 
     fn mark(&self) -> Result<String, EngineError> {

@@ -46,9 +46,10 @@ impl Engine for Listener {
         EngineInfo { engine: "listener".to_owned(), model }
     }
 
-    fn with_model(&self, model: &str) -> Arc<dyn Engine> {
+    fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
         let stumbles_at = Mutex::new(self.stumbles_at.lock().expect("no panic").clone());
-        Arc::new(Self { mark: self.mark, stumbles_at, model: Some(model.to_owned()), ..Self::default() })
+        let model = Some(model.to_owned());
+        Some(Arc::new(Self { mark: self.mark, stumbles_at, model, ..Self::default() }))
     }
 
     fn mark(&self) -> Result<String, EngineError> {
