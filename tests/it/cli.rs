@@ -358,6 +358,11 @@ async fn the_doctor_says_what_is_missing() {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);
     }
     assert!(ran.out.contains("bedel migrate") && ran.out.contains("BEDEL_STORAGE_DIR"), "{}", ran.out);
+
+    let project = Project::with_database(&database).set("BEDEL_ENGINE", "openai");
+    let ran = project.set("BEDEL_OPENAI_URL", "http://127.0.0.1:9/v1").run(&["doctor"]);
+    assert!(ran.out.contains("FAIL  engine") && ran.out.contains("could not be reached"), "{}", ran.out);
+    assert!(!ran.out.contains("FAIL  model"), "a server has its own: {}", ran.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,14 @@ pub trait Engine: fmt::Debug + Send + Sync {
         pieces::LONGEST
     }
 
+    /// Finds out whether it could be used now, as far as that costs nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::transcribe`].
+    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Transcribes a passage.
     ///
     /// Once the control's token fires the future ends at once. Work it left on another thread, as dropping it also

@@ -106,6 +106,11 @@ impl Engines {
         self.engines.iter().map(|(kind, _)| kind.name()).collect::<Vec<_>>().join(", ")
     }
 
+    /// All of them, the default first.
+    pub fn all(&self) -> impl Iterator<Item = (EngineKind, &Arc<dyn Engine>)> {
+        self.engines.iter().map(|(kind, engine)| (*kind, engine))
+    }
+
     /// The engine for jobs that do not choose.
     #[must_use]
     pub fn default_engine(&self) -> &Arc<dyn Engine> {

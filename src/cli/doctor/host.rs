@@ -172,13 +172,14 @@ pub(super) async fn speech(options: &SpeechOptions) -> Vec<Finding> {
             "BEDEL_ENGINE=none: transcribe jobs wait for a worker that has one",
         )];
     }
-    let options = options.clone();
-    let looked = tokio::task::spawn_blocking(move || match options.engine {
-        EngineChoice::Embedded => vec![model(&options), engines(&options)],
-        _ => vec![engines(&options)],
-    })
-    .await;
-    looked.unwrap_or_else(|error| vec![Finding::fail("engine", error.to_string())])
+    let mut findings = Vec::new();
+    if options.engine == EngineChoice::Embedded {
+        let options = options.clone();
+        let looked = tokio::task::spawn_blocking(move || model(&options)).await;
+        findings.push(looked.unwrap_or_else(|error| Finding::fail("model", error.to_string())));
+    }
+    findings.extend(engines(options).await);
+    findings
 }
 
 fn model(options: &SpeechOptions) -> Finding {
@@ -199,13 +200,25 @@ fn model(options: &SpeechOptions) -> Finding {
     }
 }
 
-fn engines(options: &SpeechOptions) -> Finding {
-    match environment::engines(options, &MediaTools::by_name()) {
-        Ok(engines) => {
-            Finding::ok("engine", format!("{}; the first is for jobs that do not choose", engines.names()))
-        }
-        Err(text) => Finding::fail("engine", text),
+/// The first is for jobs that do not choose; the others need not be there.
+async fn engines(options: &SpeechOptions) -> Vec<Finding> {
+    let engines = match environment::engines(options, &MediaTools::by_name()) {
+        Ok(engines) => engines,
+        Err(text) => return vec![Finding::fail("engine", text)],
+    };
+    let mut findings = Vec::new();
+    for (kind, engine) in engines.all() {
+        let info = engine.describe();
+        findings.push(match engine.look().await {
+            Ok(()) => Finding::ok(
+                "engine",
+                format!("{}: {} with the model {}", kind.name(), info.engine, info.model),
+            ),
+            Err(error) if findings.is_empty() => Finding::fail("engine", format!("{}: {error}", kind.name())),
+            Err(error) => Finding::warn("engine", format!("{}: {error}", kind.name())),
+        });
     }
+    findings
 }
 
 #[cfg(test)]

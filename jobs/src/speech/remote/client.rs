@@ -83,6 +83,17 @@ impl Server {
         }
     }
 
+    /// Whether anybody is there, whatever they say to a question that is none.
+    pub(super) async fn look(&self) -> Result<(), EngineError> {
+        match timeout(CONNECT_TIMEOUT, self.request(Method::GET, &[]).send()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.broken(&error).into()),
+            Err(_) => {
+                Err(RemoteError::TimedOut { host: self.host(), seconds: CONNECT_TIMEOUT.as_secs() }.into())
+            }
+        }
+    }
+
     /// Sends it and reads the answer, within this time or until the control stops it.
     pub(super) async fn ask(
         &self,

@@ -81,6 +81,10 @@ impl Engine for OpenAi {
         self.server.settings().longest()
     }
 
+    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.server.look())
+    }
+
     fn transcribe<'a>(
         &'a self,
         passage: Passage<'a>,

@@ -207,6 +207,10 @@ impl Engine for Task {
         self.server.settings().longest()
     }
 
+    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.server.look())
+    }
+
     fn transcribe<'a>(
         &'a self,
         passage: Passage<'a>,

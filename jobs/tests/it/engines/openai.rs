@@ -213,6 +213,9 @@ async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_co
 
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
+    between.misbehave([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
+    engine_there.look().await.expect("somebody is there");
+    engine(settings(&nobody)).look().await.expect_err("nobody is there");
     let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine-away", "wait"));
 }
