@@ -28,7 +28,10 @@ pub(super) async fn call<Make: FnOnce(&Order) -> RequestBuilder>(
 ) -> Result<(Value, Order), EngineError> {
     let mut order = passage.ledger.order(passage.name);
     if order.calls >= MOST_CALLS {
-        return Err(RemoteError::TooOften { host: server.host(), calls: order.calls }.into());
+        let error = RemoteError::TooOften { host: server.host(), calls: order.calls };
+        // It ends the job. Should a person begin it again, the count begins again too.
+        passage.ledger.enter(&Order { calls: 0, ..order }).await?;
+        return Err(error.into());
     }
     order.calls += 1;
     passage.ledger.enter(&order).await?;

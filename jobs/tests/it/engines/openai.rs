@@ -156,6 +156,9 @@ async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_a
     assert_eq!(delays, [30, 120, 480, 1920, 3600, 3600]);
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!((decision(&error), between.seen().len()), (("engine", "fatal"), 6));
+    // Where a person begins the job again.
+    engine.transcribe(passage, &control()).await.expect("heard");
+    assert!(between.seen().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
