@@ -1,6 +1,7 @@
 //! `bedel worker`.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use bedel_jobs::download::Download;
 use bedel_jobs::media::MediaTools;
@@ -12,7 +13,7 @@ use bedel_queue::{Job, Queue, run_worker};
 
 use crate::cli::{CliError, run::WorkerCommand};
 use crate::config::common::CommonOptions;
-use crate::config::speech::SpeechOptions;
+use crate::config::speech::{EngineChoice, SpeechOptions};
 use crate::database::{self, Role};
 use crate::environment::{self, Parts};
 use crate::scratch::Scratch;
@@ -89,7 +90,10 @@ fn engines(
         return Ok(Ok(None));
     }
     let reason = match environment::engines(options, media) {
-        Ok(engines) => return Ok(Ok(Some(engines))),
+        Ok(engines) => {
+            limit_to_cores(options, slots);
+            return Ok(Ok(Some(engines)));
+        }
         Err(reason) => reason,
     };
     slots.remove(Transcribe::KIND);
@@ -97,6 +101,20 @@ fn engines(
     match slots.is_empty() {
         true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
         false => Ok(Err(reason)),
+    }
+}
+
+/// The embedded engine loads a core with each transcription; more of them at a time are slower in all.
+fn limit_to_cores(options: &SpeechOptions, slots: &mut BTreeMap<String, usize>) {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if options.engine == EngineChoice::Embedded
+        && let Some(wanted) = slots.get_mut(Transcribe::KIND)
+        && *wanted > cores
+    {
+        tracing::warn!(
+            "transcribe={wanted} are more transcriptions than this host has cores: {cores} run at a time"
+        );
+        *wanted = cores;
     }
 }
 

@@ -112,8 +112,7 @@ impl Job for Transcribe {
         let (audio, sound) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(DECODED);
 
-        let finished =
-            Finished::of(&ctx.storage, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
+        let finished = Finished::of(ctx, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
         let told = attempt.clone();
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);

@@ -14,7 +14,7 @@ use super::parse;
 #[command(next_help_heading = "Worker")]
 pub struct WorkerOptions {
     /// Jobs of each kind that this process runs at once. A kind that is left out is left to other workers. A
-    /// transcribe slot takes one CPU
+    /// transcribe slot takes one CPU, and with the embedded engine there are at most as many as cores
     #[arg(
         long,
         env = "BEDEL_SLOTS",

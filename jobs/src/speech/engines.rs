@@ -126,10 +126,12 @@ impl Engines {
         let wanted = choice.engine.unwrap_or(self.engines[0].0);
         let found = self.engines.iter().find(|(kind, _)| *kind == wanted);
         let (kind, engine) = found.ok_or_else(|| NoSuchEngine::Kind { kind: wanted, there: self.names() })?;
-        match &choice.model {
-            None => Ok(Arc::clone(engine)),
-            Some(model) => engine.with_model(model).ok_or(NoSuchEngine::Model { kind: *kind }),
-        }
+        let Some(model) = &choice.model else { return Ok(Arc::clone(engine)) };
+        engine.with_model(model).ok_or_else(|| match choice.engine {
+            Some(kind) => NoSuchEngine::Model { kind },
+            // Another worker's own engine may have it.
+            None => NoSuchEngine::Kind { kind: *kind, there: self.names() },
+        })
     }
 }
 

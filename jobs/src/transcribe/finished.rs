@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bedel_queue::{Attempt, JobError};
+use bedel_queue::{Attempt, Job, JobError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::Transcribe;
 use crate::blocking::blocking;
+use crate::environment::Environment;
 use crate::hexadecimal::{hexadecimal, sha256};
 use crate::speech::decoded::seconds;
 use crate::speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
@@ -64,13 +66,15 @@ pub(super) struct Finished<'a> {
     /// done again.
     is_kept: bool,
     begun: Instant,
+    /// Age at which its job ends with the attempt, unless that completes it.
+    give_up_after: Duration,
     checkpoint: Mutex<Checkpoint>,
 }
 
 impl<'a> Finished<'a> {
     /// Of what `engine` hears in `audio`, a local file that was decoded to `sound`.
     pub(super) async fn of(
-        storage: &'a Storage,
+        ctx: &'a Environment,
         attempt: &'a Attempt,
         lecture_id: Uuid,
         engine: &Arc<dyn Engine>,
@@ -79,7 +83,8 @@ impl<'a> Finished<'a> {
         scratch: &Scratch,
     ) -> Result<Self, JobError> {
         Ok(Self {
-            storage,
+            storage: &ctx.storage,
+            give_up_after: ctx.settings.give_up_after.unwrap_or(Transcribe::policy().give_up_after),
             attempt,
             lecture_id,
             scratch: scratch.path.clone(),
@@ -145,7 +150,8 @@ impl Keep for Finished<'_> {
     type Error = JobError;
 
     fn name(&self, samples: &Range<u64>) -> String {
-        format!("{}-{}-{}", self.mark, samples.start, samples.end)
+        // A person's retry is another job: it asks for something new where the one before failed for good.
+        format!("{}-{}-{}-{}", self.attempt.job_id.simple(), self.mark, samples.start, samples.end)
     }
 
     fn scratch(&self) -> &Path {
@@ -173,10 +179,9 @@ impl Keep for Finished<'_> {
         let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
         let now = Checkpoint { pieces: number, seconds, of, speed: Some(speed), order: None };
         self.save(|checkpoint| *checkpoint = now).await?;
-        if piece.end < sound.samples() && self.begun.elapsed() > LONGEST_ATTEMPT {
-            return Err(goes_on());
-        }
-        Ok(())
+        let age = Duration::from_secs_f64(self.attempt.age_seconds.max(0.0)) + self.begun.elapsed();
+        let is_long = self.begun.elapsed() > LONGEST_ATTEMPT && age < self.give_up_after;
+        if is_long && piece.end < sound.samples() { Err(goes_on()) } else { Ok(()) }
     }
 }
 

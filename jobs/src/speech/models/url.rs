@@ -133,7 +133,9 @@ async fn go_on(client: &Client, url: &Url, part: &Part) -> Result<Result<(), Str
                 file.write_all(&chunk).map_err(ModelError::io("write", &part.path))?;
                 bytes += chunk.len() as u64;
                 if bytes > MOST {
-                    return Ok(Err(format!("it is larger than {} GiB", MOST >> 30)));
+                    drop(fs::remove_file(&part.mark));
+                    let reason = format!("it is larger than {} GiB", MOST >> 30);
+                    return Err(ModelError::Fetch { host: host(url), reason });
                 }
             }
             Ok(None) if end.is_none_or(|end| end == bytes) => return Ok(Ok(())),

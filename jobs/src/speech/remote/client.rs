@@ -154,12 +154,15 @@ impl Server {
         let (host, detail) = (self.host(), self.detail(body));
         let code = status.as_u16();
         match code {
-            429 | 503 => RemoteError::Busy { host, status: code, after, detail },
-            502 | 504 => RemoteError::BrokeOff { host, reason: format!("status {code}"), calls: 1 },
+            // 409 is the answer to a key whose first request is still being worked on.
+            409 | 429 | 503 => RemoteError::Busy { host, status: code, after, detail },
+            502 | 504 | 520..=524 => {
+                RemoteError::BrokeOff { host, reason: format!("status {code}"), calls: 1 }
+            }
             401..=403 => RemoteError::NotAllowed { host, status: code },
             413 => RemoteError::TooLarge { host, bytes: uploaded },
             500.. => RemoteError::Failed { host, status: code, detail },
-            400 | 408 | 409 | 415 | 422 if !is_page => RemoteError::Failed { host, status: code, detail },
+            400 | 408 | 415 | 422 if !is_page => RemoteError::Failed { host, status: code, detail },
             _ => RemoteError::NotThere { host, status: code, detail },
         }
     }

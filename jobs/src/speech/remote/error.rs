@@ -22,14 +22,14 @@ pub enum RemoteError {
     /// No connection.
     #[error("the speech server {host} could not be reached")]
     Unreachable { host: String },
-    /// It was asked, and no answer came (a connection that broke, 502, 504): it may have done the work. So many calls may have been
+    /// It was asked, and no answer came (a connection that broke, 502, 504, 520 to 524): it may have done the work. So many calls may have been
     /// paid by now.
     #[error("the speech server {host} was asked and did not answer ({reason})")]
     BrokeOff { host: String, reason: String, calls: u32 },
     /// So many calls for one passage may have been paid, and nothing came of them.
-    #[error("the speech server {host} was asked {calls} times for the same and gave no answer")]
+    #[error("the speech server {host} was asked {calls} times for the same and nothing came of it")]
     TooOften { host: String, calls: u32 },
-    /// It has no time (429, 503).
+    /// It has no time, or is at it already (409, 429, 503).
     #[error("the speech server {host} has no time (status {status}): {detail}")]
     Busy { host: String, status: u16, after: Option<Duration>, detail: String },
     /// It does not let us in (401, 402, 403).
@@ -105,7 +105,7 @@ impl From<RemoteError> for JobError {
             ),
             RemoteError::TooOften { .. } => Self::fatal(
                 "engine",
-                "The speech server was asked several times and never answered. Tell the operators, and use retry later.",
+                "The speech server was asked several times and nothing came of it. Tell the operators, and use retry later.",
             ),
             RemoteError::Busy { after, .. } => Self::wait(
                 "engine-busy",

@@ -9,7 +9,7 @@ use super::RemoteError;
 use super::client::Server;
 use crate::speech::engine::{Control, EngineError, Order, Passage};
 
-/// Most calls for one passage of which nobody knows what came of them.
+/// Most calls of a job for one passage that may have been paid and brought nothing.
 const MOST_CALLS: u32 = 6;
 
 /// What is sent: made of the order, with so many bytes to upload, answered within a time.
@@ -28,10 +28,7 @@ pub(super) async fn call<Make: FnOnce(&Order) -> RequestBuilder>(
 ) -> Result<(Value, Order), EngineError> {
     let mut order = passage.ledger.order(passage.name);
     if order.calls >= MOST_CALLS {
-        let error = RemoteError::TooOften { host: server.host(), calls: order.calls };
-        // It ends the job. Should a person begin it again, the count begins again too.
-        passage.ledger.enter(&Order { calls: 0, ..order }).await?;
-        return Err(error.into());
+        return Err(RemoteError::TooOften { host: server.host(), calls: order.calls }.into());
     }
     order.calls += 1;
     passage.ledger.enter(&order).await?;

@@ -24,6 +24,10 @@ use crate::speech::payload;
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long an attempt asks for a task of one before it: whether it is done is seen at once, and whether a server that is restarted comes
+/// back, soon.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// So many times in a row nothing may come of asking.
 const FAILURES: usize = 5;
 
@@ -57,7 +61,7 @@ impl Task {
     async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
         let mut order = passage.ledger.order(passage.name);
         if order.task.is_some() {
-            if let Some(transcript) = self.result(&order, &passage, control).await? {
+            if let Some(transcript) = self.result(&order, &passage, LOOK, control).await? {
                 return Ok(transcript);
             }
             // The server knows nothing of it any more; asked for the same, it might still remember that it was.
@@ -65,7 +69,8 @@ impl Task {
             passage.ledger.enter(&order).await?;
         }
         let order = self.begin(&passage, control).await?;
-        match self.result(&order, &passage, control).await? {
+        let time = self.server.settings().time_for(passage.samples.len());
+        match self.result(&order, &passage, time, control).await? {
             Some(transcript) => Ok(transcript),
             None => {
                 let error = self.failed(404, "it does not know the task that it has taken");
@@ -99,16 +104,17 @@ impl Task {
         Ok(order)
     }
 
-    /// What came of an order's task, in the end; `None` where the server does not know it.
+    /// What came of an order's task, within this time; `None` where the server does not know it.
     async fn result(
         &self,
         order: &Order,
         passage: &Passage<'_>,
+        time: Duration,
         control: &Control,
     ) -> Result<Option<RawTranscript>, EngineError> {
         let settings = self.server.settings();
         let task = order.task.as_deref().unwrap_or_default();
-        let (begun, time) = (Instant::now(), settings.time_for(passage.samples.len()));
+        let begun = Instant::now();
         let mut failures = 0;
         loop {
             let mut pause = settings.poll;
@@ -131,11 +137,21 @@ impl Task {
                         return Err(orders::in_vain(passage, order.clone(), error).await);
                     }
                 }
-                Err(EngineError::Remote(RemoteError::NotThere { status: 404 | 410, .. })) => return Ok(None),
-                Err(EngineError::Remote(error)) if error.is_passing() && failures < FAILURES => {
-                    tracing::warn!(%error, "a task's result could not be asked for");
-                    failures += 1;
-                    pause = pause.max(error.after().unwrap_or_default());
+                Err(EngineError::Remote(error)) => {
+                    let is_unknown = matches!(error, RemoteError::NotThere { status: 404 | 410, .. });
+                    match failures < FAILURES && (is_unknown || error.is_passing()) {
+                        // A proxy that has lost the server for a moment says anything.
+                        true => {
+                            tracing::warn!(%error, "a task's result could not be asked for");
+                            failures += 1;
+                            pause = pause.max(error.after().unwrap_or_default());
+                        }
+                        false if is_unknown => return Ok(None),
+                        false if error.is_final() => {
+                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                        }
+                        false => return Err(error.into()),
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -89,6 +89,8 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         (answer(404, r#"{"detail":"Not Found"}"#), "engine-refused", "wait", Some(300)),
         (with(302, "location", moved), "engine-refused", "wait", Some(300)),
         (with(200, "content-type", "text/html; charset=utf-8"), "engine-refused", "wait", Some(300)),
+        (answer(409, r#"{"error":"a request with this key is under way"}"#), "engine-busy", "wait", Some(30)),
+        (with(524, "content-type", "text/html"), "engine-away", "wait", Some(30)),
         (answer(413, "too large"), "engine-refused", "wait", Some(300)),
         (answer(400, "bad request hunter2"), "engine", "retry", None),
         (
@@ -156,8 +158,6 @@ async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_a
     assert_eq!(delays, [30, 120, 480, 1920, 3600, 3600]);
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!((decision(&error), between.seen().len()), (("engine", "fatal"), 6));
-    // Where a person begins the job again.
-    engine.transcribe(passage, &control()).await.expect("heard");
     assert!(between.seen().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
 }
 
@@ -221,4 +221,5 @@ async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_co
     engine(settings(&nobody)).look().await.expect_err("nobody is there");
     let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine-away", "wait"));
+    assert_eq!((book.calls(), book.last().calls), (1, 0), "struck out");
 }

@@ -123,14 +123,15 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
     let taken = answer(200, r#"{"task_id": "x/../../transcribe"}"#);
 
     // What a server calls a task is no way to another of its paths.
-    between.misbehave([taken, answer(404, "")]);
+    between.misbehave([taken].into_iter().chain(std::iter::repeat_n(answer(404, ""), 6)));
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
     assert_eq!(between.seen()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
     book.entered.lock().expect("no panic").clear();
 
     // The upload is handed on, and behind it the trouble begins.
-    let wrong = [answer(502, "<html>"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
+    let wrong =
+        [answer(404, "no backend"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
     between.misbehave([Fault::None].into_iter().chain(wrong));
     let heard = engine.transcribe(passage, &control()).await.expect("heard");
     assert_heard("in the end", &heard, seconds(&SPEECH));
