@@ -91,6 +91,8 @@ impl Job for Transcribe {
         Policy {
             queue: "speech",
             max_attempts: 3,
+            // A piece takes minutes on a slow host, and a spot machine may die several times before one is done.
+            max_crashes: 6,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(6 * 3600),
             ..Policy::default()

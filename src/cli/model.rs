@@ -12,7 +12,7 @@ use crate::environment;
 pub enum ModelCommand {
     /// Fetch the configured model, or another, into the model directory; checked by its sha256
     ///
-    /// Example: bedel model install https://models.example.org/ggml-small.bin --sha256 1be3a9b2…
+    /// Example: `bedel model install https://models.example.org/ggml-small.bin --sha256 1be3a9b2…`
     Install(InstallModel),
     /// List the installed models
     List(ListModels),
