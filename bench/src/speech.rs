@@ -97,15 +97,18 @@ pub async fn run(args: &SpeechArgs) -> Result<()> {
     let machine = Machine::look(&cluster).await?;
     let directory = Directory::create("speech-")?;
     let mut sections = Vec::new();
+    // First, as it fails where a promise is broken.
+    let survival = match args.only.contains(&Part::Survival) {
+        true => Some(survived(&survival::measure(args, &cluster, &lecture).await?)),
+        false => None,
+    };
     if args.only.contains(&Part::Words) {
         sections.push(words(args, &lecture, &directory).await?);
     }
     if args.only.contains(&Part::Cuts) {
         sections.push(cuts::compare(args, &lecture, &directory).await?);
     }
-    if args.only.contains(&Part::Survival) {
-        sections.push(survived(&survival::measure(args, &cluster, &lecture).await?));
-    }
+    sections.extend(survival);
     cluster.stop().await;
     println!("\n{}", sections.join("\n"));
     if args.publish {
