@@ -1,7 +1,8 @@
 //! The transcript as it is stored: cleaned, numbered and in order.
 
 use bedel_queue::JobError;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::engine::{EngineInfo, RawSegment, RawTranscript};
@@ -38,9 +39,13 @@ pub struct Transcript {
     /// What the engine said in its own words, before anything was trimmed or dropped: for each piece of the recording that it was
     /// given `start` and `end` in seconds, and its `answer`, with times from the start of the piece. Only ever
     /// written: whoever reads a transcript here has no use for it.
-    #[serde(skip_deserializing)]
+    #[serde(default, deserialize_with = "unread")]
     #[schema(value_type = Vec<Object>)]
     pub raw: Value,
+}
+
+fn unread<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Value::Null)
 }
 
 /// A piece of speech, usually a sentence or less.
