@@ -37,7 +37,6 @@ async fn a_checkpoint_is_durable_when_the_call_returns_and_a_burst_is_slowed_dow
     assert_eq!(bench.count(SAVES).await, 6);
 
     // Clones of the attempt in parallel tasks of one handler share the limit.
-    let begun = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for piece in 11..=14_i64 {
         let attempt = turn.attempt.clone();
@@ -46,7 +45,7 @@ async fn a_checkpoint_is_durable_when_the_call_returns_and_a_burst_is_slowed_dow
     for saved in tasks.join_all().await {
         saved.unwrap();
     }
-    assert!(begun.elapsed() >= Duration::from_millis(800), "four more in {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(1800), "ten in {:?}", begun.elapsed());
     assert_eq!(bench.count(SAVES).await, 10);
     turn.end(Ok(()));
     worker.stop().await;
