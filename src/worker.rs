@@ -30,10 +30,7 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Worker)?;
 
     let mut slots = command.worker.slots.0.clone();
-    let (engines, readiness) = match engines(&command.speech, &media, &mut slots)? {
-        Ok(engines) => (engines, Ok(())),
-        Err(reason) => (None, Err(format!("{reason}; then start this worker again"))),
-    };
+    let (engines, readiness) = engines(&command.speech, &media, &mut slots)?;
 
     let base = command.storage.scratch_dir(&common.data_dir);
     let scratch = Scratch::claim(&base)
@@ -80,19 +77,19 @@ fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> 
     MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))
 }
 
-/// The engines. Without one the transcribe slots are given up, for the reason that is given.
+/// The engines, and whether that is what the slots ask for. Without one the transcribe slots are given up, for the reason that is given.
 fn engines(
     options: &SpeechOptions,
     media: &MediaTools,
     slots: &mut BTreeMap<String, usize>,
-) -> Result<Result<Option<Engines>, String>, CliError> {
+) -> Result<(Option<Engines>, Result<(), String>), CliError> {
     if !slots.contains_key(Transcribe::KIND) {
-        return Ok(Ok(None));
+        return Ok((None, Ok(())));
     }
     let reason = match environment::engines(options, media) {
         Ok(engines) => {
             limit_to_cores(options, slots);
-            return Ok(Ok(Some(engines)));
+            return Ok((Some(engines), Ok(())));
         }
         Err(reason) => reason,
     };
@@ -100,7 +97,7 @@ fn engines(
     tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
     match slots.is_empty() {
         true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
-        false => Ok(Err(reason)),
+        false => Ok((None, Err(format!("{reason}; then start this worker again")))),
     }
 }
 

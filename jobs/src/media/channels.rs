@@ -8,11 +8,10 @@ use std::path::Path;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
-use super::{MediaError, ffmpeg};
+use super::{MediaError, PCM_RATE, ffmpeg};
 
-/// Samples per second of what is judged, and those that are judged together: 20 ms.
-pub(super) const RATE: u32 = 16_000;
-const FRAME: usize = RATE as usize / 50;
+/// Samples that are judged together: 20 ms.
+const FRAME: usize = PCM_RATE as usize / 50;
 
 /// Times the power of its quiet places that the loudest of noise have at most (3 dB), and many of speech at least (9 dB).
 const NOISE: f32 = 2.0;

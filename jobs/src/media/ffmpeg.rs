@@ -110,7 +110,7 @@ pub(super) async fn decode_pcm(
     decodable(&finished)
 }
 
-/// Has the two channels of at most so many seconds read, samples of 16 bits side by side.
+/// Has the two channels of at most so many seconds read, samples of 16 bits side by side, [`PCM_RATE`] of them per second.
 pub(super) async fn two_channels<T, Reading>(
     ffmpeg: &Path,
     file: &Path,
@@ -120,7 +120,7 @@ pub(super) async fn two_channels<T, Reading>(
 where
     Reading: Future<Output = std::io::Result<T>>,
 {
-    let (rate, seconds) = (super::channels::RATE.to_string(), seconds.to_string());
+    let (rate, seconds) = (PCM_RATE.to_string(), seconds.to_string());
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "2", "-ar"].map(OsStr::new).into();
     output.extend([&rate, "-t", &seconds, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
