@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use reqwest::Method;
-use reqwest::multipart::Form;
 
 use super::RemoteSettings;
 use super::client::{ClientError, Server};
 use super::orders::{self, Call};
 use super::upload::Upload;
 use crate::media::MediaTools;
-use crate::speech::decoded::seconds;
 use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
-use crate::speech::payload;
 
 /// An OpenAI-compatible server. The model has to know the response format `verbose_json`, as whisper-1 does.
 #[derive(Debug, Clone)]
@@ -35,13 +32,8 @@ impl OpenAi {
         let settings = self.server.settings();
         let upload = Upload::of(&passage, &self.server, &self.media).await?;
         let uploaded = upload.bytes();
-        let mut form = Form::new()
-            .text("model", settings.model.clone())
-            .text("response_format", "verbose_json")
-            .part("file", upload.part());
-        if let Some(language) = passage.language.or(settings.language.as_deref()) {
-            form = form.text("language", language.to_owned());
-        }
+        let form = upload.form("file", &passage, settings);
+        let form = form.text("model", settings.model.clone()).text("response_format", "verbose_json");
         let make = |order: &Order| {
             let request = self.server.request(Method::POST, &["audio", "transcriptions"]);
             // A server that knows it answers a request that it has seen as it did before.
@@ -50,13 +42,7 @@ impl OpenAi {
         let call = Call { make, uploaded, time: settings.time_for(passage.samples.len()) };
         let (answer, order) = orders::call(&self.server, &passage, call, control).await?;
         control.report(1.0);
-        match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
-            Ok(transcript) => Ok(transcript),
-            Err(answer) => {
-                let error = self.server.without_transcript(&answer);
-                Err(orders::in_vain(&passage, order, error).await)
-            }
-        }
+        orders::transcript(&self.server, &passage, order, answer).await
     }
 }
 

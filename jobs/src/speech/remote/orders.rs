@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::RemoteError;
 use super::client::Server;
-use crate::speech::engine::{Control, EngineError, Order, Passage};
+use crate::speech::decoded::seconds;
+use crate::speech::engine::{Control, EngineError, Order, Passage, RawTranscript};
+use crate::speech::payload;
 
 /// Most calls of a job for one passage that may have been paid and brought nothing.
 const MOST_CALLS: u32 = 6;
@@ -36,6 +38,19 @@ pub(super) async fn call<Make: FnOnce(&Order) -> RequestBuilder>(
         Ok(answer) => Ok((answer, order)),
         Err(EngineError::Remote(error)) => Err(in_vain(passage, order, error).await),
         Err(other) => Err(other),
+    }
+}
+
+/// The transcript in the answer to an order.
+pub(super) async fn transcript(
+    server: &Server,
+    passage: &Passage<'_>,
+    order: Order,
+    answer: Value,
+) -> Result<RawTranscript, EngineError> {
+    match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
+        Ok(transcript) => Ok(transcript),
+        Err(answer) => Err(in_vain(passage, order, server.without_transcript(&answer)).await),
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use reqwest::Method;
-use reqwest::multipart::Form;
 use serde_json::Value;
 
 use super::client::{ClientError, Server};
@@ -16,9 +15,7 @@ use super::orders::{self, Call};
 use super::upload::Upload;
 use super::{RemoteError, RemoteSettings};
 use crate::media::MediaTools;
-use crate::speech::decoded::seconds;
 use crate::speech::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
-use crate::speech::payload;
 
 /// Longest time for sending a recording and for asking once.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -81,13 +78,9 @@ impl Task {
 
     /// Hands the passage in. The order has a task, and is entered.
     async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<Order, EngineError> {
-        let settings = self.server.settings();
         let upload = Upload::of(passage, &self.server, &self.media).await?;
         let uploaded = upload.bytes();
-        let mut form = Form::new().part("audio", upload.part());
-        if let Some(language) = passage.language.or(settings.language.as_deref()) {
-            form = form.text("language", language.to_owned());
-        }
+        let form = upload.form("audio", passage, self.server.settings());
         let make = |order: &Order| {
             let request = self.server.request(Method::POST, &["transcribe"]);
             // A server that knows it gives a request that it has seen the task of before.
@@ -122,19 +115,17 @@ impl Task {
             match self.server.ask(request, 0, POLL_TIMEOUT, control).await {
                 Ok(answer) => {
                     failures = 0;
-                    let error = match outcome(&answer) {
-                        Outcome::Waiting => None,
-                        Outcome::Failed(reason) => Some(self.failed(200, &reason)),
+                    match outcome(&answer) {
+                        Outcome::Waiting => {}
                         Outcome::Done => {
-                            match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
-                                Ok(transcript) => return Ok(Some(transcript)),
-                                Err(answer) => Some(self.server.without_transcript(&answer)),
-                            }
+                            let order = order.clone();
+                            return orders::transcript(&self.server, passage, order, answer).await.map(Some);
                         }
-                    };
-                    if let Some(error) = error {
                         // It would be the same for ever: the next attempt begins another one.
-                        return Err(orders::in_vain(passage, order.clone(), error).await);
+                        Outcome::Failed(reason) => {
+                            let error = self.failed(200, &reason);
+                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                        }
                     }
                 }
                 Err(EngineError::Remote(error)) => {

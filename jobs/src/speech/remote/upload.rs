@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use reqwest::multipart::Part;
+use reqwest::multipart::{Form, Part};
 
 use super::client::Server;
-use super::{AROUND, RemoteError};
+use super::{AROUND, RemoteError, RemoteSettings};
 use crate::blocking::blocking;
 use crate::media::{MediaError, MediaTools};
 use crate::speech::engine::{EngineError, Passage, SAMPLE_RATE};
@@ -51,10 +51,14 @@ impl Upload {
         self.bytes.len() as u64
     }
 
-    /// As a part of a form.
-    pub(super) fn part(self) -> Part {
+    /// As this field of a form, beside the language that is spoken, where anybody knows.
+    pub(super) fn form(self, field: &'static str, passage: &Passage<'_>, settings: &RemoteSettings) -> Form {
         let part = Part::bytes(self.bytes).file_name(self.name);
-        part.mime_str(self.mime).expect("both are well-formed")
+        let form = Form::new().part(field, part.mime_str(self.mime).expect("both are well-formed"));
+        match passage.language.or(settings.language.as_deref()) {
+            Some(language) => form.text("language", language.to_owned()),
+            None => form,
+        }
     }
 }
 
