@@ -1,6 +1,5 @@
 //! API tokens: made for a user by `bedel token create`, shown once, stored as their SHA-256 alone.
 
-use bedel_jobs::hexadecimal::hexadecimal;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -57,7 +56,7 @@ pub async fn create(
 ) -> Result<(Uuid, String), sqlx::Error> {
     bedel_jobs::users::ensure_user_exists(tx, user_id).await?;
     let secret: [u8; 32] = rand::random();
-    let token = format!("{PREFIX}{}", hexadecimal(&secret));
+    let token = format!("{PREFIX}{}", hex::encode(&secret));
     let id = sqlx::query_scalar(
         "-- api_tokens::create
          INSERT INTO api_tokens (user_id, name, scope, sha256, expires_at)

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bedel_jobs::fetch::Fetcher;
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::engines::EngineKind;
-use bedel_jobs::speech::remote::{OpenAi, Task};
-use bedel_jobs::speech::{Engine, Engines};
-use bedel_jobs::storage::{Storage, StorageError, TieError};
+use bedel_fetch::Fetcher;
+use bedel_jobs::installation::{self, TieError};
 use bedel_jobs::{Environment, Settings};
+use bedel_media::MediaTools;
+use bedel_speech::engines::EngineKind;
+use bedel_speech::remote::{OpenAi, Task};
+use bedel_speech::{Engine, Engines};
+use bedel_storage::{Storage, StorageError};
 use sqlx::PgPool;
 
 use crate::cli::CliError;
@@ -92,7 +93,7 @@ pub const SECOND_STORAGE: &str = "Set BEDEL_STORAGE_DIR to the directory that th
 /// # Errors
 /// Where it belongs to another: exit code 2; trouble with either: 1.
 pub async fn check_installation(environment: &Environment) -> Result<(), CliError> {
-    match environment.storage.tie(&environment.pool).await {
+    match installation::tie(&environment.storage, &environment.pool).await {
         Ok(()) => Ok(()),
         Err(TieError::Storage(error @ StorageError::WrongInstallation { .. })) => {
             Err(CliError::Usage(format!(
@@ -115,7 +116,7 @@ pub async fn check_installation(environment: &Environment) -> Result<(), CliErro
 pub fn model_dir(options: &SpeechOptions) -> Result<PathBuf, CliError> {
     match &options.model_dir {
         Some(directory) => Ok(directory.clone()),
-        None => bedel_jobs::speech::models::default_dir()
+        None => bedel_speech::models::default_dir()
             .map_err(|error| CliError::Usage(format!("{error}. Or set BEDEL_MODEL_DIR"))),
     }
 }
@@ -163,8 +164,8 @@ fn engine(kind: EngineKind, options: &SpeechOptions, media: &MediaTools) -> Resu
 #[cfg(feature = "whisper")]
 fn embedded(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
     let directory = model_dir(options).map_err(|error| error.to_string())?;
-    bedel_jobs::speech::models::resolve(&options.model, &directory).map_err(|error| error.to_string())?;
-    Ok(Arc::new(bedel_jobs::speech::whisper::Whisper::new(&options.model, directory, options.language())))
+    bedel_speech::models::resolve(&options.model, &directory).map_err(|error| error.to_string())?;
+    Ok(Arc::new(bedel_speech::whisper::Whisper::new(&options.model, directory, options.language())))
 }
 
 #[cfg(not(feature = "whisper"))]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use bedel_jobs::download::Download;
-use bedel_jobs::media::MediaTools;
 use bedel_jobs::probe::Probe;
 use bedel_jobs::registry::registry;
-use bedel_jobs::speech::Engines;
 use bedel_jobs::transcribe::Transcribe;
+use bedel_media::MediaTools;
 use bedel_queue::{Job, Queue, run_worker};
+use bedel_speech::Engines;
 
 use crate::cli::{CliError, run::WorkerCommand};
 use crate::config::common::CommonOptions;

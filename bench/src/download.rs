@@ -7,16 +7,16 @@ mod worker;
 
 use std::path::PathBuf;
 
-use bedel_jobs::media::MediaTools;
+use bedel_media::MediaTools;
 use bedel_upstream::{Fault, Upstream};
 use tokio::time::Instant;
 
-use self::materials::{FILE_BYTES, LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
-use self::worker::Worker;
 use crate::cluster::Cluster;
 use crate::error::{BenchError, Result, peer};
 use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
+use self::materials::{FILE_BYTES, LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
+use self::worker::Worker;
 
 pub use self::transfer::{FetchArgs, fetch};
 

@@ -7,16 +7,16 @@ mod survival;
 
 use std::path::PathBuf;
 
-use bedel_jobs::speech::transcript::Segment;
-use bedel_jobs::speech::wer::{Spoken, offsets, word_error_rate};
+use bedel_speech::transcript::Segment;
+use bedel_speech::wer::{Spoken, offsets, word_error_rate};
 
-use self::contenders::{Contender, Measured};
-use self::survival::Survival;
 use crate::cluster::Cluster;
 use crate::directory::Directory;
 use crate::error::{BenchError, Result, io};
 use crate::page::{self, Row};
 use crate::report::{Machine, figure};
+use self::contenders::{Contender, Measured};
+use self::survival::Survival;
 
 /// The models, small ones first.
 const MODELS: [&str; 2] = ["tiny.en", "base"];

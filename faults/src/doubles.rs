@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_jobs::catalogue::CatalogueSettings;
+use bedel_fetch::{FetchSettings, Fetcher};
 use bedel_jobs::download::{Audio, Download};
 use bedel_jobs::environment::{Context, Environment, Settings};
-use bedel_jobs::fetch::{FetchSettings, Fetcher};
-use bedel_jobs::media::{AudioStream, MediaTools};
 use bedel_jobs::probe::{Probe, Probed};
-use bedel_jobs::storage::Storage;
 use bedel_jobs::submit::{Resolved, Submit};
 use bedel_jobs::transcribe::{Transcribe, Transcribed};
+use bedel_media::{AudioStream, MediaTools};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError, NewJob, Policy, Registry};
+use bedel_recordings::catalogue::CatalogueSettings;
+use bedel_storage::Storage;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 

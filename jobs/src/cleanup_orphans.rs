@@ -31,17 +31,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use bedel_fetch::FetchError;
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, NewJob, Policy};
+use bedel_recordings::source::download_dir;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::blocking::blocking;
 use crate::environment::Context;
-use crate::fetch::FetchError;
-use crate::source::workplace;
-use crate::storage::installation_of_database;
+use crate::installation::installation_of_database;
 
 /// Looks for orphans, in everything or at one lecture.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -185,10 +184,18 @@ impl Job for CleanupOrphans {
 async fn forget_downloads(ctx: &Context) -> Result<(), JobError> {
     let disk = |error| FetchError::disk(&error);
     let root = ctx.downloads.clone();
-    let there = blocking(move || workplace::lectures(&root)).await.map_err(disk)?;
+    let there = tokio::task::spawn_blocking(move || download_dir::lectures(&root))
+        .await
+        .map_err(io::Error::from)
+        .flatten()
+        .map_err(disk)?;
     let gone = rows::gone(&mut *ctx.pool.acquire().await?, &there).await?;
     let root = ctx.downloads.clone();
-    Ok(blocking(move || workplace::forget(&root, &gone)).await.map_err(disk)?)
+    Ok(tokio::task::spawn_blocking(move || download_dir::remove_lectures(&root, &gone))
+        .await
+        .map_err(io::Error::from)
+        .flatten()
+        .map_err(disk)?)
 }
 
 /// Empties a process's own scratch directory, at its start: nothing in it is in use then. Creates it where it is missing.

@@ -1,10 +1,10 @@
 //! Courses as people see them, those they chose, and those they make.
 
+use bedel_recordings::catalogue::code;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::catalogue::code;
 use crate::users::ensure_user_exists;
 
 /// Longest code, in characters.

@@ -10,13 +10,13 @@ pub mod plan;
 use std::time::Duration;
 
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, NewJob, Policy};
+use bedel_recordings::catalogue::term::Term;
+use bedel_recordings::catalogue::{self, CatalogueSettings, Gathered};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use url::Url;
 
-use crate::catalogue::term::Term;
-use crate::catalogue::{self, CatalogueSettings, Gathered};
 use crate::environment::Context;
 
 /// Most terms of one run: each may take a minute.

@@ -3,12 +3,12 @@
 //! The file is stored before its row is inserted and deleted after its row is gone, so that a row never stands without its
 //! file: a crash in between leaves a file without a row, which cleanup-orphans collects.
 
+use bedel_storage::keys;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::storage::keys;
 use crate::users::ensure_user_exists;
 
 /// Longest file name that is kept, in characters.

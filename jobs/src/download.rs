@@ -9,6 +9,9 @@
 //! An attempt first deletes what older leases stored. One of them may still be running somewhere, unaware that it was
 //! rescued: whatever it does later, the object that it would rename is gone.
 
+mod fetch;
+mod progress;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,16 +22,17 @@ use tokio::io::AsyncReadExt;
 use url::Url;
 use uuid::Uuid;
 
+pub use self::progress::Checkpoint;
 use crate::cleanup_orphans;
 use crate::environment::{Context, Environment};
-use crate::fetch::{self, FetchError, body};
 use crate::lecture::{self, Lecture};
 use crate::probe::{self, Probe};
-use crate::source::workplace::Workplace;
-use crate::source::{self, Source};
-use crate::stage::{Scratch, UPLOADED, disk, remove_leftovers};
-use crate::storage::StorageError;
-use crate::storage::keys::{self, Class};
+use crate::stage::{Scratch, UPLOADED, remove_leftovers};
+use bedel_fetch::{FetchError, body, require_media};
+use bedel_recordings::source::Source;
+use bedel_recordings::source::download_dir::DownloadDir;
+use bedel_storage::StorageError;
+use bedel_storage::keys::{self, Class};
 
 /// Share of the progress that fetching the source stands for; extracting is quick beside it.
 const FETCHED: f64 = 0.9;
@@ -99,9 +103,9 @@ impl Job for Download {
         }
         let url = stream(ctx, &lecture)?;
         let place =
-            Workplace::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
+            DownloadDir::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
                 .await?;
-        let audio = match source::bring_in(ctx, attempt, &url, &place, FETCHED).await {
+        let audio = match fetch::fetch(ctx, attempt, &url, &place, FETCHED).await {
             Ok(source) => self.keep(ctx, attempt, &source, &scratch).await,
             Err(error) => Err(error),
         };
@@ -240,8 +244,8 @@ async fn take_upload(ctx: &Environment, lecture_id: Uuid, target: &Path) -> Resu
     if !taken {
         return Err(upload_missing());
     }
-    let head = read_head(target).await.map_err(|error| disk(&error))?;
-    fetch::require_media(body::sniff(&head, None), "the upload".to_owned())?;
+    let head = read_head(target).await.map_err(|error| JobError::local_disk(&error))?;
+    require_media(body::sniff(&head, None), "the upload".to_owned())?;
     Ok(())
 }
 

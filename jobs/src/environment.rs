@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bedel_fetch::{FetchSettings, Fetcher};
+use bedel_media::MediaTools;
+use bedel_recordings::catalogue::CatalogueSettings;
+use bedel_speech::Engines;
+use bedel_storage::Storage;
 use sqlx::PgPool;
-
-use crate::catalogue::CatalogueSettings;
-use crate::fetch::{FetchSettings, Fetcher};
-use crate::media::MediaTools;
-use crate::speech::Engines;
-use crate::storage::Storage;
 
 /// What every job gets as its context.
 pub type Context = Arc<Environment>;

@@ -1,4 +1,4 @@
-//! The six typed jobs that bring a lecture in, in the order a lecture meets them, and what they touch.
+//! The six typed jobs that bring a lecture in, in the order a lecture meets them, and the rows they change.
 
 // The pipeline.
 pub mod download;
@@ -6,27 +6,18 @@ pub mod probe;
 pub mod submit;
 pub mod transcribe;
 // What its stages share.
-pub mod source;
 pub mod stage;
 // The cron jobs.
 pub mod cleanup_orphans;
 pub mod course_sync;
-
-// What they touch.
-mod blocking;
-pub mod catalogue;
+// The kinds of jobs, and what they get.
+pub mod environment;
+pub mod registry;
+// The rows they change.
 pub mod course;
 pub mod document;
-pub mod environment;
-pub mod fetch;
-pub mod hexadecimal;
-mod host_fault;
+pub mod installation;
 pub mod lecture;
-pub mod media;
-pub mod panopto;
-pub mod registry;
-pub mod speech;
-pub mod storage;
 pub mod users;
 
 pub use environment::{Environment, Settings};

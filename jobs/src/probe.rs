@@ -11,7 +11,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedel_media::{AudioStream, MediaError, MediaTools, ProbeReport};
 use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_storage::keys;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -19,9 +21,7 @@ use uuid::Uuid;
 
 use crate::environment::Context;
 use crate::lecture;
-use crate::media::{AudioStream, MediaError, MediaTools, ProbeReport};
 use crate::stage::{Scratch, audio_missing, stored_audio};
-use crate::storage::keys;
 use crate::transcribe::Transcribe;
 
 /// How much shorter than announced a recording may be: this many seconds, or this share of it where that is more.

@@ -4,12 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use bedel_queue::{Attempt, JobError};
+use bedel_storage::StorageError;
+use bedel_storage::keys::{self, Class};
 use uuid::Uuid;
 
 use crate::environment::Environment;
-use crate::host_fault;
-use crate::storage::StorageError;
-use crate::storage::keys::{self, Class};
 
 /// The `stream_url` of a lecture whose recording a client uploaded: it cannot be fetched again.
 pub const UPLOADED: &str = "audio_podcast";
@@ -24,7 +23,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) async fn create(root: &Path, lease: Uuid) -> Result<Self, JobError> {
         let scratch = Self { path: root.join(lease.to_string()) };
-        tokio::fs::create_dir_all(&scratch.path).await.map_err(|error| disk(&error))?;
+        tokio::fs::create_dir_all(&scratch.path).await.map_err(|error| JobError::local_disk(&error))?;
         Ok(scratch)
     }
 }
@@ -35,14 +34,6 @@ impl Drop for Scratch {
             tracing::warn!(%error, "a scratch directory could not be removed");
         }
     }
-}
-
-/// Trouble with the local disk.
-pub(crate) fn disk(error: &std::io::Error) -> JobError {
-    if host_fault::is_disk_full(error) {
-        return host_fault::disk_full();
-    }
-    JobError::retry("disk", format!("The local disk could not be used ({}).", error.kind()))
 }
 
 /// Deletes the temporary objects of older leases, writes that were cut off included. What a client uploaded stays: it

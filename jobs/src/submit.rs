@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
+use bedel_fetch::{FetchError, SmallBody};
 use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_recordings::panopto::delivery_info::{self, Delivery};
+use bedel_recordings::panopto::{self, SessionIdError};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use url::Url;
@@ -14,10 +17,7 @@ use uuid::Uuid;
 
 use crate::download::Download;
 use crate::environment::{Context, Settings};
-use crate::fetch::{FetchError, SmallBody};
 use crate::lecture::{self, Lecture};
-use crate::panopto::delivery_info::{self, Delivery};
-use crate::panopto::{self, SessionIdError};
 
 /// Longest question to Panopto, from connecting to the last byte.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -13,7 +13,11 @@ mod finished;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bedel_media::MediaError;
 use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_speech::decoded::seconds;
+use bedel_speech::{Choice, Control, Decoded, Transcript, listen, vtt};
+use bedel_storage::{StorageError, keys};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -22,13 +26,8 @@ use uuid::Uuid;
 use self::finished::Finished;
 use crate::cleanup_orphans;
 use crate::environment::{Context, Environment};
-use crate::host_fault;
 use crate::lecture;
-use crate::media::MediaError;
-use crate::speech::decoded::seconds;
-use crate::speech::{self, Choice, Control, Decoded, Transcript, vtt};
 use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
-use crate::storage::{StorageError, keys};
 
 /// Share of the progress that decoding stands for; it runs several hundred times as fast as speech.
 const DECODED: f64 = 0.02;
@@ -119,7 +118,7 @@ impl Job for Transcribe {
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
         });
-        let heard = speech::listen(engine.as_ref(), &sound, &control, &finished).await?;
+        let heard = listen(engine.as_ref(), &sound, &control, &finished).await?;
         attempt.set_progress(TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
@@ -185,7 +184,7 @@ impl Job for Transcribe {
 }
 
 fn engine_missing() -> JobError {
-    host_fault::wait(
+    JobError::host_fault(
         "engine-missing",
         "This worker has no speech engine. Start one with BEDEL_ENGINE=embedded, or give this one no transcribe slots.",
     )

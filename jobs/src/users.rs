@@ -1,11 +1,11 @@
 //! The users table: the target of foreign keys. It may be another application's (see migration 003).
 
+use bedel_storage::{Storage, StorageError};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::document;
 use crate::lecture::removal::{self, Removed};
-use crate::storage::{Storage, StorageError};
 
 /// Makes sure that the user has a row, in the caller's transaction. Rows appear when a user first brings something
 /// in. Any number of calls at once make one row and no error.

@@ -68,6 +68,7 @@ mod fence;
 mod fleet;
 mod heartbeat;
 mod held;
+mod host_fault;
 pub mod inspect;
 pub mod job;
 mod operate;

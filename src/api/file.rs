@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::storage::{Description, StorageError};
+use bedel_storage::{Description, StorageError};
 
 use super::ApiState;
 use super::problem::Problem;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::submission::{InvalidField, SubmitError};
-use bedel_jobs::storage::StorageError;
+use bedel_storage::StorageError;
 use serde::Serialize;
 
 /// Seconds after which a caller may ask again when the database or the storage was away.

@@ -13,7 +13,6 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
-use bedel_jobs::hexadecimal::hexadecimal;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use multer::{Constraints, Field, Multipart, SizeLimit};
@@ -42,7 +41,7 @@ const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// Bytes of a file that are looked at before any of it is stored.
-const HEAD_BYTES: usize = bedel_jobs::fetch::body::HEAD_BYTES;
+const HEAD_BYTES: usize = bedel_fetch::body::HEAD_BYTES;
 
 /// A client that is still sending cannot read a refusal, so for so long what it sends is read and dropped.
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
@@ -230,7 +229,7 @@ impl Part<'_> {
             next = if ended { None } else { self.chunk().await? };
         }
         writer.finish().await.map_err(|error| Problem::storage(&error))?;
-        let sha256 = hexadecimal(&hash.finalize());
+        let sha256 = hex::encode(&hash.finalize());
         Ok(Received { size, sha256 })
     }
 

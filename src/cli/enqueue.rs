@@ -1,8 +1,8 @@
 //! `bedel enqueue`.
 
 use bedel_jobs::registry::{new_job, registry};
-use bedel_jobs::storage::Storage;
 use bedel_queue::{Queue, enqueue};
+use bedel_storage::Storage;
 use clap::Args;
 use serde_json::{Value, json};
 

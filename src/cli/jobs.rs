@@ -3,9 +3,9 @@
 use bedel_jobs::Settings;
 use bedel_jobs::lecture::retry::{self, Retried as LectureRetried};
 use bedel_jobs::registry::{is_stage, registry};
-use bedel_jobs::storage::Storage;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{Queue, Retried};
+use bedel_storage::Storage;
 use clap::{Args, Subcommand};
 use sqlx::PgConnection;
 use uuid::Uuid;

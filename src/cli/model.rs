@@ -1,6 +1,6 @@
 //! `bedel model`.
 
-use bedel_jobs::speech::models::{self, Installed};
+use bedel_speech::models::{self, Installed};
 use clap::{Args, Subcommand};
 
 use super::{CliError, table};

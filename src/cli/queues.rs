@@ -1,8 +1,8 @@
 //! `bedel queues`.
 
 use bedel_jobs::registry::{known_queues, registry};
-use bedel_jobs::storage::Storage;
 use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, breakers, pause, resume};
+use bedel_storage::Storage;
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bedel_jobs::media::{MediaError, MediaTools};
-use bedel_jobs::speech::decoded::seconds;
-use bedel_jobs::speech::{
+use bedel_media::{MediaError, MediaTools};
+use bedel_speech::decoded::seconds;
+use bedel_speech::{
     Control, Decoded, DecodedError, EngineError, Keep, Ledger, Order, Passage, Piece, Transcript, listen,
     srt, vtt,
 };

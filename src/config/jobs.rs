@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bedel_fetch::{FetchSettings, ProxyUrl};
 use bedel_jobs::Settings;
-use bedel_jobs::catalogue::CatalogueSettings;
-use bedel_jobs::fetch::{FetchSettings, ProxyUrl};
+use bedel_recordings::catalogue::CatalogueSettings;
+use bedel_recordings::panopto::hosts::FETCH_HOSTS;
 use clap::Args;
 
 use super::parse;
@@ -112,6 +113,7 @@ impl JobOptions {
         }
         let tenants = each("PANOPTO_TENANTS", &self.panopto_tenants, parse::host)?;
         let mut hosts = each("BEDEL_FETCH_HOSTS", &self.fetch_hosts, parse::host)?;
+        hosts.extend(FETCH_HOSTS.map(str::to_owned));
         hosts.extend(tenants.iter().cloned());
         hosts.extend(host_of(&self.cdcs_url));
         Ok(Settings {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bedel_jobs::speech::engines::EngineKind;
-use bedel_jobs::speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
+use bedel_speech::engines::EngineKind;
+use bedel_speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
 use url::Url;
 

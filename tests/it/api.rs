@@ -32,12 +32,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bedel::api::{ApiState, Authenticator, Jwt, Limits, Origins, Token, Tokens, serve};
-use bedel_jobs::catalogue::CatalogueSettings;
-use bedel_jobs::fetch::{FetchSettings, Fetcher};
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::storage::{Storage, installation_of_database};
+use bedel_fetch::{FetchSettings, Fetcher};
+use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::{Environment, Settings};
+use bedel_media::MediaTools;
 use bedel_postgres::testing;
+use bedel_recordings::catalogue::CatalogueSettings;
+use bedel_recordings::panopto::hosts::FETCH_HOSTS;
+use bedel_storage::Storage;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -316,7 +318,11 @@ fn settings() -> Settings {
     Settings {
         tenants: Vec::new(),
         fetch: FetchSettings {
-            hosts: vec![".example.org".to_owned()],
+            hosts: [FETCH_HOSTS.as_slice(), &[".example.org"]]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             max_bytes: 1024 * 1024,
             stall_timeout: Duration::from_secs(5),
             ..FetchSettings::default()

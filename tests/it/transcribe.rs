@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bedel_jobs::speech::models;
-use bedel_jobs::speech::wer::word_error_rate;
+use bedel_speech::models;
+use bedel_speech::wer::word_error_rate;
 
 use super::program::Project;
 

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bedel_jobs::fetch::{Arrived, FetchSettings, Fetcher, PartFile};
+use bedel_fetch::{Arrived, FetchSettings, Fetcher, PartFile};
 use bedel_upstream::Upstream;
 use tokio::process::Command;
 use url::Url;
 
+use crate::error::{BenchError, Result, io, peer};
 use super::materials::{FILE_BYTES, Materials};
 use super::{Pair, peers, wrong};
-use crate::error::{BenchError, Result, io, peer};
 
 /// Started by the benchmark: what to fetch.
 #[derive(Debug, clap::Args)]

@@ -4,16 +4,16 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use bedel_jobs::speech::Transcript;
-use bedel_jobs::speech::models;
-use bedel_jobs::speech::transcript::Segment;
+use bedel_speech::Transcript;
+use bedel_speech::models;
+use bedel_speech::transcript::Segment;
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::{Lecture, SpeechArgs};
 use crate::error::{BenchError, Result, io, peer};
 use crate::program::{cpu_seconds, memory};
+use super::{Lecture, SpeechArgs};
 
 /// Between two looks at a process. Processor time and memory are those of the last look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::path::Path;
 
-use bedel_jobs::speech::engine::SAMPLE_RATE;
-use bedel_jobs::speech::{Decoded, pieces};
+use bedel_media::sound::SAMPLE_RATE;
+use bedel_speech::{Decoded, pieces};
 use tokio::process::Command;
 
-use super::{Lecture, SpeechArgs};
 use crate::directory::Directory;
 use crate::error::{BenchError, Result, io, peer};
 use crate::page::{self, Row};
 use crate::program::ended_badly;
+use super::{Lecture, SpeechArgs};
 
 /// A piece would have at most a minute, so the window in which it is cut is half of one.
 const LONGEST: u64 = 60 * SAMPLE_RATE as u64;

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bedel_storage::Stored;
+use bedel_storage::keys::{self, Class, Parsed};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::rows::LectureFacts;
 use crate::lecture::LectureStatus;
-use crate::storage::Stored;
-use crate::storage::keys::{self, Class, Parsed};
 
 /// Files that can precede their row, or that name no lease, are left alone for so long after their last write.
 const GRACE: TimeDelta = TimeDelta::hours(1);

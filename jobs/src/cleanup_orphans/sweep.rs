@@ -1,14 +1,14 @@
 //! Looking, judging, and then acting.
 
 use bedel_queue::{Attempt, JobError};
+use bedel_storage::keys;
+use bedel_storage::{StorageError, Stored};
 use uuid::Uuid;
 
 use super::judge::{Found, Judge, Listing, too_many};
 use super::rows::{self, DocumentFacts, LectureFacts};
 use super::{Refusal, Report};
 use crate::environment::Environment;
-use crate::storage::keys;
-use crate::storage::{StorageError, Stored};
 
 /// What is to be done.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! Turns a plan into rows: one statement per kind of change, however many courses there are.
 
+use bedel_recordings::catalogue::Gathered;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Summary;
 use super::plan::{ChangedCourse, NewCourse, Plan, StoredCourse, plan};
-use crate::catalogue::Gathered;
 
 /// Changes the courses in the caller's transaction and says what it did. A dry run runs the very same statements
 /// behind a savepoint and goes back to it.

@@ -12,10 +12,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bedel_recordings::catalogue::code::fold;
+use bedel_recordings::catalogue::merge::Course;
 use uuid::Uuid;
-
-use crate::catalogue::code::fold;
-use crate::catalogue::merge::Course;
 
 /// A row of `courses`.
 #[derive(Debug, Clone, sqlx::FromRow)]

@@ -5,13 +5,13 @@
 //! lock, which every change of stage takes first, so "has a live job" cannot change under the decision.
 
 use bedel_queue::{Job, inspect};
+use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, priority, restart};
 use crate::download::Download;
 use crate::environment::Settings;
-use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
 use crate::submit;
 use crate::users::ensure_user_exists;

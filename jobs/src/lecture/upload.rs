@@ -13,13 +13,13 @@
 //! while one is open: [`find`] tells where to, and [`accept`] says where the lecture has changed meanwhile.
 
 use bedel_queue::inspect;
+use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::submission::{self, InvalidField, NewLecture, SubmitError, invalid};
 use super::{Lecture, LectureStatus, restart};
 use crate::environment::Settings;
-use crate::panopto::{self, SessionIdError};
 use crate::stage::UPLOADED;
 use crate::users::ensure_user_exists;
 

@@ -4,12 +4,17 @@
 //! would make as good a one. That is why an attempt which was rescued while it stood still does no harm when it writes one.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Attempt, Job, JobError};
+use bedel_speech::decoded::seconds;
+use bedel_speech::digest::sha256;
+use bedel_speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
+use bedel_storage::{Storage, StorageError, keys};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -17,13 +22,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Transcribe;
-use crate::blocking::blocking;
 use crate::environment::Environment;
-use crate::hexadecimal::{hexadecimal, sha256};
-use crate::speech::decoded::seconds;
-use crate::speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
-use crate::stage::{Scratch, disk};
-use crate::storage::{Storage, StorageError, keys};
+use crate::stage::Scratch;
 
 /// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB, and a server's own view of them a million.
 const MAX_PIECE_BYTES: u64 = 64 * 1024 * 1024;
@@ -193,8 +193,9 @@ fn goes_on() -> JobError {
 /// What pieces of this sound by this engine are known by.
 async fn mark(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
     let (engine, audio) = (Arc::clone(engine), audio.to_owned());
-    let looked = blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
-    let (digest, engine) = looked.await.map_err(|error| disk(&error))?;
+    let looked = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
+    let (digest, engine) =
+        looked.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
     let made_of = serde_json::to_vec(&(VERSION, digest, engine?)).expect("plain data is JSON");
-    Ok(hexadecimal(&Sha256::digest(&made_of)[..16]))
+    Ok(hex::encode(&Sha256::digest(&made_of)[..16]))
 }

@@ -1,10 +1,10 @@
 //! Reading the catalogue: terms, codes, documents, merging.
 
-use bedel_jobs::catalogue::code::{course_of_section, fold};
-use bedel_jobs::catalogue::document::{self, Document, DocumentError, Section};
-use bedel_jobs::catalogue::merge::merge;
-use bedel_jobs::catalogue::term::{Season, Term};
-use bedel_jobs::catalogue::term_url;
+use bedel_recordings::catalogue::code::{course_of_section, fold};
+use bedel_recordings::catalogue::document::{self, Document, DocumentError, Section};
+use bedel_recordings::catalogue::merge::merge;
+use bedel_recordings::catalogue::term::{Season, Term};
+use bedel_recordings::catalogue::term_url;
 use chrono::NaiveDate;
 use url::Url;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::{self, CleanupOrphans, Refusal, Report};
 use bedel_jobs::lecture::{self, LectureStatus};
-use bedel_jobs::storage::keys;
 use bedel_jobs::submit::Submit;
 use bedel_queue::{Attempt, Job};
+use bedel_storage::keys;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -8,14 +8,14 @@ use bedel_jobs::download::{Audio, Download};
 use bedel_jobs::lecture::{self, LectureStatus};
 use bedel_jobs::probe::Probe;
 use bedel_jobs::stage::UPLOADED;
-use bedel_jobs::storage::keys;
 use bedel_queue::{Attempt, Commit, End, Job, JobError};
+use bedel_storage::keys;
+use bedel_upstream::Reply;
 use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::recordings;
 use crate::world::{World, decision, shown};
-use bedel_upstream::Reply;
 
 /// Three seconds of a tone and a picture, as AAC in MPEG-4.
 static LECTURE: LazyLock<Vec<u8>> = LazyLock::new(|| made("lecture.mp4", &["-c:a", "aac", "-shortest"]));

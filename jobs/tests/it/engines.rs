@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::remote::RemoteSettings;
-use bedel_jobs::speech::wer::word_error_rate;
-use bedel_jobs::speech::whisper::Whisper;
-use bedel_jobs::speech::{Control, Decoded, RawTranscript, models};
+use bedel_media::MediaTools;
+use bedel_speech::remote::RemoteSettings;
+use bedel_speech::wer::word_error_rate;
+use bedel_speech::whisper::Whisper;
+use bedel_speech::{Control, Decoded, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::speech_server as settings;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bedel_jobs::fetch::body::BodyKind;
-use bedel_jobs::fetch::{Arrived, FetchError, FetchSettings, Fetcher, PartFile, UrlRefusal};
+use bedel_fetch::body::BodyKind;
+use bedel_fetch::{Arrived, FetchError, FetchSettings, Fetcher, PartFile, UrlRefusal};
 use bedel_queue::JobError;
+use bedel_upstream::{Reply, Upstream};
 use url::Url;
 
 use crate::world::{decision, fetch_settings, fetcher};
-use bedel_upstream::{Reply, Upstream};
 
 /// Bytes that begin like an MPEG-4 file.
 fn media(length: usize) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bedel_jobs::fetch::{
+use bedel_fetch::{
     Arrived, FetchError, FetchSettings, Fetcher, Lookup, PartFile, ProxyUrl, SmallBody, UrlRefusal,
 };
 use bedel_queue::JobError;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bedel_jobs::download::Checkpoint;
 use bedel_jobs::download::Download;
-use bedel_jobs::source::Checkpoint;
-use bedel_jobs::storage::keys;
 use bedel_queue::{Attempt, Job, JobError};
+use bedel_storage::keys;
 use bedel_upstream::hls::{self, Encryption, Hls, HlsOptions, Kind, Rendition, Variant};
 use bedel_upstream::media::seconds_heard;
 use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use bedel_jobs::speech::{EngineError, Ledger, Order, Passage};
+use bedel_speech::{EngineError, Ledger, Order, Passage};
 use futures::future::BoxFuture;
 
 /// A ledger in memory.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bedel_fetch::FetchSettings;
 use bedel_jobs::Settings;
 use bedel_jobs::environment::Context;
-use bedel_jobs::fetch::FetchSettings;
+use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::lecture::{self, Lecture};
-use bedel_jobs::storage::installation_of_database;
 use bedel_postgres::testing::TestDatabase;
 use bedel_queue::{Job, NewJob, Queue, Registry, WorkerOptions};
+use bedel_recordings::panopto::hosts::FETCH_HOSTS;
 use bytes::Bytes;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -43,6 +44,7 @@ impl Library {
         let database = world::database().await;
         let directory = tempfile::tempdir().unwrap();
         let mut settings = world::settings(FetchSettings {
+            hosts: FETCH_HOSTS.map(str::to_owned).into(),
             max_bytes: 1 << 20,
             stall_timeout: Duration::from_secs(5),
             ..FetchSettings::default()

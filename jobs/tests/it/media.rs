@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bedel_jobs::media::{MediaError, MediaTools};
+use bedel_media::{MediaError, MediaTools};
 use bedel_queue::JobError;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::tempdir;

@@ -1,11 +1,12 @@
 //! `probe`, run by a real worker.
 
+use std::path::Path;
+
 use bedel_jobs::lecture::{self, LectureStatus};
 use bedel_jobs::probe::Probe;
-use bedel_jobs::storage::keys;
 use bedel_queue::{Attempt, Job};
+use bedel_storage::keys;
 use serde_json::json;
-use std::path::Path;
 use uuid::Uuid;
 
 use crate::library::{Ended, Library};

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bedel_jobs::storage::keys;
 use bedel_queue::JobError;
+use bedel_storage::keys;
 use bedel_upstream::{Fault, Reply, Resource};
 use uuid::Uuid;
 

@@ -3,9 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use bedel_jobs::storage::keys::{self, Class};
-use bedel_jobs::storage::{Storage, StorageError, TieError};
+use bedel_jobs::installation::{TieError, tie};
 use bedel_queue::JobError;
+use bedel_storage::keys::{self, Class};
+use bedel_storage::{Storage, StorageError};
 use bytes::Bytes;
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
@@ -179,11 +180,11 @@ async fn a_storage_belongs_to_one_database() {
 async fn of_two_new_storages_at_once_one_is_tied() {
     let database = crate::world::database().await;
     let ((one, _a), (other, _b)) = (storage(), storage());
-    let (first, second) = tokio::join!(one.tie(&database.pool), other.tie(&database.pool));
+    let (first, second) = tokio::join!(tie(&one, &database.pool), tie(&other, &database.pool));
     let (tied, loser) = if first.is_ok() { (&one, second) } else { (&other, first) };
     let error = loser.unwrap_err();
     assert!(matches!(error, TieError::Storage(StorageError::NotMarked { .. })), "{error}");
-    tied.tie(&database.pool).await.unwrap();
+    tie(&tied, &database.pool).await.unwrap();
 }
 
 #[test]

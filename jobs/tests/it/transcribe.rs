@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bedel_jobs::environment::Context;
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::restart::restart;
-use bedel_jobs::speech::Engine;
-use bedel_jobs::storage::keys;
 use bedel_jobs::transcribe::{Transcribe, Transcribed};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError};
+use bedel_speech::Engine;
+use bedel_storage::keys;
 use uuid::Uuid;
 
 use crate::world::{World, decision, environment, shown};

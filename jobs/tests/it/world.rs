@@ -4,23 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_jobs::catalogue::CatalogueSettings;
+use bedel_fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::environment::{Context, Environment, Settings};
-use bedel_jobs::fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::engines::EngineKind;
-use bedel_jobs::speech::remote::RemoteSettings;
-use bedel_jobs::speech::{Engine, Engines};
-use bedel_jobs::storage::Storage;
+use bedel_media::MediaTools;
 use bedel_postgres::testing::{self, TestDatabase};
 use bedel_queue::{Commit, JobError};
+use bedel_recordings::catalogue::CatalogueSettings;
+use bedel_recordings::panopto::hosts::FETCH_HOSTS;
+use bedel_speech::engines::EngineKind;
+use bedel_speech::remote::RemoteSettings;
+use bedel_speech::{Engine, Engines};
+use bedel_storage::Storage;
+use bedel_upstream::Upstream;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use url::Url;
 use uuid::Uuid;
-
-use bedel_upstream::Upstream;
 
 /// The recording's id in the viewer URLs of these tests.
 pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
@@ -98,6 +98,7 @@ pub fn speech_server(url: &Url) -> RemoteSettings {
 /// Limits for tests: small and short, with the upstream as the only private address that may be asked.
 pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
     FetchSettings {
+        hosts: FETCH_HOSTS.map(str::to_owned).into(),
         allowed_private: vec![upstream.host()],
         max_bytes: 8 * 1024 * 1024,
         stall_timeout: Duration::from_millis(400),

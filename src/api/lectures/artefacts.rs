@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::speech::{Transcript, srt};
-use bedel_jobs::storage::StorageError;
+use bedel_speech::{Transcript, srt};
+use bedel_storage::StorageError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use bedel_jobs::fetch::body::{BodyKind, sniff};
+use bedel_fetch::body::{BodyKind, sniff};
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::upload::{self as lecture_upload, Metadata, Outcome, Upload, Uploaded};
-use bedel_jobs::storage::keys::{self, Class};
+use bedel_storage::keys::{self, Class};
 use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;

@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::models;
-use bedel_jobs::storage::{Storage, tie_of_database};
+use bedel_jobs::installation::tie_of_database;
+use bedel_media::MediaTools;
+use bedel_speech::models;
+use bedel_storage::Storage;
 use rustix::fs::Access;
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use bedel_jobs::speech::remote::{ApiKey, OpenAi};
-use bedel_jobs::speech::{Engine, EngineError};
 use bedel_queue::JobError;
+use bedel_speech::remote::{ApiKey, OpenAi};
+use bedel_speech::{Engine, EngineError};
 
 use super::between::{Between, Fault};
 use super::peers::Peer;

@@ -1,8 +1,8 @@
 //! The engine `task`.
 
-use bedel_jobs::speech::Engine;
-use bedel_jobs::speech::remote::{ApiKey, Task};
 use bedel_queue::JobError;
+use bedel_speech::Engine;
+use bedel_speech::remote::{ApiKey, Task};
 
 use super::between::{Between, Fault};
 use super::*;

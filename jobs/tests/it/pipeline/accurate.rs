@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bedel_jobs::registry::registry;
-use bedel_jobs::speech::wer::{Spoken, offsets, word_error_rate};
-use bedel_jobs::speech::{Control, Decoded, Engine, Transcript};
-use bedel_jobs::storage::keys;
 use bedel_queue::{Queue, run_worker};
+use bedel_speech::wer::{Spoken, offsets, word_error_rate};
+use bedel_speech::{Control, Decoded, Engine, Transcript};
+use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info};
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +105,7 @@ async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
 
     let scratch = tempfile::tempdir().expect("a directory");
     let decoded = scratch.path().join("lecture.f32");
-    let media = bedel_jobs::media::MediaTools::find().expect("ffmpeg");
+    let media = bedel_media::MediaTools::find().expect("ffmpeg");
     media.decode_pcm(&directory("spoken").join("lecture.m4a"), &decoded).await.expect("sound");
     let sound = Decoded::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));

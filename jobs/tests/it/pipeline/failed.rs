@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::retry::{Retried, retry};
-use bedel_jobs::storage::keys;
+use bedel_storage::keys;
+use bedel_upstream::Reply;
 
 use super::STAGES;
 use super::left::Left;
 use super::line::{LECTURE, Line, RECORDING, USER, eventually};
 use crate::recordings;
-use bedel_upstream::Reply;
 
 /// The stages and the clean-up that follows a failure.
 const KINDS: [&str; 5] = ["submit", "download", "probe", "transcribe", "cleanup-orphans"];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bedel_jobs::environment::Context;
-use bedel_jobs::storage::keys;
 use bedel_queue::WorkerOptions;
+use bedel_storage::keys;
 use bytes::Bytes;
 use sqlx::postgres::PgPoolOptions;
 

@@ -1,6 +1,6 @@
 //! A disk that is full in the middle of a download.
 
-use bedel_jobs::storage::keys;
+use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
 use bedel_upstream::media::{recording, seconds_heard};
 use bedel_upstream::{Resource, Upstream, delivery_info};

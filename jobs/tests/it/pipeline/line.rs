@@ -4,16 +4,19 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use bedel_fetch::FetchSettings;
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::{self, CourseSync};
 use bedel_jobs::environment::{Context, Settings};
-use bedel_jobs::fetch::FetchSettings;
+use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::lecture::{self, Lecture};
 use bedel_jobs::registry::registry;
-use bedel_jobs::storage::{installation_of_database, keys};
 use bedel_jobs::submit::Submit;
 use bedel_postgres::testing::TestDatabase;
 use bedel_queue::{NewJob, Queue, WorkerOptions, run_worker};
+use bedel_recordings::panopto::hosts::FETCH_HOSTS;
+use bedel_storage::keys;
+use bedel_upstream::{Reply, Upstream, delivery_info};
 use bytes::Bytes;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -26,7 +29,6 @@ use super::quick::Quick;
 use super::{CRON, STAGES};
 use crate::recordings;
 use crate::world::{self, SESSION};
-use bedel_upstream::{Reply, Upstream, delivery_info};
 
 /// The same ids in every database, so that what is left can be compared.
 pub const LECTURE: Uuid = Uuid::from_u128(1);
@@ -58,6 +60,7 @@ pub struct Line {
 /// What a process of the tests and the tests themselves configure alike.
 pub fn settings(upstream: &str) -> Settings {
     let mut settings = world::settings(FetchSettings {
+        hosts: FETCH_HOSTS.map(str::to_owned).into(),
         allowed_private: vec![upstream.to_owned()],
         max_bytes: 8 << 20,
         stall_timeout: Duration::from_secs(10),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bedel_jobs::storage::keys;
+use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info, media};
 
 use super::STAGES;

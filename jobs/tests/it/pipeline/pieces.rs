@@ -1,6 +1,6 @@
 //! A recording of two pieces, whose worker dies with the first one finished.
 
-use bedel_jobs::storage::keys;
+use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info, media};
 use serde_json::{Value, json};
 

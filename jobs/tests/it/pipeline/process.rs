@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bedel_jobs::cleanup_orphans::clean_scratch;
 use bedel_jobs::environment::Context;
-use bedel_jobs::media::MediaTools;
-use bedel_jobs::speech::Engine;
-#[cfg(feature = "whisper")]
-use bedel_jobs::speech::models;
-use bedel_jobs::speech::remote::Task;
+use bedel_media::MediaTools;
 use bedel_queue::WorkerOptions;
+use bedel_speech::Engine;
+#[cfg(feature = "whisper")]
+use bedel_speech::models;
+use bedel_speech::remote::Task;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -54,14 +54,14 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
 
 /// The real one.
 #[cfg(feature = "whisper")]
-pub fn whisper(model: &str) -> bedel_jobs::speech::whisper::Whisper {
+pub fn whisper(model: &str) -> bedel_speech::whisper::Whisper {
     let dir = models::default_dir().expect("a directory for models");
     if let Err(error) = models::resolve(model, &dir) {
         panic!(
             "{error}\nThis test needs the speech model. Type: script/peers (or bedel model install {model})"
         );
     }
-    bedel_jobs::speech::whisper::Whisper::new(model, dir, None)
+    bedel_speech::whisper::Whisper::new(model, dir, None)
 }
 
 /// A worker process that is killed when it is dropped.

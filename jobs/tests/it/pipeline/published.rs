@@ -2,7 +2,7 @@
 //! how much was fetched for it.
 
 use bedel_jobs::lecture::LectureStatus;
-use bedel_jobs::storage::keys;
+use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
 use bedel_upstream::media::seconds_heard;
 use bedel_upstream::{Reply, Resource, delivery_info};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bedel_jobs::speech::decoded::seconds;
-use bedel_jobs::speech::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
+use bedel_speech::decoded::seconds;
+use bedel_speech::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 

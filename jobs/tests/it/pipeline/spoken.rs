@@ -1,13 +1,14 @@
 //! The real engine, killed twice.
 
+use bedel_speech::models;
+use bedel_upstream::Reply;
+
 use super::STAGES;
 use super::door::{Door, Point};
 use super::left::Left;
 use super::line::{LECTURE, Line, eventually, soon};
 use super::process::{Process, whisper};
 use crate::recordings;
-use bedel_jobs::speech::models;
-use bedel_upstream::Reply;
 
 /// Killed while it listens, and once more with the transcript written but not yet in place.
 #[tokio::test(flavor = "multi_thread")]

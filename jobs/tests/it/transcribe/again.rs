@@ -1,7 +1,7 @@
 //! A completed lecture that is transcribed again, by another model.
 
-use bedel_jobs::speech::Choice;
-use bedel_jobs::speech::engines::EngineKind;
+use bedel_speech::Choice;
+use bedel_speech::engines::EngineKind;
 use serde_json::json;
 
 use super::resumed::{Listener, with};

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_jobs::speech::{Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript};
+use bedel_speech::{Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -144,7 +144,7 @@ async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
     let commit = lab.commit(id, Some(again)).await;
     assert!(shown(&commit).contains("cleanup-orphans"), "{commit:?}");
     let cleanup = CleanupOrphans { lecture_id: Some(id), dry_run: false };
-    lab.ctx.storage.tie(&lab.ctx.pool).await.expect("a marked storage");
+    bedel_jobs::installation::tie(&lab.ctx.storage, &lab.ctx.pool).await.expect("a marked storage");
     cleanup.run(&lab.ctx, &Attempt::detached(None)).await.expect("cleaned up");
     assert_eq!(pieces(&lab, id).await, Vec::<String>::new());
 }

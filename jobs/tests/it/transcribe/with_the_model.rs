@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bedel_jobs::speech::wer::word_error_rate;
-use bedel_jobs::speech::whisper::Whisper;
-use bedel_jobs::speech::{Control, Decoded, EngineError, Transcript, models};
+use bedel_speech::wer::word_error_rate;
+use bedel_speech::whisper::Whisper;
+use bedel_speech::{Control, Decoded, EngineError, Transcript, models};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 

@@ -1,0 +1,179 @@
+//! What a URL may look like, before anything is dialled.
+
+use url::{Host, Url};
+
+use super::{FetchSettings, address};
+
+/// Longest URL accepted, in bytes. Signed stream addresses have some hundreds.
+const MAX_LENGTH: usize = 4096;
+
+/// Why a URL is not fetched. The texts are for a person: they name the rule, and of the URL its host at most where that is a
+/// name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlRefusal {
+    /// It cannot be read as a URL.
+    #[error("it is not a web address")]
+    NotAUrl,
+    /// It is longer than 4096 bytes.
+    #[error("it is longer than {MAX_LENGTH} characters")]
+    TooLong,
+    /// Neither http nor https.
+    #[error("only https addresses are fetched")]
+    Scheme,
+    /// Not encrypted, and not listed as an exception.
+    #[error("it is not encrypted; only https addresses are fetched")]
+    Unencrypted,
+    /// It has a user name or a password.
+    #[error("it contains a user name or a password")]
+    Credentials,
+    /// Its host is, or resolves to, an address that the public cannot reach.
+    #[error("it leads into a network that is not public ({what})")]
+    NotPublic {
+        /// What the address is, such as `loopback`.
+        what: &'static str,
+    },
+    /// Its host is none that recordings are fetched from.
+    #[error(
+        "{host} is not a host that recordings are fetched from; the operators can add it (BEDEL_FETCH_HOSTS)"
+    )]
+    HostNotListed {
+        /// The host, or "an address without a name".
+        host: String,
+    },
+    /// A redirect or a playlist that leads from https to http.
+    #[error("{host} led from an encrypted to an unencrypted address")]
+    Downgrade {
+        /// The host that redirected.
+        host: String,
+    },
+}
+
+/// Which client may fetch a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The one that refuses every special address.
+    Public,
+    /// The one that accepts those that the configuration lists, for a `host:port` that it lists.
+    Development,
+}
+
+impl FetchSettings {
+    /// Reads `text` as a URL that may be fetched, by everything that can be known without resolving its name.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn check(&self, text: &str) -> Result<Url, UrlRefusal> {
+        if text.len() > MAX_LENGTH {
+            return Err(UrlRefusal::TooLong);
+        }
+        let url = Url::parse(text).map_err(|_| UrlRefusal::NotAUrl)?;
+        check(&url, self)?;
+        Ok(url)
+    }
+}
+
+/// The rules for one URL. The URL parser has already turned other spellings of an address (decimal, octal, hex, full-width
+/// digits) into the usual one.
+pub(super) fn check(url: &Url, settings: &FetchSettings) -> Result<Reach, UrlRefusal> {
+    if url.as_str().len() > MAX_LENGTH {
+        return Err(UrlRefusal::TooLong);
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(UrlRefusal::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(UrlRefusal::Credentials);
+    }
+    let literal = match url.host() {
+        None => return Err(UrlRefusal::NotAUrl),
+        Some(Host::Domain(_)) => None,
+        Some(Host::Ipv4(v4)) => Some(v4.into()),
+        Some(Host::Ipv6(v6)) => Some(v6.into()),
+    };
+    if is_private_listed(url, settings) {
+        return Ok(Reach::Development);
+    }
+    if let Some(what) = literal.and_then(address::special) {
+        return Err(UrlRefusal::NotPublic { what });
+    }
+    if url.scheme() == "http" {
+        return Err(UrlRefusal::Unencrypted);
+    }
+    match url.host_str() {
+        Some(name) if literal.is_none() && is_listed(name, url.port(), settings) => Ok(Reach::Public),
+        _ => Err(UrlRefusal::HostNotListed { host: name(url) }),
+    }
+}
+
+/// The URL that a redirect or a playlist names. It is checked like any other when it is asked.
+pub(super) fn next_hop(from: &Url, target: &str) -> Result<Url, UrlRefusal> {
+    let next = from.join(target).map_err(|_| UrlRefusal::NotAUrl)?;
+    if from.scheme() == "https" && next.scheme() == "http" {
+        return Err(UrlRefusal::Downgrade { host: name(from) });
+    }
+    Ok(next)
+}
+
+/// A URL without its query, which may hold a signature: what stays the same while signatures change.
+pub fn place(url: &Url) -> &str {
+    url.as_str().split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The host of a URL that was fetched, for messages.
+pub fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("the address").to_owned()
+}
+
+/// The host of a URL that is refused. An address is not repeated: where a redirect or a playlist named it, the text would
+/// tell a stranger what our network looks like.
+fn name(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        _ => "an address without a name".to_owned(),
+    }
+}
+
+/// True for the path of a sign-in page, such as `/Panopto/Pages/Auth/Login.aspx`.
+pub(super) fn is_login_path(url: &Url) -> bool {
+    let path = url.path().to_ascii_lowercase();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let stem = last.split('.').next().unwrap_or_default();
+    matches!(stem, "login" | "logon" | "signin" | "sign-in" | "log-in") || path.contains("/auth/login")
+}
+
+/// True where the configuration lists the URL's `host:port` as private.
+fn is_private_listed(url: &Url, settings: &FetchSettings) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    let pair = format!("{host}:{port}");
+    settings.allowed_private.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
+}
+
+/// True for a name that the policy lists: as `name`, as `.suffix` for all names below it, or as `name:port`.
+fn is_listed(name: &str, port: Option<u16>, settings: &FetchSettings) -> bool {
+    // The root's dot names the same host; a second one names none.
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    if name.is_empty() || name.ends_with('.') {
+        return false;
+    }
+    let matches = |listed: &String| {
+        let listed = listed.trim().to_ascii_lowercase();
+        match (port, listed.rsplit_once(':')) {
+            (Some(port), Some((listed, number))) => listed == name && number == port.to_string(),
+            (None, None) => match listed.strip_prefix('.') {
+                Some(suffix) => is_below(&name, suffix),
+                None => listed == name,
+            },
+            _ => false,
+        }
+    };
+    settings.hosts.iter().any(matches)
+}
+
+/// True for a proper sub-domain.
+fn is_below(host: &str, domain: &str) -> bool {
+    let labels = host.strip_suffix(domain).and_then(|rest| rest.strip_suffix('.'));
+    labels.is_some_and(|labels| !labels.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! `DeliveryInfo.aspx`: what Panopto's own viewer asks before it plays a recording.
+//!
+//! The end point answers with status 200 whatever happens, so the outcome is in the body. It belongs to no published
+//! API: every field may be missing, and what is not understood is an error of its own instead of a guess.
+
+use bedel_fetch::body::{self, BodyKind};
+use serde::Deserialize;
+use url::Url;
+
+use super::session_id::{DeliveryKey, Recording};
+
+/// Largest answer read, in bytes. Those of long lectures with many slides have some hundred kB.
+pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Longest title kept, in characters.
+const MAX_TITLE: usize = 300;
+
+/// Longest text of Panopto's kept in an error, in characters.
+const MAX_MESSAGE: usize = 160;
+
+/// What Panopto says about a recording.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delivery {
+    /// It can be played.
+    Ready {
+        /// The address of the stream, absolute. May carry a signature.
+        stream_url: Url,
+        /// The recording's name.
+        title: Option<String>,
+        /// Its length in seconds.
+        seconds: Option<f64>,
+    },
+    /// It is still being recorded or encoded.
+    Encoding,
+    /// It can be seen after signing in only.
+    LoginRequired,
+    /// It is gone.
+    Deleted,
+    /// Its owner has to bring it back from the archive.
+    Archived,
+    /// It is encoded, but there is nothing to play.
+    NoStream,
+    /// Panopto reports an error that we do not know: its words, as plain text.
+    Refused(String),
+    /// The answer is not what this end point gives.
+    Unreadable,
+}
+
+/// The end point at the recording's origin.
+#[must_use]
+pub fn end_point(recording: &Recording) -> Url {
+    let mut url = recording.origin.clone();
+    url.set_path("/Panopto/Pages/Viewer/DeliveryInfo.aspx");
+    url
+}
+
+/// The form that the viewer posts there.
+#[must_use]
+pub fn form(key: DeliveryKey) -> Vec<(&'static str, String)> {
+    let text = str::to_owned;
+    match key {
+        DeliveryKey::Id(id) => {
+            vec![("deliveryId", id.to_string()), ("isEmbed", text("true")), ("responseType", text("json"))]
+        }
+        DeliveryKey::Tid(tid) => vec![
+            ("tid", tid.to_string()),
+            ("isLiveNotes", text("false")),
+            ("refreshAuthCookie", text("true")),
+            ("isActiveBroadcast", text("false")),
+            ("isEditing", text("false")),
+            ("isKollectiveAgentInstalled", text("false")),
+            ("isEmbed", text("false")),
+            ("responseType", text("json")),
+        ],
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    error_code: Option<i64>,
+    error_message: Option<String>,
+    delivery: Option<Details>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Details {
+    session_name: Option<String>,
+    duration: Option<f64>,
+    podcast_streams: Option<Vec<Stream>>,
+    streams: Option<Vec<Stream>>,
+    is_podcast_encode_complete: Option<bool>,
+    is_viewer_encode_complete: Option<bool>,
+    is_active_broadcast: Option<bool>,
+    is_purged_encode: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Stream {
+    stream_url: Option<String>,
+    stream_http_url: Option<String>,
+    tag: Option<String>,
+    variants: Option<Vec<Variant>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Variant {
+    url: Option<String>,
+}
+
+/// Reads an answer that came from `end_point`.
+#[must_use]
+pub fn read(end_point: &Url, bytes: &[u8], content_type: Option<&str>) -> Delivery {
+    if let Ok(answer) = serde_json::from_slice::<Answer>(bytes) {
+        return understand(end_point, answer);
+    }
+    match body::sniff(bytes, content_type) {
+        // Whatever page comes instead of JSON, it is the way to one that asks who we are.
+        BodyKind::Login | BodyKind::Html => Delivery::LoginRequired,
+        _ => Delivery::Unreadable,
+    }
+}
+
+fn understand(end_point: &Url, answer: Answer) -> Delivery {
+    let message = plain_text(&answer.error_message.unwrap_or_default());
+    if answer.error_code.is_some_and(|code| code != 0) || (answer.delivery.is_none() && !message.is_empty()) {
+        return failure(answer.error_code, message);
+    }
+    let Some(details) = answer.delivery else { return Delivery::Unreadable };
+    if details.is_active_broadcast == Some(true) {
+        return Delivery::Encoding;
+    }
+    if let Some(stream_url) = stream_url(&details).and_then(|url| end_point.join(&url).ok()) {
+        let seconds = details.duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+        return Delivery::Ready {
+            stream_url,
+            title: details.session_name.as_deref().and_then(title),
+            seconds,
+        };
+    }
+    let encoded =
+        [details.is_podcast_encode_complete, details.is_viewer_encode_complete].contains(&Some(true));
+    match (details.is_purged_encode, encoded) {
+        (Some(true), _) => Delivery::Archived,
+        (_, true) => Delivery::NoStream,
+        (_, false) => Delivery::Encoding,
+    }
+}
+
+/// Error code 2 means "sign in"; everything else is told by its words alone.
+fn failure(code: Option<i64>, message: String) -> Delivery {
+    let words = message.to_lowercase();
+    let says = |list: &[&str]| list.iter().any(|phrase| words.contains(phrase));
+    if code == Some(2) || says(&["access is denied", "access denied", "sign in", "log in", "login"]) {
+        Delivery::LoginRequired
+    } else if says(&["deleted", "isn't available", "is not available", "not found", "does not exist"]) {
+        Delivery::Deleted
+    } else {
+        Delivery::Refused(message)
+    }
+}
+
+/// Podcast streams join picture and sound, so they come first. Of the plain ones `DV` is the camera with its
+/// microphone; `SCREEN` and `OBJECT` may be slides without sound.
+fn stream_url(details: &Details) -> Option<String> {
+    let podcasts = details.podcast_streams.iter().flatten();
+    let mut plain: Vec<&Stream> = details.streams.iter().flatten().collect();
+    plain.sort_by_key(|stream| match stream.tag.as_deref() {
+        Some("DV") => 0,
+        Some("AUDIO") => 1,
+        None => 2,
+        Some(_) => 3,
+    });
+    let podcast_urls =
+        podcasts.flat_map(|stream| [stream.stream_url.as_ref(), stream.stream_http_url.as_ref()]);
+    let plain_urls = plain.into_iter().flat_map(|stream| {
+        let variant = stream.variants.iter().flatten().find_map(|variant| variant.url.as_ref());
+        [stream.stream_http_url.as_ref(), stream.stream_url.as_ref(), variant]
+    });
+    podcast_urls.chain(plain_urls).flatten().find(|url| !url.trim().is_empty()).cloned()
+}
+
+/// A title fit for the database: no control characters, not endless, not empty.
+fn title(name: &str) -> Option<String> {
+    let clean: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String =
+        clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_TITLE).collect();
+    (!clean.is_empty()).then_some(clean)
+}
+
+/// The words of a fragment of HTML: no tags, no links, one line, not endless.
+fn plain_text(html: &str) -> String {
+    let mut text = String::new();
+    let mut in_tag = false;
+    for c in html.chars().take(10_000) {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                text.push(' ');
+            }
+            _ if in_tag => {}
+            _ => text.push(if c.is_control() { ' ' } else { c }),
+        }
+    }
+    for (entity, c) in [("&nbsp;", " "), ("&quot;", "\""), ("&#39;", "'"), ("&apos;", "'"), ("&amp;", "&")] {
+        text = text.replace(entity, c);
+    }
+    let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains("://")).collect();
+    let mut line = words.join(" ");
+    // A tag that ended before a comma has left a blank.
+    for (loose, tight) in [(" ,", ","), (" .", "."), (" ;", ";"), (" :", ":")] {
+        line = line.replace(loose, tight);
+    }
+    line.chars().take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(json: &str) -> Delivery {
+        let end_point = Url::parse("https://a.hosted.panopto.com/Panopto/Pages/Viewer/DeliveryInfo.aspx");
+        read(&end_point.expect("a URL"), json.as_bytes(), Some("application/json"))
+    }
+
+    fn stream(json: &str) -> String {
+        match answer(json) {
+            Delivery::Ready { stream_url, .. } => stream_url.into(),
+            other => panic!("{other:?} from {json}"),
+        }
+    }
+
+    #[test]
+    fn the_podcast_comes_before_plain_streams_and_sound_before_slides() {
+        let both = r#"{"Delivery":{"PodcastStreams":[{"StreamUrl":null},{"StreamUrl":"https://cdn.example/p.mp4"}],
+            "Streams":[{"StreamHttpUrl":"https://cdn.example/s.mp4","Tag":"DV"}]}}"#;
+        assert_eq!(stream(both), "https://cdn.example/p.mp4");
+        let plain = r#"{"Delivery":{"PodcastStreams":[],"Streams":[
+            {"StreamHttpUrl":"https://cdn.example/slides.mp4","Tag":"OBJECT"},
+            {"StreamHttpUrl":"","StreamUrl":"https://cdn.example/camera.mp4","Tag":"DV"}]}}"#;
+        assert_eq!(stream(plain), "https://cdn.example/camera.mp4");
+        let variant = r#"{"Delivery":{"Streams":[{"Variants":[{"Url":"/v.mp4"}]}]}}"#;
+        assert_eq!(stream(variant), "https://a.hosted.panopto.com/v.mp4");
+    }
+
+    #[test]
+    fn states_of_a_recording() {
+        let table = [
+            (r#"{"ErrorCode":2,"ErrorMessage":"x"}"#, Delivery::LoginRequired),
+            (
+                r#"{"ErrorMessage":"Access is denied. <a href='https://x.example/?t=1'>Log</a>"}"#,
+                Delivery::LoginRequired,
+            ),
+            (
+                r#"{"ErrorCode":1,"ErrorMessage":"This session isn't available. It may have been deleted.<br><a>See</a>"}"#,
+                Delivery::Deleted,
+            ),
+            (
+                r#"{"ErrorCode":7,"ErrorMessage":"Odd &amp; <b>new</b>, \u0000 see https://x.example/?token=1 <script>"}"#,
+                Delivery::Refused("Odd & new, see".into()),
+            ),
+            (
+                r#"{"Delivery":{"PodcastStreams":[{"StreamUrl":null}],"IsPodcastEncodeComplete":false}}"#,
+                Delivery::Encoding,
+            ),
+            (r#"{"Delivery":{}}"#, Delivery::Encoding),
+            (
+                r#"{"Delivery":{"IsActiveBroadcast":true,"Streams":[{"StreamUrl":"https://cdn.example/live"}]}}"#,
+                Delivery::Encoding,
+            ),
+            (r#"{"Delivery":{"IsPurgedEncode":true}}"#, Delivery::Archived),
+            (r#"{"Delivery":{"IsViewerEncodeComplete":true,"Streams":[]}}"#, Delivery::NoStream),
+            ("{}", Delivery::Unreadable),
+            ("[]", Delivery::Unreadable),
+            ("", Delivery::Unreadable),
+            ("{\"Delivery\":", Delivery::Unreadable),
+            ("<html>Sign in</html>", Delivery::LoginRequired),
+            ("<!DOCTYPE html><title>Welcome</title>", Delivery::LoginRequired),
+        ];
+        for (json, wanted) in table {
+            assert_eq!(answer(json), wanted, "{json}");
+        }
+    }
+
+    #[test]
+    fn titles_are_made_fit_for_the_database() {
+        assert_eq!(title(" A\u{0}B \n C "), Some("A B C".into()));
+        assert_eq!(title("\u{0} "), None);
+        assert_eq!(title(&"é".repeat(1000)).map(|title| title.chars().count()), Some(MAX_TITLE));
+    }
+}

@@ -1,0 +1,250 @@
+//! The segments: several at a time, each again until it is there, none ever left out.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bedel_fetch::body::{self, BodyKind};
+use bedel_fetch::{FetchError, Fetcher, PartFile, host, require_media};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::decrypt::decrypt;
+use super::playlist::{Entry, Piece, Recording};
+use crate::source::download_dir::DownloadDir;
+use crate::source::error::SourceError;
+
+/// Segments that are fetched at a time: with 50 ms to the server the pauses between them no longer count.
+const AT_ONCE: usize = 8;
+
+/// Largest segment, in bytes.
+const MAX_SEGMENT_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Pauses between tries of one segment within an attempt.
+const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Longest that a key takes, from connecting to the last byte.
+const KEY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the segments are.
+const DIRECTORY: &str = "segments";
+
+/// Whose they are.
+const FINGERPRINT: &str = "segments.of";
+
+/// Fetches a recording's segments into a workplace.
+pub(super) struct Segments<'a> {
+    fetcher: &'a Fetcher,
+    place: &'a DownloadDir,
+    recording: &'a Recording,
+    directory: PathBuf,
+    /// Never stored: whoever has them may see the recording.
+    keys: Mutex<HashMap<Url, [u8; 16]>>,
+    /// Bytes on disk.
+    bytes: AtomicU64,
+    max_bytes: u64,
+}
+
+impl<'a> Segments<'a> {
+    /// Keeps what is there where it belongs to the same recording.
+    pub(super) async fn prepare(
+        fetcher: &'a Fetcher,
+        place: &'a DownloadDir,
+        recording: &'a Recording,
+        max_bytes: u64,
+    ) -> Result<Self, SourceError> {
+        let directory = place.join(DIRECTORY);
+        let known = tokio::fs::read_to_string(place.join(FINGERPRINT)).await.unwrap_or_default();
+        if known != recording.fingerprint {
+            match tokio::fs::remove_dir_all(&directory).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => tokio::fs::write(place.join(FINGERPRINT), &recording.fingerprint).await?,
+            }
+        }
+        tokio::fs::create_dir_all(&directory).await?;
+        let (keys, bytes) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Self { fetcher, place, recording, directory, keys, bytes, max_bytes })
+    }
+
+    /// The segments that are there, by number, without those that a failing disk left empty.
+    pub(super) async fn finished(&self) -> Result<HashSet<usize>, SourceError> {
+        let mut finished = HashSet::new();
+        let mut entries = tokio::fs::read_dir(&self.directory).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            match (number, entry.metadata().await?.len()) {
+                (Some(number), 1..) if number < self.recording.entries.len() => {
+                    finished.insert(number);
+                }
+                // What an attempt was writing when it ended.
+                _ => tokio::fs::remove_file(entry.path()).await?,
+            }
+        }
+        Ok(finished)
+    }
+
+    /// The file of a segment.
+    pub(super) fn path(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("{number:06}"))
+    }
+
+    /// Fetches what is missing. `done` is told the number of each segment when it is there.
+    pub(super) async fn fetch(
+        &self,
+        finished: &HashSet<usize>,
+        done: impl Fn(usize) + Sync,
+    ) -> Result<(), SourceError> {
+        for &number in finished {
+            self.count(tokio::fs::metadata(self.path(number)).await?.len())?;
+            done(number);
+        }
+        let missing = (0..self.recording.entries.len()).filter(|number| !finished.contains(number));
+        let done = &done;
+        stream::iter(missing)
+            .map(|number| async move {
+                self.one(number).await?;
+                done(number);
+                Ok(())
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Fetches one segment, with some patience.
+    async fn one(&self, number: usize) -> Result<(), SourceError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let error = match self.try_one(number).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let may_pass = match &error {
+                SourceError::Damaged { .. } => true,
+                SourceError::Fetch(FetchError::Status { status, .. }) => {
+                    matches!(status, 403 | 404 | 408 | 410 | 500..=599)
+                }
+                SourceError::Fetch(error) => error.is_interruption(),
+                _ => false,
+            };
+            match pauses.next() {
+                Some(pause) if may_pass => tokio::time::sleep(*pause).await,
+                _ => return Err(self.named(error, number)),
+            }
+        }
+    }
+
+    /// What is not there is told as a missing part of the recording.
+    fn named(&self, error: SourceError, number: usize) -> SourceError {
+        match error {
+            SourceError::Fetch(FetchError::Status { host, status: 404 | 410, .. }) => {
+                SourceError::Missing { host, number: number + 1, of: self.recording.entries.len() }
+            }
+            error => error,
+        }
+    }
+
+    async fn try_one(&self, number: usize) -> Result<(), SourceError> {
+        let entry = &self.recording.entries[number];
+        let piece = entry.piece();
+        let arriving = self.directory.join(format!("{number:06}.part"));
+        let mut part = PartFile::create(&arriving, self.place.lock()).await?;
+        let is_checked =
+            self.fetcher.fetch_exactly(&piece.url, piece.bytes, &mut part, MAX_SEGMENT_BYTES).await?;
+        drop(part);
+        // The library does not tell whether a key stood before or behind the map that it came with.
+        let is_clear =
+            matches!(entry, Entry::Map(_)) && body::sniff(&head(&arriving).await?, None) == BodyKind::Media;
+        let whole = match piece.cipher.as_ref().filter(|_| !is_clear) {
+            None => arriving,
+            Some(cipher) => {
+                let key = self.key(&cipher.key).await?;
+                let plain = self.directory.join(format!("{number:06}.plain"));
+                let (lock, iv) = (self.place.lock().clone(), cipher.iv);
+                let (from, to) = (arriving.clone(), plain.clone());
+                let decrypted = tokio::task::spawn_blocking(move || {
+                    let _lock = lock;
+                    decrypt(&from, &to, key, iv)?;
+                    std::fs::remove_file(&from)
+                });
+                match decrypted.await.map_err(io::Error::from).flatten() {
+                    Err(error) if error.kind() == ErrorKind::InvalidData => return Err(self.damaged(number)),
+                    decrypted => decrypted?,
+                }
+                plain
+            }
+        };
+        let length = tokio::fs::metadata(&whole).await?.len();
+        self.look_at(&head(&whole).await?, length, piece, number, is_checked)?;
+        self.count(length)?;
+        // From here on it counts as finished.
+        Ok(tokio::fs::rename(&whole, self.path(number)).await?)
+    }
+
+    /// A page instead of a segment is what the server means to tell; everything else that is no media is damage. Where nothing
+    /// told the length, a segment that was cut off is known by its own structure.
+    fn look_at(
+        &self,
+        head: &[u8],
+        length: u64,
+        piece: &Piece,
+        number: usize,
+        is_checked: bool,
+    ) -> Result<(), SourceError> {
+        match body::sniff(head, None) {
+            BodyKind::Media => {}
+            kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json) => {
+                require_media(kind, host(&piece.url))?
+            }
+            _ => return Err(self.damaged(number)),
+        }
+        if !is_checked && !body::ends_as_it_should(head, length) {
+            return Err(self.damaged(number));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, number: usize) -> SourceError {
+        SourceError::Damaged { number: number + 1, of: self.recording.entries.len() }
+    }
+
+    /// A key, asked for once.
+    async fn key(&self, url: &Url) -> Result<[u8; 16], SourceError> {
+        let mut keys = self.keys.lock().await;
+        if let Some(key) = keys.get(url) {
+            return Ok(*key);
+        }
+        let body = self.fetcher.get_bytes(url, 1024, KEY_TIMEOUT).await?;
+        let key = match <[u8; 16]>::try_from(body.bytes.as_slice()) {
+            Ok(key) => key,
+            Err(_) => {
+                if body.kind() == BodyKind::Login {
+                    require_media(BodyKind::Login, host(&body.url))?;
+                }
+                return Err(SourceError::Key);
+            }
+        };
+        keys.insert(url.clone(), key);
+        Ok(key)
+    }
+
+    fn count(&self, bytes: u64) -> Result<(), SourceError> {
+        let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if total <= self.max_bytes {
+            return Ok(());
+        }
+        let host = self.recording.entries.first().map(|entry| host(&entry.piece().url)).unwrap_or_default();
+        Err(FetchError::TooLarge { host, limit: self.max_bytes }.into())
+    }
+}
+
+async fn head(file: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    tokio::fs::File::open(file).await?.take(body::HEAD_BYTES as u64).read_to_end(&mut head).await?;
+    Ok(head)
+}

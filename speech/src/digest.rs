@@ -1,0 +1,19 @@
+//! SHA-256 of what a reader has.
+
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of everything a reader has, as 64 lower-case hexadecimal digits. Blocks.
+pub fn sha256(mut reader: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hex::encode(hash.finalize())),
+            Ok(length) => hash.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

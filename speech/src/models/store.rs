@@ -1,0 +1,209 @@
+//! The directory of model files: names, checksums, one writer at a time, no half file under a final name.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::error::ModelError;
+use super::{ConvertError, Installed, ggml};
+use crate::digest::sha256;
+
+/// A store that this process alone may change, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Makes the directory where it is missing, and waits until no other process or thread has the store open.
+    pub(super) fn open(directory: &Path) -> Result<Self, ModelError> {
+        fs::create_dir_all(directory).map_err(ModelError::io("make", directory))?;
+        let directory = directory.canonicalize().map_err(ModelError::io("find", directory))?;
+        let path = directory.join(".lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(ModelError::io("open", &path))?;
+        lock.lock().map_err(ModelError::io("lock", &path))?;
+        let store = Self { directory, _lock: lock };
+        store.remove_leftovers();
+        Ok(store)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn verify(&self, name: &str) -> Result<Installed, ModelError> {
+        verify(&self.directory, name)
+    }
+
+    /// Writes a new model, or replaces one, all at once. `expected` is its size and sha256 where they are known.
+    pub(super) fn add(
+        &self,
+        name: &str,
+        expected: Option<(u64, &str)>,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), ConvertError>,
+    ) -> Result<Installed, ModelError> {
+        let path = path_of(&self.directory, name).ok_or_else(|| ModelError::BadName { path: name.into() })?;
+        let temporary = self.temporary()?;
+        let (bytes, sha256) = {
+            let mut out = HashingWriter::new(BufWriter::new(temporary.as_file()));
+            write(&mut out).map_err(|error| match error {
+                ConvertError::Format(error) => ModelError::Format(error),
+                ConvertError::Io(error) => ModelError::io("write", temporary.path())(error),
+            })?;
+            out.flush().map_err(ModelError::io("write", temporary.path()))?;
+            (out.bytes, hex::encode(&out.hash.finalize()))
+        };
+        if let Some((expected_bytes, expected_sha256)) = expected
+            && (expected_bytes, expected_sha256) != (bytes, sha256.as_str())
+        {
+            let expected = format!("{expected_bytes} bytes with sha256 {expected_sha256}");
+            return Err(ModelError::Conversion { name: name.to_owned(), bytes, found: sha256, expected });
+        }
+        // The note first: a crash in between leaves a note without a model, which counts as not installed.
+        let mut note = self.temporary()?;
+        let line = format!("{sha256}  ggml-{name}.bin\n");
+        note.write_all(line.as_bytes()).map_err(ModelError::io("write", note.path()))?;
+        self.publish(note, &note_of(&path))?;
+        self.publish(temporary, &path)?;
+        Ok(Installed { name: name.to_owned(), path, bytes, sha256 })
+    }
+
+    fn temporary(&self) -> Result<tempfile::NamedTempFile, ModelError> {
+        let made = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.directory);
+        made.map_err(ModelError::io("make a file in", &self.directory))
+    }
+
+    fn publish(&self, file: tempfile::NamedTempFile, path: &Path) -> Result<(), ModelError> {
+        use std::os::unix::fs::PermissionsExt;
+        let readable = fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(readable).map_err(ModelError::io("make readable", file.path()))?;
+        file.as_file().sync_all().map_err(ModelError::io("write", file.path()))?;
+        file.persist(path).map_err(|error| ModelError::io("name", path)(error.error))?;
+        let directory = File::open(&self.directory).map_err(ModelError::io("open", &self.directory))?;
+        directory.sync_all().map_err(ModelError::io("write", &self.directory))
+    }
+
+    /// What a killed installation left. The lock is held, so nobody is using it.
+    fn remove_leftovers(&self) {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let removed = if name.starts_with(".new-") {
+                fs::remove_file(entry.path())
+            } else if name.starts_with(".fetch-") {
+                fs::remove_dir_all(entry.path())
+            } else {
+                continue;
+            };
+            if let Err(error) = removed {
+                tracing::warn!(file = %name, %error, "cannot remove what an interrupted installation left");
+            }
+        }
+    }
+}
+
+/// True for what may be a model's name, and so a part of a file's.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
+}
+
+/// Where the model of this name is or would be; `None` where it is no name.
+pub(super) fn path_of(directory: &Path, name: &str) -> Option<PathBuf> {
+    is_name(name).then(|| directory.join(format!("ggml-{name}.bin")))
+}
+
+fn note_of(path: &Path) -> PathBuf {
+    path.with_added_extension("sha256")
+}
+
+/// The sha256 noted beside a model; `None` where there is no readable note.
+fn noted(path: &Path) -> Option<String> {
+    let note = fs::read_to_string(note_of(path)).ok()?;
+    let sha256 = note.split_whitespace().next()?;
+    (sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| sha256.to_owned())
+}
+
+pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelError> {
+    let path = path_of(directory, name).filter(|path| path.is_file());
+    let path = path.ok_or_else(|| super::not_found(name, directory))?;
+    check_magic(&path)?;
+    let found = sha256_of(&path)?;
+    match noted(&path) {
+        Some(expected) if expected == found => {
+            let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
+            Ok(Installed { name: name.to_owned(), path, bytes, sha256: found })
+        }
+        expected => {
+            let expected = expected.unwrap_or_else(|| "none".into());
+            Err(ModelError::Corrupt { name: name.to_owned(), path, expected, found })
+        }
+    }
+}
+
+pub(super) fn list(directory: &Path) -> Result<Vec<Installed>, ModelError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(ModelError::io("list", directory)(error)),
+    };
+    let mut models = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(ModelError::io("list", directory))?.path();
+        let name = super::name_of(&path).filter(|name| path_of(directory, name).as_ref() == Some(&path));
+        let (Some(name), Some(sha256)) = (name, noted(&path)) else { continue };
+        let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
+        models.push(Installed { name, path, bytes, sha256 });
+    }
+    models.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(models)
+}
+
+/// Reads the first four bytes.
+pub(super) fn check_magic(path: &Path) -> Result<(), ModelError> {
+    let mut file = File::open(path).map_err(ModelError::io("read", path))?;
+    let mut magic = [0; 4];
+    match file.read_exact(&mut magic) {
+        Ok(()) if u32::from_le_bytes(magic) == ggml::MAGIC => Ok(()),
+        Ok(()) => Err(ModelError::NotGgml { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(ModelError::NotGgml { path: path.to_owned() })
+        }
+        Err(error) => Err(ModelError::io("read", path)(error)),
+    }
+}
+
+/// The sha256 of a file, in hexadecimal.
+pub(super) fn sha256_of(path: &Path) -> Result<String, ModelError> {
+    File::open(path).and_then(sha256).map_err(ModelError::io("read", path))
+}
+
+struct HashingWriter<W> {
+    inner: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W> HashingWriter<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, hash: Sha256::new(), bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buffer)?;
+        self.hash.update(&buffer[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
