@@ -6,7 +6,7 @@
 //!
 //! The shell starts the guard in the background and then *becomes* the server (`exec`). So no server runs
 //! unguarded at any moment, the server is our direct child, and `waitpid` reports its end. The guard must not
-//! be a child of the server: PostgreSQL takes the death of an unknown child for a crash of one of its own.
+//! be a child of the server: PostgreSQL takes the death of an unknown child for a backend crash.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;

@@ -25,7 +25,7 @@
 //! # }
 //! ```
 //!
-//! A test needs one call instead: [`testing::database`] returns a migrated database of its own.
+//! A test needs one call instead: [`testing::database`] creates a migrated database.
 //!
 //! # Rules
 //!

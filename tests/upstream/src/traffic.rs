@@ -1,4 +1,4 @@
-//! What happened so far.
+//! Records requests, connections and sent bytes.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -11,115 +11,116 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::sync::watch;
 
-use crate::Request;
-use crate::delivery::Connection;
+use crate::request::Request;
+use crate::transport::Connection;
 
-/// A test that waits longer for something to happen has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for an event before a test fails.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    entries: Mutex<Entries>,
+pub(crate) struct TrafficLog {
+    traffic: Mutex<Traffic>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Entries {
+pub(crate) struct Traffic {
     pub(crate) requests: Vec<Request>,
-    /// Bytes of bodies, by path.
-    pub(crate) sent: HashMap<String, u64>,
-    /// Answers that were broken off as scripted, by path.
-    pub(crate) broken_off: HashMap<String, usize>,
+    /// Body bytes by path.
+    pub(crate) body_bytes: HashMap<String, u64>,
+    /// Replies cut short on purpose, by path.
+    pub(crate) aborts: HashMap<String, usize>,
     pub(crate) connections: usize,
-    pub(crate) under_way: usize,
-    pub(crate) most_at_once: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) max_in_flight: usize,
 }
 
-/// A request that is being answered, until its last byte is on its way or this is dropped.
-pub(crate) struct UnderWay<'a> {
-    ledger: &'a Ledger,
+/// A request in flight: until its last byte is handed to the system, or until this is dropped.
+pub(crate) struct InFlight<'a> {
+    log: &'a TrafficLog,
     path: String,
-    over: bool,
+    is_over: bool,
 }
 
-/// What bytes are, to whom counts them.
+/// What the log needs to know about written bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Written {
-    /// Of the body, not of what frames it.
+pub(crate) struct WriteKind {
+    /// Part of the body, not of its framing.
     pub(crate) is_body: bool,
-    /// Nothing follows them.
+    /// The reply ends here.
     pub(crate) is_last: bool,
 }
 
-impl Default for Ledger {
+impl Default for TrafficLog {
     fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { traffic: Mutex::default(), changed: watch::Sender::new(()) }
     }
 }
 
-impl Ledger {
-    pub(crate) fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+impl TrafficLog {
+    pub(crate) fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn note<T>(&self, write: impl FnOnce(&mut Entries) -> T) -> T {
-        let noted = write(&mut self.entries());
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Traffic) -> T) -> T {
+        let value = change(&mut self.traffic());
         self.changed.send_replace(());
-        noted
+        value
     }
 
-    pub(crate) fn begin(&self, request: Request) -> UnderWay<'_> {
+    pub(crate) fn begin(&self, request: Request) -> InFlight<'_> {
         let path = request.path().to_owned();
-        self.note(|entries| {
-            entries.requests.push(request);
-            entries.under_way += 1;
-            entries.most_at_once = entries.most_at_once.max(entries.under_way);
+        self.update(|traffic| {
+            traffic.requests.push(request);
+            traffic.in_flight += 1;
+            traffic.max_in_flight = traffic.max_in_flight.max(traffic.in_flight);
         });
-        UnderWay { ledger: self, path, over: false }
+        InFlight { log: self, path, is_over: false }
     }
 
-    /// Waits until it is so.
+    /// Waits for `condition`.
     ///
     /// # Panics
-    /// After 30 s, saying what was waited for.
-    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&Entries) -> bool) {
+    /// After 30 s, with `what`.
+    pub(crate) async fn wait_until(&self, what: &str, condition: impl Fn(&Traffic) -> bool) {
         let mut changed = self.changed.subscribe();
         let wait = async {
-            while !reached(&self.entries()) {
-                changed.changed().await.expect("the ledger outlives its readers");
+            while !condition(&self.traffic()) {
+                changed.changed().await.expect("the log outlives its readers");
             }
         };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("waited {} s for {what}", PATIENCE.as_secs());
+        if tokio::time::timeout(WAIT_TIMEOUT, wait).await.is_err() {
+            panic!("waited {} s for {what}", WAIT_TIMEOUT.as_secs());
         }
     }
 }
 
-impl UnderWay<'_> {
-    /// Hands bytes to the system and writes that down in one step: whoever has received something finds it here.
+impl InFlight<'_> {
+    /// Hands bytes to the system and records them under one lock: a client that received bytes finds them in
+    /// the log.
     pub(crate) async fn write(
         &mut self,
         connection: &mut Connection,
         mut bytes: &[u8],
-        what: Written,
+        kind: WriteKind,
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             let written = poll_fn(|context| {
-                let mut entries = self.ledger.entries();
+                let mut traffic = self.log.traffic();
                 let polled = Pin::new(&mut *connection).poll_write(context, bytes);
                 if let Poll::Ready(Ok(written)) = polled {
-                    if what.is_body {
-                        entries.count(&self.path, written);
+                    if kind.is_body {
+                        traffic.count_body_bytes(&self.path, written);
                     }
-                    if what.is_last && written == bytes.len() {
-                        entries.under_way -= 1;
-                        self.over = true;
+                    if kind.is_last && written == bytes.len() {
+                        traffic.in_flight -= 1;
+                        self.is_over = true;
                     }
                 }
                 polled
             })
             .await?;
-            self.ledger.changed.send_replace(());
+            self.log.changed.send_replace(());
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -128,26 +129,26 @@ impl UnderWay<'_> {
         Ok(())
     }
 
-    /// The answer was broken off, as scripted.
-    pub(crate) fn broken_off(self) {
-        self.ledger.note(|entries| *entries.broken_off.entry(self.path.clone()).or_default() += 1);
+    /// Records that the reply was cut short on purpose.
+    pub(crate) fn record_abort(self) {
+        self.log.update(|traffic| *traffic.aborts.entry(self.path.clone()).or_default() += 1);
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if !self.over {
-            self.ledger.note(|entries| entries.under_way -= 1);
+        if !self.is_over {
+            self.log.update(|traffic| traffic.in_flight -= 1);
         }
     }
 }
 
-impl Entries {
-    fn count(&mut self, path: &str, bytes: usize) {
-        match self.sent.get_mut(path) {
-            Some(sent) => *sent += bytes as u64,
+impl Traffic {
+    fn count_body_bytes(&mut self, path: &str, count: usize) {
+        match self.body_bytes.get_mut(path) {
+            Some(total) => *total += count as u64,
             None => {
-                self.sent.insert(path.to_owned(), bytes as u64);
+                self.body_bytes.insert(path.to_owned(), count as u64);
             }
         }
     }
