@@ -21,8 +21,9 @@ use crate::error::PostgresError;
 /// already runs).
 ///
 /// Before it signals, the guard reads `postmaster.pid`: the system may have reused the process id. A starting
-/// server has not written that file yet, hence the first loop (5 s). The second gives an orderly shutdown 30
-/// s, then an immediate one 10 s. The shell opens the log, so that it belongs to the server's user.
+/// server has not written that file yet, hence the first loop (5 s). The second loop gives an orderly
+/// shutdown 30 s, then an immediate one 10 s. The shell opens the log, so the log belongs to the server's
+/// user.
 const SCRIPT: &str = r#"
 data=$1 signal=$2 remove=$3 log=$4 server=${5:-$$}
 shift 5

@@ -21,8 +21,8 @@ const CHANGED_MODIFIED: &str = "Wed, 08 Jan 2025 09:30:00 GMT";
 /// A file on a path: `Range` and `If-Range` (RFC 9110, 13.1.5 and 14), a strong `ETag` of its content,
 /// `Last-Modified`.
 ///
-/// Faults apply by the number of the request. A `HEAD` does not count: its answer has the head of the next
-/// `GET`'s. Several faults may apply to one request.
+/// Faults apply by the number of the request. Several may apply to one request. A `HEAD` does not count and
+/// returns the headers of the next `GET`.
 ///
 /// ```ignore
 /// // Delayed by a second each time, cut twice, then a changed file.
