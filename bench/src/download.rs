@@ -146,7 +146,7 @@ async fn memory(
     worker.bring_in(&urls).await?;
     let peak = worker.peak()?;
     worker.stop().await?;
-    let at_once = upstream.most_at_once();
+    let at_once = upstream.max_in_flight();
     upstream.stop().await;
     // A file is one request.
     if at_once < AT_ONCE {
@@ -164,7 +164,7 @@ async fn wire(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> 
     let worker = Worker::start(&args.bedel, cluster, &upstream.host()).await?;
     worker.bring_in(&[upstream.url("/cut.mp4")]).await?;
     worker.stop().await?;
-    let (cuts, sent) = (upstream.broken_off("/cut.mp4"), upstream.sent_total());
+    let (cuts, sent) = (upstream.abort_count("/cut.mp4"), upstream.total_bytes_sent());
     upstream.stop().await;
     if cuts != 1 {
         return Err(wrong(format!("the download was cut {cuts} times")));

@@ -1,4 +1,4 @@
-//! What a student's browser extension does: submit, look, read.
+//! The API client, as in a student's browser extension: submit, poll, read.
 
 use std::time::Duration;
 
@@ -8,79 +8,78 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::Trouble;
-use crate::bedel::Reach;
+use crate::bedel::DevInfo;
+use crate::error::DemoError;
 
 /// The API as one user.
 pub struct Api<'a> {
     client: Client,
-    reach: &'a Reach,
+    dev: &'a DevInfo,
 }
 
-/// What a submission is answered with.
+/// The answer to a submission.
 #[derive(Deserialize)]
 pub struct Submitted {
-    /// The lecture.
+    /// The lecture's id.
     pub lecture_id: Uuid,
-    /// Whether it is new.
+    /// Whether the lecture is new.
     pub created: bool,
 }
 
-/// Where a lecture is.
+/// A lecture's status.
 #[derive(Debug, Deserialize)]
 pub struct Status {
     /// `pending`, `downloading`, `completed` or `failed`.
     pub status: String,
     /// Why the last attempt or the lecture failed.
     pub error_message: Option<String>,
-    /// Once it is known.
+    /// Length in seconds, once known.
     pub duration_seconds: Option<i32>,
 }
 
-/// The stored transcript, in the parts shown here.
+/// The parts of the stored transcript that the demo prints.
 #[derive(Deserialize)]
 pub struct Transcript {
-    /// All of it.
+    /// The whole text.
     pub text: String,
-    /// The model that heard it.
+    /// The speech model.
     pub model: String,
 }
 
-/// A client for the loopback interface: no proxy, and no wait for ever.
-pub fn client() -> Result<Client, Trouble> {
-    // Only the first call in a process installs it.
+/// A client for the loopback interface: no proxy, and a timeout.
+pub fn client() -> Result<Client, DemoError> {
+    // Only the first call in a process succeeds.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?)
 }
 
 impl<'a> Api<'a> {
-    /// Speaks as the user of `reach`'s token.
-    pub fn new(reach: &'a Reach) -> Result<Self, Trouble> {
-        Ok(Self { client: client()?, reach })
+    /// Sends requests with the token in `dev`.
+    pub fn new(dev: &'a DevInfo) -> Result<Self, DemoError> {
+        Ok(Self { client: client()?, dev })
     }
 
-    /// Submits a viewer's address, and what a browser that is signed in plays there, where it is known: the rest the server
-    /// finds out by itself.
-    pub async fn submit(&self, viewer_url: &str, stream_url: Option<&str>) -> Result<Submitted, Trouble> {
-        let url = format!("{}/api/lectures/download", self.reach.api_url);
+    /// Submits a viewer's URL and, if known, the stream URL that a signed-in browser plays there. Without it
+    /// the server finds the stream itself.
+    pub async fn submit(&self, viewer_url: &str, stream_url: Option<&str>) -> Result<Submitted, DemoError> {
+        let url = format!("{}/api/lectures/download", self.dev.api_url);
         let body =
             json!({ "course_id": Uuid::new_v4(), "panopto_url": viewer_url, "stream_url": stream_url });
-        self.answer(self.client.post(url).json(&body)).await
+        self.send(self.client.post(url).json(&body)).await
     }
 
-    /// Where the lecture is.
-    pub async fn status(&self, lecture: Uuid) -> Result<Status, Trouble> {
-        self.answer(self.client.get(format!("{}/api/lectures/{lecture}/status", self.reach.api_url))).await
+    /// The lecture's status.
+    pub async fn status(&self, lecture: Uuid) -> Result<Status, DemoError> {
+        self.send(self.client.get(format!("{}/api/lectures/{lecture}/status", self.dev.api_url))).await
     }
 
     /// The stored transcript.
-    pub async fn transcript(&self, lecture: Uuid) -> Result<Transcript, Trouble> {
-        self.answer(self.client.get(format!("{}/api/lectures/{lecture}/transcript", self.reach.api_url)))
-            .await
+    pub async fn transcript(&self, lecture: Uuid) -> Result<Transcript, DemoError> {
+        self.send(self.client.get(format!("{}/api/lectures/{lecture}/transcript", self.dev.api_url))).await
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Trouble> {
-        let response = request.bearer_auth(&self.reach.token).send().await?;
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, DemoError> {
+        let response = request.bearer_auth(&self.dev.token).send().await?;
         let (status, url) = (response.status(), response.url().path().to_owned());
         let body = response.bytes().await?;
         if !status.is_success() {

@@ -1,36 +1,37 @@
-//! The lecture: a voice that reads `lecture.txt`, and a moving picture as long as the voice, cut into segments.
+//! Generates the lecture: a voice that reads `lecture.txt` and a moving picture of the same length, cut into
+//! segments.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::Trouble;
+use crate::error::DemoError;
 
-/// The words that are spoken.
+/// The spoken words.
 pub const WORDS: &str = include_str!("lecture.txt");
-/// The same words as a recording, for an ffmpeg that was built without a voice.
+/// A recording of the same words, for an ffmpeg without a text-to-speech voice.
 const RECORDING: &[u8] = include_bytes!("lecture.m4a");
 
-/// A recording as an upstream would serve it.
+/// A recording in the form that an upstream serves.
 pub struct Lecture {
-    /// The list of its segments.
+    /// The HLS playlist.
     pub playlist: PathBuf,
-    /// The segments, in their order.
+    /// The segments in order.
     pub segments: Vec<PathBuf>,
-    /// Its length in seconds.
+    /// Length in seconds.
     pub seconds: f64,
-    /// Whether the words were spoken now, or came from the recording in the repository.
-    pub spoken_now: bool,
+    /// Whether ffmpeg spoke the words. If not, they come from the recording in the repository.
+    pub is_synthesized: bool,
 }
 
-/// Makes the lecture in `directory`.
-pub async fn make(directory: &Path) -> Result<Lecture, Trouble> {
-    // Inside the directory, under plain names: a path within an ffmpeg filter would need quoting.
+/// Generates the lecture in `directory`.
+pub async fn make(directory: &Path) -> Result<Lecture, DemoError> {
+    // ffmpeg runs in the directory and gets plain names: a path in a filter would need quoting.
     tokio::fs::write(directory.join("lecture.txt"), WORDS).await?;
     let filters = output(directory, "ffmpeg", &["-hide_banner", "-filters"]).await?;
-    let spoken_now = filters.contains(" flite ");
-    let voice = if spoken_now {
+    let is_synthesized = filters.contains(" flite ");
+    let voice = if is_synthesized {
         let flite = "flite=textfile=lecture.txt:voice=slt";
         output(directory, "ffmpeg", &["-v", "error", "-y", "-f", "lavfi", "-i", flite, "voice.wav"]).await?;
         "voice.wav"
@@ -38,8 +39,8 @@ pub async fn make(directory: &Path) -> Result<Lecture, Trouble> {
         tokio::fs::write(directory.join("voice.m4a"), RECORDING).await?;
         "voice.m4a"
     };
-    let asked = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", voice];
-    let seconds = output(directory, "ffprobe", &asked).await?.trim().to_owned();
+    let probe = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", voice];
+    let seconds = output(directory, "ffprobe", &probe).await?.trim().to_owned();
     let picture = [
         "-v",
         "error",
@@ -53,22 +54,23 @@ pub async fn make(directory: &Path) -> Result<Lecture, Trouble> {
         "-t",
         &seconds,
     ];
-    // Encoders that every build of ffmpeg has.
+    // Every build of ffmpeg has these encoders.
     let encoders = ["-c:v", "mpeg4", "-q:v", "12", "-g", "40", "-c:a", "aac", "-b:a", "64k"];
     let cut =
         ["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod", "-hls_segment_filename", "%03d.ts"];
     let cut = [&cut[..], &["index.m3u8"]].concat();
     output(directory, "ffmpeg", &[&picture[..], &encoders[..], &cut[..]].concat()).await?;
-    let seconds = seconds.parse().map_err(|_| format!("ffprobe gives no duration but {seconds:?}"))?;
+    let seconds =
+        seconds.parse().map_err(|_| format!("ffprobe printed {seconds:?} instead of a duration"))?;
     let playlist = directory.join("index.m3u8");
     let text = tokio::fs::read_to_string(&playlist).await?;
     let segments =
         text.lines().filter(|line| line.ends_with(".ts")).map(|name| directory.join(name)).collect();
-    Ok(Lecture { playlist, segments, seconds, spoken_now })
+    Ok(Lecture { playlist, segments, seconds, is_synthesized })
 }
 
-/// Runs a program to its end and gives what it printed.
-async fn output(directory: &Path, program: &str, arguments: &[&str]) -> Result<String, Trouble> {
+/// Runs a program and returns its output.
+async fn output(directory: &Path, program: &str, arguments: &[&str]) -> Result<String, DemoError> {
     let done = Command::new(program)
         .args(arguments)
         .current_dir(directory)

@@ -1,24 +1,23 @@
-//! The recording's server: says where the stream is, lacks some of its segments at first, and shows another recording only to
-//! those who sign in.
+//! The recording's server. Some segments are missing at first. A second recording needs a login.
 
 use std::path::Path;
 
 use bedel_upstream::{Reply, Resource, delivery_info};
 use uuid::Uuid;
 
-use crate::Trouble;
+use crate::error::DemoError;
 use crate::lecture::Lecture;
 
-/// What the upstream calls the lecture.
+/// The lecture's title at the upstream.
 const TITLE: &str = "Tides";
 
-/// These segments are missing, counted from 0.
+/// Segments that are missing at first, counted from 0.
 const MISSING: [usize; 2] = [1, 3];
 
-/// So often: an attempt asks four times for a segment.
+/// Refused requests per missing segment: an attempt requests a segment four times.
 const REFUSALS: usize = 4;
 
-/// A running server, or the place of one that is closed.
+/// A running server, or the address of a closed one.
 pub struct Upstream {
     server: bedel_upstream::Upstream,
     session: Uuid,
@@ -28,7 +27,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// Serves `lecture` on a free port of the loopback interface.
-    pub async fn serve(lecture: &Lecture) -> Result<Self, Trouble> {
+    pub async fn serve(lecture: &Lecture) -> Result<Self, DemoError> {
         let (server, session) = (bedel_upstream::Upstream::start().await, Uuid::new_v4());
         let folder = format!("/sessions/{session}.hls");
         let (mut segments, mut bytes) = (Vec::new(), 0);
@@ -52,7 +51,7 @@ impl Upstream {
         Ok(upstream)
     }
 
-    /// An upstream that is closed: its port was served a moment ago.
+    /// A closed upstream: nothing listens on its port any more.
     pub async fn closed() -> Self {
         let server = bedel_upstream::Upstream::start().await;
         server.stop().await;
@@ -64,17 +63,17 @@ impl Upstream {
         self.server.host()
     }
 
-    /// The address of the lecture's viewer page, which is all that a student has.
+    /// The URL of the lecture's viewer page, the only URL that a student has.
     pub fn viewer_url(&self) -> String {
         self.server.url(&format!("/Panopto/Pages/Viewer.aspx?id={}", self.session))
     }
 
-    /// The address of another lecture's viewer page.
+    /// The viewer page of the recording that needs a login.
     pub fn private_viewer_url(&self) -> String {
         self.server.url(&format!("/Panopto/Pages/Viewer.aspx?id={}", self.private_session()))
     }
 
-    /// What a browser that is signed in plays there. Everybody else gets a page to sign in, with status 200.
+    /// The stream that a signed-in browser plays there. Other clients get a sign-in page with status 200.
     pub fn private_stream_url(&self) -> String {
         self.server.url(&self.private_path())
     }
@@ -87,7 +86,7 @@ impl Upstream {
         Uuid::from_u128(self.session.as_u128() ^ 1)
     }
 
-    /// How many segments there are, and how many of them are missing at first.
+    /// The number of segments, and how many are missing at first.
     pub fn segments(&self) -> (usize, usize) {
         (self.segments.len(), MISSING.iter().filter(|number| **number < self.segments.len()).count())
     }
@@ -97,22 +96,21 @@ impl Upstream {
         self.bytes
     }
 
-    /// The segments that were not asked for as often as they had to be: once, and those that were missing once more than they
-    /// were refused.
+    /// Segments with a wrong number of requests. The right number is one, or one more than the refusals.
     pub fn unexpected(&self) -> Vec<String> {
         let expected = |number| if MISSING.contains(&number) { REFUSALS + 1 } else { 1 };
-        let asked = |path: &String| self.server.requests_of(path).len();
+        let requests = |path: &String| self.server.requests_to(path).len();
         let segments = self.segments.iter().enumerate();
-        let wrong = segments.filter(|(number, path)| asked(path) != expected(*number));
-        wrong.map(|(number, path)| format!("segment {number} {} times", asked(path))).collect()
+        let wrong = segments.filter(|(number, path)| requests(path) != expected(*number));
+        wrong.map(|(number, path)| format!("segment {number} {} times", requests(path))).collect()
     }
 }
 
-fn name(file: &Path) -> Result<&str, Trouble> {
-    file.file_name().and_then(std::ffi::OsStr::to_str).ok_or_else(|| "a file without a name".into())
+fn name(file: &Path) -> Result<&str, DemoError> {
+    file.file_name().and_then(std::ffi::OsStr::to_str).ok_or_else(|| "a file has no name".into())
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
+async fn read(path: &Path) -> Result<Vec<u8>, DemoError> {
     tokio::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
@@ -121,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn some_segments_are_missing_at_first_and_the_rest_is_there() {
+    async fn only_the_missing_segments_are_refused_at_first() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: String| {
             let path = directory.path().join(name);
@@ -130,7 +128,7 @@ mod tests {
         };
         let segments = (0..5).map(|number| file(format!("{number}.ts"))).collect();
         let playlist = file("index.m3u8".to_owned());
-        let lecture = Lecture { playlist, segments, seconds: 20.0, spoken_now: true };
+        let lecture = Lecture { playlist, segments, seconds: 20.0, is_synthesized: true };
         let upstream = Upstream::serve(&lecture).await.unwrap();
         assert_eq!((upstream.segments(), upstream.size()), ((5, 2), 5000));
         let client = crate::api::client().unwrap();

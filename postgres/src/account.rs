@@ -1,4 +1,4 @@
-//! Which user the server runs as. PostgreSQL refuses root, so under root it is somebody else.
+//! The user that the server runs as. PostgreSQL refuses root, so under root it is another user.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -8,14 +8,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::PostgresError;
+use crate::error::PostgresError;
 
 /// The user of the server and of its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account {
-    /// The same as ours: we are not root.
-    Own,
-    /// Another one: we are root.
+    /// The current user, which is not root.
+    Current,
+    /// Another user, because the current one is root.
     Other {
         /// The user id.
         uid: u32,
@@ -25,23 +25,24 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// The account for a data directory: ourselves unless we are root; then its owner when it exists, else
-    /// `postgres`, else `nobody`.
-    pub(crate) fn of(data_dir: &Path) -> Result<Self, PostgresError> {
+    /// The account for a data directory: the current user unless that is root. Under root it is the
+    /// directory's owner, else `postgres`, else `nobody`.
+    pub(crate) fn for_dir(data_dir: &Path) -> Result<Self, PostgresError> {
         if !rustix::process::geteuid().is_root() {
-            return Ok(Self::Own);
+            return Ok(Self::Current);
         }
         match fs::metadata(data_dir) {
             Ok(found) if found.uid() != 0 => Ok(Self::Other { uid: found.uid(), gid: found.gid() }),
-            _ => ["postgres", "nobody"].into_iter().find_map(named).ok_or_else(|| PostgresError::NoAccount {
-                reason: "root cannot run PostgreSQL, and there is neither a user postgres nor a user nobody"
-                    .into(),
-            }),
+            _ => {
+                ["postgres", "nobody"].into_iter().find_map(look_up).ok_or_else(|| PostgresError::NoAccount {
+                    reason: "root cannot run PostgreSQL, and no user postgres or nobody exists".into(),
+                })
+            }
         }
     }
 
-    /// A command that runs as this account, with nothing of our environment but `PATH` (for `sleep` and `rm`), in a
-    /// directory that every user may enter.
+    /// A command that runs as this account. Its environment is `PATH` alone (for `sleep` and `rm`), its
+    /// directory one that every user can enter.
     pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir("/").stdin(Stdio::null());
@@ -52,11 +53,10 @@ impl Account {
         command
     }
 
-    /// `initdb` looks its own user up by id: refuse early, with advice, when there is no such entry.
-    pub(crate) fn check_name(self) -> Result<(), PostgresError> {
+    /// `initdb` looks up its user by id. Without an entry this fails early, with advice.
+    pub(crate) fn check_user_name(self) -> Result<(), PostgresError> {
         let mut command = self.command("id");
-        let named = command.arg("-un").stderr(Stdio::null()).output();
-        match named {
+        match command.arg("-un").stderr(Stdio::null()).output() {
             Ok(output) if !output.status.success() => {
                 Err(PostgresError::NoAccount { reason: format!("user id {} has no user name", self.uid()) })
             }
@@ -64,10 +64,10 @@ impl Account {
         }
     }
 
-    /// Whether this account can enter `dir`. Asked of the system, as that user, because permission bits are not all
-    /// there is (access control lists, mount options).
-    pub(crate) fn enters(self, dir: &Path) -> bool {
-        if self == Self::Own {
+    /// Whether this account can enter `dir`. Tries it as that user: permission bits alone do not decide
+    /// (access control lists, mount options).
+    pub(crate) fn can_enter(self, dir: &Path) -> bool {
+        if self == Self::Current {
             return true;
         }
         let mut command = self.command("/bin/sh");
@@ -75,35 +75,35 @@ impl Account {
         command.status().is_ok_and(|status| status.success())
     }
 
-    /// The user id behind this account.
+    /// The user id.
     pub(crate) fn uid(self) -> u32 {
         match self {
-            Self::Own => rustix::process::geteuid().as_raw(),
+            Self::Current => rustix::process::geteuid().as_raw(),
             Self::Other { uid, .. } => uid,
         }
     }
 
-    /// Makes a directory of this account's, closed to everybody else. Fails when something of that name is there.
+    /// Creates a directory with mode 0700 for this account. Fails if the name exists.
     pub(crate) fn create_dir(self, path: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(path)?;
         match self {
-            Self::Own => Ok(()),
-            // The directory above may belong to somebody else, who could have put a link here meanwhile.
+            Self::Current => Ok(()),
+            // Not `chown`: the parent's owner could have put a link here meanwhile.
             Self::Other { uid, gid } => lchown(path, Some(uid), Some(gid)),
         }
     }
 
-    /// Makes an open file this account's own.
-    pub(crate) fn take(self, file: &File) -> io::Result<()> {
+    /// Gives an open file to this account.
+    pub(crate) fn chown(self, file: &File) -> io::Result<()> {
         match self {
-            Self::Own => Ok(()),
+            Self::Current => Ok(()),
             Self::Other { uid, gid } => fchown(file, Some(uid), Some(gid)),
         }
     }
 }
 
-/// Looks a user up as the system does (not in /etc/passwd alone).
-fn named(name: &str) -> Option<Account> {
+/// Looks up a user with `id`, as the system does: not in /etc/passwd alone.
+fn look_up(name: &str) -> Option<Account> {
     let number = |flag| {
         let output = Command::new("id").args([flag, name]).stderr(Stdio::null()).output().ok()?;
         String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()

@@ -1,11 +1,12 @@
 //! The guard: a shell that reads a pipe whose other end only the owner holds.
 //!
-//! However the owner ends (returns, panics, is killed), the kernel closes its end, the guard reads end-of-file and
-//! stops the server. `PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started the child ends.
+//! When the owner ends (returns, panics, is killed), the kernel closes its end. The guard reads end-of-file
+//! and stops the server. `PR_SET_PDEATHSIG` does not work here: it fires when the *thread* that started the
+//! child ends.
 //!
-//! The shell starts the guard in the background and then *becomes* the server (`exec`), so there is no moment at which a
-//! server runs unguarded, the server is our direct child, and we learn of its end without asking the guard. The guard is
-//! no child of the server, which would take the death of an unknown child for a crash of one of its own.
+//! The shell starts the guard in the background and then *becomes* the server (`exec`). So no server runs
+//! unguarded at any moment, the server is our direct child, and `waitpid` reports its end. The guard must not
+//! be a child of the server: PostgreSQL takes the death of an unknown child for a backend crash.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -15,12 +16,14 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use crate::account::Account;
 use crate::error::PostgresError;
 
-/// Arguments: data directory, signal, a directory to remove afterwards (empty: none), the log file, the process id of
-/// the server (empty: our own, since we become it), then the server's command (nothing for a server that runs already).
+/// Arguments: data directory, signal, directory to remove afterwards (empty: none), log file, process id of
+/// the server (empty: this shell, which becomes it), then the server's command (none for a server that
+/// already runs).
 ///
-/// Before it signals, the guard looks into `postmaster.pid`: a process id alone may have been given to somebody
-/// else meanwhile. A server that is just starting has not written that file yet, hence the first loop. The second gives
-/// an orderly shutdown 30 s, then an immediate one 10 s. It is the shell that opens the log: as the server's user.
+/// Before it signals, the guard reads `postmaster.pid`: the system may have reused the process id. A starting
+/// server has not written that file yet, hence the first loop (5 s). The second loop gives an orderly
+/// shutdown 30 s, then an immediate one 10 s. The shell opens the log, so the log belongs to the server's
+/// user.
 const SCRIPT: &str = r#"
 data=$1 signal=$2 remove=$3 log=$4 server=${5:-$$}
 shift 5
@@ -54,46 +57,47 @@ exec 3<&0 </dev/null
 exec "$@" 3<&- >"$log" 2>&1
 "#;
 
-/// What the guard does when the owner is gone.
+/// What the guard does when the owner ends.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Orders<'a> {
-    /// The user of the server, and of the guard.
+pub(crate) struct GuardConfig<'a> {
+    /// The user of the server and of the guard.
     pub(crate) account: Account,
     /// The data directory of the server.
     pub(crate) data_dir: &'a Path,
-    /// The name of the signal for the server: `INT` or `QUIT`.
+    /// The signal for the server: `INT` or `QUIT`.
     pub(crate) signal: &'static str,
-    /// A directory that we made in the temporary directory: removed with everything in it.
-    pub(crate) remove: Option<&'a Path>,
+    /// A directory of ours in the temporary directory, to remove with its contents.
+    pub(crate) remove_dir: Option<&'a Path>,
 }
 
-/// Starts a server together with its guard. The child is the server.
+/// Starts a server and its guard. The child is the server.
 pub(crate) fn start(
-    orders: Orders<'_>,
+    config: GuardConfig<'_>,
     log: &Path,
     server: &[OsString],
 ) -> Result<(Child, ChildStdin), PostgresError> {
-    spawn(shell(orders, log.as_os_str(), "").args(server))
+    spawn(shell(config, log.as_os_str(), "").args(server))
 }
 
-/// Sets a guard for a server that runs already. The child is the guard.
-pub(crate) fn adopt(orders: Orders<'_>, pid: u32) -> Result<(Child, ChildStdin), PostgresError> {
-    spawn(&mut shell(orders, OsStr::new(""), &pid.to_string()))
+/// Starts a guard for a running server. The child is the guard.
+pub(crate) fn adopt(config: GuardConfig<'_>, pid: u32) -> Result<(Child, ChildStdin), PostgresError> {
+    spawn(&mut shell(config, OsStr::new(""), &pid.to_string()))
 }
 
-fn shell(orders: Orders<'_>, log: &OsStr, pid: &str) -> Command {
-    let mut command = orders.account.command("/bin/sh");
+fn shell(config: GuardConfig<'_>, log: &OsStr, pid: &str) -> Command {
+    let mut command = config.account.command("/bin/sh");
     command
         .args(["-c", SCRIPT, "bedel-postgres-guard"])
-        .arg(orders.data_dir)
-        .arg(orders.signal)
-        .arg(orders.remove.map_or(OsStr::new(""), Path::as_os_str))
+        .arg(config.data_dir)
+        .arg(config.signal)
+        .arg(config.remove_dir.map_or(OsStr::new(""), Path::as_os_str))
         .arg(log)
         .arg(pid);
     command
 }
 
-/// In a process group of its own: Ctrl-C in the terminal is for the owner, which stops the server when its turn comes.
+/// Uses a new process group: Ctrl-C in the terminal goes to the owner alone, which then stops the server in
+/// order.
 fn spawn(command: &mut Command) -> Result<(Child, ChildStdin), PostgresError> {
     let mut child = command
         .process_group(0)

@@ -1,4 +1,4 @@
-//! From a data directory to a running server: lock, make the cluster, adopt or start, wait until it is ready.
+//! From a data directory to a running server: lock, create the cluster, adopt or start, wait until ready.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,37 +9,34 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
 use crate::error::PostgresError;
-use crate::guard::{self, Orders};
+use crate::guard::{self, GuardConfig};
+use crate::options::{Durability, StopMode};
 use crate::pidfile::{self, PidFile, Status};
-use crate::running::{Hold, Running};
-use crate::server::{Durability, StopMode};
+use crate::running::{POLL_INTERVAL, Role, Running};
 use crate::socket;
 
-/// The usual [`Launch::patience`].
-pub(crate) const READY_WITHIN: Duration = Duration::from_secs(120);
-/// How long we try again while processes of a killed server still end.
-const REMAINS_WITHIN: Duration = Duration::from_secs(10);
-/// How often a state is looked at.
-pub(crate) const GLANCE: Duration = Duration::from_millis(10);
+/// Default of [`Launch::timeout`].
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a start retries while processes of a killed server still exit.
+const OLD_SERVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that decides how a server is run.
 #[derive(Debug)]
 pub(crate) struct Launch {
-    /// Where its data is.
+    /// Data directory and account.
     pub(crate) cluster: Cluster,
-    /// Where its programs are.
+    /// Directory of `postgres` and `initdb`.
     pub(crate) binaries: PathBuf,
-    /// Whether it syncs.
     pub(crate) durability: Durability,
-    /// How the guard stops it.
+    /// How the guard stops the server.
     pub(crate) stop_mode: StopMode,
-    /// A directory of ours in the temporary directory that goes with it.
-    pub(crate) remove: Option<PathBuf>,
-    /// How long another process, or the server, may take to become ready (recovery after a crash included).
-    pub(crate) patience: Duration,
+    /// A directory of ours in the temporary directory. The guard removes it after the server.
+    pub(crate) remove_dir: Option<PathBuf>,
+    /// Longest wait until another owner's server, or the new one, is ready. Includes recovery after a crash.
+    pub(crate) timeout: Duration,
 }
 
-enum Outcome {
+enum StartResult {
     Ready(Child, ChildStdin, PidFile),
     Exited(ExitStatus),
 }
@@ -47,60 +44,58 @@ enum Outcome {
 impl Launch {
     /// Returns when the server accepts connections. Blocks the thread.
     pub(crate) fn run(&self) -> Result<Running, PostgresError> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let lock = loop {
             if let Some(lock) = self.cluster.try_lock()? {
                 break lock;
             }
             if let Some(file) = PidFile::read(self.data_dir()).filter(PidFile::is_reachable) {
-                return Ok(self.running(file, Hold::Guest));
+                return Ok(self.running(file, Role::Guest));
             }
             if Instant::now() > deadline {
-                return Err(PostgresError::Held {
+                return Err(PostgresError::Locked {
                     dir: self.data_dir().to_owned(),
-                    holder: self.cluster.holder(),
+                    owner: self.cluster.lock_owner(),
                 });
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         };
-        self.cluster.prepare(&self.binaries, self.durability == Durability::Full)?;
-        let remains_until = Instant::now() + REMAINS_WITHIN;
+        self.cluster.ensure(&self.binaries, self.durability == Durability::Full)?;
+        let retry_until = Instant::now() + OLD_SERVER_TIMEOUT;
         loop {
-            if let Some(file) = self.orphan()? {
-                tracing::info!(pid = file.pid, "a PostgreSQL server whose owner died is taken over");
-                let (guard, pipe) = guard::adopt(self.orders(), file.pid)?;
-                return Ok(self.running(file, Hold::Adopter { guard, pipe: Some(pipe), _lock: lock }));
+            if let Some(file) = self.find_orphan()? {
+                tracing::info!(pid = file.pid, "adopting a PostgreSQL server whose owner died");
+                let (guard, pipe) = guard::adopt(self.guard_config(), file.pid)?;
+                return Ok(self.running(file, Role::Adopter { guard, pipe: Some(pipe), _lock: lock }));
             }
             match self.start()? {
-                Outcome::Ready(child, pipe, file) => {
-                    return Ok(self.running(file, Hold::Parent { child, _pipe: pipe, _lock: lock }));
+                StartResult::Ready(child, pipe, file) => {
+                    return Ok(self.running(file, Role::Parent { child, _pipe: pipe, _lock: lock }));
                 }
-                Outcome::Exited(status) => {
+                StartResult::Exited(status) => {
                     let tail = self.log_tail();
-                    if !says_remains(&tail) || Instant::now() > remains_until {
+                    if !is_old_server_exiting(&tail) || Instant::now() > retry_until {
                         return Err(PostgresError::Exited {
                             status: status.to_string(),
                             log: self.log(),
                             tail,
                         });
                     }
-                    sleep(10 * GLANCE);
+                    sleep(10 * POLL_INTERVAL);
                 }
             }
         }
     }
 
-    /// A running server of this directory that nobody holds. Waits while it starts or stops.
-    fn orphan(&self) -> Result<Option<PidFile>, PostgresError> {
-        let deadline = Instant::now() + self.patience;
+    /// The running server of this directory, which has no owner. Waits while it starts or stops.
+    fn find_orphan(&self) -> Result<Option<PidFile>, PostgresError> {
+        let deadline = Instant::now() + self.timeout;
         while let Some(file) = PidFile::read(self.data_dir()) {
-            if !pidfile::serves(file.pid, self.data_dir()) {
+            if !pidfile::is_serving(file.pid, self.data_dir()) {
                 if pidfile::is_running(file.pid) {
-                    // PostgreSQL would take that process for a server. It still refuses if memory is in use.
-                    tracing::warn!(
-                        pid = file.pid,
-                        "postmaster.pid names a process that is no server of ours"
-                    );
+                    // PostgreSQL would mistake that process for a server. Without the file it still refuses
+                    // to start while an old server's shared memory is in use.
+                    tracing::warn!(pid = file.pid, "postmaster.pid names a process that is not our server");
                     let path = pidfile::path(self.data_dir());
                     fs::remove_file(&path)
                         .map_err(PostgresError::io(format!("remove the outdated {}", path.display())))?;
@@ -112,43 +107,43 @@ impl Launch {
             }
             if Instant::now() > deadline {
                 let state = if file.status == Status::Stopping { "stopping" } else { "starting" };
-                return Err(self.timeout(state));
+                return Err(self.timeout_error(state));
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
         Ok(None)
     }
 
-    fn start(&self) -> Result<Outcome, PostgresError> {
-        let command_line = self.command_line(&socket::of(&self.cluster)?);
-        let (mut child, pipe) = guard::start(self.orders(), &self.log(), &command_line)?;
-        let deadline = Instant::now() + self.patience;
+    fn start(&self) -> Result<StartResult, PostgresError> {
+        let command_line = self.command_line(&socket::socket_dir(&self.cluster)?);
+        let (mut child, pipe) = guard::start(self.guard_config(), &self.log(), &command_line)?;
+        let deadline = Instant::now() + self.timeout;
         loop {
             let ended = child.try_wait().map_err(PostgresError::io("wait for PostgreSQL"))?;
             if let Some(status) = ended {
-                return Ok(Outcome::Exited(status));
+                return Ok(StartResult::Exited(status));
             }
             if let Some(file) = PidFile::read(self.data_dir())
                 && file.pid == child.id()
                 && file.status == Status::Ready
             {
-                return Ok(Outcome::Ready(child, pipe, file));
+                return Ok(StartResult::Ready(child, pipe, file));
             }
             if Instant::now() > deadline {
-                // The pipe is dropped: the guard stops it. Only the thread below is there to reap it.
+                // Dropping the pipe makes the guard stop the server. This thread reaps it.
                 std::thread::spawn(move || child.wait());
-                return Err(self.timeout("starting"));
+                return Err(self.timeout_error("starting"));
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
     }
 
-    /// What we set is on the command line, which wins over every file in the data directory.
+    /// Our settings go on the command line, which overrides every file in the data directory.
     fn command_line(&self, socket_dir: &Path) -> Vec<OsString> {
         let mut line: Vec<OsString> =
             vec![self.binaries.join("postgres").into(), "-D".into(), self.data_dir().into()];
         let mut sockets = OsString::from("unix_socket_directories=\"");
-        // A list in PostgreSQL's syntax: quoted, so that commas and spaces belong to the name.
+        // PostgreSQL parses a list here. The quotes keep commas and spaces in the name.
         sockets.push(socket_dir.to_string_lossy().replace('"', "\"\""));
         sockets.push("\"");
         line.extend(["-c".into(), sockets]);
@@ -164,7 +159,7 @@ impl Launch {
             "max_connections=200",
         ];
         if self.durability == Durability::Off {
-            // Commits stay synchronous: without fsync that costs nothing, and a killed server loses nothing.
+            // Commits stay synchronous: without fsync that is free, and a killed server loses nothing.
             settings.extend(["fsync=off", "full_page_writes=off"]);
         }
         for setting in settings {
@@ -173,20 +168,20 @@ impl Launch {
         line
     }
 
-    fn orders(&self) -> Orders<'_> {
-        Orders {
+    fn guard_config(&self) -> GuardConfig<'_> {
+        GuardConfig {
             account: self.cluster.account,
             data_dir: self.data_dir(),
             signal: match self.stop_mode {
                 StopMode::Fast => "INT",
                 StopMode::Immediate => "QUIT",
             },
-            remove: self.remove.as_deref(),
+            remove_dir: self.remove_dir.as_deref(),
         }
     }
 
-    fn running(&self, file: PidFile, hold: Hold) -> Running {
-        Running { file, data_dir: self.data_dir().to_owned(), hold }
+    fn running(&self, file: PidFile, role: Role) -> Running {
+        Running { file, data_dir: self.data_dir().to_owned(), role }
     }
 
     fn data_dir(&self) -> &Path {
@@ -204,14 +199,14 @@ impl Launch {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
-    fn timeout(&self, state: &'static str) -> PostgresError {
-        PostgresError::Timeout { dir: self.data_dir().to_owned(), state, seconds: self.patience.as_secs() }
+    fn timeout_error(&self, state: &'static str) -> PostgresError {
+        PostgresError::Timeout { dir: self.data_dir().to_owned(), state, seconds: self.timeout.as_secs() }
     }
 }
 
-/// What PostgreSQL says while the processes of a killed server are not all gone: the server itself as a zombie that
-/// nobody reaped yet, or its children that still have its memory.
-fn says_remains(log: &str) -> bool {
+/// Whether PostgreSQL refused to start because processes of a killed server still exist: the server as an
+/// unreaped zombie, or its children, which still hold the shared memory.
+fn is_old_server_exiting(log: &str) -> bool {
     ["lock file \"postmaster.pid\" already exists", "pre-existing shared memory block"]
         .iter()
         .any(|text| log.contains(text))
@@ -223,26 +218,28 @@ mod tests {
     use crate::account::Account;
 
     #[test]
-    fn a_directory_whose_holder_has_no_server_is_reported_with_the_holder() {
+    fn a_locked_directory_without_a_server_is_reported_with_its_owner() {
         let dir = tempfile::tempdir().expect("a directory");
-        let cluster = Cluster { data_dir: dir.path().join("pg"), account: Account::Own };
-        let _held = cluster.try_lock().expect("no error").expect("free");
+        let cluster = Cluster { data_dir: dir.path().join("pg"), account: Account::Current };
+        let _lock = cluster.try_lock().expect("no error").expect("free");
         let launch = Launch {
             cluster,
             binaries: "/nonexistent".into(),
             durability: Durability::Off,
             stop_mode: StopMode::Fast,
-            remove: None,
-            patience: Duration::from_millis(50),
+            remove_dir: None,
+            timeout: Duration::from_millis(50),
         };
-        let error = launch.run().expect_err("held").to_string();
-        assert!(error.contains(&format!("held by process {}", std::process::id())), "{error}");
+        let error = launch.run().expect_err("locked").to_string();
+        assert!(error.contains(&format!("locked by process {}", std::process::id())), "{error}");
     }
 
     #[test]
-    fn remains_of_a_killed_server_are_told_from_other_failures() {
-        assert!(says_remains("FATAL:  lock file \"postmaster.pid\" already exists\nHINT: …"));
-        assert!(says_remains("FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"));
-        assert!(!says_remains("FATAL:  data directory has wrong ownership"));
+    fn an_old_server_that_still_exits_differs_from_other_failures() {
+        assert!(is_old_server_exiting("FATAL:  lock file \"postmaster.pid\" already exists\nHINT: …"));
+        assert!(is_old_server_exiting(
+            "FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"
+        ));
+        assert!(!is_old_server_exiting("FATAL:  data directory has wrong ownership"));
     }
 }

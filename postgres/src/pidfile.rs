@@ -1,4 +1,5 @@
-//! Reading `postmaster.pid`, PostgreSQL's own note of who serves a data directory, and asking after that process.
+//! Reads `postmaster.pid`, where PostgreSQL writes which process serves a data directory, and checks that
+//! process.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,18 +13,18 @@ use rustix::process::{Pid, test_kill_process};
 pub(crate) struct PidFile {
     /// Line 1: the server's process id.
     pub(crate) pid: u32,
-    /// Line 4: the port, which is part of the socket's name.
+    /// Line 4: the port, part of the socket's name.
     pub(crate) port: u16,
     /// Line 5: the directory of the socket.
     pub(crate) socket_dir: PathBuf,
-    /// Line 8: what the server is doing.
+    /// Line 8: the server's state.
     pub(crate) status: Status,
 }
 
 /// Line 8 of `postmaster.pid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Not open for connections yet; also when the line is not written yet.
+    /// Not open for connections yet, or the line is not written yet.
     Starting,
     /// Open for connections.
     Ready,
@@ -32,7 +33,7 @@ pub(crate) enum Status {
 }
 
 impl PidFile {
-    /// The file of this data directory. `None` when there is none, or not enough of it yet.
+    /// The file of this data directory. `None` if it is missing or incomplete.
     pub(crate) fn read(data_dir: &Path) -> Option<Self> {
         Self::parse(&fs::read_to_string(path(data_dir)).ok()?)
     }
@@ -52,7 +53,7 @@ impl PidFile {
         })
     }
 
-    /// Whether the server is up and lets this process in: its socket accepts a connection.
+    /// Whether the server is ready and its socket accepts a connection from this process.
     pub(crate) fn is_reachable(&self) -> bool {
         self.status == Status::Ready && UnixStream::connect(self.socket()).is_ok()
     }
@@ -62,24 +63,24 @@ impl PidFile {
     }
 }
 
-/// Where a data directory keeps its `postmaster.pid`.
+/// The path of a data directory's `postmaster.pid`.
 pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("postmaster.pid")
 }
 
-/// Whether a process with this id is running. A zombie is not: it has ended and only waits to be reaped.
+/// Whether a process with this id runs. A zombie does not: it has ended and waits to be reaped.
 pub(crate) fn is_running(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     match test_kill_process(pid) {
-        // Not permitted means that it is there and somebody else's.
+        // EPERM means that it exists and belongs to another user.
         Ok(()) | Err(rustix::io::Errno::PERM) => !is_zombie(pid),
         Err(_) => false,
     }
 }
 
-/// Whether a running process serves this data directory. After a reboot, or in a new container, the id in an old
-/// file may be anybody's.
-pub(crate) fn serves(pid: u32, data_dir: &Path) -> bool {
+/// Whether this process runs and serves this data directory. After a reboot, or in a new container, the id in
+/// an old file may belong to any process.
+pub(crate) fn is_serving(pid: u32, data_dir: &Path) -> bool {
     if !is_running(pid) {
         return false;
     }
@@ -92,14 +93,14 @@ pub(crate) fn serves(pid: u32, data_dir: &Path) -> bool {
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         // The server changes into its data directory before it writes the file.
         Ok(cwd) => fs::canonicalize(data_dir).is_ok_and(|dir| dir == cwd),
-        // No /proc here, or not ours to look at: believe the file, as PostgreSQL does.
+        // No /proc here, or no permission: trust the file, as PostgreSQL does.
         Err(_) => true,
     }
 }
 
 fn is_zombie(pid: Pid) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return false };
-    // The name in parentheses may itself hold spaces and parentheses: the state follows the last one.
+    // The name in parentheses may hold spaces and parentheses: the state follows the last one.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
@@ -110,14 +111,14 @@ mod tests {
     const READY: &str = "4711\n/data/pg15\n1763837000\n5432\n/run/it\n\n  123 456\nready   \n";
 
     #[test]
-    fn a_complete_file_is_read() {
+    fn a_complete_file_is_parsed() {
         let file = PidFile::parse(READY).expect("complete");
         assert_eq!((file.pid, file.port, file.status), (4711, 5432, Status::Ready));
         assert_eq!(file.socket_dir, Path::new("/run/it"));
     }
 
     #[test]
-    fn a_file_in_the_making_is_starting_or_nothing() {
+    fn an_incomplete_file_is_starting_or_none() {
         let lines: Vec<&str> = READY.lines().collect();
         let first = |count: usize| PidFile::parse(&(lines[..count].join("\n") + "\n"));
         assert_eq!(first(1), None);

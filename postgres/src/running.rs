@@ -1,4 +1,4 @@
-//! A server that is up, and its orderly end.
+//! A running server and its orderly stop.
 
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
@@ -8,51 +8,52 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cluster::Lock;
-use crate::launch::GLANCE;
 use crate::pidfile::{self, PidFile};
 use crate::socket;
 
-/// How long an orderly stop may take before it becomes an immediate one.
-const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+/// Pause between two checks of a server's state.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Longest orderly stop. After it the stop becomes an immediate one.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server that is ready, and our part in it.
+/// A server that accepts connections.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// What its `postmaster.pid` says.
+    /// Contents of its `postmaster.pid`.
     pub(crate) file: PidFile,
-    /// Whose server it is.
+    /// Its data directory.
     pub(crate) data_dir: PathBuf,
-    /// What we may do with it.
-    pub(crate) hold: Hold,
+    /// Decides whether this process may stop it.
+    pub(crate) role: Role,
 }
 
-/// Our part in a running server.
+/// Relation of this process to a running server.
 #[derive(Debug)]
-pub(crate) enum Hold {
-    /// We started it: the child is the server.
+pub(crate) enum Role {
+    /// This process started it: the child is the server.
     Parent { child: Child, _pipe: ChildStdin, _lock: Lock },
-    /// Its owner died and we took over: the child is the guard.
+    /// Its owner died and this process took over: the child is the guard.
     Adopter { guard: Child, pipe: Option<ChildStdin>, _lock: Lock },
-    /// Another owner runs it.
+    /// Another process owns it.
     Guest,
 }
 
 impl Running {
-    /// Whether the server is gone.
     pub(crate) fn has_ended(&mut self) -> bool {
-        match &mut self.hold {
-            Hold::Parent { child, .. } => child.try_wait().is_ok_and(|status| status.is_some()),
-            Hold::Adopter { .. } | Hold::Guest => !pidfile::serves(self.file.pid, &self.data_dir),
+        match &mut self.role {
+            Role::Parent { child, .. } => child.try_wait().is_ok_and(|status| status.is_some()),
+            Role::Adopter { .. } | Role::Guest => !pidfile::is_serving(self.file.pid, &self.data_dir),
         }
     }
 
-    fn ended_within(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Returns false if the server still runs after `timeout`.
+    fn wait_for_end(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         while !self.has_ended() {
             if Instant::now() > deadline {
                 return false;
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
         true
     }
@@ -61,30 +62,30 @@ impl Running {
         if let Some(pid) = i32::try_from(self.file.pid).ok().and_then(Pid::from_raw)
             && let Err(error) = kill_process(pid, signal)
         {
-            tracing::warn!(pid = self.file.pid, %error, "PostgreSQL could not be told to stop");
+            tracing::warn!(pid = self.file.pid, %error, "cannot signal PostgreSQL to stop");
         }
     }
 }
 
-/// Stops the server, in order: connections are closed, a checkpoint is written. The pipe closes last, so that the guard stands
-/// by while we wait. A guest leaves the server alone.
+/// Stops the server in order: it closes connections and writes a checkpoint. The pipe closes last, so the
+/// guard stays ready meanwhile. A guest leaves the server alone.
 impl Drop for Running {
     fn drop(&mut self) {
-        if matches!(self.hold, Hold::Guest) {
+        if matches!(self.role, Role::Guest) {
             return;
         }
         if !self.has_ended() {
             self.signal(Signal::INT);
-            if !self.ended_within(STOPPED_WITHIN) {
+            if !self.wait_for_end(STOP_TIMEOUT) {
                 self.signal(Signal::QUIT);
-                self.ended_within(STOPPED_WITHIN);
+                self.wait_for_end(STOP_TIMEOUT);
             }
         }
-        if let Hold::Adopter { guard, pipe, .. } = &mut self.hold {
+        if let Role::Adopter { guard, pipe, .. } = &mut self.role {
             pipe.take();
-            // It has nothing left to do; an error here would mean that it is gone already.
+            // The guard has nothing left to do. An error here means that it is already gone.
             let _ = guard.wait();
         }
-        socket::leave(&self.file.socket_dir);
+        socket::remove_temporary_dir(&self.file.socket_dir);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a server's socket lies.
+//! The directory of a server's socket.
 
 use std::env;
 use std::fs;
@@ -12,31 +12,33 @@ use crate::account::Account;
 use crate::cluster::Cluster;
 use crate::error::PostgresError;
 
-/// The longest path of a socket that every system takes (Linux 107, macOS 103).
-const LONGEST_SOCKET: usize = 103;
-/// Part of the socket's name; nothing listens on a port.
+/// Longest socket path that every system accepts, in bytes (Linux 107, macOS 103).
+const MAX_SOCKET_PATH: usize = 103;
+/// Part of the socket's name. The server listens on no TCP port.
 pub(crate) const PORT: u16 = 5432;
 const SOCKET_DIR_PREFIX: &str = "bedel-pg-";
 
-/// The socket lies in the data directory, which nobody else may enter, unless its path would be too long. Then
-/// it lies in a temporary directory whose name follows from the path: URLs stay good over a restart.
-pub(crate) fn of(cluster: &Cluster) -> Result<PathBuf, PostgresError> {
+/// Returns the data directory, which only its user can enter. If the socket's path would be too long, creates
+/// a temporary directory instead. Its name is derived from the data directory's path, so URLs survive a
+/// restart.
+pub(crate) fn socket_dir(cluster: &Cluster) -> Result<PathBuf, PostgresError> {
     let Cluster { data_dir, account } = cluster;
-    if socket_length(data_dir) <= LONGEST_SOCKET {
+    if socket_length(data_dir) <= MAX_SOCKET_PATH {
         return Ok(data_dir.clone());
     }
     let path = Uuid::new_v5(&Uuid::NAMESPACE_URL, data_dir.as_os_str().as_encoded_bytes());
-    let dir = temporary_place(*account)?.join(format!("{SOCKET_DIR_PREFIX}{}", path.simple()));
+    let dir = temporary_parent(*account)?.join(format!("{SOCKET_DIR_PREFIX}{}", path.simple()));
     match account.create_dir(&dir) {
         Ok(()) => {}
-        // Left by a crash, or put there by somebody who would like us to use theirs.
+        // Left by a crash, or planted by another user.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(&dir)
                 .ok()
                 .filter(|found| found.is_dir() && found.uid() == account.uid() && found.mode() & 0o077 == 0);
             found.ok_or_else(|| PostgresError::UnusableDirectory {
                 dir: dir.clone(),
-                reason: "the socket must lie there and it belongs to somebody else; remove it".into(),
+                reason: "the socket must be there, but another user owns it or can enter it; remove it"
+                    .into(),
             })?;
         }
         Err(error) => return Err(PostgresError::io(format!("create {}", dir.display()))(error)),
@@ -44,22 +46,23 @@ pub(crate) fn of(cluster: &Cluster) -> Result<PathBuf, PostgresError> {
     Ok(dir)
 }
 
-/// After a stop: removes the directory if it is one of ours in a temporary directory. After a crash it is not empty; then it
-/// stays, and the next start uses it again.
-pub(crate) fn leave(socket_dir: &Path) {
+/// After a stop: removes the socket's directory if it is a temporary one. After a crash it is not empty. Then
+/// it stays, and the next start uses it again.
+pub(crate) fn remove_temporary_dir(socket_dir: &Path) {
     if socket_dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKET_DIR_PREFIX)) {
         let _ = fs::remove_dir(socket_dir);
     }
 }
 
-/// The first temporary directory that the account can enter and that leaves room for a socket's path.
-pub(crate) fn temporary_place(account: Account) -> Result<PathBuf, PostgresError> {
-    let places = [env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
-    let fits = |place: &PathBuf| {
-        let longest = place.join(format!("{SOCKET_DIR_PREFIX}{}", Uuid::nil().simple()));
-        place.is_absolute() && socket_length(&longest) <= LONGEST_SOCKET && account.enters(place)
+/// The first directory for temporary files that the account can enter and that leaves room for a socket's
+/// path.
+pub(crate) fn temporary_parent(account: Account) -> Result<PathBuf, PostgresError> {
+    let candidates = [env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+    let fits = |dir: &PathBuf| {
+        let longest = dir.join(format!("{SOCKET_DIR_PREFIX}{}", Uuid::nil().simple()));
+        dir.is_absolute() && socket_length(&longest) <= MAX_SOCKET_PATH && account.can_enter(dir)
     };
-    places.into_iter().find(fits).ok_or_else(|| PostgresError::UnusableDirectory {
+    candidates.into_iter().find(fits).ok_or_else(|| PostgresError::UnusableDirectory {
         dir: env::temp_dir(),
         reason: "the server's user cannot enter it; set TMPDIR to another directory".into(),
     })

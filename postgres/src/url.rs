@@ -3,29 +3,23 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A URL that sqlx and libpq both take. Everything that an environment variable (`PGPORT`, `PGSSLMODE`…) could
-/// otherwise change is spelled out. An empty `database` gives the base URL.
-pub(crate) fn of(socket_dir: &Path, port: u16, database: &str) -> String {
-    let host = encode(socket_dir.as_os_str().as_bytes(), b"/");
-    let database = encode(database.as_bytes(), b"");
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same for a path, which keeps its slashes.
+const RESERVED_IN_PATH: AsciiSet = RESERVED.remove(b'/');
+
+/// A URL that sqlx and libpq both accept. It names everything that an environment variable (`PGPORT`,
+/// `PGSSLMODE`, …) could otherwise change. An empty `database` gives the base URL.
+pub(crate) fn database_url(socket_dir: &Path, port: u16, database: &str) -> String {
+    let host = percent_encode(socket_dir.as_os_str().as_bytes(), &RESERVED_IN_PATH);
+    let database = percent_encode(database.as_bytes(), &RESERVED);
     format!("postgresql:///{database}?host={host}&port={port}&user=postgres&sslmode=disable")
 }
 
-/// Percent-encodes everything but letters, digits, `-._~` and `keep`.
-fn encode(bytes: &[u8], keep: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// An identifier in double quotes, safe inside a statement.
-pub(crate) fn quoted(identifier: &str) -> String {
+/// An identifier in double quotes, safe in a statement.
+pub(crate) fn quote_identifier(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
@@ -39,7 +33,7 @@ mod tests {
 
     #[test]
     fn odd_paths_and_names_survive_the_url() {
-        let url = of(Path::new("/tmp/a b&c=ü/%41?#"), 5432, "na me/ü?");
+        let url = database_url(Path::new("/tmp/a b&c=ü/%41?#"), 5432, "na me/ü?");
         let options = PgConnectOptions::from_str(&url).expect("a URL");
         assert_eq!(options.get_socket().expect("a socket"), Path::new("/tmp/a b&c=ü/%41?#"));
         assert_eq!(options.get_database(), Some("na me/ü?"));

@@ -188,7 +188,7 @@ async fn a_transfer_that_breaks_is_made_again() {
     let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
     let whole = Reply::media(LECTURE.clone());
     let cut = whole.clone().cut_half_way();
-    world.upstream.on("/lecture.mp4", [cut, whole.clone().stalled_at(100), whole]);
+    world.upstream.on("/lecture.mp4", [cut, whole.clone().stall_at(100), whole]);
     for outcome in [("truncated", "retry"), ("stalled", "retry")] {
         let error = world.download(id, &attempt(id)).await.expect_err("broken");
         assert_eq!(decision(&error), outcome);
@@ -299,7 +299,7 @@ async fn a_deleted_lecture_ends_its_job_and_its_file_is_collected() {
 async fn a_dropped_attempt_leaves_no_scratch() {
     let world = World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(60)).await;
     let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
-    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone()).stalled_at(1000)]);
+    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone()).stall_at(1000)]);
     let attempt = attempt(id);
     let lease = attempt.lease.to_string();
     let job = job(id);

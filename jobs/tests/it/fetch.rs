@@ -71,7 +71,7 @@ async fn a_media_file_arrives_whole() {
         (300_000, Reply::media(media(300_000))),
         (300_000, Reply::media(media(300_000)).without_length()),
         (40, Reply::media(media(40))),
-        (4000, Reply::media(media(4000)).dripping(1000, Duration::from_millis(200))),
+        (4000, Reply::media(media(4000)).drip(1000, Duration::from_millis(200))),
     ] {
         fixture.upstream.on("/media", [reply.clone()]);
         let file = fixture.directory.path().join("file");
@@ -95,13 +95,13 @@ async fn broken_transfers_are_tried_again() {
     let cut = |received, announced| FetchError::Cut { host: host(), received, announced };
     assert_eq!(fixture.failure(whole.clone().cut_half_way()).await, cut(50_000, 100_000));
     assert_eq!(fixture.failure(whole.clone().cut_at(0)).await, cut(0, 100_000));
-    assert_eq!(fixture.failure(whole.clone().announcing(100_001)).await, cut(100_000, 100_001));
+    assert_eq!(fixture.failure(whole.clone().announce_length(100_001)).await, cut(100_000, 100_001));
     assert_eq!(decision(&cut(1, 2).into()), ("truncated", "retry"));
 
     let before = Instant::now();
     let stalled = FetchError::Stalled { host: host(), seconds: 0 };
-    assert_eq!(fixture.failure(whole.clone().stalled_at(50_000)).await, stalled);
-    assert_eq!(fixture.failure(whole.clone().stalled_at(0)).await, stalled);
+    assert_eq!(fixture.failure(whole.clone().stall_at(50_000)).await, stalled);
+    assert_eq!(fixture.failure(whole.clone().stall_at(0)).await, stalled);
     assert_eq!(fixture.failure(Reply::silent()).await, stalled);
     assert!(before.elapsed() < Duration::from_secs(5), "each waits for the stall timeout alone");
     assert_eq!(decision(&stalled.into()), ("stalled", "retry"));
@@ -195,7 +195,7 @@ async fn a_source_has_a_largest_size() {
     let too_large = FetchError::TooLarge { host: "127.0.0.1".into(), limit };
     let over = usize::try_from(limit).expect("small") + 1;
     // Announced: refused before a byte is written.
-    assert_eq!(fixture.failure(Reply::media(media(20)).announcing(over)).await, too_large);
+    assert_eq!(fixture.failure(Reply::media(media(20)).announce_length(over)).await, too_large);
     assert_eq!(std::fs::read(fixture.directory.path().join("file")).expect("the file"), b"");
     assert_eq!(fixture.failure(Reply::media(media(over)).without_length()).await, too_large);
     fixture.upstream.on("/media", [Reply::media(media(over - 1))]);
@@ -270,7 +270,7 @@ async fn small_bodies_have_limits_in_size_and_time() {
     assert_eq!(get(Reply::json("[1]").without_length(), 2).await.expect_err("too large"), too_large);
     // Each piece comes in time; all of them do not.
     let before = Instant::now();
-    let slow = get(Reply::json(&" ".repeat(100)).dripping(1, Duration::from_millis(100)), 1000).await;
+    let slow = get(Reply::json(&" ".repeat(100)).drip(1, Duration::from_millis(100)), 1000).await;
     assert_eq!(slow.expect_err("slow"), FetchError::TimedOut { host: "127.0.0.1".into(), seconds: 1 });
     assert!(before.elapsed() < Duration::from_secs(3));
     let cut = get(Reply::json("[1, 2]").cut_at(3), 1000).await.expect_err("cut");

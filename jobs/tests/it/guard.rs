@@ -135,10 +135,10 @@ async fn nobody_is_listened_to_for_ever() {
         (media().always(Fault::EndlessHeaders), "network"),
         (media().always(Fault::Drip(1000, Duration::from_millis(100))), "stalled"),
         (
-            media().always(Fault::Answer(Reply::media("x").header("content-encoding", "gzip"))),
+            media().always(Fault::Reply(Reply::media("x").header("content-encoding", "gzip"))),
             "upstream-refused",
         ),
-        (media().always(Fault::Answer(Reply::redirect("/media"))), "redirects"),
+        (media().always(Fault::Reply(Reply::redirect("/media"))), "redirects"),
     ];
     for (resource, class) in table {
         upstream.serve("/media", resource);
@@ -148,7 +148,7 @@ async fn nobody_is_listened_to_for_ever() {
         assert_eq!(error.class(), class, "{error}");
         assert!(before.elapsed() < Duration::from_secs(60), "{class}: {:?}", before.elapsed());
     }
-    assert!(upstream.sent_total() < 64 << 20, "{} bytes", upstream.sent_total());
+    assert!(upstream.total_bytes_sent() < 64 << 20, "{} bytes", upstream.total_bytes_sent());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use bedel_jobs::download::Download;
 use bedel_queue::{Attempt, Job, JobError};
 use bedel_storage::keys;
 use bedel_upstream::hls::{self, Encryption, Hls, HlsOptions, Kind, Rendition, Variant};
-use bedel_upstream::media::seconds_heard;
+use bedel_upstream::media::identify_seconds;
 use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
 use url::Url;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ impl World {
 
     /// The seconds that are heard in what was stored.
     fn heard(&self, id: Uuid) -> Vec<Option<u32>> {
-        seconds_heard(&self.ctx.storage.local_path(&keys::audio(id)).expect("local storage"))
+        identify_seconds(&self.ctx.storage.local_path(&keys::audio(id)).expect("local storage"))
     }
 
     async fn nothing_is_stored(&self, when: &str) {
@@ -71,8 +71,9 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
     for (kind, encryption, video) in forms {
         let form = format!("{kind:?} {encryption:?} video={video}");
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
-        let id =
-            world.lecture(&world.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
+        let id = world
+            .lecture(&world.upstream.serve_hls("/x.hls", &hls.clone().with_playlist_name("index.panobf2")))
+            .await;
         let announced =
             world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
@@ -98,7 +99,8 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
         made(&HlsOptions { kind: Kind::Fmp4, seconds: 6, segment_seconds: 2, ..HlsOptions::default() });
     world.upstream.serve_hls("/a/x.hls", &PLAIN);
     world.upstream.serve_hls("/a/y.hls", &other);
-    let joined = PLAIN.playlist().clone().under("x.hls/").then(other.playlist().clone().under("y.hls/"));
+    let joined =
+        PLAIN.playlist().clone().with_prefix("x.hls/").concat(other.playlist().clone().with_prefix("y.hls/"));
     world.upstream.on("/a/all.m3u8", [joined.reply()]);
     world.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
     let id = world.lecture(&world.upstream.url("/a/all.m3u8")).await;
@@ -120,13 +122,13 @@ async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched()
             .codecs("avc1.64001f,mp4a.40.2")
             .resolution(640, 360)
     };
-    let variants = [variant("high", 900_000).audio("a"), variant("low", 300_000).audio("a")];
-    let sound = Rendition::new("a", "English", "sound.hls/index.m3u8").default();
+    let variants = [variant("high", 900_000).audio_group("a"), variant("low", 300_000).audio_group("a")];
+    let sound = Rendition::new("a", "English", "sound.hls/index.m3u8").as_default();
     let id = world.lecture(&world.upstream.url("/m/master.m3u8")).await;
     for (renditions, chosen, others) in
-        [(vec![sound.clone()], "sound", ["low", "high"]), (vec![sound.inside()], "low", ["sound", "high"])]
+        [(vec![sound.clone()], "sound", ["low", "high"]), (vec![sound.muxed()], "low", ["sound", "high"])]
     {
-        let before = |name: &str| world.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
+        let before = |name: &str| world.upstream.requests_to(&format!("/m/{name}.hls/index.m3u8")).len();
         let counts = others.map(before);
         world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
         world.bring_in(id, &attempt(id)).await.expect("brought in");
@@ -154,7 +156,7 @@ async fn segments_come_several_at_a_time_and_end_up_in_order() {
     let attempt = attempt(id);
     world.bring_in(id, &attempt).await.expect("brought in");
     assert_eq!(world.heard(id), whole(30));
-    let most = world.upstream.most_at_once();
+    let most = world.upstream.max_in_flight();
     assert!((4..=8).contains(&most), "{most} at once");
     assert!(world.upstream.connections() <= 10, "{} connections", world.upstream.connections());
 }
@@ -320,7 +322,7 @@ async fn a_signature_that_runs_out_keeps_what_came_before() {
         .execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id)
         .await;
     world.bring_in(id, &attempt(id)).await.expect("a fresh address");
-    assert_eq!(world.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
+    assert_eq!(world.upstream.requests_to(&first).len(), 1, "what was there is not fetched again");
     assert_eq!(world.heard(id), whole(30));
 }
 
@@ -328,7 +330,7 @@ async fn a_signature_that_runs_out_keeps_what_came_before() {
 async fn a_recording_that_goes_on_is_waited_for() {
     let world = World::patient().await;
     world.upstream.serve_hls("/x.hls", &LONG);
-    world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
+    world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live_replies(3));
     let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
         let error = world.bring_in(id, &attempt(id)).await.expect_err("it goes on");
@@ -355,8 +357,8 @@ async fn no_uri_of_a_playlist_leads_astray() {
     let playlist = || PLAIN.playlist().clone();
     for (what, uri) in hls::hostile::uris(world.upstream.port(), &secret) {
         let master = Reply::playlist(hls::master(&[Variant::new(&uri, 1)], &[]));
-        let rendition = Rendition::new("a", "English", &uri).default();
-        let variant = Variant::new("index.m3u8", 1).audio("a");
+        let rendition = Rendition::new("a", "English", &uri).as_default();
+        let variant = Variant::new("index.m3u8", 1).audio_group("a");
         for (place, reply) in [
             ("a segment", playlist().with_uri(1, &uri).reply()),
             ("a map", playlist().with_map(&uri).reply()),
@@ -397,7 +399,7 @@ async fn playlists_that_ask_for_too_much_are_refused() {
     world.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
     let huge = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{}", "#\n".repeat(5 << 20));
     let table = [
-        (PLAIN.playlist().clone().repeated(100_000).reply(), ("playlist-refused", "fatal")),
+        (PLAIN.playlist().clone().repeat_segments(100_000).reply(), ("playlist-refused", "fatal")),
         (PLAIN.playlist().clone().with_gap(1).reply(), ("incomplete", "fatal")),
         (Reply::playlist(itself), ("playlist-refused", "fatal")),
         (Reply::playlist(huge), ("too-large", "fatal")),
@@ -412,7 +414,7 @@ async fn playlists_that_ask_for_too_much_are_refused() {
         assert_eq!(decision(&error), outcome, "{number}: {error}");
     }
     let segments: usize =
-        PLAIN.segments().iter().map(|name| world.upstream.requests_of(&format!("/x.hls/{name}")).len()).sum();
+        PLAIN.segments().iter().map(|name| world.upstream.requests_to(&format!("/x.hls/{name}")).len()).sum();
     assert_eq!(segments, 0, "not one segment was asked for");
 }
 

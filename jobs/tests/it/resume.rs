@@ -35,7 +35,7 @@ async fn stored_seconds(world: &World, id: Uuid) -> f64 {
 
 /// The `Range` headers of all requests for the recording, in order.
 fn asked(world: &World) -> Vec<Option<String>> {
-    let requests = world.upstream.requests_of("/lecture");
+    let requests = world.upstream.requests_to("/lecture");
     requests.iter().map(|request| request.header("range").map(str::to_owned)).collect()
 }
 
@@ -52,11 +52,11 @@ async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
     let mark = resource.etag().to_owned();
     world.upstream.serve("/lecture", resource);
     run(&world, id).await.expect("one attempt is enough");
-    let requests = world.upstream.requests_of("/lecture");
+    let requests = world.upstream.requests_to("/lecture");
     assert_eq!(requests[1].header("if-range"), Some(mark.as_str()), "of that very file");
     assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
     assert_eq!(asked(&world), [None, Some(format!("bytes={at}-"))]);
-    let (sent, whole) = (world.upstream.sent("/lecture"), RECORDING.len() as u64);
+    let (sent, whole) = (world.upstream.bytes_sent("/lecture"), RECORDING.len() as u64);
     assert!(sent <= whole * 102 / 100, "{sent} of {whole} bytes");
     assert!(!left(&world, id), "nothing stays of it");
 }
@@ -85,7 +85,7 @@ async fn the_next_attempt_goes_on_where_the_last_one_ended() {
         .await;
     run(&world, id).await.expect("the rest");
     assert_eq!(asked(&world).last(), Some(&Some(format!("bytes={at}-"))), "with another signature too");
-    assert!(world.upstream.sent("/lecture") <= RECORDING.len() as u64 * 102 / 100);
+    assert!(world.upstream.bytes_sent("/lecture") <= RECORDING.len() as u64 * 102 / 100);
     assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
     assert!(!left(&world, id));
 }

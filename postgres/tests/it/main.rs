@@ -1,8 +1,8 @@
 //! Real servers on real files. A test that needs a process to die runs this binary again as that process.
 
-mod actor;
 mod lifecycle;
 mod ownership;
 mod places;
+mod server_process;
 mod support;
 mod testing;

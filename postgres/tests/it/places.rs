@@ -1,4 +1,4 @@
-//! Data directories that are long, odd, closed, foreign or stale.
+//! Data directories with long or odd paths, wrong owners, foreign files or stale pid files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,7 +10,7 @@ use bedel_postgres::{Server, attach, find_binaries, major_version};
 use crate::support::{open_dir, options, query, read_row, start, wait_for_no_process_of, write_row};
 
 #[tokio::test]
-async fn a_path_too_long_for_a_socket_is_no_obstacle() {
+async fn a_path_too_long_for_a_socket_works() {
     let dir = open_dir();
     let data = dir.path().join("a".repeat(60)).join("b".repeat(60)).join("pg");
     let mut server = start(&data).await;
@@ -24,14 +24,14 @@ async fn a_path_too_long_for_a_socket_is_no_obstacle() {
     server.wait_exit().await;
     drop(server);
     let server = start(&data).await;
-    assert_eq!(server.url("kept"), url, "the URL stays good over a crash");
+    assert_eq!(server.url("kept"), url, "the URL stays the same after a crash");
     assert_eq!(read_row(&server).await, "there");
     server.stop().await;
     assert!(!sockets.exists(), "an orderly stop leaves nothing in the temporary directory");
 }
 
 #[tokio::test]
-async fn a_path_with_odd_characters_is_no_obstacle() {
+async fn a_path_with_odd_characters_works() {
     let dir = open_dir();
     let data = dir.path().join("my \"lectures\", 50% & more?#ü").join("pg 'x' $HOME");
     let server = start(&data).await;
@@ -42,26 +42,26 @@ async fn a_path_with_odd_characters_is_no_obstacle() {
 }
 
 #[tokio::test]
-async fn an_old_note_that_names_a_stranger_is_no_obstacle() {
+async fn a_stale_pid_file_that_names_another_process_is_ignored() {
     let dir = open_dir();
     let data = dir.path().join("pg");
     start(&data).await.stop().await;
-    // As after a reboot: the number belongs to another process of the same user.
-    let mut stranger = Command::new("sleep");
+    // As after a reboot: the id belongs to another process of the same user.
+    let mut other_process = Command::new("sleep");
     let owner = fs::metadata(&data).expect("there");
     if fs::metadata(dir.path()).expect("there").uid() == 0 {
-        stranger.uid(owner.uid()).gid(owner.gid());
+        other_process.uid(owner.uid()).gid(owner.gid());
     }
-    let mut stranger = stranger.arg("1000").current_dir("/").spawn().expect("started");
-    let note = format!("{}\n{}\n1\n5432\n{1}\n\n  1 1\nready   \n", stranger.id(), data.display());
-    fs::write(data.join("postmaster.pid"), note).expect("written");
+    let mut other_process = other_process.arg("1000").current_dir("/").spawn().expect("started");
+    let pid_file = format!("{}\n{}\n1\n5432\n{1}\n\n  1 1\nready   \n", other_process.id(), data.display());
+    fs::write(data.join("postmaster.pid"), pid_file).expect("written");
     assert_eq!(attach(&data).await, None);
     let server = start(&data).await;
-    assert_ne!(server.pid(), stranger.id());
+    assert_ne!(server.pid(), other_process.id());
     server.stop().await;
-    assert!(stranger.try_wait().expect("asked").is_none(), "the stranger was left alone");
-    stranger.kill().expect("killed");
-    stranger.wait().expect("reaped");
+    assert!(other_process.try_wait().expect("polled").is_none(), "the other process is left alone");
+    other_process.kill().expect("killed");
+    other_process.wait().expect("reaped");
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn a_directory_with_other_files_is_refused_and_left_alone() {
     fs::create_dir(&data).expect("created");
     fs::write(data.join("thesis.txt"), "mine").expect("written");
     if fs::metadata(&data).expect("there").uid() == 0 {
-        // Somebody's directory, as root meets it.
-        std::os::unix::fs::chown(&data, Some(65534), Some(65534)).expect("given away");
+        // Under root, a directory of another user.
+        std::os::unix::fs::chown(&data, Some(65534), Some(65534)).expect("changed owner");
     }
     let error = Server::start(options(&data)).await.expect_err("not a cluster");
     assert!(error.to_string().contains("holds other files"), "{error}");
@@ -80,7 +80,7 @@ async fn a_directory_with_other_files_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_cluster_of_another_version_is_refused_by_name() {
+async fn a_cluster_of_another_version_is_refused_and_the_version_named() {
     let dir = open_dir();
     let data = dir.path().join("pg");
     start(&data).await.stop().await;
@@ -93,7 +93,7 @@ async fn a_cluster_of_another_version_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_says_why() {
+async fn an_error_at_start_quotes_the_log() {
     let dir = open_dir();
     let data = dir.path().join("pg");
     start(&data).await.stop().await;
@@ -103,9 +103,9 @@ async fn a_server_that_does_not_start_says_why() {
     wait_for_no_process_of(dir.path());
 }
 
-/// Only root runs the server as somebody else, to whom a directory may be closed.
+/// Only root runs the server as another user, who may be unable to enter a directory.
 #[tokio::test]
-async fn under_root_a_closed_project_keeps_its_data_below_var_lib() {
+async fn under_root_a_closed_directory_puts_the_data_below_var_lib() {
     let dir = open_dir();
     if fs::metadata(dir.path()).expect("there").uid() != 0 {
         return;
@@ -115,7 +115,7 @@ async fn under_root_a_closed_project_keeps_its_data_below_var_lib() {
     let server = start(&data).await;
     let used = query(&server.url("postgres"), "SELECT current_setting('data_directory')").await;
     assert!(used.starts_with("/var/lib/bedel/pg-"), "{used}");
-    assert!(attach(&data).await.is_some(), "found by the name that was asked for");
+    assert!(attach(&data).await.is_some(), "found by the requested path");
     assert_ne!(fs::metadata(&used).expect("there").uid(), 0);
     write_row(&server).await;
     server.stop().await;
@@ -124,6 +124,6 @@ async fn under_root_a_closed_project_keeps_its_data_below_var_lib() {
     server.stop().await;
     fs::remove_dir_all(&used).expect("removed");
     fs::remove_file(format!("{used}.lock")).expect("removed");
-    // Somebody else's cluster may be there.
+    // Fails if another cluster is there.
     let _ = fs::remove_dir("/var/lib/bedel");
 }

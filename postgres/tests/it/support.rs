@@ -1,4 +1,4 @@
-//! What the tests share: directories that the server's user can enter, and waiting for a state with a deadline.
+//! Shared helpers: directories that the server's user can enter, and waits with a deadline.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,9 +9,10 @@ use bedel_postgres::{Durability, Server, ServerOptions, StopMode};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for a state before a test fails.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A directory that everybody may enter: under root the server runs as somebody else.
+/// A directory that every user can enter: under root the server runs as another user.
 pub fn open_dir() -> TempDir {
     let dir = tempfile::Builder::new().prefix("bedel-it-").tempdir().expect("a temporary directory");
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("opened");
@@ -31,16 +32,16 @@ pub async fn start(data_dir: impl Into<PathBuf>) -> Server {
     Server::start(options(data_dir)).await.expect("a server")
 }
 
-/// Waits for `state` and fails the test when it does not come.
-pub fn wait_until(what: &str, mut state: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !state() {
-        assert!(Instant::now() < deadline, "{what}: not after {PATIENCE:?}");
+/// Waits for `condition`. Fails the test after [`TIMEOUT`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not after {TIMEOUT:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Whether a process is there. A zombie that its new parent did not reap yet is not.
+/// Whether a process runs. An unreaped zombie does not.
 pub fn is_alive(pid: u32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => !stat.rsplit_once(") ").expect("a name in parentheses").1.starts_with(['Z', 'X']),
@@ -51,10 +52,10 @@ pub fn is_alive(pid: u32) -> bool {
 pub fn kill_9(pid: u32) {
     let status =
         std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs");
-    assert!(status.success(), "process {pid} could not be killed");
+    assert!(status.success(), "cannot kill process {pid}");
 }
 
-/// Every process of which an argument names `path`, or that works in it: servers, their children and guards.
+/// Processes with `path` in an argument or as working directory: servers, their children and guards.
 pub fn processes_of(path: &Path) -> Vec<(u32, String)> {
     let path = path.to_str().expect("UTF-8");
     fs::read_dir("/proc")
@@ -86,7 +87,7 @@ pub async fn write_row(server: &Server) {
     connection.close().await.expect("closed");
 }
 
-/// What [`write_row`] wrote.
+/// The row of [`write_row`].
 pub async fn read_row(server: &Server) -> String {
     query(&server.url("kept"), "SELECT word FROM kept").await
 }

@@ -1,4 +1,4 @@
-//! `testing::database`: isolated copies of a template that is made once.
+//! `testing::database`: isolated copies of a template that is created once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bedel_postgres::testing::database;
 use sqlx::PgPool;
 
-use crate::actor::Actor;
-use crate::support::{PATIENCE, open_dir, query, start};
+use crate::server_process::ServerProcess;
+use crate::support::{TIMEOUT, open_dir, query, start};
 
-static MIGRATED: AtomicUsize = AtomicUsize::new(0);
+static MIGRATIONS: AtomicUsize = AtomicUsize::new(0);
 
 async fn migrate(pool: PgPool) {
-    MIGRATED.fetch_add(1, Ordering::SeqCst);
+    MIGRATIONS.fetch_add(1, Ordering::SeqCst);
     sqlx::raw_sql("CREATE TABLE notes (text text); INSERT INTO notes VALUES ('from the template')")
         .execute(&pool)
         .await
@@ -30,12 +30,12 @@ async fn two_databases_share_the_template_and_nothing_else() {
     sqlx::query("INSERT INTO notes VALUES ('one')").execute(&one.pool).await.expect("inserted");
     assert_eq!(notes(&one.pool).await, ["from the template", "one"]);
     assert_eq!(notes(&two.pool).await, ["from the template"]);
-    let again = PgPool::connect(&one.url).await.expect("the URL leads there");
+    let again = PgPool::connect(&one.url).await.expect("the same database");
     assert_eq!(notes(&again).await, ["from the template", "one"]);
 }
 
 #[test]
-fn runtimes_of_many_threads_wait_for_one_migration() {
+fn many_threads_wait_for_one_migration() {
     let began = Instant::now();
     let threads: Vec<_> = (0..8)
         .map(|_| {
@@ -55,7 +55,7 @@ fn runtimes_of_many_threads_wait_for_one_migration() {
         thread.join().expect("no panic");
     }
     println!("40 databases in {:?}", began.elapsed());
-    assert_eq!(MIGRATED.load(Ordering::SeqCst), 1, "the template is made once for all tests of this process");
+    assert_eq!(MIGRATIONS.load(Ordering::SeqCst), 1, "the template is created once per process");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_migration_that_panics_leaves_no_template_behind() {
         .fetch_one(&database.pool)
         .await
         .expect("counted");
-    assert_eq!(tables, 1, "only what the second migration made");
+    assert_eq!(tables, 1, "only the second migration's table");
 }
 
 async fn migrate_other(pool: PgPool) {
@@ -82,33 +82,33 @@ async fn migrate_other(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn on_somebody_elses_server_databases_of_dead_processes_are_dropped() {
+async fn on_an_existing_server_databases_of_dead_processes_are_dropped() {
     let dir = open_dir();
     let server = start(dir.path().join("pg")).await;
     let url = server.url("postgres");
-    let ours =
+    let test_databases =
         "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname LIKE 'bedel_test_%'";
-    let mut dead = Actor::start_on(&url, "test and hang", dir.path());
+    let mut dead = ServerProcess::start_on(&url, "test and hang", dir.path());
     assert_eq!(dead.server, server.pid());
-    let of_dead = query(&url, ours).await;
+    let of_dead = query(&url, test_databases).await;
     assert_eq!(of_dead.split(' ').count(), 2, "a template and a copy: {of_dead}");
     dead.kill_9();
-    // Its connections are gone a moment later, and with them its lock.
+    // Its connections close a moment later, and release its lock.
     let backends = "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'client backend'";
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while query(&url, backends).await != "1" {
-        assert!(Instant::now() < deadline, "connections of a dead process stay");
+        assert!(Instant::now() < deadline, "connections of the dead process stay open");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    let alive = Actor::start_on(&url, "test and hang", dir.path());
-    let of_alive = query(&url, ours).await;
+    let alive = ServerProcess::start_on(&url, "test and hang", dir.path());
+    let of_alive = query(&url, test_databases).await;
     assert!(of_dead.split(' ').all(|name| !of_alive.contains(name)), "dropped: {of_dead}; there: {of_alive}");
-    let _another = Actor::start_on(&url, "test and hang", dir.path());
-    let of_both = query(&url, ours).await;
+    let _another = ServerProcess::start_on(&url, "test and hang", dir.path());
+    let of_both = query(&url, test_databases).await;
     assert!(
         of_alive.split(' ').all(|name| of_both.contains(name)),
-        "a living process keeps its own: {of_both}"
+        "a live process keeps its databases: {of_both}"
     );
     drop(alive);
 }

@@ -174,7 +174,7 @@ async fn a_model_comes_from_an_address_and_goes_on_where_it_broke_off() {
     let sha256 = sha256_of_bytes(&weights);
 
     // It breaks off, and then the server is unwell.
-    let unwell = Fault::Answer(Reply::new(503, "text/plain", "later"));
+    let unwell = Fault::Reply(Reply::new(503, "text/plain", "later"));
     let resource = Resource::new(weights.clone()).first(1, Fault::CutAt(100_000)).after(1, unwell);
     upstream.serve("/models/ggml-small.bin", resource);
     let error = install_from(url.clone(), Some(sha256.clone()), &dir).await.unwrap_err().to_string();
@@ -184,9 +184,9 @@ async fn a_model_comes_from_an_address_and_goes_on_where_it_broke_off() {
     assert_eq!(files(&dir).len(), 2, "a part and its mark: {:?}", files(&dir));
 
     upstream.serve("/models/ggml-small.bin", Resource::new(weights.clone()));
-    let before = upstream.sent_total();
+    let before = upstream.total_bytes_sent();
     let installed = install_from(url.clone(), Some(sha256.to_uppercase()), &dir).await.unwrap();
-    assert_eq!(upstream.sent_total() - before, weights.len() as u64 - 100_000, "only what was missing");
+    assert_eq!(upstream.total_bytes_sent() - before, weights.len() as u64 - 100_000, "only what was missing");
     assert_eq!((installed.name.as_str(), &installed.sha256), ("small", &sha256));
     assert_eq!(std::fs::read(&installed.path).unwrap(), weights);
     assert_eq!(files(&dir), ["ggml-small.bin", "ggml-small.bin.sha256"]);
@@ -201,7 +201,7 @@ async fn what_does_not_fit_is_begun_anew_or_refused() {
     let (weights, url) = (weights(), upstream.url("/ggml-small.bin"));
     let sha256 = sha256_of_bytes(&weights);
     let broken_off = async || {
-        let gone = Fault::Answer(Reply::new(404, "text/plain", "gone"));
+        let gone = Fault::Reply(Reply::new(404, "text/plain", "gone"));
         upstream.serve(
             "/ggml-small.bin",
             Resource::new(weights.clone()).first(1, Fault::CutAt(70_000)).after(1, gone),

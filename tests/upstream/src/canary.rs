@@ -1,4 +1,4 @@
-//! Addresses that nobody may contact.
+//! Addresses that no client may contact.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,32 +11,32 @@ use tokio::sync::Mutex;
 
 use crate::request;
 
-/// Where a canary listens. 127.0.0.1 is the upstream's own.
+/// Addresses of a canary. 127.0.0.1 is the upstream's.
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// What a careless client would take for a recording.
-const BAIT: &[u8] =
+/// The answer: a client without a guard takes it for a recording.
+const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\ncontent-length: 16\r\nconnection: close\r\n\r\n\
     \0\0\0\x10ftypisom\0\0\0\0";
 
-/// The canary's own datagram, which it sends back.
+/// The canary's own datagram, which it echoes and does not count.
 const PROBE: &[u8] = b"canary?";
 
-/// Listens on 127.0.0.2 and `[::1]`, at the port of an upstream, and counts who comes: a client that is lured to one of
-/// them has let its guard down. It ends with the test's runtime.
+/// Listens on 127.0.0.2 and `[::1]`, at the port of an upstream, and counts contacts. A client that follows a
+/// URL to one of them has a hole in its guard. The canary ends with the test's runtime.
 #[derive(Debug)]
 pub struct Canary {
     port: u16,
     counted: Arc<AtomicUsize>,
-    /// Connections of its own among those counted.
-    own: Mutex<usize>,
+    /// How many of the counted connections the canary made itself.
+    own_connections: Mutex<usize>,
 }
 
 impl Canary {
     /// Listens on `port` of both addresses, for TCP and UDP.
     ///
     /// # Errors
-    /// Where one of the four is taken.
+    /// If one of the four sockets is taken.
     pub async fn start(port: u16) -> io::Result<Self> {
         let mut sockets = Vec::new();
         for address in ADDRESSES {
@@ -48,18 +48,18 @@ impl Canary {
             tokio::spawn(count_connections(listener, Arc::clone(&counted)));
             tokio::spawn(count_datagrams(datagrams, Arc::clone(&counted)));
         }
-        Ok(Self { port, counted, own: Mutex::default() })
+        Ok(Self { port, counted, own_connections: Mutex::default() })
     }
 
-    /// Connections and datagrams that have arrived so far. None is missed that arrived before this was called: the
-    /// canary queues up behind them and waits for its own turn.
+    /// Connections and datagrams so far. It counts everything that arrived before the call: the canary
+    /// connects to itself and waits until that connection is answered.
     pub async fn contacts(&self) -> usize {
-        let mut own = self.own.lock().await;
+        let mut own_connections = self.own_connections.lock().await;
         for address in self.addresses() {
-            *own += 1;
-            wait_in_line(address).await.expect("a canary answers itself");
+            *own_connections += 1;
+            ping(address).await.expect("a canary answers itself");
         }
-        self.counted.load(Ordering::SeqCst) - *own
+        self.counted.load(Ordering::SeqCst) - *own_connections
     }
 
     /// `127.0.0.2:PORT` and `[::1]:PORT`.
@@ -76,7 +76,7 @@ impl Canary {
 async fn count_connections(listener: TcpListener, counted: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
         counted.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(lure(stream));
+        tokio::spawn(answer(stream));
     }
 }
 
@@ -91,17 +91,17 @@ async fn count_datagrams(socket: UdpSocket, counted: Arc<AtomicUsize>) {
     }
 }
 
-/// Answers a request, whatever it asks for. Who says nothing is not answered.
-async fn lure(stream: TcpStream) -> io::Result<()> {
+/// Answers any request. A connection without a request gets no answer.
+async fn answer(stream: TcpStream) -> io::Result<()> {
     let mut connection = BufReader::new(stream);
     if request::read(&mut connection).await?.is_some() {
-        connection.write_all(BAIT).await?;
+        connection.write_all(RESPONSE).await?;
     }
     connection.shutdown().await
 }
 
-/// Comes as others do, and returns when it was answered: who came before has been counted then.
-async fn wait_in_line(address: SocketAddr) -> io::Result<()> {
+/// Connects like any client and returns after the answer: all earlier contacts are counted by then.
+async fn ping(address: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
     stream.read_u8().await?;

@@ -1,11 +1,11 @@
-//! Answers of `DeliveryInfo.aspx`, as Panopto gives them: always with status 200.
+//! Panopto's answers of `DeliveryInfo.aspx`, always with status 200.
 
-use crate::Reply;
+use crate::reply::Reply;
 
-/// Where it is asked for.
+/// Its path.
 pub const PATH: &str = "/Panopto/Pages/Viewer/DeliveryInfo.aspx";
 
-/// A finished recording with a podcast and plain streams, said to last so many seconds.
+/// A finished recording with a podcast and plain streams, and this duration in seconds.
 pub fn ready(podcast_url: &str, title: &str, seconds: f64) -> Reply {
     Reply::json(
         &serde_json::json!({
@@ -24,7 +24,7 @@ pub fn ready(podcast_url: &str, title: &str, seconds: f64) -> Reply {
     )
 }
 
-/// Recorded, and still being encoded.
+/// Recorded, still being encoded.
 pub fn encoding() -> Reply {
     Reply::json(
         r#"{"Delivery":{"SessionName":"Soon","PodcastStreams":[{"StreamUrl":null}],"Streams":[],
@@ -32,26 +32,26 @@ pub fn encoding() -> Reply {
     )
 }
 
-/// Not for everybody. The message carries a secret that may show up nowhere.
+/// Needs a login. The message holds a secret that must not appear anywhere.
 pub fn login_required() -> Reply {
     Reply::json(
         r#"{"ErrorCode":2,"ErrorMessage":"Access is denied. <a href=\"/x?token=secret\">Log in</a>"}"#,
     )
 }
 
-/// Gone for good.
+/// Deleted.
 pub fn deleted() -> Reply {
     Reply::json(
         r#"{"ErrorCode":1,"ErrorMessage":"This session isn't available. It may have been deleted.<br><a>See</a>"}"#,
     )
 }
 
-/// A code that nobody documents. The message carries a secret that may show up nowhere.
+/// An undocumented error code. The message holds a secret that must not appear anywhere.
 pub fn unknown_error() -> Reply {
     Reply::json(r#"{"ErrorCode":9,"ErrorMessage":"<b>Overloaded</b>, see https://x.example/?token=secret"}"#)
 }
 
-/// An answer that breaks off.
+/// Truncated JSON.
 pub fn unreadable() -> Reply {
     Reply::json(r#"{"Delivery":{"SessionName":"#)
 }

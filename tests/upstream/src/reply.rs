@@ -1,10 +1,10 @@
-//! One answer, and how it is delivered.
+//! A reply and how it is delivered.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// One answer. It keeps its connection open for the next request, unless it breaks a rule of HTTP or ends with it.
+/// A reply. It keeps its connection open for the next request, unless its body has no well-defined end.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -13,18 +13,18 @@ pub struct Reply {
     pub(crate) body: Bytes,
     pub(crate) framing: Framing,
     pub(crate) flow: Flow,
-    /// Sends no more after this many bytes of the body.
+    /// Stops after this many bytes of the body.
     pub(crate) stop: Option<(usize, Stop)>,
-    /// So many bytes at a time, with a pause after each.
+    /// Bytes per write, and the pause after each.
     pub(crate) drip: Option<(usize, Duration)>,
-    /// Waits this long before the status line.
+    /// Wait before the status line.
     pub(crate) latency: Duration,
 }
 
-/// What tells a client where the body ends.
+/// How the client finds the end of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// `Content-Length`, true or not.
+    /// `Content-Length`, correct or not.
     Length(usize),
     /// The end of the connection.
     Close,
@@ -34,16 +34,16 @@ pub(crate) enum Framing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Head and body, each with an end.
+    /// A complete head and body.
     Finite,
-    /// Not even a status line.
+    /// No status line.
     Silent,
     EndlessHeaders,
-    /// The body again and again.
+    /// Repeats the body.
     EndlessBody,
 }
 
-/// What comes instead of the rest of a body.
+/// What happens instead of the rest of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     HangUp,
@@ -52,7 +52,7 @@ pub(crate) enum Stop {
 }
 
 impl Reply {
-    /// An answer with this status and body.
+    /// A reply with this status and body.
     pub fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
@@ -67,7 +67,7 @@ impl Reply {
         }
     }
 
-    /// A media file, whole, from a server that knows no ranges. For one that does see [`Resource`](crate::Resource).
+    /// A whole media file from a server without ranges. [`Resource`](crate::Resource) has ranges.
     pub fn media(body: impl Into<Bytes>) -> Self {
         Self::new(200, "video/mp4", body)
     }
@@ -77,7 +77,7 @@ impl Reply {
         Self::new(200, "application/json; charset=utf-8", body.to_owned())
     }
 
-    /// A page.
+    /// An HTML page.
     pub fn html(status: u16, body: &str) -> Self {
         Self::new(status, "text/html; charset=utf-8", body.to_owned())
     }
@@ -87,22 +87,22 @@ impl Reply {
         Self::new(200, "application/vnd.apple.mpegurl", text.into())
     }
 
-    /// What a rejected sign-in ends on: a page, with status 200.
+    /// The page after a rejected sign-in, with status 200.
     pub fn login_page() -> Self {
         Self::html(200, "<!DOCTYPE html><title>Panopto - Sign in</title><input type=\"password\">")
     }
 
-    /// Status 302. `to` goes into the header as it is.
+    /// Status 302. `to` goes into the header unchanged.
     pub fn redirect(to: &str) -> Self {
         Self::html(302, "<html>moved</html>").header("location", to)
     }
 
-    /// Status 429. `retry_after` goes into the header as it is.
+    /// Status 429. `retry_after` goes into the header unchanged.
     pub fn too_many_requests(retry_after: &str) -> Self {
         Self::html(429, "slow down").header("retry-after", retry_after)
     }
 
-    /// Status 503. `retry_after` goes into the header as it is.
+    /// Status 503. `retry_after` goes into the header unchanged.
     pub fn unavailable(retry_after: &str) -> Self {
         Self::html(503, "come back later").header("retry-after", retry_after)
     }
@@ -112,49 +112,50 @@ impl Reply {
         Self { flow: Flow::Silent, ..Self::new(200, "video/mp4", "") }
     }
 
-    /// Adds a header, also one that is there.
+    /// Adds a header, even a duplicate.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Announces everything, sends this much and hangs up.
+    /// Announces the whole body, sends this many bytes and hangs up.
     pub fn cut_at(self, bytes: usize) -> Self {
         Self { stop: Some((bytes, Stop::HangUp)), ..self }
     }
 
-    /// Announces everything, sends half and hangs up.
+    /// Announces the whole body, sends half and hangs up.
     pub fn cut_half_way(self) -> Self {
         let half = self.body.len() / 2;
         self.cut_at(half)
     }
 
-    /// Announces everything, sends this much and resets the connection. What the client has not read by then is lost.
+    /// Announces the whole body, sends this many bytes and resets the connection. Bytes that the client has
+    /// not read yet are lost.
     pub fn reset_at(self, bytes: usize) -> Self {
         Self { stop: Some((bytes, Stop::Reset)), ..self }
     }
 
-    /// Announces everything, sends this much and falls silent until the client goes away.
-    pub fn stalled_at(self, bytes: usize) -> Self {
+    /// Announces the whole body, sends this many bytes and stalls until the client hangs up.
+    pub fn stall_at(self, bytes: usize) -> Self {
         Self { stop: Some((bytes, Stop::Stall)), ..self }
     }
 
-    /// Sends so many bytes at a time, with a pause after each.
+    /// Sends this many bytes per write, with a pause after each.
     ///
     /// # Panics
     /// For 0 bytes.
-    pub fn dripping(self, bytes: usize, pause: Duration) -> Self {
-        assert!(bytes > 0, "a drip has at least a byte");
+    pub fn drip(self, bytes: usize, pause: Duration) -> Self {
+        assert!(bytes > 0, "a drip has at least one byte");
         Self { drip: Some((bytes, pause)), ..self }
     }
 
     /// Waits this long before the first byte.
-    pub fn late(self, latency: Duration) -> Self {
+    pub fn delay(self, latency: Duration) -> Self {
         Self { latency, ..self }
     }
 
-    /// Announces this length, whatever the body has.
-    pub fn announcing(self, length: usize) -> Self {
+    /// Announces this length instead of the body's.
+    pub fn announce_length(self, length: usize) -> Self {
         Self { framing: Framing::Length(length), ..self }
     }
 
@@ -163,37 +164,37 @@ impl Reply {
         Self { framing: Framing::Close, ..self }
     }
 
-    /// Announces no length and sends the body in chunks. Cut, it ends in the middle of a chunk.
+    /// Announces no length and sends the body in chunks. A cut falls in the middle of a chunk.
     pub fn chunked(self) -> Self {
         Self { framing: Framing::Chunked, ..self }
     }
 
-    /// Announces no length and sends the body again and again, until the client goes away or has 1 GiB.
+    /// Announces no length and repeats the body until the client hangs up or has 1 GiB.
     ///
     /// # Panics
-    /// Where there is no body to repeat.
+    /// If the body is empty.
     pub fn endless(self) -> Self {
-        assert!(!self.body.is_empty(), "nothing can be sent for ever");
+        assert!(!self.body.is_empty(), "an empty body cannot repeat");
         let framing = if self.framing == Framing::Chunked { Framing::Chunked } else { Framing::Close };
         Self { flow: Flow::EndlessBody, framing, ..self }
     }
 
-    /// Sends headers until the client goes away or has 1 GiB of them.
-    pub fn with_endless_headers(self) -> Self {
+    /// Sends headers until the client hangs up or has 1 GiB of them.
+    pub fn endless_headers(self) -> Self {
         Self { flow: Flow::EndlessHeaders, ..self }
     }
 
-    /// Whether the client can tell where this answer ends and the next begins.
+    /// Whether the client can find the end of this reply.
     pub(crate) fn keeps_connection(&self) -> bool {
-        let told = match self.framing {
+        let has_end = match self.framing {
             Framing::Length(length) => length == self.body.len(),
             Framing::Chunked => true,
             Framing::Close => false,
         };
-        told && self.flow == Flow::Finite && self.stop.is_none()
+        has_end && self.flow == Flow::Finite && self.stop.is_none()
     }
 
-    /// Status line and headers, up to the empty line and without it.
+    /// Status line and headers, without the empty line.
     pub(crate) fn head(&self) -> String {
         let connection = if self.keeps_connection() { "keep-alive" } else { "close" };
         let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: {connection}\r\n", self.status);

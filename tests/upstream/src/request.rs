@@ -1,23 +1,23 @@
-//! What a client asks.
+//! Parses requests.
 
 use std::collections::HashMap;
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// Longest request line and headers together, in bytes. No client of ours comes near it.
+/// Limit of request line and headers together, in bytes. Our clients send far less.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// What a request brought.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
-    /// Names in lower case. Of a header sent twice, the last.
+    /// Names in lower case. The last of duplicate headers wins.
     pub headers: HashMap<String, String>,
-    /// The body, as far as it is text.
+    /// The body, decoded as lossy UTF-8.
     pub body: String,
 }
 
@@ -28,7 +28,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// What follows the `?` of the target.
+    /// The part of the target after `?`.
     #[must_use]
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
@@ -44,18 +44,18 @@ impl Request {
         self.method == "HEAD"
     }
 
-    /// Whether the client ends the connection after this.
+    /// Whether the client closes the connection after this request.
     pub(crate) fn is_last(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }
 
-/// The next request of a connection; `None` when the client has hung up.
+/// The next request of a connection. `None`: the client hung up.
 pub(crate) async fn read(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Request>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let left = (MAX_HEAD - head.len()) as u64;
-        if (&mut *reader).take(left).read_until(b'\n', &mut head).await? == 0 {
+        let remaining = (MAX_HEAD - head.len()) as u64;
+        if (&mut *reader).take(remaining).read_until(b'\n', &mut head).await? == 0 {
             return Ok(None);
         }
     }

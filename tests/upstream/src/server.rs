@@ -1,4 +1,4 @@
-//! The server: scripts by path, and the ledger of what was asked and sent.
+//! The server: scripts by path, and counts of requests and bytes.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -10,14 +10,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::delivery::{self, End, Wire};
+use crate::canary::Canary;
+use crate::delivery::{self, End};
 use crate::hls::{self, Hls};
-use crate::ledger::{Entries, Ledger};
-use crate::request;
+use crate::reply::Reply;
+use crate::request::{self, Request};
+use crate::resource::Resource;
 use crate::tls::Tls;
-use crate::{Canary, Reply, Request, Resource};
+use crate::traffic::{Traffic, TrafficLog};
+use crate::transport::Transport;
 
-/// The server. It ends with the test's runtime, or when it is stopped. Clones are the same server.
+/// The server. It ends with the test's runtime or at [`Upstream::stop`]. Clones share one server.
 #[derive(Debug, Clone)]
 pub struct Upstream {
     address: SocketAddr,
@@ -28,26 +31,26 @@ pub struct Upstream {
 struct Shared {
     tls: Option<Tls>,
     scripts: Mutex<HashMap<String, Script>>,
-    ledger: Ledger,
+    traffic_log: TrafficLog,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What a path answers.
+/// How a path answers.
 #[derive(Debug)]
 enum Script {
-    /// Each request takes the next one; the last one stays.
+    /// Each request takes the next reply. The last one stays.
     Replies(VecDeque<Reply>),
-    /// A file, and how often it was asked for.
-    Resource { resource: Resource, asked: usize },
+    /// A file, and the number of its requests so far.
+    Resource { resource: Resource, requests: usize },
 }
 
 impl Script {
     fn next(&mut self, request: &Request) -> Reply {
         match self {
-            Self::Resource { resource, asked } => {
-                let reply = resource.reply(*asked, request);
-                *asked += usize::from(!request.is_head());
+            Self::Resource { resource, requests } => {
+                let reply = resource.reply(*requests, request);
+                *requests += usize::from(!request.is_head());
                 reply
             }
             Self::Replies(replies) if replies.len() > 1 => replies.pop_front().expect("more than one"),
@@ -62,16 +65,16 @@ impl Upstream {
         Self::on_listener(listen().await, None)
     }
 
-    /// As [`Upstream::start`], with TLS. Its certificate is for 127.0.0.1, localhost and `names`, and whoever is to trust
-    /// it needs [`Upstream::ca_pem`].
+    /// Like [`Upstream::start`], with TLS. The certificate is for 127.0.0.1, localhost and `names`. Clients
+    /// must trust [`Upstream::ca_pem`].
     pub async fn start_tls(names: &[&str]) -> Self {
         Self::on_listener(listen().await, Some(Tls::new(names)))
     }
 
-    /// As [`Upstream::start`], on a port at which a canary listens too.
+    /// Like [`Upstream::start`], with a canary on the same port.
     ///
     /// # Panics
-    /// Where none of 100 ports is free on all three addresses.
+    /// If none of 100 ports is free on all three addresses.
     pub async fn start_with_canary() -> (Self, Canary) {
         for _ in 0..100 {
             let listener = listen().await;
@@ -79,7 +82,7 @@ impl Upstream {
             match Canary::start(port).await {
                 Ok(canary) => return (Self::on_listener(listener, None), canary),
                 Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => panic!("no canary on 127.0.0.2 and [::1]: {error}"),
+                Err(error) => panic!("cannot start a canary on 127.0.0.2 and [::1]: {error}"),
             }
         }
         panic!("no port is free on 127.0.0.1, 127.0.0.2 and [::1]");
@@ -88,24 +91,24 @@ impl Upstream {
     fn on_listener(listener: TcpListener, tls: Option<Tls>) -> Self {
         let address = listener.local_addr().expect("an address");
         let upstream = Self { address, shared: Arc::new(Shared { tls, ..Shared::default() }) };
-        let served = upstream.clone();
+        let server = upstream.clone();
         let tasks = &upstream.shared.tasks;
         tasks.spawn(async move {
-            let stopped = served.shared.stop.clone();
-            let _ = stopped.run_until_cancelled(served.accept(listener)).await;
+            let stop = server.shared.stop.clone();
+            let _ = stop.run_until_cancelled(server.accept(listener)).await;
         });
-        // Closed means only that a wait for the tasks may end; new ones are still tracked.
+        // `close` only lets `wait` return. New tasks are still tracked.
         tasks.close();
         upstream
     }
 
-    /// Closes the port and breaks off every connection. Returns when both is done.
+    /// Closes the port and all connections, then returns.
     pub async fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.tasks.wait().await;
     }
 
-    /// `127.0.0.1:PORT`, as the configuration lists it.
+    /// `127.0.0.1:PORT`, the form that the configuration takes.
     #[must_use]
     pub fn host(&self) -> String {
         self.address.to_string()
@@ -117,7 +120,7 @@ impl Upstream {
         self.address.port()
     }
 
-    /// A path's URL, with the address in it.
+    /// The full URL of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
@@ -127,29 +130,30 @@ impl Upstream {
     /// The certificate to trust, in PEM.
     ///
     /// # Panics
-    /// For an upstream without TLS.
+    /// If the upstream has no TLS.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.shared.tls.as_ref().expect("an upstream with TLS").ca_pem
     }
 
-    /// Scripts a path (without a query): each request takes the next reply, and the last one stays. A path without a
-    /// script answers 404.
+    /// Scripts a path (without a query): each request takes the next reply, and the last one stays. A path
+    /// without a script answers 404.
     ///
     /// # Panics
-    /// Where there are no replies.
+    /// If `replies` is empty.
     pub fn on(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let replies: VecDeque<Reply> = replies.into_iter().collect();
         assert!(!replies.is_empty(), "the script of {path} has no replies");
         self.scripts().insert(path.to_owned(), Script::Replies(replies));
     }
 
-    /// Puts a file on a path (without a query), in place of what was there. Its faults count requests from here on.
+    /// Serves a file on a path (without a query) and replaces any earlier script. Its faults count requests
+    /// from now on.
     pub fn serve(&self, path: &str, resource: Resource) {
-        self.scripts().insert(path.to_owned(), Script::Resource { resource, asked: 0 });
+        self.scripts().insert(path.to_owned(), Script::Resource { resource, requests: 0 });
     }
 
-    /// Puts every file of a stream into the folder `prefix` (`/lecture.hls`), each as a [`Resource`], and its playlist.
+    /// Serves a stream below `prefix` (`/lecture.hls`): its playlist, and each file as a [`Resource`].
     /// Returns the playlist's URL.
     pub fn serve_hls(&self, prefix: &str, hls: &Hls) -> String {
         for (name, bytes) in hls.files() {
@@ -161,77 +165,77 @@ impl Upstream {
         self.url(&playlist)
     }
 
-    /// Everything that was asked so far, in the order in which it came.
+    /// All requests so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.ledger.entries().requests.clone()
+        self.shared.traffic_log.traffic().requests.clone()
     }
 
-    /// What was asked of this path (without a query) so far.
+    /// Requests for this path (without a query) so far.
     #[must_use]
-    pub fn requests_of(&self, path: &str) -> Vec<Request> {
-        let entries = self.shared.ledger.entries();
-        entries.requests.iter().filter(|request| request.path() == path).cloned().collect()
+    pub fn requests_to(&self, path: &str) -> Vec<Request> {
+        let traffic = self.shared.traffic_log.traffic();
+        traffic.requests.iter().filter(|request| request.path() == path).cloned().collect()
     }
 
-    /// Bytes of bodies sent so far in answer to requests for this path (without a query): what was handed to the
-    /// system, of which a client that went away may have read less.
+    /// Body bytes sent so far for this path (without a query). Counts bytes handed to the system: a client
+    /// that hung up may have read fewer.
     #[must_use]
-    pub fn sent(&self, path: &str) -> u64 {
-        self.shared.ledger.entries().sent.get(path).copied().unwrap_or(0)
+    pub fn bytes_sent(&self, path: &str) -> u64 {
+        self.shared.traffic_log.traffic().body_bytes.get(path).copied().unwrap_or(0)
     }
 
-    /// Bytes of bodies sent so far, of all paths.
+    /// Body bytes sent so far for all paths.
     #[must_use]
-    pub fn sent_total(&self) -> u64 {
-        self.shared.ledger.entries().sent.values().sum()
+    pub fn total_bytes_sent(&self) -> u64 {
+        self.shared.traffic_log.traffic().body_bytes.values().sum()
     }
 
-    /// How many answers of this path were broken off so far, as scripted.
+    /// Number of replies to this path that were cut short on purpose.
     #[must_use]
-    pub fn broken_off(&self, path: &str) -> usize {
-        self.shared.ledger.entries().broken_off.get(path).copied().unwrap_or(0)
+    pub fn abort_count(&self, path: &str) -> usize {
+        self.shared.traffic_log.traffic().aborts.get(path).copied().unwrap_or(0)
     }
 
-    /// The highest number of requests that were being answered at the same time.
+    /// Highest number of requests in flight at the same time.
     #[must_use]
-    pub fn most_at_once(&self) -> usize {
-        self.shared.ledger.entries().most_at_once
+    pub fn max_in_flight(&self) -> usize {
+        self.shared.traffic_log.traffic().max_in_flight
     }
 
-    /// Connections accepted so far. Fewer than requests where clients keep them.
+    /// Connections accepted so far. Fewer than requests if clients reuse them.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.shared.ledger.entries().connections
+        self.shared.traffic_log.traffic().connections
     }
 
-    /// Waits for the `count`th request of this path (without a query).
+    /// Waits for `count` requests for this path (without a query).
     ///
     /// # Panics
     /// After 30 s.
-    pub async fn until_asked(&self, path: &str, count: usize) {
-        let what = format!("request {count} of {path}");
-        let asked = |request: &&Request| request.path() == path;
-        let reached = |entries: &Entries| entries.requests.iter().filter(asked).count() >= count;
-        self.shared.ledger.until(&what, reached).await;
+    pub async fn wait_for_requests(&self, path: &str, count: usize) {
+        let what = format!("request {count} for {path}");
+        let matches = |request: &&Request| request.path() == path;
+        let reached = |traffic: &Traffic| traffic.requests.iter().filter(matches).count() >= count;
+        self.shared.traffic_log.wait_until(&what, reached).await;
     }
 
-    /// Waits until this many bytes of bodies were sent for this path (without a query).
+    /// Waits for this many body bytes sent for this path (without a query).
     ///
     /// # Panics
     /// After 30 s.
-    pub async fn until_sent(&self, path: &str, bytes: u64) {
-        let what = format!("{bytes} bytes of {path} to be sent");
-        let reached = |entries: &Entries| entries.sent.get(path).is_some_and(|sent| *sent >= bytes);
-        self.shared.ledger.until(&what, reached).await;
+    pub async fn wait_for_bytes(&self, path: &str, bytes: u64) {
+        let what = format!("{bytes} bytes of {path}");
+        let reached = |traffic: &Traffic| traffic.body_bytes.get(path).is_some_and(|sent| *sent >= bytes);
+        self.shared.traffic_log.wait_until(&what, reached).await;
     }
 
-    /// Waits until no request is being answered.
+    /// Waits until no request is in flight.
     ///
     /// # Panics
     /// After 30 s.
-    pub async fn until_idle(&self) {
-        self.shared.ledger.until("every answer to end", |entries| entries.under_way == 0).await;
+    pub async fn wait_until_idle(&self) {
+        self.shared.traffic_log.wait_until("all replies to end", |traffic| traffic.in_flight == 0).await;
     }
 
     fn scripts(&self) -> MutexGuard<'_, HashMap<String, Script>> {
@@ -247,35 +251,35 @@ impl Upstream {
 
     async fn accept(&self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
-            self.shared.ledger.note(|entries| entries.connections += 1);
-            let served = self.clone();
+            self.shared.traffic_log.update(|traffic| traffic.connections += 1);
+            let server = self.clone();
             self.shared.tasks.spawn(async move {
-                let stopped = served.shared.stop.clone();
-                // A client that goes away is the client's business.
-                let _ = stopped.run_until_cancelled(served.attend(stream)).await;
+                let stop = server.shared.stop.clone();
+                // An error means that the client hung up, which a test may want.
+                let _ = stop.run_until_cancelled(server.serve_connection(stream)).await;
             });
         }
     }
 
-    async fn attend(&self, stream: TcpStream) -> io::Result<()> {
+    async fn serve_connection(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         match &self.shared.tls {
-            Some(tls) => self.converse(tls.accept(stream).await?).await,
-            None => self.converse(Box::new(stream)).await,
+            Some(tls) => self.serve_requests(tls.accept(stream).await?).await,
+            None => self.serve_requests(Box::new(stream)).await,
         }
     }
 
-    async fn converse(&self, wire: Box<dyn Wire>) -> io::Result<()> {
-        let mut connection = BufReader::new(wire);
+    async fn serve_requests(&self, transport: Box<dyn Transport>) -> io::Result<()> {
+        let mut connection = BufReader::new(transport);
         while let Some(request) = request::read(&mut connection).await? {
             let reply = self.next_reply(&request);
             let (method, is_last) = (request.method.clone(), request.is_last());
-            let mut under_way = self.shared.ledger.begin(request);
-            let end = delivery::send(&reply, &method, &mut connection, &mut under_way).await?;
-            if end == End::BrokenOff {
-                under_way.broken_off();
+            let mut in_flight = self.shared.traffic_log.begin(request);
+            let end = delivery::send(&reply, &method, &mut connection, &mut in_flight).await?;
+            if end == End::Abort {
+                in_flight.record_abort();
             }
-            if end != End::Open || is_last {
+            if end != End::KeepOpen || is_last {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! A certificate authority of the upstream's own, made at its start.
+//! TLS with a certificate authority that is created at the start.
 
 use std::io;
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::delivery::Wire;
+use crate::transport::Transport;
 
-/// Names that every certificate is good for.
+/// Names in every certificate.
 const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// The server's side of TLS.
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
-    /// What a client has to trust.
+    /// The authority's certificate, for clients to trust.
     pub(crate) ca_pem: String,
 }
 
 impl Tls {
-    /// A new authority, and a certificate of its for 127.0.0.1, localhost and `names`.
+    /// Creates an authority and a certificate for 127.0.0.1, localhost and `names`.
     pub(crate) fn new(names: &[&str]) -> Self {
         let mut ca = CertificateParams::default();
-        ca.distinguished_name.push(DnType::CommonName, "the misbehaving upstream's authority");
+        ca.distinguished_name.push(DnType::CommonName, "the faulty upstream's authority");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = Issuer::new(ca.clone(), KeyPair::generate().expect("a key"));
         let ca_pem = ca.self_signed(issuer.key()).expect("a certificate").pem();
 
         let names = LOOPBACK.iter().chain(names).map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mut server = CertificateParams::new(names).expect("names that a certificate can have");
+        let mut server = CertificateParams::new(names).expect("valid DNS names");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().expect("a key");
         let certificate = server.signed_by(&key, &issuer).expect("a certificate");
@@ -41,14 +41,14 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("protocol versions that ring knows")
+            .expect("protocol versions that ring supports")
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a certificate that fits its key");
+            .expect("a certificate that matches its key");
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem }
     }
 
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Box<dyn Wire>> {
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Box<dyn Transport>> {
         Ok(Box::new(self.acceptor.accept(stream).await?))
     }
 }
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-impl Wire for TlsStream<TcpStream> {
+impl Transport for TlsStream<TcpStream> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
     }

@@ -81,7 +81,7 @@ async fn a_download_is_stopped_by_the_deletion_of_its_lecture() {
     let line = Line::new().await;
     let pieces = RECORDING.len() / 600;
     line.upstream
-        .on("/lecture.mp4", [Reply::media(RECORDING.clone()).dripping(pieces, Duration::from_millis(100))]);
+        .on("/lecture.mp4", [Reply::media(RECORDING.clone()).drip(pieces, Duration::from_millis(100))]);
     line.start("submit").await;
     let worker = line.worker(options(&STAGES), line.ctx.clone());
     eventually("some of it is there", async || line.downloads().iter().any(|name| name.ends_with("/source")))

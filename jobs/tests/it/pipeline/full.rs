@@ -2,7 +2,7 @@
 
 use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
-use bedel_upstream::media::{recording, seconds_heard};
+use bedel_upstream::media::{identify_seconds, recording};
 use bedel_upstream::{Resource, Upstream, delivery_info};
 
 use super::door::Door;
@@ -59,7 +59,7 @@ async fn a_download_that_fills_the_disk_waits_for_room_and_corrupts_nothing() {
             .expect("the job");
         assert_eq!(errors, 0, "{what}: no attempt was spent");
         let stored = line.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage");
-        let heard = seconds_heard(&stored);
+        let heard = identify_seconds(&stored);
         assert_eq!(heard, (0..SECONDS).map(Some).collect::<Vec<_>>(), "{what}");
         let asked = line.upstream.requests();
         assert!(

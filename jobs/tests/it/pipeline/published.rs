@@ -4,7 +4,7 @@
 use bedel_jobs::lecture::LectureStatus;
 use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
-use bedel_upstream::media::seconds_heard;
+use bedel_upstream::media::identify_seconds;
 use bedel_upstream::{Reply, Resource, delivery_info};
 
 use super::STAGES;
@@ -70,7 +70,11 @@ async fn what_cannot_be_brought_in_ends_as_failed_with_a_remedy() {
         let (ended, message) = failed(&line).await;
         assert_eq!(ended, class, "{message}");
         assert!(message.contains(words), "{class}: {message}");
-        assert!(line.upstream.sent_total() < bytes, "{class}: {} bytes", line.upstream.sent_total());
+        assert!(
+            line.upstream.total_bytes_sent() < bytes,
+            "{class}: {} bytes",
+            line.upstream.total_bytes_sent()
+        );
         assert!(line.scratch().is_empty(), "{class}: {:?}", line.scratch());
     }
 }
@@ -89,7 +93,7 @@ async fn a_lecture_whose_segments_come_late_arrives_whole() {
     let worker = line.worker(options(&STAGES), line.ctx.clone());
     line.until_state("transcribe", "completed").await;
     worker.stop().await;
-    let heard = seconds_heard(&line.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage"));
+    let heard = identify_seconds(&line.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage"));
     assert_eq!(heard, (0..12).map(Some).collect::<Vec<_>>());
     let (errors, checkpoint): (i32, serde_json::Value) =
         sqlx::query_as("SELECT errors, checkpoint FROM queue.jobs WHERE kind = 'download'")
@@ -98,10 +102,10 @@ async fn a_lecture_whose_segments_come_late_arrives_whole() {
             .expect("the job");
     assert_eq!(errors, 1);
     assert_eq!(checkpoint, serde_json::json!({ "source": "segments", "finished": "0-2", "of": 3 }));
-    assert_eq!(line.upstream.requests_of(&path).len(), 5);
+    assert_eq!(line.upstream.requests_to(&path).len(), 5);
     let others = hls.files().iter().filter(|(other, _)| other != name);
     let others: Vec<usize> =
-        others.map(|(name, _)| line.upstream.requests_of(&format!("/x.hls/{name}")).len()).collect();
+        others.map(|(name, _)| line.upstream.requests_to(&format!("/x.hls/{name}")).len()).collect();
     assert_eq!(others, [1, 1], "what was there is not fetched again");
     assert!(line.downloads().is_empty(), "{:?}", line.downloads());
 }

@@ -1,43 +1,38 @@
-//! Segments encrypted with AES-128 in CBC mode, by ffmpeg's `crypto` protocol.
+//! Encrypts segments with AES-128 in CBC mode, through ffmpeg's `crypto` protocol.
 
 use std::path::Path;
 
 use bytes::Bytes;
 
-use super::playlist::Key;
+use super::key::{Key, hex};
 use super::segments::Stream;
 use crate::media::Arguments;
 
-/// Encrypts each segment by itself, and adds the keys.
+/// Encrypts each segment by itself and adds the keys.
 pub(super) fn encrypt(directory: &Path, stream: &mut Stream, key: [u8; 16], rotate: bool) {
     for (number, segment) in stream.segments.iter_mut().enumerate() {
-        let number_of_key = if rotate { number } else { 0 };
+        let key_number = if rotate { number } else { 0 };
         let mut secret = key;
-        secret[0] ^= u8::try_from(number_of_key % 256).expect("a byte");
-        let mut iv = u128::try_from(number).expect("a number of a segment").to_be_bytes();
+        secret[0] ^= u8::try_from(key_number % 256).expect("a byte");
+        let mut iv = u128::try_from(number).expect("a segment number").to_be_bytes();
         if rotate {
             iv[0] = 0xa5;
         }
-        segment.bytes = encrypted(directory, &segment.bytes, secret, iv);
-        let name = format!("key{number_of_key}.bin");
-        if number_of_key == stream.keys.len() {
+        segment.bytes = encrypt_bytes(directory, &segment.bytes, secret, iv);
+        let name = format!("key{key_number}.bin");
+        if key_number == stream.keys.len() {
             stream.keys.push((name.clone(), Bytes::copy_from_slice(&secret)));
         }
         segment.key = Some(Key { uri: name, iv });
     }
 }
 
-fn encrypted(directory: &Path, clear: &[u8], key: [u8; 16], iv: [u8; 16]) -> Bytes {
+fn encrypt_bytes(directory: &Path, clear: &[u8], key: [u8; 16], iv: [u8; 16]) -> Bytes {
     let (from, to) = (directory.join("clear.bin"), directory.join("encrypted.bin"));
-    std::fs::write(&from, clear).expect("a directory that can be written to");
+    std::fs::write(&from, clear).expect("a writable directory");
     let mut args = Arguments::default();
     args.add(["-f", "data", "-i"]).add([&from]).add(["-map", "0", "-c", "copy", "-f", "data"]);
     args.add(["-encryption_key", &hex(key), "-encryption_iv", &hex(iv)]);
     args.add([format!("crypto:{}", to.display())]).run();
-    std::fs::read(to).expect("what ffmpeg has written").into()
-}
-
-/// The hexadecimal digits of a key or a vector.
-pub(super) fn hex(bytes: [u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(bytes))
+    std::fs::read(to).expect("the output of ffmpeg").into()
 }

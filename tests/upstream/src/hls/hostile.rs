@@ -1,15 +1,16 @@
-//! URIs that a hostile playlist may name, for a segment, a key, a map or another playlist.
+//! URIs that a hostile playlist may use for a segment, a key, a map or another playlist.
 
-/// What each tries, and the URI. None leads out of this machine: hosts are 127.0.0.2 and `[::1]`, in all their
-/// disguises, where a [`Canary`](crate::Canary) at `port` sings if one is followed; `file` is what nobody may read.
+/// Pairs of a description and a URI. None leads out of this machine: hosts are 127.0.0.2 and `[::1]`, in many
+/// notations. A [`Canary`](crate::Canary) at `port` counts each contact. `file` is a file that no client may
+/// read.
 #[must_use]
 pub fn uris(port: u16, file: &std::path::Path) -> Vec<(&'static str, String)> {
     let file = file.display();
     vec![
         ("a local file", format!("file://{file}")),
         ("a local file, by its path", format!("file:{file}")),
-        ("a local file, part of it", format!("subfile,,start,0,end,64,,:{file}")),
-        ("local files, joined", format!("concat:{file}|{file}")),
+        ("part of a local file", format!("subfile,,start,0,end,64,,:{file}")),
+        ("local files, concatenated", format!("concat:{file}|{file}")),
         ("a list of local files", format!("concatf:{file}")),
         ("a local file, decrypted", format!("crypto:{file}")),
         ("a local file, cached", format!("cache:file:{file}")),
@@ -19,15 +20,15 @@ pub fn uris(port: u16, file: &std::path::Path) -> Vec<(&'static str, String)> {
         ("a socket of this machine", "unix:/run/x.sock".to_owned()),
         ("another host", format!("http://127.0.0.2:{port}/secret")),
         ("another host, with TLS", format!("https://127.0.0.2:{port}/secret")),
-        ("another host of the sixth version", format!("http://[::1]:{port}/secret")),
-        ("another host, mapped", format!("http://[::ffff:127.0.0.2]:{port}/secret")),
+        ("another host, IPv6", format!("http://[::1]:{port}/secret")),
+        ("another host, IPv4-mapped IPv6", format!("http://[::ffff:127.0.0.2]:{port}/secret")),
         ("another host, as one number", format!("http://2130706434:{port}/secret")),
-        ("another host, in base 16", format!("http://0x7f000002:{port}/secret")),
-        ("another host, in base 8", format!("http://0177.0.0.02:{port}/secret")),
+        ("another host, hexadecimal", format!("http://0x7f000002:{port}/secret")),
+        ("another host, octal", format!("http://0177.0.0.02:{port}/secret")),
         ("another host, shortened", format!("http://127.2:{port}/secret")),
-        ("another host, behind a name", format!("http://127.0.0.1:{port}@127.0.0.2:{port}/secret")),
-        ("another host, with the scheme of this one", format!("//127.0.0.2:{port}/secret")),
-        ("another host, behind backslashes", format!("http:\\\\127.0.0.2:{port}\\secret")),
+        ("another host, after a user name", format!("http://127.0.0.1:{port}@127.0.0.2:{port}/secret")),
+        ("another host, scheme-relative", format!("//127.0.0.2:{port}/secret")),
+        ("another host, with backslashes", format!("http:\\\\127.0.0.2:{port}\\secret")),
         ("another protocol: ftp", format!("ftp://127.0.0.2:{port}/secret")),
         ("another protocol: gopher", format!("gopher://127.0.0.2:{port}/_secret")),
         ("another protocol: rtmp", format!("rtmp://127.0.0.2:{port}/secret")),

@@ -1,8 +1,8 @@
-//! Master playlists: which streams there are of a recording.
+//! Master playlists, which list the streams of a recording.
 
 use std::fmt::Write as _;
 
-/// A stream to choose (`EXT-X-STREAM-INF`).
+/// A variant stream (`EXT-X-STREAM-INF`).
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Variant {
@@ -11,12 +11,12 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Where its playlist is, and how many bits a second it needs.
+    /// The URI of its playlist, and its bandwidth in bits per second.
     pub fn new(uri: &str, bandwidth: u64) -> Self {
         Self { uri: uri.to_owned(), attributes: format!("BANDWIDTH={bandwidth}") }
     }
 
-    /// Such as `mp4a.40.2`, or `avc1.64001f,mp4a.40.2`.
+    /// `CODECS`, such as `mp4a.40.2` or `avc1.64001f,mp4a.40.2`.
     pub fn codecs(self, codecs: &str) -> Self {
         self.attribute(&format!("CODECS=\"{codecs}\""))
     }
@@ -26,8 +26,8 @@ impl Variant {
         self.attribute(&format!("RESOLUTION={width}x{height}"))
     }
 
-    /// The group of renditions that its sound is taken from.
-    pub fn audio(self, group: &str) -> Self {
+    /// The group of renditions with its sound.
+    pub fn audio_group(self, group: &str) -> Self {
         self.attribute(&format!("AUDIO=\"{group}\""))
     }
 
@@ -38,50 +38,50 @@ impl Variant {
     }
 }
 
-/// Sound by itself (`EXT-X-MEDIA` of type `AUDIO`).
+/// A separate sound stream (`EXT-X-MEDIA` of type `AUDIO`).
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Rendition {
     group: String,
     name: String,
     uri: Option<String>,
-    default: bool,
+    is_default: bool,
 }
 
 impl Rendition {
-    /// Where its playlist is, and the group and the name that it goes by.
+    /// Its group, its name and the URI of its playlist.
     pub fn new(group: &str, name: &str, uri: &str) -> Self {
-        Self { group: group.to_owned(), name: name.to_owned(), uri: Some(uri.to_owned()), default: false }
+        Self { group: group.to_owned(), name: name.to_owned(), uri: Some(uri.to_owned()), is_default: false }
     }
 
-    /// Without a playlist: the sound is in the variants themselves.
-    pub fn inside(self) -> Self {
+    /// Removes the playlist: the sound is muxed into the variants.
+    pub fn muxed(self) -> Self {
         Self { uri: None, ..self }
     }
 
-    /// What is played unless somebody chooses.
-    pub fn default(self) -> Self {
-        Self { default: true, ..self }
+    /// Marks it as the default choice.
+    pub fn as_default(self) -> Self {
+        Self { is_default: true, ..self }
     }
 }
 
-/// A master playlist. See [`Reply::playlist`](crate::Reply::playlist).
+/// The text of a master playlist. Send it with [`Reply::playlist`](crate::Reply::playlist).
 #[must_use]
 pub fn master(variants: &[Variant], renditions: &[Rendition]) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
-    let full = "a string takes what it is given";
-    for Rendition { group, name, uri, default } in renditions {
-        write!(text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\"").expect(full);
-        if *default {
+    let infallible = "writing to a string cannot fail";
+    for Rendition { group, name, uri, is_default } in renditions {
+        write!(text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\"").expect(infallible);
+        if *is_default {
             text += ",DEFAULT=YES,AUTOSELECT=YES";
         }
         if let Some(uri) = uri {
-            write!(text, ",URI=\"{uri}\"").expect(full);
+            write!(text, ",URI=\"{uri}\"").expect(infallible);
         }
         text.push('\n');
     }
     for Variant { uri, attributes } in variants {
-        writeln!(text, "#EXT-X-STREAM-INF:{attributes}\n{uri}").expect(full);
+        writeln!(text, "#EXT-X-STREAM-INF:{attributes}\n{uri}").expect(infallible);
     }
     text
 }

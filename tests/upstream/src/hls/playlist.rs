@@ -1,22 +1,22 @@
-//! Media playlists, true ones and others.
+//! Media playlists, correct and changed.
 
-use super::encryption::hex;
-use crate::Reply;
+use super::key::{Key, hex};
+use crate::reply::Reply;
 
-/// A media playlist. Changed copies of a true one are how a server lies, breaks off, or goes on for ever.
+/// A media playlist. Changed copies of a correct one model a server that lies, truncates or never ends.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct MediaPlaylist {
     entries: Vec<Entry>,
-    ended: bool,
-    offsets: bool,
+    has_end: bool,
+    has_offsets: bool,
 }
 
 /// A segment in a playlist.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) uri: String,
-    /// As `EXTINF` says.
+    /// `EXTINF`.
     pub(super) seconds: f64,
     /// Length and offset in bytes.
     pub(super) range: Option<(usize, usize)>,
@@ -26,15 +26,8 @@ pub(super) struct Entry {
     pub(super) gap: bool,
 }
 
-/// What decrypts a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) uri: String,
-    pub(super) iv: [u8; 16],
-}
-
 impl Entry {
-    /// A file of its own, in the clear.
+    /// A whole, unencrypted file.
     pub(super) fn new(uri: String, seconds: f64) -> Self {
         Self { uri, seconds, range: None, map: None, key: None, discontinuity: false, gap: false }
     }
@@ -42,10 +35,10 @@ impl Entry {
 
 impl MediaPlaylist {
     pub(super) fn new(entries: Vec<Entry>) -> Self {
-        Self { entries, ended: true, offsets: true }
+        Self { entries, has_end: true, has_offsets: true }
     }
 
-    /// The URIs of the segments in their order.
+    /// The segments' URIs in order.
     #[must_use]
     pub fn uris(&self) -> Vec<&str> {
         self.entries.iter().map(|entry| entry.uri.as_str()).collect()
@@ -57,24 +50,24 @@ impl MediaPlaylist {
         self.entries.iter().map(|entry| entry.seconds).sum()
     }
 
-    /// The first `count` segments, as if there were no more.
-    pub fn first(mut self, count: usize) -> Self {
+    /// Keeps the first `count` segments.
+    pub fn truncate(mut self, count: usize) -> Self {
         self.entries.truncate(count);
         self
     }
 
-    /// Without `EXT-X-ENDLIST`: there may be more later.
+    /// Removes `EXT-X-ENDLIST`: more segments may follow.
     pub fn without_end(self) -> Self {
-        Self { ended: false, ..self }
+        Self { has_end: false, ..self }
     }
 
-    /// Another URI for the segment with this index.
+    /// Replaces the URI of the segment with this index.
     pub fn with_uri(mut self, index: usize, uri: &str) -> Self {
         uri.clone_into(&mut self.entries[index].uri);
         self
     }
 
-    /// Another URI for what `EXT-X-MAP` names, also where there was no such tag.
+    /// Sets the URI of `EXT-X-MAP`, even if there was no such tag.
     pub fn with_map(mut self, uri: &str) -> Self {
         for entry in &mut self.entries {
             entry.map = Some(uri.to_owned());
@@ -82,7 +75,7 @@ impl MediaPlaylist {
         self
     }
 
-    /// Another URI for the key of every segment. Where there was none, they are said to be encrypted now.
+    /// Sets the key's URI of every segment. Declares unencrypted segments as encrypted.
     pub fn with_key(mut self, uri: &str) -> Self {
         for (number, entry) in (0_u128..).zip(&mut self.entries) {
             let iv = entry.key.as_ref().map_or(number.to_be_bytes(), |key| key.iv);
@@ -91,19 +84,19 @@ impl MediaPlaylist {
         self
     }
 
-    /// `EXT-X-GAP` for the segment with this index: the server says that it has none.
+    /// Adds `EXT-X-GAP` to the segment with this index: the server declares it missing.
     pub fn with_gap(mut self, index: usize) -> Self {
         self.entries[index].gap = true;
         self
     }
 
-    /// `EXT-X-BYTERANGE` without offsets where a range begins at the end of the one before it.
+    /// Omits the offset of each `EXT-X-BYTERANGE` that starts at the end of the previous range.
     pub fn without_offsets(self) -> Self {
-        Self { offsets: false, ..self }
+        Self { has_offsets: false, ..self }
     }
 
-    /// With this before every URI: a folder (`b/`) or an address.
-    pub fn under(mut self, prefix: &str) -> Self {
+    /// Puts a folder (`b/`) or an address before every URI.
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
         for entry in &mut self.entries {
             let uris = [Some(&mut entry.uri), entry.map.as_mut(), entry.key.as_mut().map(|key| &mut key.uri)];
             for uri in uris.into_iter().flatten() {
@@ -113,8 +106,8 @@ impl MediaPlaylist {
         self
     }
 
-    /// This one and then another, which was encoded by itself: `EXT-X-DISCONTINUITY` stands between them.
-    pub fn then(mut self, mut other: Self) -> Self {
+    /// Appends a separately encoded playlist after an `EXT-X-DISCONTINUITY`.
+    pub fn concat(mut self, mut other: Self) -> Self {
         if let Some(first) = other.entries.first_mut() {
             first.discontinuity = true;
         }
@@ -122,105 +115,106 @@ impl MediaPlaylist {
         self
     }
 
-    /// The same segments again and again, `count` in all, each with a query of its own.
-    pub fn repeated(self, count: usize) -> Self {
-        let again = |(number, entry): (usize, &Entry)| Entry {
+    /// Repeats the segments up to `count` in all, each with its own query.
+    pub fn repeat_segments(self, count: usize) -> Self {
+        let copy = |(number, entry): (usize, &Entry)| Entry {
             uri: format!("{}?again={number}", entry.uri),
             ..entry.clone()
         };
-        let entries = self.entries.iter().cycle().take(count).enumerate().map(again).collect();
+        let entries = self.entries.iter().cycle().take(count).enumerate().map(copy).collect();
         Self { entries, ..self }
     }
 
-    /// The answers of a live stream: longer with each request, and ended with the last of so many. Script a path with them.
+    /// The replies of a live stream: the playlist grows with each request and ends with the last of
+    /// `requests`. Pass them to [`Upstream::on`](crate::Upstream::on).
     #[must_use]
-    pub fn live(&self, requests: usize) -> Vec<Reply> {
-        let shown = |request: usize| {
-            let known = self.clone().first((self.entries.len() * request).div_ceil(requests));
-            if request < requests { known.without_end() } else { known }
+    pub fn live_replies(&self, requests: usize) -> Vec<Reply> {
+        let snapshot = |request: usize| {
+            let partial = self.clone().truncate((self.entries.len() * request).div_ceil(requests));
+            if request < requests { partial.without_end() } else { partial }
         };
-        (1..=requests).map(|request| shown(request).reply()).collect()
+        (1..=requests).map(|request| snapshot(request).reply()).collect()
     }
 
-    /// An answer with this playlist.
+    /// A reply with this playlist.
     pub fn reply(&self) -> Reply {
         Reply::playlist(self.text())
     }
 
-    /// The playlist as a server sends it.
+    /// The playlist's text.
     #[must_use]
     pub fn text(&self) -> String {
         let longest = self.entries.iter().map(|entry| entry.seconds).fold(1.0, f64::max).ceil();
-        let mut lines = Lines::default();
-        lines.push(format!(
+        let mut writer = Writer::default();
+        writer.push(format!(
             "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{longest}\n#EXT-X-MEDIA-SEQUENCE:0"
         ));
-        if self.ended {
-            lines.push("#EXT-X-PLAYLIST-TYPE:VOD");
+        if self.has_end {
+            writer.push("#EXT-X-PLAYLIST-TYPE:VOD");
         }
         for (number, entry) in self.entries.iter().enumerate() {
             if entry.discontinuity {
-                lines.push("#EXT-X-DISCONTINUITY");
+                writer.push("#EXT-X-DISCONTINUITY");
             }
-            lines.map(entry.map.as_deref());
-            lines.key(entry.key.as_ref(), number);
-            lines.push(format!("#EXTINF:{:.6},", entry.seconds));
+            writer.write_map(entry.map.as_deref());
+            writer.write_key(entry.key.as_ref(), number);
+            writer.push(format!("#EXTINF:{:.6},", entry.seconds));
             if let Some(range) = entry.range {
-                lines.range(range, self.offsets);
+                writer.write_range(range, self.has_offsets);
             }
             if entry.gap {
-                lines.push("#EXT-X-GAP");
+                writer.push("#EXT-X-GAP");
             }
-            lines.push(&entry.uri);
+            writer.push(&entry.uri);
         }
-        if self.ended {
-            lines.push("#EXT-X-ENDLIST");
+        if self.has_end {
+            writer.push("#EXT-X-ENDLIST");
         }
-        lines.text
+        writer.text
     }
 }
 
-/// A playlist while it is written, and what holds for the next segment so far.
-struct Lines {
+/// A playlist in progress, and the tags that apply to the next segment.
+struct Writer {
     text: String,
     map: Option<String>,
     key: String,
-    /// Where the last range ended.
+    /// End of the last range.
     end: Option<usize>,
 }
 
 const NO_KEY: &str = "#EXT-X-KEY:METHOD=NONE";
 
-impl Default for Lines {
+impl Default for Writer {
     fn default() -> Self {
         Self { text: String::new(), map: None, key: NO_KEY.to_owned(), end: None }
     }
 }
 
-impl Lines {
+impl Writer {
     fn push(&mut self, line: impl AsRef<str>) {
         self.text += line.as_ref();
         self.text += "\n";
     }
 
-    /// What `EXT-X-MAP` names is encrypted with the key that stands before it, and ours never is.
-    fn map(&mut self, uri: Option<&str>) {
+    /// A key tag before `EXT-X-MAP` would apply to the map's file, and ours is never encrypted.
+    fn write_map(&mut self, uri: Option<&str>) {
         if let Some(uri) = uri
             && self.map.as_deref() != Some(uri)
         {
-            self.key(None, 0);
+            self.write_key(None, 0);
             self.push(format!("#EXT-X-MAP:URI=\"{uri}\""));
             self.map = Some(uri.to_owned());
         }
     }
 
-    /// A vector that is the number of the segment goes without saying.
-    fn key(&mut self, key: Option<&Key>, number: usize) {
+    /// Omits a vector that equals the segment's number, which is the default.
+    fn write_key(&mut self, key: Option<&Key>, number: usize) {
         let line = key.map_or_else(
             || NO_KEY.to_owned(),
             |Key { uri, iv }| {
-                let implied = u128::from_be_bytes(*iv) == number as u128;
-                let iv = if implied { String::new() } else { format!(",IV=0x{}", hex(*iv)) };
+                let is_default = u128::from_be_bytes(*iv) == number as u128;
+                let iv = if is_default { String::new() } else { format!(",IV=0x{}", hex(*iv)) };
                 format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{uri}\"{iv}")
             },
         );
@@ -230,7 +224,7 @@ impl Lines {
         }
     }
 
-    fn range(&mut self, (length, offset): (usize, usize), with_offset: bool) {
+    fn write_range(&mut self, (length, offset): (usize, usize), with_offset: bool) {
         if with_offset || self.end != Some(offset) {
             self.push(format!("#EXT-X-BYTERANGE:{length}@{offset}"));
         } else {

@@ -1,19 +1,20 @@
-//! Segments as ffmpeg cuts them, before anything is done to them.
+//! Segments as ffmpeg cuts them.
 
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 
-use super::playlist::{Entry, Key, MediaPlaylist};
-use super::{HlsOptions, Kind};
+use super::key::Key;
+use super::options::{HlsOptions, Kind};
+use super::playlist::{Entry, MediaPlaylist};
 use crate::media::{Arguments, SAMPLE_RATE};
 
-/// How long a frame of AAC lasts.
+/// Length of an AAC frame.
 const FRAME_SECONDS: f64 = 1024.0 / SAMPLE_RATE as f64;
 
-/// A stream on its way from ffmpeg to its files.
+/// A stream between ffmpeg and its final files.
 pub(super) struct Stream {
-    /// What `EXT-X-MAP` names.
+    /// The file of `EXT-X-MAP`.
     pub(super) map: Option<(String, Bytes)>,
     pub(super) segments: Vec<Segment>,
     pub(super) keys: Vec<(String, Bytes)>,
@@ -21,20 +22,20 @@ pub(super) struct Stream {
 
 pub(super) struct Segment {
     name: String,
-    /// As in `EXTINF`, in seconds.
+    /// `EXTINF`, in seconds.
     pub(super) seconds: f64,
     pub(super) bytes: Bytes,
     pub(super) key: Option<Key>,
 }
 
-/// Makes the segments of a stream, each with its bytes by itself.
+/// Generates the segments of a stream, each with its own bytes.
 pub(super) fn make(directory: &Path, options: &HlsOptions) -> Stream {
     let &HlsOptions { seconds, segment_seconds, kind, video, .. } = options;
     assert!(!video || kind != Kind::PackedAac, "packed audio has no picture");
     let (extension, list) = (extension(kind), directory.join("ffmpeg.m3u8"));
     let (names, length) = (directory.join(format!("%05d.{extension}")), segment_seconds.to_string());
     let mut args = Arguments::default();
-    // The encoder adds a frame before the first. Without this one the last segment would be followed by a scrap.
+    // The encoder adds a frame before the first. One frame less avoids a tiny extra segment at the end.
     let sound = f64::from(seconds) - FRAME_SECONDS;
     args.input(options.source.as_deref()).sound_and_picture(sound, video, segment_seconds);
     match kind {
@@ -50,14 +51,13 @@ pub(super) fn make(directory: &Path, options: &HlsOptions) -> Stream {
     }
     args.run();
 
-    let read =
-        |name: &str| Bytes::from(std::fs::read(directory.join(name)).expect("what ffmpeg has written"));
-    let text = std::fs::read_to_string(&list).expect("what ffmpeg has written");
+    let read = |name: &str| Bytes::from(std::fs::read(directory.join(name)).expect("the output of ffmpeg"));
+    let text = std::fs::read_to_string(&list).expect("the output of ffmpeg");
     let segments = parse(&text)
         .into_iter()
         .map(|(name, seconds)| Segment { bytes: read(&name), name, seconds, key: None })
         .collect();
-    // The name that ffmpeg gives it unless it is told another.
+    // ffmpeg's default name.
     let map = (kind == Kind::Fmp4).then(|| ("init.mp4".to_owned(), read("init.mp4")));
     Stream { map, segments, keys: Vec::new() }
 }
@@ -70,7 +70,7 @@ fn extension(kind: Kind) -> &'static str {
     }
 }
 
-/// Names and seconds of the segments in a playlist of ffmpeg's.
+/// Name and seconds of each segment in ffmpeg's playlist.
 fn parse(text: &str) -> Vec<(String, f64)> {
     let mut seconds = 0.0;
     let mut segments = Vec::new();
@@ -85,7 +85,7 @@ fn parse(text: &str) -> Vec<(String, f64)> {
 }
 
 impl Stream {
-    /// The files of the stream and the playlist over them.
+    /// The files of the stream and their playlist.
     pub(super) fn pack(self, kind: Kind) -> (Vec<(String, Bytes)>, MediaPlaylist) {
         let map = self.map.as_ref().map(|(name, _)| name.clone());
         let mut files: Vec<(String, Bytes)> = self.map.into_iter().chain(self.keys).collect();

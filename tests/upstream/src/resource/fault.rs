@@ -1,74 +1,74 @@
-//! What may go wrong with a file.
+//! Faults of a file's replies.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Reply;
+use crate::reply::Reply;
 
-/// One way for an answer to go wrong. Lengths are of the answer's body, which may be a part of the file.
+/// One fault. Lengths count bytes of the reply's body, which may be a part of the file.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// This reply instead of the file: a status, a login page, `Retry-After`. A [`Reply`] can be given in its place.
-    Answer(Reply),
-    /// Nothing for so long, then the answer.
+    /// This reply instead of the file: a status, a login page, `Retry-After`. A [`Reply`] converts into this.
+    Reply(Reply),
+    /// A wait before the reply.
     Latency(Duration),
-    /// Another content, with an `ETag` and a date of its own: the file has changed.
+    /// Changed content, with its own `ETag` and date.
     Body(Bytes),
-    /// This `ETag`, quotes and all, for the same content.
+    /// This `ETag`, including quotes, for the same content.
     Etag(String),
-    /// Neither `ETag` nor `Last-Modified`.
+    /// No `ETag` and no `Last-Modified`.
     NoValidators,
-    /// The whole file with status 200, whatever part was asked for.
+    /// Ignores `Range`: the whole file with status 200.
     IgnoreRange,
-    /// Status 416 for whatever part was asked for.
+    /// Status 416 for any range.
     RefuseRange,
-    /// The right part under this `Content-Range`.
+    /// The right part with this `Content-Range`.
     ContentRange(String),
-    /// Another part, and said so: from this byte, wherever the client wanted to begin.
+    /// A part that starts at this byte instead of the requested one, with a matching `Content-Range`.
     RangeFrom(usize),
-    /// Announces everything, sends this many bytes and hangs up.
+    /// Announces the whole body, sends this many bytes and hangs up.
     CutAt(usize),
-    /// Announces everything, sends this many bytes and resets the connection.
+    /// Announces the whole body, sends this many bytes and resets the connection.
     ResetAt(usize),
-    /// Announces everything, sends this many bytes and falls silent until the client goes away.
+    /// Announces the whole body, sends this many bytes and stalls until the client hangs up.
     StallAt(usize),
-    /// So many bytes at a time, with a pause after each.
+    /// Bytes per write, and the pause after each.
     Drip(usize, Duration),
-    /// Announces this many bytes, whatever there is.
+    /// Announces this length instead of the body's.
     Announce(usize),
     /// Announces no length: the end of the connection ends the body.
     WithoutLength,
-    /// Announces no length, and sends chunks. With `CutAt` it breaks off in the middle of one.
+    /// Announces no length and sends chunks. With `CutAt` it stops in the middle of one.
     Chunked,
-    /// The body again and again, until the client goes away or has 1 GiB.
+    /// Repeats the body until the client hangs up or has 1 GiB.
     Endless,
-    /// Headers until the client goes away or has 1 GiB of them.
+    /// Sends headers until the client hangs up or has 1 GiB of them.
     EndlessHeaders,
 }
 
 impl From<Reply> for Fault {
     fn from(reply: Reply) -> Self {
-        Self::Answer(reply)
+        Self::Reply(reply)
     }
 }
 
 impl Fault {
-    /// Does to the delivery of `reply` what this fault does to it.
+    /// Applies this fault to the delivery of `reply`.
     pub(super) fn deliver(&self, reply: Reply) -> Reply {
         match *self {
-            Self::Latency(latency) => reply.late(latency),
+            Self::Latency(latency) => reply.delay(latency),
             Self::CutAt(bytes) => reply.cut_at(bytes),
             Self::ResetAt(bytes) => reply.reset_at(bytes),
-            Self::StallAt(bytes) => reply.stalled_at(bytes),
-            Self::Drip(bytes, pause) => reply.dripping(bytes, pause),
-            Self::Announce(length) => reply.announcing(length),
+            Self::StallAt(bytes) => reply.stall_at(bytes),
+            Self::Drip(bytes, pause) => reply.drip(bytes, pause),
+            Self::Announce(length) => reply.announce_length(length),
             Self::WithoutLength => reply.without_length(),
             Self::Chunked => reply.chunked(),
             Self::Endless => reply.endless(),
-            Self::EndlessHeaders => reply.with_endless_headers(),
-            Self::Answer(_)
+            Self::EndlessHeaders => reply.endless_headers(),
+            Self::Reply(_)
             | Self::Body(_)
             | Self::Etag(_)
             | Self::NoValidators
@@ -80,7 +80,7 @@ impl Fault {
     }
 }
 
-/// A fault, and the requests that meet it, counted from 0.
+/// A fault and the numbers of its requests, counted from 0.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     requests: Range<usize>,
@@ -92,8 +92,8 @@ impl Rule {
         Self { requests, fault }
     }
 
-    /// The fault, where it holds for the request before which `asked` others came.
-    pub(super) fn fault(&self, asked: usize) -> Option<&Fault> {
-        self.requests.contains(&asked).then_some(&self.fault)
+    /// The fault, if it applies to the request with this number.
+    pub(super) fn fault(&self, number: usize) -> Option<&Fault> {
+        self.requests.contains(&number).then_some(&self.fault)
     }
 }

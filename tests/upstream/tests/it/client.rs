@@ -1,11 +1,11 @@
-//! A client like the program's, and what it makes of an answer.
+//! A client like the program's, and helpers for its responses.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response};
 
-/// As the program's: no proxies, no redirects.
+/// Like the program's client: no proxies, no redirects.
 pub fn builder() -> ClientBuilder {
-    // Whoever comes first wins; the others find it installed.
+    // Fails if another test has already installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }
@@ -14,12 +14,12 @@ pub fn client() -> Client {
     builder().build().unwrap()
 }
 
-/// Asks with these headers.
+/// Sends a GET with these headers.
 pub async fn get(url: &str, headers: &[(&str, &str)]) -> Response {
-    let named = |(name, value): &(&str, &str)| {
+    let parse = |(name, value): &(&str, &str)| {
         (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
     };
-    let headers: HeaderMap = headers.iter().map(named).collect();
+    let headers: HeaderMap = headers.iter().map(parse).collect();
     client().get(url).headers(headers).send().await.unwrap()
 }
 
@@ -27,7 +27,7 @@ pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// Reads to the end: how many bytes came, and whether the end was a good one.
+/// Reads to the end. Returns the number of bytes, and whether the body was complete.
 pub async fn drain(mut response: Response) -> (usize, bool) {
     let mut received = 0;
     loop {

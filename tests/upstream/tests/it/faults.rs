@@ -1,4 +1,4 @@
-//! Each fault does what it says.
+//! Each fault behaves as documented.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn resource() -> Resource {
     Resource::new(vec![7; LENGTH])
 }
 
-/// An upstream whose file has this fault.
+/// An upstream whose file has these faults.
 async fn with(faults: impl IntoIterator<Item = Fault>) -> Upstream {
     let upstream = Upstream::start().await;
     upstream.serve(PATH, faults.into_iter().fold(resource(), Resource::always));
@@ -21,7 +21,7 @@ async fn with(faults: impl IntoIterator<Item = Fault>) -> Upstream {
 }
 
 #[tokio::test]
-async fn faults_go_by_the_number_of_the_request() {
+async fn faults_apply_by_the_number_of_the_request() {
     let upstream = Upstream::start().await;
     let resource =
         resource().first(2, Reply::unavailable("7")).first(3, Fault::CutAt(10)).after(4, Reply::login_page());
@@ -31,23 +31,23 @@ async fn faults_go_by_the_number_of_the_request() {
         let response = get(&upstream.url(PATH), &[]).await;
         let (status, after) =
             (response.status().as_u16(), header(&response, "retry-after").map(str::to_owned));
-        let (received, good) = drain(response).await;
-        seen.push((status, after.is_some(), received, good));
+        let (received, complete) = drain(response).await;
+        seen.push((status, after.is_some(), received, complete));
     }
-    let page = seen[5].2;
-    assert!(page < 100);
-    // A fault of the delivery holds for the reply that came instead of the file, too.
+    let page_length = seen[5].2;
+    assert!(page_length < 100);
+    // A fault of the delivery applies to a reply that replaces the file, too.
     let expected = [
         (503, true, 10, false),
         (503, true, 10, false),
         (200, false, 10, false),
         (200, false, LENGTH, true),
-        (200, false, page, true),
-        (200, false, page, true),
+        (200, false, page_length, true),
+        (200, false, page_length, true),
     ];
     assert_eq!(seen, expected);
-    assert_eq!(upstream.broken_off(PATH), 3);
-    assert_eq!(upstream.sent(PATH), (30 + LENGTH + 2 * page) as u64);
+    assert_eq!(upstream.abort_count(PATH), 3);
+    assert_eq!(upstream.bytes_sent(PATH), (30 + LENGTH + 2 * page_length) as u64);
 }
 
 #[tokio::test]
@@ -58,16 +58,16 @@ async fn a_body_ends_where_it_is_cut() {
         vec![Fault::Chunked, Fault::CutAt(0)],
     ] {
         let upstream = with(faults.clone()).await;
-        let (received, good) = drain(get(&upstream.url(PATH), &[]).await).await;
-        assert!(!good, "{faults:?}");
-        assert_eq!(received as u64, upstream.sent(PATH), "{faults:?}");
+        let (received, complete) = drain(get(&upstream.url(PATH), &[]).await).await;
+        assert!(!complete, "{faults:?}");
+        assert_eq!(received as u64, upstream.bytes_sent(PATH), "{faults:?}");
         assert!(received == 30_000 || received == 0, "{faults:?}: {received}");
-        assert_eq!(upstream.broken_off(PATH), 1);
+        assert_eq!(upstream.abort_count(PATH), 1);
     }
     let upstream = with([Fault::ResetAt(30_000)]).await;
-    let (received, good) = drain(get(&upstream.url(PATH), &[]).await).await;
-    assert!(received <= 30_000 && !good);
-    // A part is cut, too.
+    let (received, complete) = drain(get(&upstream.url(PATH), &[]).await).await;
+    assert!(received <= 30_000 && !complete);
+    // Parts are cut too.
     let upstream = with([Fault::CutAt(10)]).await;
     let response = get(&upstream.url(PATH), &[("range", "bytes=50000-")]).await;
     assert_eq!(response.content_length(), Some(50_000));
@@ -90,7 +90,7 @@ async fn a_length_may_be_missing_or_wrong() {
 }
 
 #[tokio::test]
-async fn a_stalled_answer_goes_on_until_the_client_leaves() {
+async fn a_stalled_reply_lasts_until_the_client_hangs_up() {
     let upstream = with([Fault::StallAt(20_000)]).await;
     let mut response = get(&upstream.url(PATH), &[]).await;
     let mut received = 0;
@@ -98,14 +98,14 @@ async fn a_stalled_answer_goes_on_until_the_client_leaves() {
         received += response.chunk().await.unwrap().unwrap().len();
     }
     let more = tokio::time::timeout(Duration::from_millis(100), response.chunk()).await;
-    assert!(more.is_err(), "it has stalled");
+    assert!(more.is_err(), "the body has stalled");
     drop(response);
-    upstream.until_idle().await;
-    assert_eq!((upstream.sent(PATH), upstream.broken_off(PATH)), (20_000, 0));
+    upstream.wait_until_idle().await;
+    assert_eq!((upstream.bytes_sent(PATH), upstream.abort_count(PATH)), (20_000, 0));
 }
 
 #[tokio::test]
-async fn slow_answers_are_slow() {
+async fn latency_and_drip_slow_a_reply_down() {
     let upstream = with([Fault::Latency(Duration::from_millis(150))]).await;
     let started = Instant::now();
     let response = get(&upstream.url(PATH), &[]).await;
@@ -120,23 +120,23 @@ async fn slow_answers_are_slow() {
 }
 
 #[tokio::test]
-async fn endless_answers_end_with_their_client() {
+async fn endless_replies_end_when_the_client_hangs_up() {
     for faults in [vec![Fault::Endless], vec![Fault::Endless, Fault::Chunked]] {
         let upstream = with(faults.clone()).await;
         let mut response = get(&upstream.url(PATH), &[]).await;
         assert_eq!(response.content_length(), None);
         let mut received = 0;
         while received < 3 * LENGTH {
-            let piece = response.chunk().await.unwrap().expect("more, for ever");
-            assert!(piece.iter().all(|byte| *byte == 7), "the body again");
+            let piece = response.chunk().await.unwrap().expect("more bytes");
+            assert!(piece.iter().all(|byte| *byte == 7), "the body repeats");
             received += piece.len();
         }
         drop(response);
-        upstream.until_idle().await;
+        upstream.wait_until_idle().await;
     }
     let upstream = with([Fault::EndlessHeaders]).await;
     let refused = client().get(upstream.url(PATH)).send().await;
-    assert!(refused.is_err(), "no client takes headers without an end");
-    upstream.until_idle().await;
-    assert_eq!(upstream.sent_total(), 0);
+    assert!(refused.is_err(), "a client refuses endless headers");
+    upstream.wait_until_idle().await;
+    assert_eq!(upstream.total_bytes_sent(), 0);
 }

@@ -1,4 +1,4 @@
-//! The upstream does what it says, as an ordinary client sees it.
+//! The upstream behaves as documented, seen by an ordinary client.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod canary;

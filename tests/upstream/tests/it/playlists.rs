@@ -1,4 +1,4 @@
-//! Changed playlists say what they are to say.
+//! Changed playlists have the expected text.
 
 use bedel_upstream::hls::{Encryption, Hls, HlsOptions, Kind, hostile};
 use bedel_upstream::{Reply, Upstream};
@@ -15,7 +15,7 @@ fn count(text: &str, tag: &str) -> usize {
 }
 
 #[test]
-fn one_uri_is_another() {
+fn uris_can_be_replaced() {
     let hls = make(Kind::Fmp4, Encryption::Aes128 { key: [1; 16], rotate: false });
     let text = hls.playlist().clone().with_uri(1, "file:///x").text();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -26,14 +26,14 @@ fn one_uri_is_another() {
         "{text}"
     );
     assert_eq!(count(&text, "#EXT-X-KEY"), 1);
-    let text = hls.playlist().clone().under("https://h/").text();
+    let text = hls.playlist().clone().with_prefix("https://h/").text();
     assert_eq!(text.matches("https://h/").count(), 5, "{text}");
 }
 
 #[test]
-fn joined_encodes_have_their_own_maps() {
+fn concatenated_encodes_keep_their_own_maps() {
     let hls = make(Kind::Fmp4, Encryption::None);
-    let joined = hls.playlist().clone().then(hls.playlist().clone().under("b/"));
+    let joined = hls.playlist().clone().concat(hls.playlist().clone().with_prefix("b/"));
     assert!((joined.seconds() - 2.0 * hls.seconds()).abs() < 0.001);
     let text = joined.text();
     assert!(text.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b/init.mp4\"\n"), "{text}");
@@ -41,24 +41,24 @@ fn joined_encodes_have_their_own_maps() {
 }
 
 #[test]
-fn gaps_ranges_and_many_segments_are_written_as_the_standard_has_them() {
+fn gaps_ranges_and_many_segments_follow_the_standard() {
     let hls = make(Kind::ByteRanges, Encryption::None);
     let text = hls.playlist().text();
     assert_eq!((count(&text, "#EXT-X-BYTERANGE"), text.matches('@').count()), (3, 3), "{text}");
     let text = hls.playlist().clone().without_offsets().with_gap(1).text();
     assert_eq!((count(&text, "#EXT-X-BYTERANGE"), text.matches('@').count()), (3, 1), "{text}");
     assert!(text.contains("#EXT-X-GAP\nall.ts\n"), "{text}");
-    let text = make(Kind::Ts, Encryption::None).playlist().clone().repeated(100_000).text();
+    let text = make(Kind::Ts, Encryption::None).playlist().clone().repeat_segments(100_000).text();
     assert_eq!(count(&text, "#EXTINF"), 100_000);
     assert!(text.ends_with("00000.ts?again=99999\n#EXT-X-ENDLIST\n"));
 }
 
-/// The vector of a segment is its number unless it is told: segments that move keep theirs.
+/// A segment's default vector is its number, so segments that move must name theirs.
 #[test]
-fn encrypted_segments_keep_their_vectors_where_they_are_moved() {
+fn moved_encrypted_segments_keep_their_vectors() {
     let hls = make(Kind::Ts, Encryption::Aes128 { key: [1; 16], rotate: false });
     assert_eq!(count(&hls.playlist().text(), "#EXT-X-KEY"), 1);
-    let text = hls.playlist().clone().repeated(4).text();
+    let text = hls.playlist().clone().repeat_segments(4).text();
     let last = text.lines().rfind(|line| line.starts_with("#EXT-X-KEY")).unwrap();
     assert!(last.ends_with(&format!(",IV=0x{:032x}", 0)), "{text}");
 }
@@ -68,7 +68,7 @@ async fn a_live_playlist_grows_until_it_ends() {
     let upstream = Upstream::start().await;
     let hls = make(Kind::Ts, Encryption::None);
     let url = upstream.serve_hls("/live", &hls);
-    upstream.on("/live/index.m3u8", hls.playlist().live(3));
+    upstream.on("/live/index.m3u8", hls.playlist().live_replies(3));
     let mut seen = Vec::new();
     for _ in 0..4 {
         let text = get(&url, &[]).await.text().await.unwrap();
@@ -81,9 +81,9 @@ async fn a_live_playlist_grows_until_it_ends() {
     assert_eq!(seen, [(1, 0, 0), (2, 0, 0), (3, 1, 1), (3, 1, 1)]);
 }
 
-/// The table names addresses of this machine alone, and every way that ffmpeg goes by itself leads to the canary.
+/// The table holds only addresses of this machine, and each one that a client can follow leads to the canary.
 #[tokio::test]
-async fn hostile_uris_lead_to_the_canary_and_nowhere_else() {
+async fn hostile_uris_lead_only_to_the_canary() {
     let (upstream, canary) = Upstream::start_with_canary().await;
     upstream.on("/", [Reply::json("{}")]);
     let uris = hostile::uris(upstream.port(), std::path::Path::new("/nowhere/secret"));

@@ -1,4 +1,4 @@
-//! A file is served in parts as S3 does it.
+//! Ranges and validators, as S3 serves them.
 
 use bedel_upstream::{Fault, Resource, Upstream};
 
@@ -18,7 +18,7 @@ async fn part(upstream: &Upstream, headers: &[(&str, &str)]) -> (u16, Option<Str
 }
 
 #[tokio::test]
-async fn a_file_comes_whole_or_in_parts() {
+async fn a_file_is_served_whole_or_in_parts() {
     let upstream = Upstream::start().await;
     upstream.serve(PATH, Resource::new(content()).content_type("audio/mp4"));
     let whole = get(&upstream.url(PATH), &[]).await;
@@ -33,17 +33,17 @@ async fn a_file_comes_whole_or_in_parts() {
         ("bytes=10-19", 206, "bytes 10-19/100000", 10..20),
         ("bytes=-5", 206, "bytes 99995-99999/100000", 99_995..100_000),
     ];
-    for (asked, status, range, bytes) in table {
+    for (requested, status, range, bytes) in table {
         let expected = (status, Some(range.to_owned()), content()[bytes].to_vec());
-        assert_eq!(part(&upstream, &[("range", asked)]).await, expected, "{asked}");
+        assert_eq!(part(&upstream, &[("range", requested)]).await, expected, "{requested}");
     }
     let (status, range, _) = part(&upstream, &[("range", "bytes=100000-")]).await;
     assert_eq!((status, range.as_deref()), (416, Some("bytes */100000")));
-    assert_eq!(upstream.requests_of(PATH)[1].header("range"), Some("bytes=99000-"));
+    assert_eq!(upstream.requests_to(PATH)[1].header("range"), Some("bytes=99000-"));
 }
 
 #[tokio::test]
-async fn a_part_is_of_the_file_that_the_client_knows() {
+async fn if_range_matches_only_the_current_file() {
     let upstream = Upstream::start().await;
     let resource = Resource::new(content());
     let etag = resource.etag().to_owned();
@@ -51,7 +51,7 @@ async fn a_part_is_of_the_file_that_the_client_knows() {
     let date = header(&get(&upstream.url(PATH), &[]).await, "last-modified").unwrap().to_owned();
     let resumed = [("range", "bytes=99999-"), ("if-range", etag.as_str())];
     assert_eq!(part(&upstream, &resumed).await.0, 206);
-    // The file is another one now.
+    // The file has changed.
     assert_eq!(part(&upstream, &resumed).await, (200, None, vec![9; 50_000]));
     let response = get(&upstream.url(PATH), &[]).await;
     let (new_etag, new_date) =
@@ -65,7 +65,7 @@ async fn a_part_is_of_the_file_that_the_client_knows() {
 }
 
 #[tokio::test]
-async fn a_head_is_told_what_the_next_get_is_told_and_does_not_count() {
+async fn a_head_request_matches_the_next_get_and_does_not_count() {
     let upstream = Upstream::start().await;
     upstream.serve(PATH, Resource::new(content()).after(1, Fault::Body(vec![9; 7].into())));
     let length = async || {
@@ -75,23 +75,23 @@ async fn a_head_is_told_what_the_next_get_is_told_and_does_not_count() {
     assert_eq!((length().await, length().await), ("100000".to_owned(), "100000".to_owned()));
     assert_eq!(part(&upstream, &[]).await.2.len(), 100_000);
     assert_eq!(length().await, "7");
-    assert_eq!(upstream.sent(PATH), 100_000);
+    assert_eq!(upstream.bytes_sent(PATH), 100_000);
 }
 
 #[tokio::test]
-async fn a_server_may_be_wrong_about_ranges() {
+async fn range_faults_change_the_answer() {
     let upstream = Upstream::start().await;
-    let asked = [("range", "bytes=60000-")];
+    let headers = [("range", "bytes=60000-")];
     let with = async |fault: Fault| {
         upstream.serve(PATH, Resource::new(content()).always(fault));
-        let (status, range, bytes) = part(&upstream, &asked).await;
+        let (status, range, bytes) = part(&upstream, &headers).await;
         (status, range.unwrap_or_default(), bytes.len())
     };
     assert_eq!(with(Fault::IgnoreRange).await, (200, String::new(), 100_000));
     let (status, range, _) = with(Fault::RefuseRange).await;
     assert_eq!((status, range.as_str()), (416, "bytes */100000"));
-    let lie = "bytes 0-39999/40000";
-    assert_eq!(with(Fault::ContentRange(lie.to_owned())).await, (206, lie.to_owned(), 40_000));
+    let wrong = "bytes 0-39999/40000";
+    assert_eq!(with(Fault::ContentRange(wrong.to_owned())).await, (206, wrong.to_owned(), 40_000));
     assert_eq!(with(Fault::RangeFrom(10)).await, (206, "bytes 10-99999/100000".to_owned(), 99_990));
     assert_eq!(with(Fault::Etag("\"x\"".to_owned())).await.0, 206);
     let response = get(&upstream.url(PATH), &[]).await;
@@ -102,9 +102,9 @@ async fn a_server_may_be_wrong_about_ranges() {
 }
 
 #[tokio::test]
-async fn a_signed_address_is_good_for_one_signature() {
+async fn a_required_query_refuses_all_others() {
     let upstream = Upstream::start().await;
-    upstream.serve(PATH, Resource::new(content()).signed("Policy=a&Signature=2"));
+    upstream.serve(PATH, Resource::new(content()).require_query("Policy=a&Signature=2"));
     for (query, status) in [("?Policy=a&Signature=2", 200), ("?Policy=a&Signature=1", 403), ("", 403)] {
         let url = upstream.url(&format!("{PATH}{query}"));
         assert_eq!(get(&url, &[]).await.status().as_u16(), status, "{query}");

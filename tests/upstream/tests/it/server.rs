@@ -21,7 +21,7 @@ async fn each_request_takes_the_next_reply_and_the_last_one_stays() {
 }
 
 #[tokio::test]
-async fn good_answers_keep_their_connection_and_broken_ones_end_it() {
+async fn complete_replies_keep_their_connection_and_cut_ones_close_it() {
     let upstream = Upstream::start().await;
     upstream.serve("/good", Resource::new(vec![1; 1000]));
     upstream.on("/bad", [Reply::media(vec![1; 1000]).cut_half_way()]);
@@ -33,35 +33,35 @@ async fn good_answers_keep_their_connection_and_broken_ones_end_it() {
     assert_eq!(drain(client.get(upstream.url("/bad")).send().await.unwrap()).await, (500, false));
     assert_eq!(drain(client.get(upstream.url("/good")).send().await.unwrap()).await, (1000, true));
     assert_eq!(upstream.connections(), 2);
-    assert_eq!((upstream.sent("/good"), upstream.sent_total()), (21_000, 21_500));
+    assert_eq!((upstream.bytes_sent("/good"), upstream.total_bytes_sent()), (21_000, 21_500));
 }
 
 #[tokio::test]
-async fn the_most_requests_at_once_are_counted() {
+async fn the_maximum_of_requests_in_flight_is_counted() {
     let upstream = Upstream::start().await;
-    upstream.on("/slow", [Reply::json("{}").late(Duration::from_millis(200))]);
+    upstream.on("/slow", [Reply::json("{}").delay(Duration::from_millis(200))]);
     for _ in 0..2 {
         get(&upstream.url("/slow"), &[]).await;
     }
-    assert_eq!(upstream.most_at_once(), 1, "one after the other");
+    assert_eq!(upstream.max_in_flight(), 1, "one after the other");
     let url = upstream.url("/slow");
     tokio::join!(get(&url, &[]), get(&url, &[]), get(&url, &[]));
-    assert_eq!(upstream.most_at_once(), 3);
+    assert_eq!(upstream.max_in_flight(), 3);
 }
 
 #[tokio::test]
-async fn a_test_can_wait_for_what_is_asked_and_sent() {
+async fn a_test_can_wait_for_requests_and_bytes() {
     let upstream = Upstream::start().await;
-    upstream.on("/x", [Reply::media(vec![1; 1000]).stalled_at(500)]);
-    let asking = tokio::spawn({
+    upstream.on("/x", [Reply::media(vec![1; 1000]).stall_at(500)]);
+    let client = tokio::spawn({
         let url = upstream.url("/x");
         async move { drain(get(&url, &[]).await).await }
     });
-    upstream.until_asked("/x", 1).await;
-    upstream.until_sent("/x", 500).await;
-    assert!(!asking.is_finished());
+    upstream.wait_for_requests("/x", 1).await;
+    upstream.wait_for_bytes("/x", 500).await;
+    assert!(!client.is_finished());
     upstream.stop().await;
-    assert_eq!(asking.await.unwrap(), (500, false));
+    assert_eq!(client.await.unwrap(), (500, false));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! This binary, run again as another owner of servers. It says `ready`, the server's process id and its data directory on one
-//! line and then does as it was told. `actor::play` is the test by which it gets there; run as a test, it does nothing.
+//! This binary, run again as another process with a server. It prints `ready`, the server's process id and
+//! its data directory on one line, then does what its role says. `run_role` is its entry point; in a normal
+//! test run it does nothing.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -12,39 +13,39 @@ use crate::support;
 const ROLE: &str = "BEDEL_POSTGRES_TEST_ROLE";
 const DIR: &str = "BEDEL_POSTGRES_TEST_DIR";
 
-/// Another process that owns, or visits, a server.
-pub struct Actor {
+/// Another process that owns a server or is its guest.
+pub struct ServerProcess {
     pub process: Child,
     pub server: u32,
     pub data_dir: PathBuf,
-    /// Kept open: a test harness that cannot print its last line fails.
+    /// Kept open: a test harness fails if it cannot print its last line.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Actor {
-    /// Starts the process and waits until it has its server.
+impl ServerProcess {
+    /// Starts the process and waits for its server.
     pub fn start(role: &str, dir: &Path) -> Self {
-        Self::when_ready(role, Self::command(role, dir))
+        Self::wait_until_ready(role, Self::command(role, dir))
     }
 
-    /// A process with test databases on the server with this URL.
+    /// The same, with `TEST_DATABASE_URL` set.
     pub fn start_on(url: &str, role: &str, dir: &Path) -> Self {
         let mut command = Self::command(role, dir);
         command.env("TEST_DATABASE_URL", url);
-        Self::when_ready(role, command)
+        Self::wait_until_ready(role, command)
     }
 
-    fn when_ready(role: &str, mut command: Command) -> Self {
+    fn wait_until_ready(role: &str, mut command: Command) -> Self {
         let mut process = command.spawn().expect("started");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let ready = lines
             .find_map(|line| line.ok()?.split_once("ready ").map(|(_, rest)| rest.to_owned()))
-            .unwrap_or_else(|| panic!("the process that should {role} ended without a server"));
+            .unwrap_or_else(|| panic!("the process with the role {role:?} ended without a server"));
         let (server, data_dir) = ready.split_once(' ').expect("an id and a directory");
         Self { process, server: server.parse().expect("an id"), data_dir: data_dir.into(), _output: lines }
     }
 
-    /// Starts the process and does not wait.
+    /// Starts the process without waiting.
     pub fn spawn(role: &str, dir: &Path) -> Child {
         Self::command(role, dir).spawn().expect("started")
     }
@@ -52,7 +53,7 @@ impl Actor {
     fn command(role: &str, dir: &Path) -> Command {
         let mut command = Command::new(std::env::current_exe().expect("this binary"));
         command
-            .args(["--exact", "actor::play", "--nocapture"])
+            .args(["--exact", "server_process::run_role", "--nocapture"])
             .env(ROLE, role)
             .env(DIR, dir)
             .env_remove("TEST_DATABASE_URL")
@@ -62,23 +63,23 @@ impl Actor {
         command
     }
 
-    /// As a crash would: no destructor runs.
+    /// Like a crash: no destructor runs.
     pub fn kill_9(&mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("reaped");
     }
 }
 
-impl Drop for Actor {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Both fail when it is gone already, which is what most tests are about.
+        // Both fail if a test has already killed it.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 #[tokio::test]
-async fn play() {
+async fn run_role() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let dir = PathBuf::from(std::env::var_os(DIR).expect("a directory"));
     match role.as_str() {
