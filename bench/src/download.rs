@@ -35,11 +35,11 @@ pub struct DownloadArgs {
     /// Rounds; each measures everything once, side by side. Medians are told.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Write docs/benchmarks-download.md.
+    /// Write docs/reference/benchmarks-download.md.
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     docs: PathBuf,
 }
 

@@ -36,11 +36,11 @@ pub struct SpeechArgs {
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "words,cuts,survival")]
     only: Vec<Part>,
-    /// Write docs/benchmarks-speech.md.
+    /// Write docs/reference/benchmarks-speech.md.
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     docs: PathBuf,
 }
 
