@@ -35,11 +35,11 @@ pub struct DownloadArgs {
     /// Rounds; each measures everything once, side by side. Medians are told.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Write docs/benchmarks-download.md.
+    /// Write docs/reference/benchmarks-download.md.
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     docs: PathBuf,
 }
 
@@ -241,9 +241,9 @@ fn document(machine: &Machine, args: &DownloadArgs, table: &str) -> String {
          Made by\n\n```sh\nscript/bench download --publish\n```\n\n\
          {} {}; {}.\n\n{table}\n\
          Medians of {} rounds. Everything comes over loopback, unencrypted, from one HTTP server in the benchmark's own process, \
-         which shares the processors with whoever asks; who comes first changes from round to round, and the disk is synced \
+         which shares the processors with the client; the order changes from round to round, and the disk is synced \
          before each measurement. The file is an mp4 of {} MB, fetched by `curl --output` and by the fetcher of download jobs, \
-         each a process of its own. The stream has {SEGMENTS} segments of MPEG-TS, {} s of sound; the server waits {} ms before each answer. \
+         each a separate process. The stream has {SEGMENTS} segments of MPEG-TS, {} s of sound; the server waits {} ms before each answer. \
          ffmpeg reads it with its default settings and copies the sound to an m4a; Bedel's time is that of the whole download job of a \
          worker process, from its claim to its commit, and covers the same, the stored object and the rows besides. Memory is the \
          highest resident memory of the worker process (`VmHWM`), without its children and without a speech model, with {AT_ONCE} downloads at a \

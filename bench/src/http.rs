@@ -35,11 +35,11 @@ pub struct HttpArgs {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 8)]
     seconds: u32,
-    /// Write docs/benchmarks-api.md.
+    /// Write docs/reference/benchmarks-api.md.
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     docs: PathBuf,
 }
 

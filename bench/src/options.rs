@@ -57,7 +57,7 @@ pub struct RunOptions {
     /// Also compare with the aims and say which are met.
     #[arg(long)]
     pub check: bool,
-    /// Write docs/benchmarks.json and docs/benchmarks.md.
+    /// Write docs/reference/benchmarks.json and docs/reference/benchmarks.md.
     #[arg(long)]
     pub publish: bool,
     /// Measure nothing: work with the results of this file.
@@ -70,6 +70,6 @@ pub struct RunOptions {
     #[arg(long, default_value = "results", hide = true)]
     pub results: PathBuf,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     pub docs: PathBuf,
 }

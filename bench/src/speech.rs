@@ -36,11 +36,11 @@ pub struct SpeechArgs {
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "words,cuts,survival")]
     only: Vec<Part>,
-    /// Write docs/benchmarks-speech.md.
+    /// Write docs/reference/benchmarks-speech.md.
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../docs/reference", hide = true)]
     docs: PathBuf,
 }
 
@@ -219,7 +219,7 @@ fn document(machine: &Machine, lecture: &Lecture, sections: &[String]) -> String
          Cuts: for windows of half a minute, beginning every five seconds, the place where each method would cut; counted are those inside a \
          sentence. The detector of voices is Silero's, as faster-whisper brings it along.\n\n\
          Kills and stops: a recording of half an hour, two workers, and every half minute or so the one that is at work is killed (-9), \
-         or stopped until the other has taken over. What is transcribed in all is told by the processor time of every worker that took part, \
+         or stopped until the other has taken over. The total transcribed is measured by the processor time of every worker that took part, \
          in terms of that of one that nobody disturbs. The aim is 1.1 times the recording and one piece (at most ten minutes) for each \
          disturbance.\n",
         machine.sentence(),

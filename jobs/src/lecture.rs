@@ -59,7 +59,7 @@ impl std::str::FromStr for LectureStatus {
 
 /// One row of `lectures`.
 #[derive(Debug, Clone, sqlx::FromRow)]
-#[expect(missing_docs, reason = "the columns of docs/database-schema.md, one by one")]
+#[expect(missing_docs, reason = "the columns of docs/reference/database-schema.md, one by one")]
 pub struct Lecture {
     pub id: Uuid,
     pub course_id: Uuid,

@@ -11,7 +11,7 @@ use super::repetition::without_loops;
 /// The form of [`Transcript`] that is written: its number grows with every change that a reader of the last one has to know of.
 pub const VERSION: u32 = 1;
 
-/// The payload of `transcripts/{lecture_id}.json`, described in `docs/transcript.md`. One that another program wrote is read for
+/// The payload of `transcripts/{lecture_id}.json`, described in `docs/reference/transcript.md`. One that another program wrote is read for
 /// its segments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {

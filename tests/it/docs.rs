@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-const PAGE: &str = include_str!("../../docs/invariants.md");
+const PAGE: &str = include_str!("../../docs/reference/promises.md");
 
 /// `queue::operating::some_test` -> the file it must stand in, under the crate's tests or sources, and its name.
 fn named_tests() -> Vec<(String, String, String)> {
@@ -50,7 +50,7 @@ fn every_test_named_among_the_invariants_exists() {
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(&room).join(folder).join(format!("{file}.rs"));
             fs::read_to_string(path).is_ok_and(|source| is_a_test(&source, &test))
         });
-        assert!(found, "docs/invariants.md names {room}::{file}::{test}, which does not exist");
+        assert!(found, "docs/reference/promises.md names {room}::{file}::{test}, which does not exist");
     }
 }
 

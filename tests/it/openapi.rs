@@ -1,12 +1,12 @@
 //! The description of the API that is checked in is the one that is served.
 
-/// `cargo run -- openapi > docs/openapi.json`
-const CHECKED_IN: &str = include_str!("../../docs/openapi.json");
+/// `cargo run -- openapi > docs/reference/openapi.json`
+const CHECKED_IN: &str = include_str!("../../docs/reference/openapi.json");
 
 #[test]
 fn the_checked_in_description_is_the_programs_own() {
     assert!(
         CHECKED_IN == bedel::api::description(),
-        "docs/openapi.json is out of date. Type: cargo run -- openapi > docs/openapi.json"
+        "docs/reference/openapi.json is out of date. Type: cargo run -- openapi > docs/reference/openapi.json"
     );
 }

@@ -1,4 +1,4 @@
-//! What the README says to type works as it stands there, in order, on a fresh `bedel dev`.
+//! The commands in docs/start/first-lecture.md work when pasted, in order, on a fresh `bedel dev`.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::dev::{started, state_of, stop};
 use crate::extension::models;
 use crate::program::Project;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/start/first-lecture.md");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_for_curl_work_when_they_are_pasted() {
@@ -17,7 +17,7 @@ async fn the_lines_for_curl_work_when_they_are_pasted() {
         // Nothing that leaves this machine.
         .set("CDCS_URL", "http://127.0.0.1:9/");
     let dev = started(&project, project.command(&["dev", "--listen", "127.0.0.1:0"]));
-    let (_, block) = README.split_once("```sh\nAPI=http://127.0.0.1:8080\n").expect("the lines are there");
+    let (_, block) = PAGE.split_once("```sh\nAPI=http://127.0.0.1:8080\n").expect("the lines are there");
     let (lines, _) = block.split_once("```").expect("they end");
     let state = state_of(&project).unwrap();
     let script = format!("set -e\nAPI={}\n{lines}", state["api_url"].as_str().unwrap().trim_end_matches('/'));

@@ -43,7 +43,7 @@ async fn the_schema_is_the_one_that_was_agreed() {
 async fn the_document_and_the_schema_say_the_same() {
     let database = migrated().await;
     let columns = live::columns(&database.pool).await;
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/database-schema.md");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reference/database-schema.md");
     let text = std::fs::read_to_string(path).expect("the schema document");
     document::compare(&text, &columns, &live::named_objects(&database.pool).await);
 }

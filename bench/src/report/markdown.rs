@@ -138,7 +138,7 @@ script/bench --publish
 ```
 
 which writes this file and [benchmarks.json](benchmarks.json), where every single measurement is. `script/bench --help`
-tells the shorter forms. On a machine that does other things meanwhile the figures mean little.
+lists the shorter forms. Figures mean little while anything else runs on the machine.
 ";
 
 /// How to read the figures.
@@ -153,7 +153,7 @@ fn method(sizes: &Sizes) -> String {
 - **One server** for the whole run, with full durability (`fsync`, `synchronous_commit` and `full_page_writes` on) and the
   settings above for everybody. Each measurement gets a fresh database, or a fresh copy of one. Autovacuum runs as always.
   Before the jobs are enqueued there is a checkpoint, and after that a `VACUUM (ANALYZE)`.
-- **Interleaved.** Each round runs every contender once and begins with another one. The tables tell medians.
+- **Interleaved.** Each round runs every contender once and begins with another one. The tables show medians.
 - **Workers are processes** of their own. The clock of a throughput ({jobs} jobs) goes from the start of the first job's
   handler to the moment when another session sees every job finished: starting and connecting is not in it, the last
   durable completion is.
@@ -170,7 +170,7 @@ fn method(sizes: &Sizes) -> String {
   of isolation level REPEATABLE READ has read before the jobs were enqueued; {jobs} others were finished under it before.
 - **Each fails once**: {failing} jobs, every first attempt is an error, the second is due at once where the queue allows that.
   Graphile Worker's backoff is fixed, so its figure is mostly 2.7 s of waiting.
-- **Latency**: {paced} jobs after a warm-up, from before the call that enqueues (a transaction of its own) to the handler's
+- **Latency**: {paced} jobs after a warm-up, from before the call that enqueues (a separate transaction) to the handler's
   start in the worker process, by the machine's monotonic clock.
 - **Row versions** are rows inserted, updated and deleted in the queue's schema between the worker's start and its end
   (`pg_stat_all_tables`); **log bytes** the distance in the write-ahead log. **Queries** of an idle worker are counted by

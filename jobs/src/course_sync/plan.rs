@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// A row of `courses`.
 #[derive(Debug, Clone, sqlx::FromRow)]
-#[expect(missing_docs, reason = "the columns of docs/database-schema.md, one by one")]
+#[expect(missing_docs, reason = "the columns of docs/reference/database-schema.md, one by one")]
 pub struct StoredCourse {
     pub id: Uuid,
     pub code: String,
@@ -29,7 +29,7 @@ pub struct StoredCourse {
 
 /// A course to insert as official.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of docs/database-schema.md, one by one")]
+#[expect(missing_docs, reason = "the columns of docs/reference/database-schema.md, one by one")]
 pub struct NewCourse {
     pub code: String,
     pub title: String,
@@ -38,7 +38,7 @@ pub struct NewCourse {
 
 /// A course to update; it is official afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of docs/database-schema.md, one by one")]
+#[expect(missing_docs, reason = "the columns of docs/reference/database-schema.md, one by one")]
 pub struct ChangedCourse {
     pub id: Uuid,
     pub title: String,

@@ -1,4 +1,4 @@
-//! Each promise of the queue, with a test that can fail. `docs/invariants.md` lists them by number.
+//! Each promise of the queue, with a test that can fail. `docs/reference/promises.md` lists them by number.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batches;

@@ -1,4 +1,4 @@
-//! Reads `docs/database-schema.md` and compares it with the live schema, so that neither can move alone.
+//! Reads `docs/reference/database-schema.md` and compares it with the live schema, so that neither can move alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

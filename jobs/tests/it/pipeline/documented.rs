@@ -1,4 +1,4 @@
-//! The table of the policies in `docs/jobs.md` is the policies.
+//! The table of the policies in `docs/reference/jobs.md` is the policies.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::line::Line;
 async fn the_documented_policies_are_those_of_the_code() {
     let line = Line::new().await;
     let policies = registry(line.ctx.clone()).policies();
-    let page = include_str!("../../../../docs/jobs.md");
+    let page = include_str!("../../../../docs/reference/jobs.md");
     let rows: Vec<Vec<&str>> = page
         .lines()
         .skip_while(|row| !row.starts_with("| kind | lane |"))
