@@ -54,7 +54,7 @@ pub async fn create(
     scope: &str,
     days: Option<u32>,
 ) -> Result<(Uuid, String), sqlx::Error> {
-    bedel_jobs::users::ensure_user_exists(tx, user_id).await?;
+    bedel_jobs::user::ensure_user_exists(tx, user_id).await?;
     let secret: [u8; 32] = rand::random();
     let token = format!("{PREFIX}{}", hex::encode(&secret));
     let id = sqlx::query_scalar(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_jobs::course_sync::{self, CourseSync};
+use bedel_jobs::course_sync::CourseSync;
 use bedel_queue::{CatchUp, NewJob, Queue, Retention, Schedule, run_scheduler};
 
 use crate::cli::{CliError, run::SchedulerCommand};
@@ -43,7 +43,7 @@ fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
             name: "course-sync",
             cron: options.course_sync_cron.clone(),
             catch_up: CatchUp::Latest,
-            job: course_sync::job(&CourseSync::default()),
+            job: CourseSync::default().job(),
         },
     ]
 }

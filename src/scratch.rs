@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bedel_jobs::cleanup_orphans::clean_scratch;
+use bedel_jobs::scratch::clean_scratch;
 use bedel_storage::create_private_dir;
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;

@@ -23,108 +23,24 @@
 //!
 //! Files that nobody here could have named are counted and left alone. A dry run changes nothing.
 
-mod judge;
+mod report;
 mod rows;
+mod rules;
 mod sweep;
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use bedel_fetch::FetchError;
-use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_recordings::source::download_dir;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
+pub use self::report::{Refusal, Report};
 use crate::environment::Context;
 use crate::installation::installation_of_database;
-
-/// Looks for orphans, in everything or at one lecture.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CleanupOrphans {
-    /// One lecture, or everything.
-    #[serde(default)]
-    pub lecture_id: Option<Uuid>,
-    /// Count, but change nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// The job that looks at one lecture's files, for the transaction that deletes or fails the lecture. It has no subject:
-/// it is no part of the lecture's own story, and must not be cancelled with it.
-#[must_use]
-pub fn targeted(lecture_id: Uuid) -> NewJob {
-    NewJob::new(&CleanupOrphans { lecture_id: Some(lecture_id), dry_run: false }).priority(3)
-}
-
-/// The same for a lecture whose work was cancelled: one look now and one later. Until an attempt notices that it lost its
-/// lease it may store a temporary object, or finish a rename, behind the first look's back.
-#[must_use]
-pub fn after_cancelling(lecture_id: Uuid) -> [NewJob; 2] {
-    [targeted(lecture_id), targeted(lecture_id).delay(SECOND_LOOK)]
-}
-
-/// Several heartbeats, and time to write what was being written.
-const SECOND_LOOK: Duration = Duration::from_secs(60);
-
-/// Why nothing was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Refusal {
-    /// The storage is not marked with this database's installation id.
-    WrongStorage,
-    /// Too large a part of the listed files would have gone.
-    TooMany,
-}
-
-/// What was found and done; in a dry run, what would have been done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Whether changes were made.
-    pub dry_run: bool,
-    /// Set where nothing was deleted for safety.
-    pub refused: Option<Refusal>,
-    /// Files listed.
-    pub listed: usize,
-    /// Listed files that nobody here could have named; left alone.
-    pub unknown: usize,
-    /// Files that are orphans.
-    pub orphans: usize,
-    /// Files deleted.
-    pub files_deleted: usize,
-    /// Their size in bytes.
-    pub bytes_deleted: u64,
-    /// Lectures removed that nobody was linked to.
-    pub lectures_removed: usize,
-    /// Failed lectures whose kept audio was given up.
-    pub audio_expired: usize,
-    /// Lectures started again.
-    pub lectures_restarted: usize,
-    /// Documents whose file was found missing.
-    pub documents_failed: usize,
-    /// Files that lectures refer to and that are missing.
-    pub missing: usize,
-    /// Lectures whose course does not exist.
-    pub lectures_without_course: usize,
-    /// Documents whose course does not exist.
-    pub documents_without_course: usize,
-    /// The first of the keys that are missing or were not deleted because too many would have gone.
-    pub examples: Vec<String>,
-}
-
-/// Keys that a report names at most.
-const MAX_EXAMPLES: usize = 20;
-
-impl Report {
-    fn example(&mut self, key: &str) {
-        if self.examples.len() < MAX_EXAMPLES {
-            self.examples.push(key.to_owned());
-        }
-    }
-}
+pub use crate::kinds::CleanupOrphans;
 
 impl Job for CleanupOrphans {
     const KIND: &'static str = "cleanup-orphans";
@@ -196,24 +112,4 @@ async fn forget_downloads(ctx: &Context) -> Result<(), JobError> {
         .map_err(io::Error::from)
         .flatten()
         .map_err(disk)?)
-}
-
-/// Empties a process's own scratch directory, at its start: nothing in it is in use then. Creates it where it is missing.
-/// Returns how many entries were removed. Blocks.
-///
-/// # Errors
-/// The file system's.
-pub fn clean_scratch(dir: &Path) -> io::Result<usize> {
-    std::fs::create_dir_all(dir)?;
-    let mut removed = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
-        removed += 1;
-    }
-    Ok(removed)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::users::ensure_user_exists;
+use crate::user::ensure_user_exists;
 
 /// Longest code, in characters.
 pub const MAX_CODE_CHARS: usize = 50;

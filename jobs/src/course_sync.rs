@@ -6,67 +6,23 @@
 
 pub mod apply;
 pub mod plan;
+mod summary;
 
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_recordings::catalogue::term::Term;
 use bedel_recordings::catalogue::{self, CatalogueSettings, Gathered};
 use chrono::NaiveDate;
-use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use url::Url;
 
+pub use self::summary::Summary;
 use crate::environment::Context;
+pub use crate::kinds::CourseSync;
 
 /// Most terms of one run: each may take a minute.
 const MAX_TERMS: usize = 12;
-
-/// Brings the courses up to date with the catalogue. Unknown args are refused: a misspelt `dry_run` must not run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CourseSync {
-    /// Terms such as `Fall 2026` instead of the configured ones. Courses that are in none of them count as gone.
-    #[serde(default)]
-    pub terms: Option<Vec<String>>,
-    /// Runs the same statements, reports what they did and takes it all back.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// The job, with the unique key that all its makers share: at most one synchronisation is live.
-#[must_use]
-pub fn job(args: &CourseSync) -> NewJob {
-    NewJob::new(args).unique_key(CourseSync::KIND)
-}
-
-/// The job's result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Courses that were new.
-    pub created: u64,
-    /// Courses whose title, instructor or standing changed.
-    pub updated: u64,
-    /// Courses that were as the catalogue says, and those of users that were left alone.
-    pub unchanged: u64,
-    /// Official courses that were gone from the catalogue, with nothing referring to them.
-    pub deleted: u64,
-    /// Official courses that were gone from the catalogue but are referred to: they became unofficial.
-    pub retained: u64,
-    /// Courses in the catalogue: `created + updated + unchanged`.
-    pub total: u64,
-    /// The terms that were asked for, oldest first.
-    pub terms: Vec<String>,
-    /// True where official courses were gone from the catalogue and nothing was done about it, because a term
-    /// failed or more than a fifth were gone.
-    pub deletion_skipped: bool,
-    /// True where a term failed.
-    pub partial: bool,
-    /// The terms that failed.
-    pub failed_terms: Vec<String>,
-    /// Entries of the catalogue that could not be used: no code, no title, or a code of no known shape.
-    pub skipped_entries: u64,
-}
 
 impl Job for CourseSync {
     const KIND: &'static str = "course-sync";

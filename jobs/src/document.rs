@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::users::ensure_user_exists;
+use crate::user::ensure_user_exists;
 
 /// Longest file name that is kept, in characters.
 const MAX_NAME_CHARS: usize = 255;

@@ -15,19 +15,20 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
-use serde::{Deserialize, Serialize};
+use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Job, JobError, Policy};
 use sqlx::PgConnection;
 use tokio::io::AsyncReadExt;
 use url::Url;
 use uuid::Uuid;
 
 pub use self::progress::Checkpoint;
-use crate::cleanup_orphans;
+use crate::audio::remove_leftovers;
 use crate::environment::{Context, Environment};
-use crate::lecture::{self, Lecture};
-use crate::probe::{self, Probe};
-use crate::stage::{Scratch, UPLOADED, remove_leftovers};
+use crate::kinds::CleanupOrphans;
+pub use crate::kinds::Download;
+use crate::lecture::{self, Lecture, UPLOADED};
+use crate::pipeline::{self, Stage, stage_hooks};
+use crate::scratch::Scratch;
 use bedel_fetch::{FetchError, body, require_media};
 use bedel_recordings::source::Source;
 use bedel_recordings::source::download_dir::DownloadDir;
@@ -47,16 +48,6 @@ const STREAM_REFUSED: [&str; 5] =
 
 /// Classes of errors that end the job and yet leave something of use: with a fresh address of the stream the rest follows.
 const WORTH_KEEPING: [&str; 2] = ["access-denied", "login-required"];
-
-/// Brings the recording in and keeps its audio.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Download {
-    /// The lecture.
-    pub lecture_id: Uuid,
-    /// Length of the recording in seconds, where Panopto told it.
-    #[serde(default)]
-    pub announced_seconds: Option<f64>,
-}
 
 /// What `run` stored for a lecture that still exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,10 +74,6 @@ impl Job for Download {
             breaker: Some(Breaker::default()),
             ..Policy::default()
         }
-    }
-
-    async fn begin(&self, _: &Context, _: &Attempt, tx: &mut PgConnection) -> Result<(), JobError> {
-        Ok(lecture::begin(tx, self.lecture_id).await?)
     }
 
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Self::Output, JobError> {
@@ -117,54 +104,54 @@ impl Job for Download {
         audio.map(Some)
     }
 
-    async fn commit(
+    stage_hooks!();
+}
+
+impl Stage for Download {
+    fn lecture_id(&self) -> Uuid {
+        self.lecture_id
+    }
+
+    async fn store(
         &self,
         ctx: &Context,
         attempt: &Attempt,
+        _: &Lecture,
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let (Some(audio), Some(_)) = (output, lecture::lock(tx, self.lecture_id).await?) else {
-            // Both ways of deleting a lecture cancel this job first. The row was removed by other hands, then, and nobody
-            // has enqueued a clean-up of its files.
-            return Ok(
-                Commit::cancelled("the lecture was deleted").then(cleanup_orphans::targeted(self.lecture_id))
-            );
-        };
-        // A length from before is not the new audio's.
+        let Some(audio) = output else { return Ok(self.without_lecture()) };
+        // The length of earlier audio does not apply to the new audio.
         sqlx::query(
-            "-- download::commit
+            "-- download::store
              UPDATE lectures SET audio_storage_key = $2, duration_seconds = NULL, error_message = NULL WHERE id = $1",
         )
         .bind(self.lecture_id)
         .bind(keys::audio(self.lecture_id))
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-        let probe = Probe { lecture_id: self.lecture_id, announced_seconds: audio.announced_seconds };
-        let job = lecture::stage_job(&probe, self.lecture_id, &ctx.settings).priority(attempt.priority);
-        Ok(Commit::done().then(job))
+        let announced = audio.announced_seconds;
+        Ok(Commit::done().then(pipeline::after_download(attempt, self.lecture_id, announced, &ctx.settings)))
     }
 
-    async fn attempt_failed(
-        _: &Context,
-        failure: &Failure,
-        tx: &mut PgConnection,
-    ) -> Result<(), sqlx::Error> {
-        lecture::record_failure(tx, failure).await
+    /// Both ways of deleting a lecture cancel this job first. Here its row was removed by other means, so its files still need
+    /// a clean-up.
+    fn without_lecture(&self) -> Commit {
+        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::of_lecture(self.lecture_id))
     }
 
-    async fn ended(ctx: &Context, end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
+    async fn give_up(end: &End, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         if STREAM_REFUSED.contains(&end.class.as_str()) {
             sqlx::query(
-                "-- download::ended
+                "-- download::give_up
                  UPDATE lectures SET stream_url = '' WHERE id = $1 AND stream_url <> $2 AND status <> 'completed'",
             )
             .bind(end.subject)
             .bind(UPLOADED)
-            .execute(&mut *tx)
+            .execute(tx)
             .await?;
         }
-        lecture::fail(tx, end, &ctx.settings).await
+        Ok(())
     }
 }
 
@@ -217,7 +204,7 @@ async fn extract(
     target: &Path,
 ) -> Result<Option<f64>, JobError> {
     if let [source] = runs {
-        return Ok(probe::announced_seconds(&ctx.media.extract_audio(source, target).await?));
+        return Ok(ctx.media.extract_audio(source, target).await?.announced_seconds());
     }
     ctx.media.join_audio(runs, &scratch.path, target).await?;
     Ok(None)

@@ -12,14 +12,16 @@ pub mod submission;
 pub mod upload;
 pub mod view;
 
-use bedel_queue::{End, Failure, Job, NewJob};
+use bedel_queue::{End, Failure, NewJob};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use url::Url;
 use uuid::Uuid;
 
-use crate::cleanup_orphans;
 use crate::environment::Settings;
+use crate::kinds::CleanupOrphans;
+
+/// The `stream_url` of a lecture whose recording a client uploaded: it cannot be fetched again.
+pub const UPLOADED: &str = "audio_podcast";
 
 /// `lectures.status`.
 #[derive(
@@ -99,40 +101,6 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
         .await
 }
 
-/// What the unique keys of lectures begin with.
-pub const KEY_PREFIX: &str = "lecture:";
-
-/// The unique key that a lecture's four stages share: it has at most one live job.
-#[must_use]
-pub fn unique_key(lecture_id: Uuid) -> String {
-    format!("{KEY_PREFIX}{lecture_id}")
-}
-
-/// A job of one of the four stages, keyed and named after its lecture.
-#[must_use]
-pub fn stage_job<J: Job>(args: &J, lecture_id: Uuid, settings: &Settings) -> NewJob {
-    let job = NewJob::new(args).subject(lecture_id).unique_key(unique_key(lecture_id));
-    match settings.give_up_after {
-        Some(limit) => job.give_up_after(limit),
-        None => job,
-    }
-}
-
-/// The host behind a URL, which is the group of the jobs that lean on it. None for the mark of an upload.
-#[must_use]
-pub fn group(url: &str) -> Option<String> {
-    Url::parse(url).ok()?.host_str().map(str::to_owned)
-}
-
-/// A job that leans on the host behind this URL.
-#[must_use]
-pub fn grouped(job: NewJob, url: &str) -> NewJob {
-    match group(url) {
-        Some(host) => job.group_key(host),
-        None => job,
-    }
-}
-
 /// Classes of errors after which the stored audio is of no use.
 const AUDIO_REFUSED: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
@@ -205,8 +173,8 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
     .await?;
     Ok(match ended.rows_affected() {
         0 => Vec::new(),
-        _ if end.cancelled => cleanup_orphans::after_cancelling(lecture_id).into(),
-        _ => vec![cleanup_orphans::targeted(lecture_id)],
+        _ if end.cancelled => CleanupOrphans::after_cancelling(lecture_id).into(),
+        _ => vec![CleanupOrphans::of_lecture(lecture_id)],
     })
 }
 

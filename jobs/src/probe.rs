@@ -11,18 +11,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bedel_media::{AudioStream, MediaError, MediaTools, ProbeReport};
-use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_media::{AudioStream, MediaError, MediaTools};
+use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_storage::keys;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::audio::{audio_missing, stored_audio};
 use crate::environment::Context;
-use crate::lecture;
-use crate::stage::{Scratch, audio_missing, stored_audio};
-use crate::transcribe::Transcribe;
+pub use crate::kinds::Probe;
+use crate::lecture::Lecture;
+use crate::pipeline::{self, Stage, stage_hooks};
+use crate::scratch::Scratch;
 
 /// How much shorter than announced a recording may be: this many seconds, or this share of it where that is more.
 const TOLERATED_SECONDS: f64 = 2.0;
@@ -30,16 +31,6 @@ const TOLERATED_SHARE: f64 = 0.005;
 
 /// A recording of which less can be heard is silent: a click or two in an hour are no lecture.
 const SILENT_SHARE: f64 = 0.00001;
-
-/// Measures the stored audio of a lecture.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Probe {
-    /// The lecture.
-    pub lecture_id: Uuid,
-    /// Length of the sound that the source announced, in seconds, where it did.
-    #[serde(default)]
-    pub announced_seconds: Option<f64>,
-}
 
 /// What the audio is.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,10 +60,6 @@ impl Job for Probe {
         }
     }
 
-    async fn begin(&self, _: &Context, _: &Attempt, tx: &mut PgConnection) -> Result<(), JobError> {
-        Ok(lecture::begin(tx, self.lecture_id).await?)
-    }
-
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Probed, JobError> {
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let audio = stored_audio(ctx, &keys::audio(self.lecture_id), &scratch).await?;
@@ -85,30 +72,32 @@ impl Job for Probe {
         }
     }
 
-    async fn commit(
+    stage_hooks!();
+}
+
+impl Stage for Probe {
+    fn lecture_id(&self) -> Uuid {
+        self.lecture_id
+    }
+
+    async fn store(
         &self,
         ctx: &Context,
         attempt: &Attempt,
+        _: &Lecture,
         output: &Probed,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        if lecture::lock(tx, self.lecture_id).await?.is_none() {
-            return Ok(Commit::cancelled("the lecture was deleted"));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "rounding down is what is wanted, and `as` saturates"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the seed rounds down, and `as` saturates")]
         let duration_seconds = output.seconds as i32;
         sqlx::query(
-            "-- probe::commit
+            "-- probe::store
              UPDATE lectures SET duration_seconds = $2, error_message = NULL WHERE id = $1",
         )
         .bind(self.lecture_id)
         .bind(duration_seconds)
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-        let transcribe = Transcribe::of(self.lecture_id);
         let result = json!({
             "duration_seconds": duration_seconds,
             "decoded_seconds": output.decoded_seconds,
@@ -116,20 +105,8 @@ impl Job for Probe {
             "channels": output.stream.channels,
             "sample_rate": output.stream.sample_rate,
         });
-        let job = lecture::stage_job(&transcribe, self.lecture_id, &ctx.settings).priority(attempt.priority);
-        Ok(Commit::done().with_result(result).then(job))
-    }
-
-    async fn attempt_failed(
-        _: &Context,
-        failure: &Failure,
-        tx: &mut PgConnection,
-    ) -> Result<(), sqlx::Error> {
-        lecture::record_failure(tx, failure).await
-    }
-
-    async fn ended(ctx: &Context, end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
-        lecture::fail(tx, end, &ctx.settings).await
+        let transcribe = pipeline::after_probe(attempt, self.lecture_id, &ctx.settings);
+        Ok(Commit::done().with_result(result).then(transcribe))
     }
 }
 
@@ -175,7 +152,7 @@ impl From<ProbeError> for JobError {
 /// `Incomplete`, or the tools'.
 pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) -> Result<Probed, ProbeError> {
     let report = media.probe(file).await?;
-    let claimed = announced_seconds(&report);
+    let claimed = report.announced_seconds();
     let stream = report.audio.into_iter().next().ok_or(MediaError::NoAudio)?;
     let sound = media.sound(file).await?;
     let decoded_seconds = sound.seconds;
@@ -197,14 +174,6 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
     let plausible = |seconds: &f64| (covered - seconds).abs() <= tolerance(*seconds);
     let seconds = report.container_seconds.filter(plausible).unwrap_or(covered);
     Ok(Probed { seconds, decoded_seconds, stream })
-}
-
-/// Length of the sound that a container announces, in seconds: what it says of the audio stream. The container's own
-/// length is its longest stream's, and the silence before a late sound is part of it; it counts where nothing is said
-/// of the stream and there is no picture that may outlast the sound.
-pub(crate) fn announced_seconds(report: &ProbeReport) -> Option<f64> {
-    let container = || report.container_seconds.filter(|_| !report.has_video);
-    report.audio.first()?.seconds.or_else(container)
 }
 
 fn tolerance(announced: f64) -> f64 {

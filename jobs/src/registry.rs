@@ -9,7 +9,7 @@ use crate::cleanup_orphans::CleanupOrphans;
 use crate::course_sync::CourseSync;
 use crate::download::Download;
 use crate::environment::Context;
-use crate::lecture;
+use crate::pipeline::{self, is_stage};
 use crate::probe::Probe;
 use crate::submit::Submit;
 use crate::transcribe::Transcribe;
@@ -26,21 +26,12 @@ pub fn registry(context: Context) -> Registry<Context> {
         .register::<CourseSync>()
 }
 
-/// The kinds that are a lecture's stages.
-const STAGES: [&str; 4] = [Submit::KIND, Download::KIND, Probe::KIND, Transcribe::KIND];
-
-/// True for the kinds that are a lecture's stages: their jobs are about a lecture, whose status goes with them.
-#[must_use]
-pub fn is_stage(kind: &str) -> bool {
-    STAGES.contains(&kind)
-}
-
 /// True where a person may give a job of this kind this unique key: kinds that have a key of their own keep it, and no other
 /// job takes one of theirs.
 #[must_use]
 pub fn may_have_key(kind: &str, key: &str) -> bool {
     let has_own = is_stage(kind) || kind == CourseSync::KIND;
-    !has_own && key != CourseSync::KIND && !key.starts_with(lecture::KEY_PREFIX)
+    !has_own && key != CourseSync::KIND && !key.starts_with(pipeline::KEY_PREFIX)
 }
 
 /// The queues in the database, and those of the kinds this program knows, by name.
@@ -80,9 +71,5 @@ pub fn new_job(registry: &Registry<Context>, kind: &str, args: Value) -> Result<
         return Ok(job.unique_key(CourseSync::KIND));
     }
     let Some(id) = lecture_id.filter(|_| is_stage(kind)) else { return Ok(job) };
-    let job = job.subject(id).unique_key(lecture::unique_key(id));
-    Ok(match registry.context().settings.give_up_after {
-        Some(limit) => job.give_up_after(limit),
-        None => job,
-    })
+    Ok(pipeline::keyed(job, id, &registry.context().settings))
 }

@@ -7,27 +7,20 @@
 use std::time::Duration;
 
 use bedel_fetch::{FetchError, SmallBody};
-use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Breaker, Commit, Job, JobError, Policy};
 use bedel_recordings::panopto::delivery_info::{self, Delivery};
 use bedel_recordings::panopto::{self, SessionIdError};
-use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
-use crate::download::Download;
-use crate::environment::{Context, Settings};
+use crate::environment::Context;
+pub use crate::kinds::Submit;
 use crate::lecture::{self, Lecture};
+use crate::pipeline::{self, Stage, stage_hooks};
 
 /// Longest question to Panopto, from connecting to the last byte.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Finds out where the recording's stream is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Submit {
-    /// The lecture.
-    pub lecture_id: Uuid,
-}
 
 /// What `run` learnt about a lecture that still exists.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,18 +52,6 @@ impl Job for Submit {
         }
     }
 
-    /// A job that failed may be revived as it is; its lecture is then no longer a failed one.
-    async fn begin(&self, _: &Context, _: &Attempt, tx: &mut PgConnection) -> Result<(), JobError> {
-        sqlx::query(
-            "-- submit::begin
-             UPDATE lectures SET status = 'pending' WHERE id = $1 AND status = 'failed'",
-        )
-        .bind(self.lecture_id)
-        .execute(tx)
-        .await?;
-        Ok(())
-    }
-
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Self::Output, JobError> {
         let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
             return Ok(None);
@@ -81,54 +62,53 @@ impl Job for Submit {
         resolve(ctx, attempt, &lecture).await.map(Some)
     }
 
-    async fn commit(
+    stage_hooks!();
+}
+
+impl Stage for Submit {
+    fn lecture_id(&self) -> Uuid {
+        self.lecture_id
+    }
+
+    /// A discarded job may be retried as it is; its lecture is then no longer a failed one.
+    async fn show(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "-- submit::show
+             UPDATE lectures SET status = 'pending' WHERE id = $1 AND status = 'failed'",
+        )
+        .bind(self.lecture_id)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn store(
         &self,
         ctx: &Context,
         attempt: &Attempt,
+        lecture: &Lecture,
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let (Some(resolved), Some(lecture)) = (output, lecture::lock(tx, self.lecture_id).await?) else {
-            return Ok(Commit::cancelled("the lecture was deleted"));
-        };
-        // What a client sent meanwhile is newer than what was found out.
+        let Some(resolved) = output else { return Ok(self.without_lecture()) };
+        // A stream that a client sent since is newer than the one that was found.
         let (stream_url, seconds) = match (lecture.stream_url.as_str(), &resolved.stream_url) {
             ("", Some(found)) => (found.as_str(), resolved.seconds),
             (stored, _) => (stored, None),
         };
         sqlx::query(
-            "-- submit::commit
+            "-- submit::store
              UPDATE lectures SET stream_url = $2, title = coalesce(nullif(title, ''), $3), error_message = NULL
              WHERE id = $1",
         )
         .bind(self.lecture_id)
         .bind(stream_url)
         .bind(resolved.title.as_deref())
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-        let download = Download { lecture_id: self.lecture_id, announced_seconds: seconds };
-        let job = lecture::stage_job(&download, self.lecture_id, &ctx.settings).priority(attempt.priority);
-        Ok(Commit::done().then(lecture::grouped(job, stream_url)))
+        let download = pipeline::after_submit(attempt, self.lecture_id, stream_url, seconds, &ctx.settings);
+        Ok(Commit::done().then(download))
     }
-
-    async fn attempt_failed(
-        _: &Context,
-        failure: &Failure,
-        tx: &mut PgConnection,
-    ) -> Result<(), sqlx::Error> {
-        lecture::record_failure(tx, failure).await
-    }
-
-    async fn ended(ctx: &Context, end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
-        lecture::fail(tx, end, &ctx.settings).await
-    }
-}
-
-/// The job for a lecture, grouped by the host it will ask; with a known stream it asks nobody.
-#[must_use]
-pub fn job(lecture_id: Uuid, panopto_url: &str, stream_url: &str, settings: &Settings) -> NewJob {
-    let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, settings);
-    if stream_url.is_empty() { lecture::grouped(job, panopto_url) } else { job }
 }
 
 /// Asks Panopto.

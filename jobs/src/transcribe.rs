@@ -14,43 +14,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_media::MediaError;
-use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
+use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_speech::decoded::seconds;
-use bedel_speech::{Choice, Control, Decoded, Transcript, listen, vtt};
+use bedel_speech::{Control, Decoded, Transcript, listen, vtt};
 use bedel_storage::{StorageError, keys};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::finished::Finished;
-use crate::cleanup_orphans;
+use crate::audio::{audio_missing, remove_leftovers, stored_audio};
 use crate::environment::{Context, Environment};
-use crate::lecture;
-use crate::stage::{Scratch, UPLOADED, audio_missing, remove_leftovers, stored_audio};
+use crate::kinds::CleanupOrphans;
+pub use crate::kinds::Transcribe;
+use crate::lecture::{self, Lecture, UPLOADED};
+use crate::pipeline::{Stage, stage_hooks};
+use crate::scratch::Scratch;
 
 /// Share of the progress that decoding stands for; it runs several hundred times as fast as speech.
 const DECODED: f64 = 0.02;
 /// Share of the progress after the engine is done: storing.
 const TRANSCRIBED: f64 = 0.99;
-
-/// Turns the stored audio of a lecture into its transcript.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Transcribe {
-    /// The lecture.
-    pub lecture_id: Uuid,
-    /// Another engine or model than the worker's own.
-    #[serde(flatten)]
-    pub choice: Choice,
-}
-
-impl Transcribe {
-    /// By the worker's own engine.
-    #[must_use]
-    pub fn of(lecture_id: Uuid) -> Self {
-        Self { lecture_id, choice: Choice::default() }
-    }
-}
 
 /// What `run` stored; the job's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,10 +83,6 @@ impl Job for Transcribe {
         }
     }
 
-    async fn begin(&self, _: &Context, _: &Attempt, tx: &mut PgConnection) -> Result<(), JobError> {
-        Ok(lecture::begin(tx, self.lecture_id).await?)
-    }
-
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Self::Output, JobError> {
         let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
             return Ok(None);
@@ -140,21 +121,25 @@ impl Job for Transcribe {
         }))
     }
 
-    async fn commit(
+    stage_hooks!();
+}
+
+impl Stage for Transcribe {
+    fn lecture_id(&self) -> Uuid {
+        self.lecture_id
+    }
+
+    async fn store(
         &self,
         _: &Context,
         _: &Attempt,
+        lecture: &Lecture,
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let (Some(transcribed), Some(lecture)) = (output, lecture::lock(tx, self.lecture_id).await?) else {
-            // Both ways of deleting a lecture cancel this job first. The row was removed by other hands, then, and nobody
-            // has enqueued a clean-up of its files.
-            let cleanup = cleanup_orphans::targeted(self.lecture_id);
-            return Ok(Commit::cancelled("the lecture was deleted").then(cleanup));
-        };
+        let Some(transcribed) = output else { return Ok(self.without_lecture()) };
         sqlx::query(
-            "-- transcribe::commit
+            "-- transcribe::store
              UPDATE lectures SET transcript_storage_key = $2, status = 'completed', error_message = NULL
              WHERE id = $1",
         )
@@ -164,22 +149,15 @@ impl Job for Transcribe {
         .await?;
         let result = serde_json::to_value(transcribed).expect("plain data is JSON");
         let commit = Commit::done().with_result(result);
-        // What a client uploaded was kept for another attempt at any stage, and pieces for one of this stage; there is none any
-        // more.
-        let left = lecture.stream_url == UPLOADED || transcribed.leaves_pieces;
-        Ok(if left { commit.then(cleanup_orphans::targeted(self.lecture_id)) } else { commit })
+        // An upload was kept for another attempt at any stage, and pieces for one of this stage: neither is needed any more.
+        let has_leftovers = lecture.stream_url == UPLOADED || transcribed.leaves_pieces;
+        Ok(if has_leftovers { commit.then(CleanupOrphans::of_lecture(self.lecture_id)) } else { commit })
     }
 
-    async fn attempt_failed(
-        _: &Context,
-        failure: &Failure,
-        tx: &mut PgConnection,
-    ) -> Result<(), sqlx::Error> {
-        lecture::record_failure(tx, failure).await
-    }
-
-    async fn ended(ctx: &Context, end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
-        lecture::fail(tx, end, &ctx.settings).await
+    /// Both ways of deleting a lecture cancel this job first. Here its row was removed by other means, so its files still need
+    /// a clean-up.
+    fn without_lecture(&self) -> Commit {
+        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::of_lecture(self.lecture_id))
     }
 }
 

@@ -23,6 +23,17 @@ pub struct ProbeReport {
     pub has_video: bool,
 }
 
+impl ProbeReport {
+    /// Length in seconds that the container announces for its sound: that of the audio stream. The container's own length is
+    /// its longest stream's and includes the silence before a late sound, so it counts only where the stream has none and no
+    /// picture can outlast the sound.
+    #[must_use]
+    pub fn announced_seconds(&self) -> Option<f64> {
+        let container = || self.container_seconds.filter(|_| !self.has_video);
+        self.audio.first()?.seconds.or_else(container)
+    }
+}
+
 /// One audio stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioStream {

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bedel_jobs::course_sync::{self, CourseSync};
+use bedel_jobs::course_sync::CourseSync;
 use bedel_queue::enqueue;
 use bedel_queue::inspect::{self, JobState, JobView};
 use bedel_recordings::catalogue::term::Term;
@@ -99,7 +99,7 @@ async fn sync(
     fields.finish()?;
 
     let mut tx = state.begin().await?;
-    let enqueued = enqueue(&mut tx, &course_sync::job(&args)).await?;
+    let enqueued = enqueue(&mut tx, &args.job()).await?;
     tx.commit().await?;
     if enqueued.created {
         state.queue.wake();

@@ -10,7 +10,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
-use bedel_jobs::registry::{is_stage, may_have_key, new_job};
+use bedel_jobs::pipeline;
+use bedel_jobs::registry::{may_have_key, new_job};
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{EnqueueError, Retried, enqueue};
 use chrono::{DateTime, Utc};
@@ -244,7 +245,7 @@ async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Re
     let mut tx = state.begin().await?;
     let job = inspect::job(&mut tx, id).await?.ok_or_else(no_job)?;
     let due = match job.subject {
-        Some(lecture) if is_stage(&job.kind) => {
+        Some(lecture) if pipeline::is_stage(&job.kind) => {
             if matches!(job.state, JobState::Running | JobState::Completed) {
                 return Err(refused());
             }

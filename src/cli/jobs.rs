@@ -2,7 +2,8 @@
 
 use bedel_jobs::Settings;
 use bedel_jobs::lecture::retry::{self, Retried as LectureRetried};
-use bedel_jobs::registry::{is_stage, registry};
+use bedel_jobs::pipeline;
+use bedel_jobs::registry::registry;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{Queue, Retried};
 use bedel_storage::Storage;
@@ -152,7 +153,7 @@ impl RetryJob {
         let mut tx = pool.begin().await.map_err(failed)?;
         let job = inspect::job(&mut tx, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
         let due = match job.subject {
-            Some(lecture_id) if is_stage(&job.kind) => {
+            Some(lecture_id) if pipeline::is_stage(&job.kind) => {
                 if matches!(job.state, JobState::Running | JobState::Completed) {
                     return Err(self.refused());
                 }

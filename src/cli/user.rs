@@ -1,6 +1,6 @@
 //! `bedel user`.
 
-use bedel_jobs::users;
+use bedel_jobs::user::removal;
 use bedel_queue::Queue;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -45,7 +45,7 @@ impl DeleteUser {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let storage = environment::storage(&self.storage.storage_dir(&common.data_dir))?;
-        let deleted = users::delete(&pool, &storage, self.id)
+        let deleted = removal::delete(&pool, &storage, self.id)
             .await
             .map_err(|error| CliError::Failed(format!("not all of the user is gone: {error}. Try again")))?;
         let queue = Queue::new(pool);

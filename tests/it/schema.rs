@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel::migrate::{self, MigrateError, State};
-use bedel_jobs::users::ensure_user_exists;
+use bedel_jobs::user::ensure_user_exists;
 use bedel_postgres::testing::{self, TestDatabase};
 use sqlx::PgPool;
 use tokio::task::JoinSet;

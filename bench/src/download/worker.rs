@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bedel_jobs::download::Download;
-use bedel_jobs::lecture::{grouped, unique_key};
+use bedel_jobs::pipeline::{grouped, unique_key};
 use bedel_queue::{NewJob, Queue, enqueue};
 use sqlx::{PgConnection, PgPool};
 use tokio::process::Child;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedel_jobs::lecture::unique_key;
+use bedel_jobs::pipeline::unique_key;
 use bedel_jobs::transcribe::Transcribe;
 use bedel_queue::{NewJob, Queue, enqueue};
 use bedel_speech::Transcript;

@@ -5,20 +5,20 @@ use bedel_storage::keys;
 use bedel_storage::{StorageError, Stored};
 use uuid::Uuid;
 
-use super::judge::{Found, Judge, Listing, too_many};
+use super::report::{Refusal, Report};
 use super::rows::{self, DocumentFacts, LectureFacts};
-use super::{Refusal, Report};
+use super::rules::{FoundFile, Listing, OrphanRules, too_many};
 use crate::environment::Environment;
 
 /// What is to be done.
 #[derive(Debug, Default)]
 struct Plan {
     /// Lectures to remove, each with all its files.
-    abandoned: Vec<(Uuid, Vec<Found>)>,
+    abandoned: Vec<(Uuid, Vec<FoundFile>)>,
     /// Failed lectures whose audio is given up, with its file.
-    expired: Vec<(Uuid, Vec<Found>)>,
+    expired: Vec<(Uuid, Vec<FoundFile>)>,
     /// Files that go by themselves.
-    orphans: Vec<Found>,
+    orphans: Vec<FoundFile>,
     /// Lectures to start again.
     stalled: Vec<Uuid>,
     /// Documents to mark.
@@ -28,7 +28,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn going(&self) -> impl Iterator<Item = &Found> {
+    fn going(&self) -> impl Iterator<Item = &FoundFile> {
         let with_rows = self.abandoned.iter().chain(&self.expired).flat_map(|(_, files)| files);
         with_rows.chain(&self.orphans)
     }
@@ -47,11 +47,11 @@ pub(super) async fn everything(
     }
     let mut report =
         Report { dry_run, listed: listing.listed, unknown: listing.unknown, ..Report::default() };
-    let judge = Judge { now, running: rows::running_leases(&ctx.pool).await?, targeted: false };
+    let rules = OrphanRules { now, running: rows::running_leases(&ctx.pool).await?, targeted: false };
     let mut plan = Plan::default();
-    lectures_with_rows(ctx, &judge, &mut listing, &mut plan, &mut report).await?;
-    lectures_without_rows(ctx, &judge, &mut listing, &mut plan).await?;
-    documents(ctx, &judge, &mut listing, &mut plan, &mut report).await?;
+    lectures_with_rows(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
+    lectures_without_rows(ctx, &rules, &mut listing, &mut plan).await?;
+    documents(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
 
     report.orphans = plan.going().count();
     if too_many(report.orphans, report.listed) || too_many(plan.failed.len(), plan.uploaded) {
@@ -89,11 +89,11 @@ pub(super) async fn one(
     let mut report =
         Report { dry_run, listed: listing.listed, unknown: listing.unknown, ..Report::default() };
 
-    let judge = Judge { now, running: rows::running_leases(&ctx.pool).await?, targeted: true };
+    let rules = OrphanRules { now, running: rows::running_leases(&ctx.pool).await?, targeted: true };
     let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &[lecture_id], &ctx.settings).await?;
     let mut plan = Plan::default();
     let found = listing.of_lectures.remove(&lecture_id).unwrap_or_default();
-    lecture(&judge, lecture_id, facts.first(), found, &mut plan);
+    lecture(&rules, lecture_id, facts.first(), found, &mut plan);
     // The sweep starts lectures again, for a person would not expect that of a clean-up that follows a deletion.
     plan.stalled.clear();
     report.orphans = plan.going().count();
@@ -103,7 +103,7 @@ pub(super) async fn one(
 
 async fn lectures_with_rows(
     ctx: &Environment,
-    judge: &Judge,
+    rules: &OrphanRules,
     listing: &mut Listing,
     plan: &mut Plan,
     report: &mut Report,
@@ -123,7 +123,7 @@ async fn lectures_with_rows(
                 }
             }
             let found = listing.of_lectures.remove(&facts.id).unwrap_or_default();
-            lecture(judge, facts.id, Some(facts), found, plan);
+            lecture(rules, facts.id, Some(facts), found, plan);
         }
     }
 }
@@ -149,7 +149,7 @@ async fn has_object(ctx: &Environment, key: &str) -> Result<bool, StorageError> 
 /// a row may have been inserted behind the walk.
 async fn lectures_without_rows(
     ctx: &Environment,
-    judge: &Judge,
+    rules: &OrphanRules,
     listing: &mut Listing,
     plan: &mut Plan,
 ) -> Result<(), JobError> {
@@ -159,16 +159,22 @@ async fn lectures_without_rows(
         let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
         let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &ids, &ctx.settings).await?;
         for (id, found) in batch {
-            lecture(judge, id, facts.iter().find(|facts| facts.id == id), found, plan);
+            lecture(rules, id, facts.iter().find(|facts| facts.id == id), found, plan);
         }
     }
     Ok(())
 }
 
 /// One lecture's part of the plan.
-fn lecture(judge: &Judge, id: Uuid, facts: Option<&LectureFacts>, found: Vec<Found>, plan: &mut Plan) {
+fn lecture(
+    rules: &OrphanRules,
+    id: Uuid,
+    facts: Option<&LectureFacts>,
+    found: Vec<FoundFile>,
+    plan: &mut Plan,
+) {
     let Some(facts) = facts else {
-        plan.orphans.extend(found.into_iter().filter(|found| judge.goes(found, None)));
+        plan.orphans.extend(found.into_iter().filter(|found| rules.is_orphan(found, None)));
         return;
     };
     if facts.abandoned {
@@ -184,12 +190,12 @@ fn lecture(judge: &Judge, id: Uuid, facts: Option<&LectureFacts>, found: Vec<Fou
     if facts.audio_expired {
         plan.expired.push((id, audio));
     }
-    plan.orphans.extend(other.into_iter().filter(|found| judge.goes(found, Some(facts))));
+    plan.orphans.extend(other.into_iter().filter(|found| rules.is_orphan(found, Some(facts))));
 }
 
 async fn documents(
     ctx: &Environment,
-    judge: &Judge,
+    rules: &OrphanRules,
     listing: &mut Listing,
     plan: &mut Plan,
     report: &mut Report,
@@ -217,7 +223,7 @@ async fn documents(
         let existing = rows::existing_documents(&ctx.pool, &ids).await?;
         for (id, found) in batch {
             let has_row = existing.contains(&id);
-            plan.orphans.extend(found.into_iter().filter(|found| judge.document_goes(found, has_row)));
+            plan.orphans.extend(found.into_iter().filter(|found| rules.is_orphan_document(found, has_row)));
         }
     }
     Ok(())
@@ -258,10 +264,10 @@ async fn act(ctx: &Environment, attempt: &Attempt, plan: Plan, report: &mut Repo
 async fn delete(
     ctx: &Environment,
     attempt: &Attempt,
-    files: &[Found],
+    files: &[FoundFile],
     report: &mut Report,
 ) -> Result<(), JobError> {
-    for (number, Found { stored, .. }) in files.iter().enumerate() {
+    for (number, FoundFile { stored, .. }) in files.iter().enumerate() {
         if number % 100 == 0 {
             attempt.check_lease().await?;
         }

@@ -4,8 +4,8 @@ use bedel_recordings::catalogue::Gathered;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Summary;
 use super::plan::{ChangedCourse, NewCourse, Plan, StoredCourse, plan};
+use super::summary::Summary;
 
 /// Changes the courses in the caller's transaction and says what it did. A dry run runs the very same statements
 /// behind a savepoint and goes back to it.

@@ -10,8 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::LectureStatus;
-use super::view::{self, LectureView};
+use super::view::{self, Filter, LectureView};
 
 /// Most lectures of a page.
 pub const MAX_LIMIT: u16 = 100;
@@ -19,15 +18,6 @@ pub const MAX_LIMIT: u16 = 100;
 /// Links that a page with a filter looks at. Where few lectures match, a page holds fewer than it may and the next one
 /// goes on from there.
 const LOOKED_AT: i64 = 1000;
-
-/// Which lectures.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Filter {
-    /// Only this course's.
-    pub course_id: Option<Uuid>,
-    /// Only those in this state.
-    pub status: Option<LectureStatus>,
-}
 
 /// Where a page ended: the time of a link and its lecture. Its text is for the caller to hand back, not to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::lock;
-use crate::cleanup_orphans;
+use crate::kinds::CleanupOrphans;
 
 /// What a removal did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(crate) async fn delete_locked(
         .bind(lecture_id)
         .execute(&mut *tx)
         .await?;
-    let [now, later] = cleanup_orphans::after_cancelling(lecture_id);
+    let [now, later] = CleanupOrphans::after_cancelling(lecture_id);
     enqueue(tx, &now).await?;
     if cancelled > 0 {
         enqueue(tx, &later).await?;

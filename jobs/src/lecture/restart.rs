@@ -6,11 +6,9 @@ use bedel_queue::{Enqueued, NewJob, enqueue, enqueue_many};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, priority, stage_job};
+use super::{Lecture, LectureStatus, priority};
 use crate::environment::Settings;
-use crate::probe::Probe;
-use crate::submit;
-use crate::transcribe::Transcribe;
+use crate::pipeline;
 
 /// Starts a lecture again: stored audio of known length is transcribed, stored audio is probed, and without audio the
 /// lecture begins from the front. Its status becomes `pending` and its error is cleared. The lecture is locked by the
@@ -53,7 +51,7 @@ async fn restart_at(
     if updated.rows_affected() == 0 || lecture.status == LectureStatus::Completed {
         return Err(sqlx::Error::RowNotFound);
     }
-    enqueue(tx, &latest_stage(lecture, settings).priority(priority)).await
+    enqueue(tx, &pipeline::latest(lecture, settings).priority(priority)).await
 }
 
 /// Lectures that are looked up at a time.
@@ -87,19 +85,10 @@ pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) 
         after = last.id;
         let jobs: Vec<NewJob> = (u32::try_from(started).unwrap_or(u32::MAX)..)
             .zip(&stuck)
-            .map(|(place, lecture)| latest_stage(lecture, settings).delay(apart.saturating_mul(place)))
+            .map(|(place, lecture)| pipeline::latest(lecture, settings).delay(apart.saturating_mul(place)))
             .collect();
         started += jobs.len() as u64;
         enqueue_many(&mut tx, &jobs).await?;
         tx.commit().await?;
-    }
-}
-
-fn latest_stage(lecture: &Lecture, settings: &Settings) -> NewJob {
-    let lecture_id = lecture.id;
-    match (&lecture.audio_storage_key, lecture.duration_seconds) {
-        (Some(_), Some(_)) => stage_job(&Transcribe::of(lecture_id), lecture_id, settings),
-        (Some(_), None) => stage_job(&Probe { lecture_id, announced_seconds: None }, lecture_id, settings),
-        (None, _) => submit::job(lecture_id, &lecture.panopto_url, &lecture.stream_url, settings),
     }
 }

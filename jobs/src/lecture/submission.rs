@@ -9,12 +9,11 @@ use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, priority, restart};
-use crate::download::Download;
+use super::{Lecture, LectureStatus, UPLOADED, priority, restart};
 use crate::environment::Settings;
-use crate::stage::UPLOADED;
-use crate::submit;
-use crate::users::ensure_user_exists;
+use crate::kinds::Download;
+use crate::pipeline;
+use crate::user::ensure_user_exists;
 
 /// Longest title, in characters.
 pub const MAX_TITLE_CHARS: usize = 500;
@@ -111,7 +110,7 @@ pub async fn submit(
         // What waits may wait for a host that it does not need any more; with a stream only a download leans on one.
         let mut wake = false;
         if !lecture.stream_url.is_empty() {
-            let host = super::group(&lecture.stream_url).filter(|_| job.kind == Download::KIND);
+            let host = pipeline::group(&lecture.stream_url).filter(|_| job.kind == Download::KIND);
             wake = bedel_queue::regroup(tx, job.id, host.as_deref()).await?;
         }
         wake |= bedel_queue::pull_forward(tx, lecture.id).await?;
@@ -131,7 +130,8 @@ pub(super) async fn start(
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
     let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
-    let job = submit::job(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings).priority(priority);
+    let job =
+        pipeline::first(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings).priority(priority);
     Ok(bedel_queue::enqueue(tx, &job).await?.id)
 }
 

@@ -18,10 +18,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::submission::{self, InvalidField, NewLecture, SubmitError, invalid};
-use super::{Lecture, LectureStatus, restart};
+use super::{Lecture, LectureStatus, UPLOADED, restart};
 use crate::environment::Settings;
-use crate::stage::UPLOADED;
-use crate::users::ensure_user_exists;
+use crate::user::ensure_user_exists;
 
 /// The tenant of a recording whose page a client did not tell, where no other is configured.
 const DEFAULT_TENANT: &str = "rochester.hosted.panopto.com";

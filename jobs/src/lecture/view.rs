@@ -6,7 +6,6 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::LectureStatus;
-use super::list::Filter;
 
 /// A lecture and the work on it. Serialises to what the API answers.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
@@ -70,6 +69,15 @@ pub struct LectureState {
     /// Seconds until the transcription that is under way will be done, judged by what is finished of it; none before its first
     /// piece is, and for other jobs.
     pub seconds_left: Option<i32>,
+}
+
+/// Which lectures are shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Only this course's.
+    pub course_id: Option<Uuid>,
+    /// Only those in this state.
+    pub status: Option<LectureStatus>,
 }
 
 /// Of a `lecture` that a statement has, stage and progress.

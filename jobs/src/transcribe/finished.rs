@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Transcribe;
 use crate::environment::Environment;
-use crate::stage::Scratch;
+use crate::kinds::Transcribe;
+use crate::scratch::Scratch;
 
 /// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB, and a server's own view of them a million.
 const MAX_PIECE_BYTES: u64 = 64 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bedel_jobs::cleanup_orphans::{self, CleanupOrphans, Refusal, Report};
+use bedel_jobs::cleanup_orphans::{CleanupOrphans, Refusal, Report};
 use bedel_jobs::lecture::{self, LectureStatus};
 use bedel_jobs::submit::Submit;
 use bedel_queue::{Attempt, Job};
@@ -19,7 +19,7 @@ impl Library {
 
     /// A job that is running under this lease, as a claim leaves it.
     async fn running(&self, lecture_id: Uuid, lease: Uuid) {
-        let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, &self.ctx.settings);
+        let job = bedel_jobs::pipeline::stage_job(&Submit { lecture_id }, &self.ctx.settings);
         let id = self.enqueue(&job).await;
         sqlx::query(
             "UPDATE queue.jobs SET state = 'running', lease = $2, worker_id = gen_random_uuid(), attempted_at = now(), attempt = 1
@@ -452,7 +452,7 @@ async fn a_worker_runs_it_and_stores_the_counts() {
     let library = Library::open().await;
     let id = Uuid::new_v4();
     library.put(&keys::audio(id)).await;
-    let ended = library.work::<CleanupOrphans>(&cleanup_orphans::targeted(id)).await;
+    let ended = library.work::<CleanupOrphans>(&CleanupOrphans::of_lecture(id)).await;
     assert_eq!(ended.state, "completed", "{ended:?}");
     let result = ended.result.unwrap();
     assert_eq!((&result["files_deleted"], &result["refused"]), (&json!(1), &json!(null)), "{result}");
@@ -463,13 +463,13 @@ async fn a_worker_runs_it_and_stores_the_counts() {
 fn scratch_is_emptied_and_made() {
     let dir = tempfile::tempdir().unwrap();
     let scratch = dir.path().join("scratch");
-    assert_eq!(cleanup_orphans::clean_scratch(&scratch).unwrap(), 0);
+    assert_eq!(bedel_jobs::scratch::clean_scratch(&scratch).unwrap(), 0);
     std::fs::create_dir(dir.path().join("precious")).unwrap();
     std::fs::write(dir.path().join("precious/file"), "").unwrap();
     std::fs::create_dir_all(scratch.join("lease/deep")).unwrap();
     std::fs::write(scratch.join("lease/deep/file"), "").unwrap();
     std::os::unix::fs::symlink(dir.path().join("precious"), scratch.join("link")).unwrap();
-    assert_eq!(cleanup_orphans::clean_scratch(&scratch).unwrap(), 2);
+    assert_eq!(bedel_jobs::scratch::clean_scratch(&scratch).unwrap(), 2);
     assert!(scratch.is_dir() && std::fs::read_dir(&scratch).unwrap().next().is_none());
     assert!(dir.path().join("precious/file").exists());
 }

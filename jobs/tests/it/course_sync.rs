@@ -84,7 +84,7 @@ async fn stale_courses_go_unless_something_refers_to_them() {
         .await
         .expect("a lecture");
     let user = Uuid::new_v4();
-    bedel_jobs::users::ensure_user_exists(&mut pool.acquire().await.expect("a connection"), user)
+    bedel_jobs::user::ensure_user_exists(&mut pool.acquire().await.expect("a connection"), user)
         .await
         .expect("a user");
     sqlx::query(
@@ -299,7 +299,7 @@ async fn a_choice_that_is_being_made_is_seen() {
     let course = world.course("CSC 6").await;
     let user = Uuid::new_v4();
     let mut choosing = world.database.pool.begin().await.expect("a transaction");
-    bedel_jobs::users::ensure_user_exists(&mut choosing, user).await.expect("a user");
+    bedel_jobs::user::ensure_user_exists(&mut choosing, user).await.expect("a user");
     sqlx::query("INSERT INTO user_courses (user_id, course_id) VALUES ($1, $2)")
         .bind(user)
         .bind(course)

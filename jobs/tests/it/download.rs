@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bedel_jobs::download::{Audio, Download};
-use bedel_jobs::lecture::{self, LectureStatus};
+use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::UPLOADED;
 use bedel_jobs::probe::Probe;
-use bedel_jobs::stage::UPLOADED;
 use bedel_queue::{Attempt, Commit, End, Job, JobError};
 use bedel_storage::keys;
 use bedel_upstream::Reply;
@@ -90,7 +90,7 @@ async fn a_recording_becomes_stored_audio_once_or_twice() {
         assert_eq!((row.audio_storage_key, row.duration_seconds), (Some(keys::audio(id)), None));
         assert_eq!(world.keys().await, [keys::audio(id)], "nothing temporary stays");
         assert!(world.scratch().is_empty(), "{:?}", world.scratch());
-        for part in ["kind: \"probe\"", "announced_seconds", &lecture::unique_key(id)] {
+        for part in ["kind: \"probe\"", "announced_seconds", &bedel_jobs::pipeline::unique_key(id)] {
             assert!(commit.contains(part), "{part} in {commit}");
         }
         assert_eq!(commit.matches("NewJob").count(), 1);

@@ -141,7 +141,7 @@ impl Library {
         sqlx::query_as(
             "SELECT kind, args FROM queue.jobs WHERE unique_key = $1 AND state IN ('available', 'running')",
         )
-        .bind(lecture::unique_key(lecture_id))
+        .bind(bedel_jobs::pipeline::unique_key(lecture_id))
         .fetch_all(&self.ctx.pool)
         .await
         .unwrap()

@@ -24,7 +24,7 @@ impl Library {
 
     async fn probe(&self, lecture_id: Uuid, announced_seconds: Option<f64>) -> Ended {
         let probe = Probe { lecture_id, announced_seconds };
-        self.work::<Probe>(&lecture::stage_job(&probe, lecture_id, &self.ctx.settings)).await
+        self.work::<Probe>(&bedel_jobs::pipeline::stage_job(&probe, &self.ctx.settings)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bedel_jobs::lecture::{self, LectureStatus};
+use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::submit::{Resolved, Submit};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError};
 use uuid::Uuid;
@@ -61,7 +61,9 @@ async fn panopto_is_asked_where_no_stream_is_known() {
         assert_eq!((row.status, row.error_message), (LectureStatus::Pending, None));
         assert_eq!(row.panopto_session_id.as_deref(), Some(SESSION));
         let commit = shown(&commit);
-        for part in ["kind: \"download\"", "group_key: Some(\"127.0.0.1\")", &lecture::unique_key(id)] {
+        for part in
+            ["kind: \"download\"", "group_key: Some(\"127.0.0.1\")", &bedel_jobs::pipeline::unique_key(id)]
+        {
             assert!(commit.contains(part), "{part} in {commit}");
         }
         assert_eq!(commit.matches("NewJob").count(), 1);

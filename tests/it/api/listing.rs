@@ -1,7 +1,8 @@
 //! A user's lectures, page by page.
 
 use bedel_jobs::lecture::LectureStatus;
-use bedel_jobs::lecture::list::{self, Filter};
+use bedel_jobs::lecture::list;
+use bedel_jobs::lecture::view::Filter;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;

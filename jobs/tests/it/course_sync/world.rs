@@ -11,7 +11,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use bedel_fetch::FetchSettings;
-use bedel_jobs::course_sync::{self, CourseSync};
+use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
 use bedel_postgres::testing::TestDatabase;
 use bedel_queue::inspect::{self, JobState, JobView};
@@ -129,7 +129,7 @@ impl World {
     pub async fn attempt(&self, args: &CourseSync) -> JobView {
         let queue = Queue::new(self.database.pool.clone());
         let mut tx = self.database.pool.begin().await.expect("a transaction");
-        let id = enqueue(&mut tx, &course_sync::job(args)).await.expect("enqueued").id;
+        let id = enqueue(&mut tx, &args.job()).await.expect("enqueued").id;
         tx.commit().await.expect("a commit");
         let stop = CancellationToken::new();
         let options = WorkerOptions {

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bedel_jobs::cleanup_orphans::clean_scratch;
+use bedel_jobs::scratch::clean_scratch;
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 

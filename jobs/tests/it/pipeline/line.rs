@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bedel_fetch::FetchSettings;
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_jobs::course_sync::{self, CourseSync};
+use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
 use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::lecture::{self, Lecture};
@@ -199,14 +199,15 @@ impl Line {
     pub async fn start(&self, kind: &str) {
         match kind {
             "submit" => {
-                let job = lecture::stage_job(&Submit { lecture_id: LECTURE }, LECTURE, &self.ctx.settings);
+                let job =
+                    bedel_jobs::pipeline::stage_job(&Submit { lecture_id: LECTURE }, &self.ctx.settings);
                 self.enqueue(&job).await;
             }
             "cleanup-orphans" => {
                 self.enqueue(&NewJob::new(&CleanupOrphans { lecture_id: None, dry_run: false })).await;
             }
             "course-sync" => {
-                self.enqueue(&course_sync::job(&CourseSync::default())).await;
+                self.enqueue(&CourseSync::default().job()).await;
             }
             _ => assert!(STAGES.contains(&kind) && !CRON.contains(&kind), "{kind}"),
         }

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bedel_jobs::cleanup_orphans::clean_scratch;
 use bedel_jobs::environment::Context;
+use bedel_jobs::scratch::clean_scratch;
 use bedel_media::MediaTools;
 use bedel_queue::WorkerOptions;
 use bedel_speech::Engine;

@@ -1,33 +1,11 @@
-//! The users table: the target of foreign keys. It may be another application's (see migration 003).
+//! Removing a user with everything of theirs.
 
 use bedel_storage::{Storage, StorageError};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::document;
 use crate::lecture::removal::{self, Removed};
-
-/// Makes sure that the user has a row, in the caller's transaction. Rows appear when a user first brings something
-/// in. Any number of calls at once make one row and no error.
-///
-/// The row is looked for before it is inserted: an adopted table may have columns that must not be NULL and have no
-/// default, and PostgreSQL checks those before it looks at conflicts.
-///
-/// # Errors
-/// The database's; among them a NOT NULL violation where an adopted table demands more than an id of a user that
-/// it does not have yet.
-pub async fn ensure_user_exists(tx: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "-- users::ensure_user_exists
-         INSERT INTO users (id)
-         SELECT $1 WHERE NOT EXISTS (SELECT FROM users WHERE id = $1)
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(user_id)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
 
 /// What went with a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +44,7 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
     let mut after = Uuid::nil();
     loop {
         let lectures: Vec<Uuid> = sqlx::query_scalar(
-            "-- users::lectures
+            "-- user_removal::lectures
              SELECT lecture_id FROM user_lectures WHERE user_id = $1 AND lecture_id > $3 ORDER BY lecture_id LIMIT $2",
         )
         .bind(user_id)
@@ -87,12 +65,13 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
         }
     }
     loop {
-        let documents: Vec<Uuid> =
-            sqlx::query_scalar("-- users::documents\nSELECT id FROM documents WHERE owner_id = $1 LIMIT $2")
-                .bind(user_id)
-                .bind(PORTION)
-                .fetch_all(pool)
-                .await?;
+        let documents: Vec<Uuid> = sqlx::query_scalar(
+            "-- user_removal::documents\nSELECT id FROM documents WHERE owner_id = $1 LIMIT $2",
+        )
+        .bind(user_id)
+        .bind(PORTION)
+        .fetch_all(pool)
+        .await?;
         if documents.is_empty() {
             break;
         }
@@ -105,8 +84,10 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
         }
     }
     // The rest goes by cascade; a lecture that was linked meanwhile is found to be nobody's by cleanup-orphans.
-    let gone =
-        sqlx::query("-- users::delete\nDELETE FROM users WHERE id = $1").bind(user_id).execute(pool).await?;
+    let gone = sqlx::query("-- user_removal::delete\nDELETE FROM users WHERE id = $1")
+        .bind(user_id)
+        .execute(pool)
+        .await?;
     deleted.existed = gone.rows_affected() == 1;
     Ok(deleted)
 }

@@ -19,7 +19,7 @@ const MANY_PERCENT: usize = 20;
 
 /// A listed file whose name is one of ours.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     pub(super) stored: Stored,
     pub(super) parsed: Parsed,
 }
@@ -27,8 +27,8 @@ pub(super) struct Found {
 /// A listing, sorted by whom the files belong to.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) of_lectures: HashMap<Uuid, Vec<Found>>,
-    pub(super) of_documents: HashMap<Uuid, Vec<Found>>,
+    pub(super) of_lectures: HashMap<Uuid, Vec<FoundFile>>,
+    pub(super) of_documents: HashMap<Uuid, Vec<FoundFile>>,
     /// Every key under which there is an object.
     pub(super) keys: HashSet<String>,
     pub(super) listed: usize,
@@ -48,14 +48,14 @@ impl Listing {
             };
             let owners =
                 if parsed.class.is_of_document() { &mut self.of_documents } else { &mut self.of_lectures };
-            owners.entry(parsed.id).or_default().push(Found { stored, parsed });
+            owners.entry(parsed.id).or_default().push(FoundFile { stored, parsed });
         }
     }
 }
 
 /// What a file is judged by, beside its row.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct OrphanRules {
     /// The storage's time, from before the listing.
     pub(super) now: DateTime<Utc>,
     /// The leases that are running, from after the listing.
@@ -65,14 +65,14 @@ pub(super) struct Judge {
     pub(super) targeted: bool,
 }
 
-impl Judge {
+impl OrphanRules {
     fn is_old(&self, stored: &Stored) -> bool {
         self.now.signed_duration_since(stored.modified) > GRACE
     }
 
     /// Whether a lecture's file goes. `lecture` is `None` where it has no row.
-    pub(super) fn goes(&self, found: &Found, lecture: Option<&LectureFacts>) -> bool {
-        let Found { stored, parsed } = found;
+    pub(super) fn is_orphan(&self, found: &FoundFile, lecture: Option<&LectureFacts>) -> bool {
+        let FoundFile { stored, parsed } = found;
         if stored.is_staged() || parsed.class == Class::Temporary {
             return match parsed.lease {
                 Some(lease) => !self.running.contains(&lease),
@@ -96,7 +96,7 @@ impl Judge {
     }
 
     /// Whether a document's file goes. A document is stored before its row is inserted.
-    pub(super) fn document_goes(&self, found: &Found, has_row: bool) -> bool {
+    pub(super) fn is_orphan_document(&self, found: &FoundFile, has_row: bool) -> bool {
         self.is_old(&found.stored) && (!has_row || found.stored.is_staged())
     }
 }

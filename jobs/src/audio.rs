@@ -1,7 +1,6 @@
-//! What the stages of the pipeline share: working directories, the stored audio as a local file, and the removal of
-//! what older leases left.
+//! The stored audio of a lecture: as a local file, and without what older leases left.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bedel_queue::{Attempt, JobError};
 use bedel_storage::StorageError;
@@ -9,32 +8,7 @@ use bedel_storage::keys::{self, Class};
 use uuid::Uuid;
 
 use crate::environment::Environment;
-
-/// The `stream_url` of a lecture whose recording a client uploaded: it cannot be fetched again.
-pub const UPLOADED: &str = "audio_podcast";
-
-/// A directory for one attempt's work in progress, removed when the attempt ends, however it ends. What a killed process
-/// leaves is removed when the next one starts.
-#[derive(Debug)]
-pub(crate) struct Scratch {
-    pub(crate) path: PathBuf,
-}
-
-impl Scratch {
-    pub(crate) async fn create(root: &Path, lease: Uuid) -> Result<Self, JobError> {
-        let scratch = Self { path: root.join(lease.to_string()) };
-        tokio::fs::create_dir_all(&scratch.path).await.map_err(|error| JobError::local_disk(&error))?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::warn!(%error, "a scratch directory could not be removed");
-        }
-    }
-}
+use crate::scratch::Scratch;
 
 /// Deletes the temporary objects of older leases, writes that were cut off included. What a client uploaded stays: it
 /// cannot be fetched again.
