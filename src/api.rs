@@ -30,7 +30,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::{Extension, Router};
 use bedel_jobs::Environment;
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_queue::{Queue, Registry};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Transaction};

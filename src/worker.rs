@@ -5,7 +5,7 @@ use std::num::NonZero;
 
 use bedel_jobs::download::Download;
 use bedel_jobs::probe::Probe;
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_jobs::transcribe::Transcribe;
 use bedel_media::MediaTools;
 use bedel_queue::{Job, Queue, run_worker};

@@ -1,17 +1,19 @@
 //! The six typed jobs that bring a lecture in, in the order a lecture meets them, and the rows they change.
 
-// The kinds: their args, the order of the stages, and who runs them.
+// The kinds, in the order in which a lecture meets them. A new kind is a file beside this one and a line here.
+registry::kinds! {
+    submit::Submit,
+    download::Download,
+    probe::Probe,
+    transcribe::Transcribe,
+    cleanup_orphans::CleanupOrphans,
+    course_sync::CourseSync,
+}
+
+// Their args, what follows what, and their registry.
 pub mod kinds;
 pub mod pipeline;
 pub mod registry;
-// The pipeline.
-pub mod download;
-pub mod probe;
-pub mod submit;
-pub mod transcribe;
-// The cron jobs.
-pub mod cleanup_orphans;
-pub mod course_sync;
 // What the jobs get and share.
 mod audio;
 pub mod environment;

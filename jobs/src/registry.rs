@@ -1,30 +1,27 @@
-//! The kinds of jobs there are: a new kind is one file beside this one and one line here.
+//! What is known of all kinds: how they are registered, who may give them keys, and jobs that a person typed.
 
 use bedel_queue::{EnqueueError, Job, NewJob, QueueView, Registry, queues};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::cleanup_orphans::CleanupOrphans;
-use crate::course_sync::CourseSync;
-use crate::download::Download;
 use crate::environment::Context;
+use crate::kinds::CourseSync;
 use crate::pipeline::{self, is_stage};
-use crate::probe::Probe;
-use crate::submit::Submit;
-use crate::transcribe::Transcribe;
 
-/// The four stages of a lecture in their order, then the cron jobs.
-#[must_use]
-pub fn registry(context: Context) -> Registry<Context> {
-    Registry::new(context)
-        .register::<Submit>()
-        .register::<Download>()
-        .register::<Probe>()
-        .register::<Transcribe>()
-        .register::<CleanupOrphans>()
-        .register::<CourseSync>()
+/// Declares the module of each kind and registers the kind: `module::Type`, one line each.
+macro_rules! kinds {
+    ($($module:ident::$kind:ident,)*) => {
+        $(pub mod $module;)*
+
+        /// The kinds of this program, with what every job of theirs gets.
+        #[must_use]
+        pub fn registry(context: $crate::environment::Context) -> bedel_queue::Registry<$crate::environment::Context> {
+            bedel_queue::Registry::new(context)$(.register::<$module::$kind>())*
+        }
+    };
 }
+pub(crate) use kinds;
 
 /// True where a person may give a job of this kind this unique key: kinds that have a key of their own keep it, and no other
 /// job takes one of theirs.

@@ -1,6 +1,7 @@
 //! `bedel enqueue`.
 
-use bedel_jobs::registry::{new_job, registry};
+use bedel_jobs::registry;
+use bedel_jobs::registry::new_job;
 use bedel_queue::{Queue, enqueue};
 use bedel_storage::Storage;
 use clap::Args;

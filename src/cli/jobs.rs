@@ -3,7 +3,7 @@
 use bedel_jobs::Settings;
 use bedel_jobs::lecture::retry::{self, Retried as LectureRetried};
 use bedel_jobs::pipeline;
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{Queue, Retried};
 use bedel_storage::Storage;

@@ -1,6 +1,7 @@
 //! `bedel queues`.
 
-use bedel_jobs::registry::{known_queues, registry};
+use bedel_jobs::registry;
+use bedel_jobs::registry::known_queues;
 use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, breakers, pause, resume};
 use bedel_storage::Storage;
 use clap::{Args, Subcommand};

@@ -22,7 +22,7 @@ mod quick;
 mod spoken;
 mod twice;
 
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_queue::{Queue, run_worker};
 use tokio_util::sync::CancellationToken;
 

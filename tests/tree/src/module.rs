@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use syn::punctuated::Punctuated;
 use syn::visit::Visit;
-use syn::{Attribute, Item, UseTree, Visibility};
+use syn::{Attribute, Item, Token, UseTree, Visibility};
 
 /// A crate, read from its source.
 #[derive(Debug)]
@@ -89,6 +90,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
         match item {
             Item::Mod(module) if module.content.is_none() => self.children.push(module.ident.to_string()),
+            Item::Macro(call) => self.children.extend(declared_by(&call.mac)),
             Item::Use(item) => {
                 let is_public = !matches!(item.vis, Visibility::Inherited);
                 flatten(&item.tree, &mut Vec::new(), is_public, &mut self.imports);
@@ -128,6 +130,17 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, is_public: bool, into: &mut
                 flatten(tree, prefix, is_public, into);
             }
         }
+    }
+}
+
+/// The modules that a macro call such as `kinds! { submit::Submit, }` declares.
+fn declared_by(call: &syn::Macro) -> Vec<String> {
+    let kinds = Punctuated::<syn::Path, Token![,]>::parse_terminated;
+    match call.parse_body_with(kinds) {
+        Ok(kinds) if call.path.segments.last().is_some_and(|name| name.ident == "kinds") => {
+            kinds.iter().map(|kind| kind.segments[0].ident.to_string()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_queue::{Queue, run_worker};
 use bedel_speech::wer::{Spoken, offsets, word_error_rate};
 use bedel_speech::{Control, Decoded, Engine, Transcript};

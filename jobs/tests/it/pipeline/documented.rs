@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 
 use super::line::Line;
 

@@ -10,7 +10,7 @@ use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
 use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::lecture::{self, Lecture};
-use bedel_jobs::registry::registry;
+use bedel_jobs::registry;
 use bedel_jobs::submit::Submit;
 use bedel_postgres::testing::TestDatabase;
 use bedel_queue::{NewJob, Queue, WorkerOptions, run_worker};
