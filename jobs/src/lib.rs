@@ -17,6 +17,7 @@ pub mod registry;
 // What the jobs get and share.
 mod audio;
 pub mod environment;
+pub mod error_class;
 pub mod scratch;
 // The rows they change.
 pub mod course;
