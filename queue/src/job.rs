@@ -1,16 +1,19 @@
-//! What a kind of job is: typed args, a policy, and the four places where its code runs.
+//! A kind of job: typed args, a policy and its hooks.
 
-use std::time::Duration;
+pub(crate) mod attempt;
+pub(crate) mod end;
+pub(crate) mod new_job;
+pub(crate) mod progress;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
+use std::time::Duration;
 
-use crate::attempt::Attempt;
-use crate::breaker::Breaker;
-use crate::enqueue::NewJob;
 use crate::error::JobError;
+use crate::policy::Policy;
+use attempt::Attempt;
+use end::{Commit, End, Failure};
+use new_job::NewJob;
 
 /// A kind of job.
 ///
@@ -160,120 +163,23 @@ impl<P: PlainJob> Job for P {
     }
 }
 
-/// How often, how long and with which pauses a kind is tried.
-#[derive(Debug, Clone, Copy)]
-pub struct Policy {
-    /// Lane shown to operators.
-    pub queue: &'static str,
-    /// Failing attempts after which the job is discarded. At least 1.
-    pub max_attempts: i32,
-    /// Counted crashes of the worker process after which the job is discarded. At least 1.
-    pub max_crashes: i32,
-    /// Delay before the next attempt.
-    pub backoff: Backoff,
-    /// An attempt that runs longer fails.
-    pub timeout: Duration,
-    /// Waiting and retrying end this long after the job was enqueued.
-    pub give_up_after: Duration,
-    /// A job of this kind is not claimed while so many jobs with its `group_key` run, of whatever kind, in the whole fleet. None:
-    /// no limit for this kind. At least 1; jobs without a group are not limited.
-    pub group_limit: Option<u32>,
-    /// While the thing behind a job's `group_key` is down, jobs of this kind wait for it. None: they are tried all the same. Jobs
-    /// without a group have no breaker.
-    pub breaker: Option<Breaker>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
+impl NewJob {
+    /// A job of `J`'s kind with these args and `J`'s policy.
+    ///
+    /// # Panics
+    /// If the args cannot be written as JSON: a bug in their type.
+    #[must_use]
+    pub fn new<J: Job>(args: &J) -> Self {
+        let policy = J::policy();
         Self {
-            queue: "default",
-            max_attempts: 5,
-            max_crashes: 3,
-            backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(600) },
-            timeout: Duration::from_secs(600),
-            give_up_after: Duration::from_secs(24 * 3600),
-            group_limit: None,
-            breaker: None,
+            kind: J::KIND,
+            args: serde_json::to_value(args).expect("the args of a job kind are plain data"),
+            policy,
+            subject: None,
+            unique_key: None,
+            group_key: None,
+            priority: 2,
+            delay: Duration::ZERO,
         }
     }
-}
-
-/// Exponential backoff: `first`, then twice as long each time, at most `max`, each spread by up to a fifth.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Backoff {
-    /// Delay after the first failing attempt.
-    pub first: Duration,
-    /// Longest delay.
-    pub max: Duration,
-}
-
-impl Backoff {
-    /// The delay after the `errors`-th failing attempt (counted from 1). `spread` in 0..1 places it between 0.8 and
-    /// 1.2 times the exact value, so that a crowd that failed together does not come back together.
-    #[must_use]
-    pub fn delay(&self, errors: i32, spread: f64) -> Duration {
-        let doublings = errors.saturating_sub(1).clamp(0, 30);
-        let exact = self.first.as_secs_f64() * f64::from(2_u32.pow(doublings.unsigned_abs()));
-        Duration::from_secs_f64(exact.min(self.max.as_secs_f64()) * (0.8 + 0.4 * spread.clamp(0.0, 1.0)))
-    }
-}
-
-/// How a successful attempt ends.
-#[derive(Debug, Default)]
-pub struct Commit {
-    pub(crate) result: Option<Value>,
-    pub(crate) next: Vec<NewJob>,
-    pub(crate) cancelled: Option<String>,
-}
-
-impl Commit {
-    /// The job is completed.
-    #[must_use]
-    pub fn done() -> Self {
-        Self::default()
-    }
-
-    /// Enqueues `job` in the same transaction, after this job has ended.
-    #[must_use]
-    pub fn then(mut self, job: NewJob) -> Self {
-        self.next.push(job);
-        self
-    }
-
-    /// Stores a result on the job's row.
-    #[must_use]
-    pub fn with_result(mut self, result: Value) -> Self {
-        self.result = Some(result);
-        self
-    }
-
-    /// Ends the job as cancelled: what it worked for is gone. The `ended` hook does not run.
-    #[must_use]
-    pub fn cancelled(reason: impl Into<String>) -> Self {
-        Self { cancelled: Some(reason.into()), ..Self::default() }
-    }
-}
-
-/// A failing or waiting attempt whose job goes on.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// The job's subject.
-    pub subject: Option<Uuid>,
-    /// Stable word for the kind of error, such as `network`.
-    pub class: String,
-    /// For a person; holds no secret.
-    pub message: String,
-}
-
-/// The end of a job that did not complete.
-#[derive(Debug, Clone)]
-pub struct End {
-    /// The job's subject.
-    pub subject: Option<Uuid>,
-    /// True where a person or a deletion stopped it, false where it was discarded.
-    pub cancelled: bool,
-    /// Stable word for the kind of error, such as `network`, `crashed`, `undecodable`, `cancelled`.
-    pub class: String,
-    /// For a person; holds no secret.
-    pub message: String,
 }

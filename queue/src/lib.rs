@@ -55,48 +55,44 @@
 //! A reader starts with [`job`] (what a kind is), then `worker` (the process), `backend` (apalis), `settle` (the
 //! transactions), `fence` (the writes), `heartbeat`, `rescue` and `breaker`.
 
-mod attempt;
-mod backend;
-mod breaker;
+mod admin;
 mod claim;
-mod claimer;
-mod down;
-mod drain;
+mod cron;
+mod database_retry;
+mod dedicated_connection;
 mod enqueue;
 mod error;
 mod fence;
-mod fleet;
-mod heartbeat;
-mod held;
-pub mod inspect;
 pub mod job;
-mod operate;
-mod own;
-mod pause;
-mod prune;
-mod queue;
-mod registry;
-mod rescue;
-mod schedule;
+mod liveness;
+mod options;
+mod policy;
 mod settle;
-mod tick;
-mod together;
 mod worker;
 
-pub use attempt::Attempt;
-pub use breaker::{BREAKERS_LIMIT, Breaker, BreakerView, breakers};
-pub use drain::drain;
-pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
+pub use admin::breakers::{BREAKERS_LIMIT, BreakerView, breakers};
+pub use admin::fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
+pub use admin::operate::{Retried, cancel_subject, pull_forward, regroup, retry};
+pub use admin::prune::{Retention, prune};
+pub use admin::queues::{QueueView, pause, queues, resume};
+pub use admin::{COUNT_LIMIT, inspect};
+pub use cron::schedule::{CatchUp, Schedule, ScheduleError};
+pub use cron::scheduler::run_scheduler;
+pub use enqueue::insert::{Enqueued, enqueue, enqueue_many};
+pub use enqueue::queue::Queue;
 pub use error::{JobError, is_passing};
-pub use fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
-pub use job::{Backoff, Commit, End, Failure, Job, PlainJob, Policy};
-pub use operate::{Retried, cancel_subject, pull_forward, regroup, retry};
-pub use pause::{COUNT_LIMIT, QueueView, pause, queues, resume};
-pub use prune::{Retention, prune};
-pub use queue::Queue;
-pub use registry::{EnqueueError, Registry};
-pub use schedule::{CatchUp, Schedule, ScheduleError, run_scheduler};
-pub use worker::{WorkerError, WorkerOptions, run_worker};
+pub use job::attempt::Attempt;
+pub use job::end::{Commit, End, Failure};
+pub use job::new_job::NewJob;
+pub use job::{Job, PlainJob};
+pub use options::WorkerOptions;
+pub use policy::Policy;
+pub use policy::backoff::Backoff;
+pub use policy::breaker::Breaker;
+pub use worker::drain::drain;
+pub use worker::error::WorkerError;
+pub use worker::registry::{EnqueueError, Registry};
+pub use worker::run::run_worker;
 
 /// The queue's tables: the migrations that make them, for programs and tests that want the queue alone.
 pub const SCHEMA: &str = concat!(

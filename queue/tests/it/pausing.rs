@@ -152,18 +152,13 @@ async fn neither_a_count_nor_a_look_of_a_drain_scans_the_table() {
     fill(&bench, "grouped", "default", 2, 0, 10_000).await;
     sqlx::query(GROUP).bind("grouped").execute(&bench.pool).await.unwrap();
     sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&bench.pool).await.unwrap();
-    let counts = statement(include_str!("../../src/pause.rs"), "-- pause::queues");
+    let counts = include_str!("../../sql/queues.sql");
     let plan = generic_plan(&bench, "bigint", counts, "100").await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
-    let look = statement(include_str!("../../src/drain.rs"), "-- drain::is_idle");
+    let look = include_str!("../../sql/is_idle.sql");
     let arguments = "ARRAY['step', 'other'], ARRAY['default', 'default'], ARRAY[false, true]";
     let plan = generic_plan(&bench, "text[], text[], boolean[]", look, arguments).await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
-}
-
-/// The statement of this name, as it stands in the source.
-fn statement<'a>(source: &'a str, name: &str) -> &'a str {
-    source.split('"').find(|literal| literal.starts_with(name)).unwrap()
 }
 
 /// What the planner does where it knows nothing of the parameters.

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::puppet::{keep_leases, lose_leases};
+use crate::manual_job::{keep_leases, lose_leases};
 use crate::support::{Bench, bench, eventually, options};
 
 /// How often a handler was called.
