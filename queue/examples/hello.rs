@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use bedel_postgres::testing::database;
-use bedel_queue::{
-    Attempt, JobError, NewJob, PlainJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue,
-};
+use bedel_queue::{Attempt, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
@@ -14,9 +12,10 @@ struct Greet {
     name: String,
 }
 
-impl PlainJob for Greet {
+impl Job for Greet {
     const KIND: &'static str = "greet";
     type Context = ();
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { max_attempts: 3, ..Policy::default() }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bedel_postgres::testing::database;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{
-    Attempt, Backoff, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, WorkerOptions, drain,
-    enqueue, enqueue_many,
+    Attempt, Backoff, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue,
+    enqueue_many,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,9 +43,10 @@ struct Thumbnail {
     photograph: u32,
 }
 
-impl PlainJob for Thumbnail {
+impl Job for Thumbnail {
     const KIND: &'static str = "thumbnail";
     type Context = Studio;
+    type Output = ();
 
     fn policy() -> Policy {
         let backoff = Backoff { first: Duration::ZERO, max: Duration::ZERO };

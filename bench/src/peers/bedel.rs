@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bedel_queue::{
-    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
+    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, Policy, Queue, Registry, SCHEMA,
     WorkerOptions, enqueue_many, run_worker,
 };
 use serde::{Deserialize, Serialize};
@@ -104,9 +104,10 @@ fn run(probe: &Probe, number: u64) -> Result<(), JobError> {
     probe.run(number).map_err(|error| JobError::retry("first-attempt", error.to_string()))
 }
 
-impl PlainJob for Noop {
+impl Job for Noop {
     const KIND: &'static str = "noop";
     type Context = Arc<Probe>;
+    type Output = ();
 
     fn policy() -> Policy {
         policy()
@@ -117,9 +118,10 @@ impl PlainJob for Noop {
     }
 }
 
-impl PlainJob for Leaning {
+impl Job for Leaning {
     const KIND: &'static str = "leaning";
     type Context = Arc<Probe>;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { breaker: Some(Breaker::default()), ..policy() }

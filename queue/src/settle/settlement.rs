@@ -16,9 +16,9 @@ use crate::enqueue::insert::enqueue_many;
 use crate::enqueue::queue::Queue;
 use crate::error::{Decision, GroupHealth, JobError};
 use crate::fence::{self, CommitOutcome, Completed, Failed};
-use crate::job::Job;
 use crate::job::attempt::Attempt;
 use crate::job::end::{End, Failure};
+use crate::job::{Job, is_plain};
 use crate::policy::backoff::MAX_PAUSE;
 use crate::policy::breaker::Breaker;
 
@@ -131,7 +131,7 @@ impl<J: Job> Settlement<J> {
 
     /// True if the attempt's end may be batched with others: it writes nothing else.
     pub(crate) fn is_batched(&self) -> bool {
-        J::PLAIN && self.breaker().is_none()
+        is_plain::<J>() && self.breaker().is_none()
     }
 
     /// What follows the error, before the database is asked.

@@ -31,7 +31,7 @@ use tracing::Instrument;
 
 use crate::error::JobError;
 use crate::fence::Completed;
-use crate::job::Job;
+use crate::job::{Job, fails_without_hooks, is_plain};
 use crate::liveness::in_flight::SlotGuard;
 use crate::settle::end_batcher::AttemptEnd;
 use crate::settle::settlement::Settlement;
@@ -223,8 +223,8 @@ where
 
 /// Records the attempt's metrics. Without an installed recorder this does nothing.
 fn record_outcome<J: Job>(started: Instant, outcome: &'static str) {
-    metrics::counter!("bedel_attempts_total", "kind" => J::KIND, "outcome" => outcome).increment(1);
-    metrics::histogram!("bedel_attempt_seconds", "kind" => J::KIND).record(started.elapsed());
+    metrics::counter!("bedel_queue_attempts_total", "kind" => J::KIND, "outcome" => outcome).increment(1);
+    metrics::histogram!("bedel_queue_attempt_seconds", "kind" => J::KIND).record(started.elapsed());
 }
 
 /// Begin, run, then commit or fail. If the lease is lost, nothing is written.
@@ -237,7 +237,7 @@ async fn settle<J: Job>(
     let cancellation = settlement.attempt.cancellation.clone();
     let work = async {
         let job = job.as_ref().as_ref().map_err(Clone::clone)?;
-        if !J::PLAIN {
+        if !is_plain::<J>() {
             settlement.begin(job).await?;
         }
         run.await.map_err(classify)
@@ -263,6 +263,15 @@ async fn settle<J: Job>(
         (Some(Err(error)), _) if error.is_lost_lease() => Err(error),
         (Some(Err(error)), _) => settlement.fail(&error).await.map(|()| "failed"),
     };
+    finish(settlement, started, settled).await;
+}
+
+/// Records how the attempt ended. If a hook failed, ends the attempt without hooks.
+async fn finish<J: Job>(
+    settlement: &Settlement<J>,
+    started: Instant,
+    settled: Result<&'static str, JobError>,
+) {
     match settled {
         Ok(outcome) => record_outcome::<J>(started, outcome),
         Err(error) if error.is_lost_lease() => {
@@ -304,9 +313,17 @@ async fn settle_plain<J: Job>(
             tracing::warn!("lease lost; nothing of this attempt is written");
             return;
         }
-        Some(Err(error)) => {
+        Some(Err(error)) if fails_without_hooks::<J>() => {
             record_outcome::<J>(started, "failed");
             AttemptEnd::Failed(settlement.failed(&error))
+        }
+        Some(Err(error)) => {
+            Box::pin(async {
+                let settled = settlement.fail(&error).await.map(|()| "failed");
+                finish(settlement, started, settled).await;
+            })
+            .await;
+            return;
         }
         Some(Ok(_)) => {
             record_outcome::<J>(started, "completed");
@@ -325,7 +342,7 @@ fn classify(error: BoxDynError) -> JobError {
         Err(error) => error,
     };
     if error.is::<tower::timeout::error::Elapsed>() {
-        return JobError::retry("timed-out", "the attempt ran longer than its kind may");
+        return JobError::retry("attempt-timeout", "the attempt ran longer than its kind may");
     }
     tracing::error!(%error, "the attempt ended without an outcome");
     JobError::retry("internal", "the attempt ended without an outcome")
