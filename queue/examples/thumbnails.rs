@@ -12,7 +12,7 @@ use bedel_postgres::testing::database;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{
     Attempt, Backoff, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue,
-    enqueue_many,
+    enqueue_many, migrate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -159,7 +159,7 @@ async fn enqueue_photographs(pool: &PgPool, numbers: std::ops::Range<u32>) -> Re
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = database("thumbnails", async |pool: PgPool| {
-        sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.expect("a fresh database takes the tables");
+        migrate(&pool).await.expect("the queue's tables");
     })
     .await;
     let pool = database.pool;

@@ -65,6 +65,7 @@ mod error;
 mod fence;
 pub mod job;
 mod liveness;
+pub mod migrate;
 mod options;
 mod policy;
 mod settle;
@@ -85,6 +86,7 @@ pub use job::Job;
 pub use job::attempt::Attempt;
 pub use job::end::{Commit, End, Failure};
 pub use job::new_job::NewJob;
+pub use migrate::migrate;
 pub use options::WorkerOptions;
 pub use policy::Policy;
 pub use policy::backoff::Backoff;
@@ -93,11 +95,3 @@ pub use worker::drain::drain;
 pub use worker::error::WorkerError;
 pub use worker::registry::{EnqueueError, Registry};
 pub use worker::run::run_worker;
-
-/// The queue's tables: the migrations that make them, for programs and tests that want the queue alone.
-pub const SCHEMA: &str = concat!(
-    include_str!("../../migrations/versions/007_queue.sql"),
-    include_str!("../../migrations/versions/009_queue_claims.sql"),
-    include_str!("../../migrations/versions/010_queue_speed.sql"),
-    include_str!("../../migrations/versions/013_queue_breakers.sql"),
-);
