@@ -15,9 +15,8 @@ WITH RECURSIVE paused AS MATERIALIZED (
 ), suspect AS MATERIALIZED (
     SELECT job.ctid AS place, job.kind, job.group_key
       FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
-     WHERE job.state = 'available' AND job.crashes > 0 AND job.run_at <= now()
+     WHERE {suspect} AND {due}
        AND ($3 OR job.crashes >= job.max_crashes)
-       AND job.queue <> ALL (wanted.paused)
        AND (wanted.group_limit IS NULL OR job.group_key IS NULL
             OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
        AND (NOT wanted.breaker OR job.crashes >= job.max_crashes
@@ -31,7 +30,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
       FROM wanted
      CROSS JOIN LATERAL (
            SELECT group_key FROM queue.jobs AS job
-            WHERE job.kind = wanted.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+            WHERE job.kind = wanted.kind AND {grouped}
             ORDER BY group_key LIMIT 1
      ) AS first
     UNION ALL
@@ -40,7 +39,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT group_key FROM queue.jobs AS job
             WHERE job.kind = groups.kind AND job.group_key > groups.group_key
-              AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+              AND {grouped}
             ORDER BY group_key LIMIT 1
      ) AS next
 ), room AS MATERIALIZED (
@@ -64,8 +63,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
                     CROSS JOIN LATERAL (
                           SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
                            WHERE job.kind = room.kind AND job.group_key = room.group_key
-                             AND job.priority = p.priority AND state = 'available' AND crashes = 0
-                             AND group_key IS NOT NULL AND run_at <= now() AND queue <> ALL (room.paused)
+                             AND job.priority = p.priority AND {grouped} AND {due}
                            ORDER BY run_at
                            LIMIT LEAST(room.free, room.room)
                              FOR UPDATE SKIP LOCKED
@@ -85,9 +83,8 @@ WITH RECURSIVE paused AS MATERIALIZED (
                     CROSS JOIN LATERAL (
                           SELECT job.ctid AS place, priority, run_at FROM queue.jobs AS job
                            WHERE job.kind = wanted.kind AND job.priority = p.priority
-                             AND state = 'available' AND crashes = 0 AND group_key IS NULL
-                             AND run_at >= COALESCE(p.start, '-infinity') AND run_at <= now()
-                             AND queue <> ALL (wanted.paused)
+                             AND {single}
+                             AND {due} AND run_at >= COALESCE(p.start, '-infinity')
                            ORDER BY run_at
                            LIMIT wanted.free
                              FOR UPDATE SKIP LOCKED

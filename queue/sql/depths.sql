@@ -13,17 +13,17 @@ SELECT kinds.kind,
                 CROSS JOIN LATERAL (
                       SELECT run_at FROM queue.jobs AS job
                        WHERE job.kind = kinds.kind AND job.priority = p.priority
-                         AND state = 'available' AND crashes = 0 AND group_key IS NULL
+                         AND {single}
                        ORDER BY run_at LIMIT $2
                 ) AS single
                UNION ALL
                (SELECT run_at FROM queue.jobs AS job
-                 WHERE job.kind = kinds.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                 WHERE job.kind = kinds.kind AND {grouped}
                  ORDER BY group_key, priority, run_at LIMIT $2)
                UNION ALL
                SELECT run_at
                  FROM (SELECT kind, run_at FROM queue.jobs
-                        WHERE state = 'available' AND crashes > 0
+                        WHERE {suspect}
                         ORDER BY priority, run_at LIMIT $2) AS suspect
                 WHERE suspect.kind = kinds.kind) AS found
  ) AS waiting

@@ -12,7 +12,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
       FROM wanted
      CROSS JOIN LATERAL (
            SELECT group_key FROM queue.jobs AS job
-            WHERE job.kind = wanted.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+            WHERE job.kind = wanted.kind AND {grouped}
             ORDER BY group_key LIMIT 1
      ) AS first
     UNION ALL
@@ -21,7 +21,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT group_key FROM queue.jobs AS job
             WHERE job.kind = groups.kind AND job.group_key > groups.group_key
-              AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+              AND {grouped}
             ORDER BY group_key LIMIT 1
      ) AS next
 ), waiting AS (
@@ -33,7 +33,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
 SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY ($1::text[]))
    AND NOT EXISTS (
        SELECT FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
-        WHERE state = 'available' AND crashes > 0 AND run_at <= now() AND queue <> ALL (wanted.paused)
+        WHERE {suspect} AND {due}
           AND (NOT wanted.breaker OR crashes >= max_crashes OR give_up_at <= now()
                OR NOT EXISTS (SELECT FROM queue.breakers AS b
                                WHERE b.group_key = job.group_key AND b.probe_at > now())))
@@ -42,8 +42,7 @@ SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY
         CROSS JOIN LATERAL (
               SELECT FROM queue.jobs AS job
                WHERE job.kind = wanted.kind AND job.priority = priorities.priority
-                 AND state = 'available' AND crashes = 0 AND group_key IS NULL
-                 AND run_at <= now() AND queue <> ALL (wanted.paused)
+                 AND {single} AND {due}
                ORDER BY run_at LIMIT 1
         ) AS single)
    AND NOT EXISTS (
@@ -52,8 +51,7 @@ SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY
               SELECT FROM queue.jobs AS job
                WHERE job.kind = waiting.kind AND job.group_key = waiting.group_key
                  AND job.priority = priorities.priority
-                 AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
-                 AND run_at <= now() AND queue <> ALL (waiting.paused)
+                 AND {grouped} AND {due}
                ORDER BY run_at LIMIT 1
         ) AS grouped
         WHERE NOT waiting.down)
@@ -62,7 +60,7 @@ SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY
         CROSS JOIN LATERAL (
               SELECT FROM queue.jobs AS job
                WHERE job.kind = waiting.kind AND job.group_key = waiting.group_key AND give_up_at <= now()
-                 AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+                 AND {grouped}
                  AND queue <> ALL (waiting.paused)
                ORDER BY give_up_at LIMIT 1
         ) AS overdue

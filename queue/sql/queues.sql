@@ -2,18 +2,18 @@
 WITH RECURSIVE kinds AS (
     SELECT LEAST(
            (SELECT kind FROM queue.jobs
-             WHERE state = 'available' AND crashes = 0 AND group_key IS NULL
+             WHERE {single}
              ORDER BY kind LIMIT 1),
            (SELECT kind FROM queue.jobs
-             WHERE state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+             WHERE {grouped}
              ORDER BY kind LIMIT 1)) AS kind
     UNION ALL
     SELECT LEAST(
            (SELECT job.kind FROM queue.jobs AS job
-             WHERE job.kind > kinds.kind AND state = 'available' AND crashes = 0 AND group_key IS NULL
+             WHERE job.kind > kinds.kind AND {single}
              ORDER BY job.kind LIMIT 1),
            (SELECT job.kind FROM queue.jobs AS job
-             WHERE job.kind > kinds.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+             WHERE job.kind > kinds.kind AND {grouped}
              ORDER BY job.kind LIMIT 1))
       FROM kinds WHERE kinds.kind IS NOT NULL
 ), waiting AS (
@@ -23,7 +23,7 @@ WITH RECURSIVE kinds AS (
      CROSS JOIN LATERAL (
            SELECT queue, run_at FROM queue.jobs AS job
             WHERE job.kind = kinds.kind AND job.priority = p.priority
-              AND state = 'available' AND crashes = 0 AND group_key IS NULL
+              AND {single}
             ORDER BY run_at LIMIT $1
      ) AS found
      UNION ALL
@@ -31,12 +31,12 @@ WITH RECURSIVE kinds AS (
       FROM kinds
      CROSS JOIN LATERAL (
            SELECT queue, run_at FROM queue.jobs AS job
-            WHERE job.kind = kinds.kind AND state = 'available' AND crashes = 0 AND group_key IS NOT NULL
+            WHERE job.kind = kinds.kind AND {grouped}
             ORDER BY group_key, priority, run_at LIMIT $1
      ) AS found
      UNION ALL
     (SELECT queue, run_at FROM queue.jobs
-      WHERE state = 'available' AND crashes > 0
+      WHERE {suspect}
       ORDER BY priority, run_at LIMIT $1)
 ), at_work AS (
     SELECT queue FROM queue.jobs WHERE state = 'running' ORDER BY worker_id LIMIT $1

@@ -141,7 +141,7 @@ impl NewJob {
             subject: None,
             unique_key: None,
             group_key: None,
-            priority: 2,
+            priority: policy.priority.clamp(1, 4),
             delay: Duration::ZERO,
         }
     }

@@ -301,7 +301,7 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let columns = "version, description, installed_on, success, checksum";
-        let statement = format!("-- migrate::ledger\nSELECT {columns} FROM {} ORDER BY version", self.table);
+        let statement = format!("SELECT {columns} FROM {} ORDER BY version -- migrate::ledger", self.table);
         sqlx::query_as(AssertSqlSafe(statement)).fetch_all(connection).await
     }
 }

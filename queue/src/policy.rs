@@ -13,6 +13,11 @@ use breaker::Breaker;
 pub struct Policy {
     /// Queue (lane) of the kind's jobs. Operators pause and resume queues.
     pub queue: &'static str,
+    /// Concurrent attempts in a worker that does not set its own slots; see
+    /// [`Registry::default_slots`](crate::Registry::default_slots).
+    pub slots: u32,
+    /// Priority of jobs enqueued without one: 1 (first) to 4 (last).
+    pub priority: i16,
     /// Failed attempts after which the job is discarded. At least 1.
     pub max_attempts: i32,
     /// Counted crashes of the worker process after which the job is discarded. At least 1.
@@ -29,12 +34,17 @@ pub struct Policy {
     /// Jobs of this kind wait while their group's upstream is down. None: they run anyway. Jobs without a group have no
     /// breaker.
     pub breaker: Option<Breaker>,
+    /// The classes of this kind's own errors, for documentation and alerts. The queue adds `attempt-timeout`, `crashed`,
+    /// `database`, `group-down`, `internal`, `panic`, `refused` and `undecodable` to every kind.
+    pub error_classes: &'static [&'static str],
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
             queue: "default",
+            slots: 1,
+            priority: 2,
             max_attempts: 5,
             max_crashes: 3,
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(600) },
@@ -42,6 +52,7 @@ impl Default for Policy {
             give_up_after: Duration::from_secs(24 * 3600),
             group_limit: None,
             breaker: None,
+            error_classes: &[],
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Workers, schedules and queue depths, for operators and monitors.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{Acquire, PgConnection};
+use sqlx::{Acquire, AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::counting::{COUNT_LIMIT, disable_jit};
+use crate::claim::claimable::expand;
+
+static DEPTHS: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/depths.sql")));
 
 /// One worker process.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
@@ -97,7 +102,7 @@ pub struct Depth {
 pub async fn depths(connection: &mut PgConnection, kinds: &[&str]) -> Result<Vec<Depth>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     disable_jit(&mut tx).await?;
-    let depths = sqlx::query_as(include_str!("../../sql/depths.sql"))
+    let depths = sqlx::query_as(AssertSqlSafe(DEPTHS.as_str()))
         .bind(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>())
         .bind(COUNT_LIMIT)
         .fetch_all(&mut *tx)

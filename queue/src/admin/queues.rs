@@ -2,12 +2,17 @@
 //!
 //! A queue is a name on jobs. It may be paused before its first job exists.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{Acquire, PgConnection};
+use sqlx::{Acquire, AssertSqlSafe, PgConnection};
 
 use super::counting::{COUNT_LIMIT, disable_jit};
+use crate::claim::claimable::expand;
 use crate::enqueue::wake_up::CHANNEL;
+
+static QUEUES: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/queues.sql")));
 
 /// One queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -74,8 +79,7 @@ pub async fn resume(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Erro
 pub async fn queues(connection: &mut PgConnection) -> Result<Vec<QueueView>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     disable_jit(&mut tx).await?;
-    let views =
-        sqlx::query_as(include_str!("../../sql/queues.sql")).bind(COUNT_LIMIT).fetch_all(&mut *tx).await?;
+    let views = sqlx::query_as(AssertSqlSafe(QUEUES.as_str())).bind(COUNT_LIMIT).fetch_all(&mut *tx).await?;
     // Nothing was written; the rollback restores the caller's setting.
     tx.rollback().await?;
     Ok(views)

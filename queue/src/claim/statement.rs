@@ -1,11 +1,16 @@
 //! The claim: one statement for all kinds. It takes at most the free slots, and only kinds that this process knows.
 
-use sqlx::{Connection, PgConnection};
+use std::sync::LazyLock;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
+use super::claimable::expand;
 use super::claimed::Claimed;
 use super::open_groups::{OpenGroups, claim_overdue, find_open_groups};
 use super::request::{ClaimRequest, ClaimResult, KindDemand};
+
+static CLAIM: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/claim.sql")));
 
 /// Advisory lock around claims for kinds with a group limit or a breaker: two concurrent claims would both fill the same
 /// room. The number is this crate's own choice.
@@ -91,7 +96,7 @@ async fn take(
     let limit = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
     let most = demands.iter().map(|demand| demand.free).sum();
     let leases: Vec<Uuid> = std::iter::repeat_with(Uuid::new_v4).take(most).collect();
-    sqlx::query_as(include_str!("../../sql/claim.sql"))
+    sqlx::query_as(AssertSqlSafe(CLAIM.as_str()))
         .bind(request.worker_id)
         .bind(request.worker)
         .bind(request.may_take_suspect)

@@ -1,19 +1,23 @@
 //! Drain: run a worker until no job is due and none runs. Made for tests of handlers.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::error::WorkerError;
 use super::registry::Registry;
 use super::run::run_worker;
+use crate::claim::claimable::expand;
 use crate::database_retry::DATABASE_RETRY_PAUSE;
 use crate::dedicated_connection::dedicated_connection;
 use crate::enqueue::queue::Queue;
 use crate::error::is_passing;
 use crate::options::WorkerOptions;
 use crate::policy::Policy;
+
+static IS_IDLE: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/is_idle.sql")));
 
 /// Time between two idle checks. A check costs a few index lookups.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -85,7 +89,7 @@ async fn until_idle(pool: &PgPool, kinds: Vec<(String, Policy)>) -> Result<(), W
 /// appear at once. Nothing of a kind counts while its own queue is paused. While a group's breaker is open, only overdue jobs
 /// count before the next probe.
 async fn is_idle(pool: &PgPool, kinds: &[(String, Policy)]) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(include_str!("../../sql/is_idle.sql"))
+    sqlx::query_scalar(AssertSqlSafe(IS_IDLE.as_str()))
         .bind(kinds.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>())
         .bind(kinds.iter().map(|(_, policy)| policy.queue).collect::<Vec<_>>())
         .bind(kinds.iter().map(|(_, policy)| policy.breaker.is_some()).collect::<Vec<_>>())

@@ -122,6 +122,13 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         self.entries.values().map(|entry| (entry.kind, (entry.policy)())).collect()
     }
 
+    /// The slots of each kind's policy, as [`WorkerOptions::slots`](crate::WorkerOptions::slots).
+    #[must_use]
+    pub fn default_slots(&self) -> BTreeMap<String, usize> {
+        let slots = |policy: Policy| usize::try_from(policy.slots).unwrap_or(usize::MAX);
+        self.policies().into_iter().map(|(kind, policy)| (kind.to_owned(), slots(policy))).collect()
+    }
+
     /// The context that every job gets.
     #[must_use]
     pub fn context(&self) -> &C {
