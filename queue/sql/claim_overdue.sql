@@ -9,10 +9,10 @@ WITH paused AS MATERIALIZED (
 ), overdue AS MATERIALIZED (
     SELECT due.place, wanted.free, row_number() OVER (PARTITION BY wanted.kind ORDER BY due.give_up_at) AS turn
       FROM wanted
-     CROSS JOIN unnest($6::text[]) AS down (group_key)
+     CROSS JOIN unnest($6::text[]) AS open_group (group_key)
      CROSS JOIN LATERAL (
            SELECT job.ctid AS place, give_up_at FROM queue.jobs AS job
-            WHERE job.group_key = down.group_key AND job.kind = wanted.kind AND give_up_at <= now()
+            WHERE job.group_key = open_group.group_key AND job.kind = wanted.kind AND give_up_at <= now()
               AND state = 'available' AND group_key IS NOT NULL AND queue <> ALL (wanted.paused)
             ORDER BY give_up_at
             LIMIT wanted.free

@@ -27,7 +27,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
 ), waiting AS (
     SELECT groups.*, groups.breaker AND EXISTS (
            SELECT FROM queue.breakers AS b
-            WHERE b.group_key = groups.group_key AND b.probe_at > now()) AS down
+            WHERE b.group_key = groups.group_key AND b.probe_at > now()) AS is_down
       FROM groups
 )
 SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY ($1::text[]))
@@ -54,7 +54,7 @@ SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY
                  AND {grouped} AND {due}
                ORDER BY run_at LIMIT 1
         ) AS grouped
-        WHERE NOT waiting.down)
+        WHERE NOT waiting.is_down)
    AND NOT EXISTS (
        SELECT FROM waiting
         CROSS JOIN LATERAL (
@@ -64,4 +64,4 @@ SELECT NOT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND kind = ANY
                  AND queue <> ALL (waiting.paused)
                ORDER BY give_up_at LIMIT 1
         ) AS overdue
-        WHERE waiting.down)
+        WHERE waiting.is_down)
