@@ -105,7 +105,7 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
 const AUDIO_REFUSED: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
 /// Classes of the queue's own errors. Their messages are for those who run the service.
-const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "timed-out", "crashed", "undecodable"];
+const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"];
 
 /// What a student is told of them.
 const OUR_SIDE_MESSAGE: &str =
