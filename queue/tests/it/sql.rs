@@ -1,4 +1,4 @@
-//! Every statement of the crate carries its name and is accepted by the database it is written for.
+//! Every statement of the crate has a name, and PostgreSQL prepares it.
 
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub fn statements() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
+async fn the_claim_never_scans_the_table_for_any_estimate() {
     let bench = bench().await;
     sqlx::raw_sql(
         "INSERT INTO queue.jobs (kind, args, state, lease, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)
