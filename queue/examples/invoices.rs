@@ -1,8 +1,8 @@
 //! A chain of two kinds: one transaction writes an order's invoice and enqueues its e-mail.
 //!
-//! `cargo run -p bedel-queue --example invoices` starts a private PostgreSQL and takes four orders. For one the printer jams
-//! twice; one is from an unknown customer. It runs a worker until no job is due, prints every job with its history, and fails if
-//! the outcome is wrong.
+//! `cargo run -p bedel-queue --example invoices` starts a private PostgreSQL and takes four orders. For one
+//! the printer jams twice; one is from an unknown customer. It runs a worker until no job is due, prints
+//! every job with its history, and fails if the outcome is wrong.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Many small jobs and one large one: shrinks 10,000 photographs, then prints them on one sheet.
 //!
-//! `cargo run -p bedel-queue --example thumbnails` starts a private PostgreSQL, enqueues 10,000 jobs in one statement and runs them.
-//! One photograph in a thousand is damaged; one in five hundred fails at the first try. The sheet is a single job that reports its
-//! progress. The example fails if the outcome is wrong.
+//! `cargo run -p bedel-queue --example thumbnails` starts a private PostgreSQL, enqueues 10,000 jobs in one
+//! statement and runs them. One photograph in a thousand is damaged; one in five hundred fails at the first
+//! try. The sheet is a single job that reports its progress. The example fails if the outcome is wrong.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! A polite crawler: two workers read three web servers on this machine.
 //!
-//! `cargo run -p bedel-queue --example crawler` starts a private PostgreSQL and the servers. No server gets more than two
-//! concurrent requests from all workers together (`group_limit`). One server answers 503 with Retry-After (`retry_after`). One drops
-//! the connection in the middle of a large file; the next attempt resumes (checkpoint). One page never arrives, and its job is
-//! cancelled. The example fails if the outcome is wrong.
+//! `cargo run -p bedel-queue --example crawler` starts a private PostgreSQL and the servers. No server gets
+//! more than two concurrent requests from all workers together (`group_limit`). One server answers 503 with
+//! Retry-After (`retry_after`). One drops the connection in the middle of a large file; the next attempt
+//! resumes (checkpoint). One page never arrives, and its job is cancelled. The example fails if the outcome
+//! is wrong.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

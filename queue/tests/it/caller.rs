@@ -189,8 +189,8 @@ pub fn caller_options(slots: usize) -> WorkerOptions {
     WorkerOptions { slots, ..options(0) }
 }
 
-/// As [`caller_options`], for workers that must not count as dead on a busy machine: the next probe would start while
-/// the last one still runs.
+/// As [`caller_options`], for workers that must not count as dead on a busy machine: the next probe would
+/// start while the last one still runs.
 pub fn long_lived(slots: usize) -> WorkerOptions {
     WorkerOptions { dead_after: Duration::from_secs(60), ..caller_options(slots) }
 }

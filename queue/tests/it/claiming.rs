@@ -210,7 +210,8 @@ fn chrono_seconds(seconds: i64) -> chrono::TimeDelta {
 async fn without_a_wake_up_polling_finds_the_job() {
     let bench = bench().await;
     let worker = bench.worker(options(1));
-    // A worker also claims at its start and when a slot becomes free. That may find one of the first jobs, not all.
+    // A worker also claims at its start and when a slot becomes free. That may find one of the first jobs,
+    // not all.
     for _ in 0..5 {
         let id = bench.enqueue(step(Act::Succeed)).await.id; // no call of wake
         bench.until(id, "completed").await;

@@ -29,7 +29,8 @@ pub const FEW: &str = "
       FROM unnest('{completed,discarded,cancelled}'::queue.job_state[]) AS state;
     INSERT INTO queue.schedules (name, cron, last_tick) VALUES ('step', '* * * * *', now());";
 
-/// 200,000 jobs that ended within the last days, some of them with failed attempts, and 100,000 scheduled for later.
+/// 200,000 jobs that ended within the last days, some of them with failed attempts, and 100,000 scheduled for
+/// later.
 const MANY: &str = "
     INSERT INTO queue.jobs (state, finalized_at, created_at, run_at, attempt, attempted_at, lease, kind, args, give_up_at,
                             give_up_after, max_attempts, max_crashes, subject, worker)
@@ -65,7 +66,8 @@ async fn full() -> Bench {
     filled("queue-many", &[MANY, FEW]).await
 }
 
-/// A value for a parameter, by its type. Lists stop at 20 rows and have no subject, except the list of a subject.
+/// A value for a parameter, by its type. Lists stop at 20 rows and have no subject, except the list of a
+/// subject.
 fn value(of: &str, statement: &str) -> String {
     match of {
         "uuid" if statement.starts_with("-- inspect::list") && !statement.contains("subject = $1") => {
@@ -175,8 +177,8 @@ async fn no_statement_reads_more_because_of_jobs_that_ended_or_wait_for_later() 
         assert!(many.len() >= 30, "only {} statements found", many.len());
         for (name, (pages, plan)) in &many {
             let small = few[name].0;
-            // Deeper indexes cost two pages per lookup, lists 20 rows on separate pages. A walk along the jobs scheduled
-            // for later would cost 400, one along the table 8,000.
+            // Deeper indexes cost two pages per lookup, lists 20 rows on separate pages. A walk along the
+            // jobs scheduled for later would cost 400, one along the table 8,000.
             assert!(
                 *pages <= 3 * small + 100,
                 "{name}, {plans}: {pages} pages with many jobs, {small} with few\n{plan}"

@@ -21,8 +21,8 @@ use crate::support::{Bench, eventually};
 
 const PLAN: &str = "QUEUE_TEST_HOST";
 
-/// Becomes the child process, beside a watcher in the same group that ends both when the worker dies, even by `kill -9`:
-/// then the pipe it reads from is closed.
+/// Becomes the child process, beside a watcher in the same group that ends both when the worker dies, even by
+/// `kill -9`: then the pipe it reads from is closed.
 const CHILD: &str = "exec 3<&0 </dev/null; ( read -r _ <&3; kill -KILL 0 ) & exec sleep \"$0\" 3<&-";
 
 /// A job that runs a child process for longer than any test, or for `seconds`.

@@ -69,7 +69,8 @@ async fn a_killed_worker_is_rescued_by_another_and_the_crash_is_recorded() {
     let killed = Instant::now();
     let rescuer = bench.worker(options(1));
     eventually("rescued", async || bench.counters(id).await.2 == 1).await;
-    // beat 0.2 s, dead after 1 s: the same rule that gives 15 s at the defaults gives 1.5 s here; the rest is noise.
+    // beat 0.2 s, dead after 1 s: the same rule that gives 15 s at the defaults gives 1.5 s here; the rest is
+    // noise.
     assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
     assert!(killed.elapsed() > Duration::from_millis(900), "rescued before it was known to be dead");
     bench.until(id, "completed").await;

@@ -1,4 +1,5 @@
-//! Promises 10 and 11 inside one process, and operators' actions: release at a stop, cancel, retry, pull forward.
+//! Promises 10 and 11 inside one process, and operators' actions: release at a stop, cancel, retry, pull
+//! forward.
 
 use std::time::{Duration, Instant};
 

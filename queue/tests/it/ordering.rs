@@ -26,7 +26,8 @@ async fn an_urgent_job_overtakes_the_backlog_of_two_workers() {
     .fetch_one(&bench.pool)
     .await
     .unwrap();
-    // Each of the four slots may have begun one job between the enqueue and the count, and one more before it was free.
+    // Each of the four slots may have begun one job between the enqueue and the count, and one more before it
+    // was free.
     assert!(place <= before + 8, "{place} runs came first, {before} of them before it was there");
     assert!(bench.effects("run").await < 60, "the backlog was not done anyway");
     for worker in workers {

@@ -1,4 +1,5 @@
-//! Promise 14: one call returns a job with its history; retention deletes small batches and blocks no one else.
+//! Promise 14: one call returns a job with its history; retention deletes small batches and blocks no one
+//! else.
 
 use std::time::{Duration, Instant};
 

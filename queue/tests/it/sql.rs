@@ -17,7 +17,8 @@ fn expand(mut statement: String) -> String {
     statement
 }
 
-/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with a name comment.
+/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with
+/// a name comment.
 pub fn statements() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];

@@ -1,4 +1,5 @@
-//! Promises 2, 3 and 15: fenced short transactions, unknown outcomes resolved by a read, checkpoints passed on.
+//! Promises 2, 3 and 15: fenced short transactions, unknown outcomes resolved by a read, checkpoints passed
+//! on.
 
 use uuid::Uuid;
 
@@ -69,8 +70,8 @@ async fn an_attempt_that_has_no_lease_from_the_start_does_not_begin() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_found_by_reading() {
     let bench = bench().await;
-    // Sessions whose last statement is COMMIT are ended from outside, before or after the server committed: both outcomes are
-    // right as long as there is one of them.
+    // Sessions whose last statement is COMMIT are ended from outside, before or after the server committed:
+    // both outcomes are right as long as there is one of them.
     let subject = Uuid::new_v4();
     let id = bench.enqueue(step(Act::Chain).subject(subject).unique_key("chain")).await.id;
     let pool = bench.pool.clone();
