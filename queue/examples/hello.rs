@@ -1,4 +1,5 @@
-//! The first program of the crate's README. `cargo run -p bedel-queue --example hello` starts a private PostgreSQL for it.
+//! The first program of the crate's README. `cargo run -p bedel-queue --example hello` starts a private
+//! PostgreSQL for it.
 
 use std::collections::BTreeMap;
 

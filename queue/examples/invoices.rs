@@ -1,8 +1,8 @@
-//! A chain of two kinds: an order's invoice is written, and its e-mail enqueued, in one transaction.
+//! A chain of two kinds: one transaction writes an order's invoice and enqueues its e-mail.
 //!
-//! `cargo run -p bedel-queue --example invoices` starts a private PostgreSQL and takes four orders. One meets a printer that
-//! jams twice; one is from a customer whom nobody knows. It runs a worker until nothing is due, prints every job's story,
-//! and ends with an error where the outcome is not the one that the queue promises.
+//! `cargo run -p bedel-queue --example invoices` starts a private PostgreSQL and takes four orders. For one
+//! the printer jams twice; one is from an unknown customer. It runs a worker until no job is due, prints
+//! every job with its history, and fails if the outcome is wrong.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -173,7 +173,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let outcome: Vec<_> =
         orders.iter().map(|(customer, status, _)| (customer.as_str(), status.as_str())).collect();
     if outcome != [("Ada", "sent"), ("Edsger", "sent"), ("Grace", "sent"), ("Nobody", "failed")] {
-        return Err("an order did not come to the end it should have".into());
+        return Err("an order has the wrong final status".into());
     }
     if all.len() != 7 {
         return Err(format!("4 orders and 3 e-mails are 7 jobs, not {}", all.len()).into());

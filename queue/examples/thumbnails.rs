@@ -1,8 +1,8 @@
-//! Many small jobs and one large one: 10,000 photographs are made small, then printed on one sheet.
+//! Many small jobs and one large one: shrinks 10,000 photographs, then prints them on one sheet.
 //!
-//! `cargo run -p bedel-queue --example thumbnails` starts a private PostgreSQL, enqueues 10,000 jobs in one statement and works
-//! through them. One photograph in a thousand is damaged, one in five hundred cannot be read at the first try. The sheet is a
-//! single job that tells how far it is. It ends with an error where the outcome is not the one that the queue promises.
+//! `cargo run -p bedel-queue --example thumbnails` starts a private PostgreSQL, enqueues 10,000 jobs in one
+//! statement and runs them. One photograph in a thousand is damaged; one in five hundred fails at the first
+//! try. The sheet is a single job that reports its progress. The example fails if the outcome is wrong.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const SMALL: usize = 8;
 /// Thumbnails along a side of the sheet.
 const ROW: u32 = 100;
 
-/// What the jobs may touch.
+/// What the jobs use.
 #[derive(Debug, Clone)]
 struct Studio {
     folder: PathBuf,
@@ -37,7 +37,7 @@ impl Studio {
     }
 }
 
-/// Makes one photograph small. All it changes is a file, so nothing has to be committed with its end.
+/// Shrinks one photograph. It writes only a file, so the kind is plain.
 #[derive(Serialize, Deserialize)]
 struct Thumbnail {
     photograph: u32,
@@ -61,7 +61,7 @@ impl Job for Thumbnail {
             return Err(JobError::retry("busy", "the camera does not answer"));
         }
         let pixels = shrink(&photograph(self.photograph));
-        // Another attempt of the same job may be writing too: the name holds the lease until the file is whole.
+        // Another attempt of this job may be writing too, so the temporary name contains the lease.
         let unfinished = studio.folder.join(format!("{}.tmp", attempt.lease));
         let written = async {
             tokio::fs::write(&unfinished, picture(SMALL, SMALL, &pixels)).await?;
@@ -71,7 +71,7 @@ impl Job for Thumbnail {
     }
 }
 
-/// Prints all thumbnails there are on one sheet.
+/// Prints all thumbnails on one sheet.
 #[derive(Serialize, Deserialize)]
 struct Sheet {}
 
@@ -96,7 +96,7 @@ impl Job for Sheet {
                 }
                 printed += 1;
             }
-            // As slow as paper.
+            // A slow printer.
             tokio::time::sleep(Duration::from_millis(15)).await;
             attempt.set_progress(f64::from(row + 1) / f64::from(PHOTOGRAPHS / ROW));
         }
@@ -117,7 +117,7 @@ impl Job for Sheet {
     }
 }
 
-/// A stand-in for a camera: grey pixels that differ from one photograph to the next.
+/// A fake camera: grey pixels that differ from one photograph to the next.
 fn photograph(number: u32) -> Vec<u8> {
     (0..LARGE * LARGE).map(|at| (at as u32 / 7).wrapping_mul(number + 1).to_le_bytes()[1]).collect()
 }
@@ -142,7 +142,7 @@ async fn read(path: &Path) -> Option<Vec<u8>> {
     Some(bytes[bytes.len() - SMALL * SMALL..].to_vec())
 }
 
-/// Enqueues photographs in one statement; those that wait already are found, not enqueued twice.
+/// Enqueues photographs in one statement; those already waiting are not enqueued twice.
 async fn enqueue_photographs(pool: &PgPool, numbers: std::ops::Range<u32>) -> Result<usize, sqlx::Error> {
     let jobs: Vec<NewJob> = numbers
         .map(|photograph| {
@@ -204,7 +204,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err(format!("{new} new, {again} again, {} damaged, {whole} whole", damaged.len()).into());
     }
     if !told.is_sorted() || told.len() < 2 || result != Some(json!({ "printed": 9_990 })) {
-        return Err(format!("the sheet told {told:?} and ended with {result:?}").into());
+        return Err(format!("the sheet reported {told:?} and ended with {result:?}").into());
     }
     Ok(())
 }

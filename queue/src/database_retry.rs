@@ -9,8 +9,8 @@ use crate::error::{Decision, JobError};
 /// Pause between two tries while the database is away.
 pub(crate) const DATABASE_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest wait for one step of an attempt. A connection whose peer vanished must not hold an attempt for ever: the
-/// heartbeat keeps that attempt alive.
+/// Longest wait for one step of an attempt. A connection whose peer vanished must not hold an attempt for
+/// ever: the heartbeat keeps that attempt alive.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Retries of a step that timed out on a lock or on itself: it may block itself.

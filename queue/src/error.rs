@@ -67,17 +67,18 @@ impl JobError {
         Self::new(class, message, Decision::Fatal)
     }
 
-    /// The upstream behind the job's `group_key` is down. Counts towards the group's breaker if the kind has one
-    /// ([`Policy::breaker`](crate::Policy::breaker)). While the breaker is open, the attempt spends nothing and its job
-    /// waits for the group. A delay that the error names is kept, and [`JobError::fatal`] stays fatal.
+    /// The upstream behind the job's `group_key` is down. Counts towards the group's breaker if the kind has
+    /// one ([`Policy::breaker`](crate::Policy::breaker)). While the breaker is open, the attempt spends
+    /// nothing and its job waits for the group. A delay that the error names is kept, and [`JobError::fatal`]
+    /// stays fatal.
     #[must_use]
     pub fn blames_group(mut self) -> Self {
         self.group_health = GroupHealth::Down;
         self
     }
 
-    /// The upstream behind the job's `group_key` answered, but not with the wanted result. Closes the group's breaker, as
-    /// a success does. Errors that call neither method leave the breaker alone.
+    /// The upstream behind the job's `group_key` answered, but not with the wanted result. Closes the group's
+    /// breaker, as a success does. Errors that call neither method leave the breaker alone.
     #[must_use]
     pub fn clears_group(mut self) -> Self {
         self.group_health = GroupHealth::Up;
@@ -130,15 +131,15 @@ impl From<sqlx::Error> for JobError {
     }
 }
 
-/// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too long, or
-/// left its transaction idle. Such a statement may never succeed, so retries are limited.
+/// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too
+/// long, or left its transaction idle. Such a statement may never succeed, so retries are limited.
 pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01"].contains(&code.as_ref()))
 }
 
-/// True for transient errors: the server restarts, fails over, refuses for now, or two transactions conflict. PostgreSQL
-/// manual, appendix A (error codes).
+/// True for transient errors: the server restarts, fails over, refuses for now, or two transactions conflict.
+/// PostgreSQL manual, appendix A (error codes).
 #[must_use]
 pub fn is_passing(error: &sqlx::Error) -> bool {
     match error {
@@ -148,8 +149,9 @@ pub fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            // 08 connection, 28 and 3D changing credentials or database, 25006 read-only (the pool reached a standby),
-            // 25P idle timeouts, 40 rollback, 53 resources, 55P03 lock, 57 operator intervention, 58 system.
+            // 08 connection, 28 and 3D changing credentials or database, 25006 read-only (the pool reached a
+            // standby), 25P idle timeouts, 40 rollback, 53 resources, 55P03 lock, 57 operator intervention,
+            // 58 system.
             ["08", "25006", "25P", "28", "3D", "40", "53", "55P03", "57", "58"]
                 .iter()
                 .any(|class| code.starts_with(class))

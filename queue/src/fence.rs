@@ -69,8 +69,8 @@ pub(crate) struct Completed {
 
 /// Running -> completed. Returns how many attempts still held their lease.
 ///
-/// The statement does not ask for `state = 'running'`: the planner would walk the index of all running jobs. A job with a
-/// lease and no end is running; two constraints of the table guarantee it.
+/// The statement does not ask for `state = 'running'`: the planner would walk the index of all running jobs.
+/// A job with a lease and no end is running; two constraints of the table guarantee it.
 pub(crate) async fn complete(
     connection: &mut PgConnection,
     attempts: &[Completed],
@@ -99,9 +99,9 @@ pub(crate) struct Failed {
     pub(crate) last: bool,
 }
 
-/// Running -> available after the delay, or discarded if that was the last try or the job's time is up. Attempts that spend
-/// a budget or end their job get a row in the history. A delay ends at `give_up_at`, when the job gets its last chance.
-/// Returns the leases that held, each with whether its job was discarded.
+/// Running -> available after the delay, or discarded if that was the last try or the job's time is up.
+/// Attempts that spend a budget or end their job get a row in the history. A delay ends at `give_up_at`, when
+/// the job gets its last chance. Returns the leases that held, each with whether its job was discarded.
 pub(crate) async fn fail(
     connection: &mut PgConnection,
     attempts: &[Failed],
@@ -167,7 +167,8 @@ pub(crate) enum CommitOutcome {
     LeaseLost,
 }
 
-/// Reads what an unanswered COMMIT did. A row that an attempt ended keeps its lease; one that a person cancelled has none.
+/// Reads what an unanswered COMMIT did. A row that an attempt ended keeps its lease; one that a person
+/// cancelled has none.
 pub(crate) async fn commit_outcome(
     pool: &PgPool,
     job_id: Uuid,

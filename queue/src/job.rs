@@ -20,20 +20,21 @@ use new_job::NewJob;
 
 /// A kind of job.
 ///
-/// One attempt is `begin` (a short transaction), `run` (as long as it takes, without a transaction), then `commit` (a short
-/// transaction). The caller's rows, this job's completion and the next job become visible together. The attempt's lease fences
-/// all three: if the lease is lost, nothing is written.
+/// One attempt is `begin` (a short transaction), `run` (as long as it takes, without a transaction), then
+/// `commit` (a short transaction). The caller's rows, this job's completion and the next job become visible
+/// together. The attempt's lease fences all three: if the lease is lost, nothing is written.
 ///
-/// `begin`, `run` and `commit` may be repeated, so running one twice must lead to the same rows and files. Lock order inside the
-/// hooks: the caller's own row first; the queue then locks the job.
+/// `begin`, `run` and `commit` may be repeated, so running one twice must lead to the same rows and files.
+/// Lock order inside the hooks: the caller's own row first; the queue then locks the job.
 ///
 /// # Plain kinds
 ///
-/// A kind that overrides neither `begin` nor `commit` is *plain*, without a declaration: the queue sees it in the types of the
-/// two hooks. A plain kind costs less. It has no begin transaction, and one statement writes the ends of many attempts. All
-/// promises stay the same: lease, budgets, history, backoff. If a plain kind overrides `attempt_failed` or `ended`, its failed
-/// attempts are written one by one, in the transaction of that hook. If it has a [breaker](Policy::breaker), so are all ends of
-/// its jobs with a group, because each updates the breaker.
+/// A kind that overrides neither `begin` nor `commit` is *plain*, without a declaration: the queue sees it in
+/// the types of the two hooks. A plain kind costs less. It has no begin transaction, and one statement writes
+/// the ends of many attempts. All promises stay the same: lease, budgets, history, backoff. If a plain kind
+/// overrides `attempt_failed` or `ended`, its failed attempts are written one by one, in the transaction of
+/// that hook. If it has a [breaker](Policy::breaker), so are all ends of its jobs with a group, because each
+/// updates the breaker.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The stable name stored in the table. It outlives renames of the type.
     const KIND: &'static str;
@@ -61,8 +62,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         DefaultHook::returning(Ok(()))
     }
 
-    /// The work. It is dropped at its next await point when the attempt is cancelled, released or has lost its lease.
-    /// Blocking work must watch [`Attempt::cancellation`].
+    /// The work. It is dropped at its next await point when the attempt is cancelled, released or has lost
+    /// its lease. Blocking work must watch [`Attempt::cancellation`].
     ///
     /// # Errors
     /// A `JobError` says whether to retry, to wait or to give up.
@@ -75,8 +76,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Writes the caller's rows, in the transaction that completes the job.
     ///
     /// # Errors
-    /// The queue retries transient database errors while the lease holds. Any other `JobError` ends the attempt as one of
-    /// `run` would.
+    /// The queue retries transient database errors while the lease holds. Any other `JobError` ends the
+    /// attempt as one of `run` would.
     fn commit(
         &self,
         ctx: &Self::Context,
@@ -88,7 +89,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         DefaultHook::returning(Ok(Commit::done()))
     }
 
-    /// Runs in the transaction that records a failed or waiting attempt, if the job will run again. It gets only the subject.
+    /// Runs in the transaction that records a failed or waiting attempt, if the job will run again. It gets
+    /// only the subject.
     ///
     /// # Errors
     /// Only those of the database.
@@ -101,8 +103,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         DefaultHook::returning(Ok(()))
     }
 
-    /// Runs in the transaction that discards or cancels the job. It gets only the subject, because the args may be
-    /// undecodable. Returns jobs to enqueue in the same transaction.
+    /// Runs in the transaction that discards or cancels the job. It gets only the subject, because the args
+    /// may be undecodable. Returns jobs to enqueue in the same transaction.
     ///
     /// # Errors
     /// Only those of the database.

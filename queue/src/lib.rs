@@ -1,6 +1,7 @@
 //! A durable job queue on PostgreSQL for long, flaky, expensive work.
 //!
-//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one unit of concurrency in it.
+//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one
+//! unit of concurrency in it.
 //!
 //! # A first program
 //!
@@ -58,8 +59,8 @@
 //!                  └────────┴──────────── retry by hand ───────────┘
 //! ```
 //!
-//! There is no state for "scheduled" or "retrying": both are `available` with a `run_at` in the future. The three states on the
-//! right and below are final; a final job is deleted after its retention ([`prune()`]).
+//! There is no state for "scheduled" or "retrying": both are `available` with a `run_at` in the future. The
+//! three states on the right and below are final; a final job is deleted after its retention ([`prune()`]).
 //!
 //! | from | to | by | cause | spends |
 //! | --- | --- | --- | --- | --- |
@@ -79,21 +80,23 @@
 //! | running | cancelled | cancel | the attempt: its commit found its subject gone ([`Commit::cancelled`]) | - |
 //! | discarded, cancelled | available | retry by hand | a person ([`retry`]) | both budgets restart at 0, with the full time |
 //!
-//! `attempt` never decreases and guards nothing. The **lease** guards: each claim makes a fresh one, and every write of the attempt
-//! (begin, progress, checkpoint, commit, fail) names it. Zero rows means that the lease is lost; then nothing is written. CHECK
-//! constraints hold what SQL can hold: a running row has an owner, an available one has none, a final one has a date.
+//! `attempt` never decreases and guards nothing. The **lease** guards: each claim makes a fresh one, and
+//! every write of the attempt (begin, progress, checkpoint, commit, fail) names it. Zero rows means that the
+//! lease is lost; then nothing is written. CHECK constraints hold what SQL can hold: a running row has an
+//! owner, an available one has none, a final one has a date.
 //!
 //! # An attempt
 //!
-//! No transaction is open while the handler runs. Short ones surround it; the last makes the caller's rows, the job's completion and
-//! the next job visible together. One **heartbeat** per process, on its own thread and connection, keeps all its attempts alive.
-//! Any worker rescues the jobs of one whose counter stands still.
+//! No transaction is open while the handler runs. Short ones surround it; the last makes the caller's rows,
+//! the job's completion and the next job visible together. One **heartbeat** per process, on its own thread
+//! and connection, keeps all its attempts alive. Any worker rescues the jobs of one whose counter stands
+//! still.
 //!
 //! # Reading order
 //!
-//! [`migrate`](mod@migrate) (the tables), [`job`] (a kind and its hooks), `policy`, `enqueue`, `claim` (which jobs run next), `worker`
-//! (the process and its apalis backend), `settle` (how attempts end), `fence` (their writes), `liveness` (heartbeat and rescue),
-//! `cron`, and `admin` with [`inspect`] (operators).
+//! [`migrate`](mod@migrate) (the tables), [`job`] (a kind and its hooks), `policy`, `enqueue`, `claim` (which
+//! jobs run next), `worker` (the process and its apalis backend), `settle` (how attempts end), `fence` (their
+//! writes), `liveness` (heartbeat and rescue), `cron`, and `admin` with [`inspect`] (operators).
 
 mod admin;
 mod claim;

@@ -1,11 +1,13 @@
 //! The queue's schema, and the runner of its migrations.
 //!
-//! The schema is always named `queue`: fixed names keep every statement plain SQL that an operator can paste. Applied
-//! migrations are recorded in `queue.migrations`, so the queue shares a database with the tables and migrations of any program.
+//! The schema is always named `queue`: fixed names keep every statement plain SQL that an operator can paste.
+//! Applied migrations are recorded in `queue.migrations`, so the queue shares a database with the tables and
+//! migrations of any program.
 //!
-//! A program may run its own migrations together with the queue's: see [`Ledger`] and [`run`]. sqlx applies each migration in one
-//! transaction with its row in the ledger. The runner adds three things. Runs take turns by an advisory lock. Everything that must
-//! be refused is refused before anything changes. Errors say what to do.
+//! A program may run its own migrations together with the queue's: see [`Ledger`] and [`run`]. sqlx applies
+//! each migration in one transaction with its row in the ledger. The runner adds three things. Runs take
+//! turns by an advisory lock. Everything that must be refused is refused before anything changes. Errors say
+//! what to do.
 
 use std::fmt;
 use std::time::Duration;
@@ -148,7 +150,8 @@ pub enum MigrateError {
     Ledger(sqlx::migrate::MigrateError),
 }
 
-/// Creates the queue's schema, or brings it up to date. Run it at each deployment, from any number of processes at once.
+/// Creates the queue's schema, or brings it up to date. Run it at each deployment, from any number of
+/// processes at once.
 ///
 /// # Errors
 /// See [`MigrateError`].
@@ -156,8 +159,8 @@ pub async fn migrate(pool: &PgPool) -> Result<Report, MigrateError> {
     run(pool, &[&QUEUE]).await
 }
 
-/// Applies the pending migrations of `ledgers`, in their order. Uses its own connection and closes it, so the lock is always
-/// released. A concurrent run waits, then finds nothing to do.
+/// Applies the pending migrations of `ledgers`, in their order. Uses its own connection and closes it, so the
+/// lock is always released. A concurrent run waits, then finds nothing to do.
 ///
 /// # Errors
 /// See [`MigrateError`]. If any ledger must be refused, nothing is changed in any of them.
@@ -191,7 +194,8 @@ pub async fn run(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Report, MigrateEr
     Ok(report)
 }
 
-/// Every migration that the program or the database knows, by ledger and version. Changes nothing, not even the ledgers.
+/// Every migration that the program or the database knows, by ledger and version. Changes nothing, not even
+/// the ledgers.
 ///
 /// # Errors
 /// [`MigrateError::Database`] only.
@@ -204,8 +208,9 @@ pub async fn status(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Vec<Row>, Migr
     Ok(rows)
 }
 
-/// Takes the lock that [`run`] takes, until the connection closes. It polls: a statement that waits for the lock holds a
-/// snapshot, and `CREATE INDEX CONCURRENTLY` in the other run would wait for that snapshot, a deadlock.
+/// Takes the lock that [`run`] takes, until the connection closes. It polls: a statement that waits for the
+/// lock holds a snapshot, and `CREATE INDEX CONCURRENTLY` in the other run would wait for that snapshot, a
+/// deadlock.
 ///
 /// # Errors
 /// If the database is away.

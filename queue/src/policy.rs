@@ -28,14 +28,14 @@ pub struct Policy {
     pub timeout: Duration,
     /// Waiting and retrying end this long after the job was enqueued.
     pub give_up_after: Duration,
-    /// Most running jobs per `group_key`, counted over all kinds and workers. A job of this kind is not claimed beyond
-    /// it. None: no limit for this kind. At least 1; jobs without a group have no limit.
+    /// Most running jobs per `group_key`, counted over all kinds and workers. A job of this kind is not
+    /// claimed beyond it. None: no limit for this kind. At least 1; jobs without a group have no limit.
     pub group_limit: Option<u32>,
-    /// Jobs of this kind wait while their group's upstream is down. None: they run anyway. Jobs without a group have no
-    /// breaker.
+    /// Jobs of this kind wait while their group's upstream is down. None: they run anyway. Jobs without a
+    /// group have no breaker.
     pub breaker: Option<Breaker>,
-    /// The classes of this kind's own errors, for documentation and alerts. The queue adds `attempt-timeout`, `crashed`,
-    /// `database`, `group-down`, `internal`, `panic`, `refused` and `undecodable` to every kind.
+    /// The classes of this kind's own errors, for documentation and alerts. The queue adds `attempt-timeout`,
+    /// `crashed`, `database`, `group-down`, `internal`, `panic`, `refused` and `undecodable` to every kind.
     pub error_classes: &'static [&'static str],
 }
 

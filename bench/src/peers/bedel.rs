@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bedel_queue::{
-    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, Policy, Queue, Registry,
-    WorkerOptions, enqueue_many, migrate, run_worker,
+    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions,
+    enqueue_many, migrate, run_worker,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;

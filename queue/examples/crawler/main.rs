@@ -1,10 +1,10 @@
-//! Polite and patient: two workers read three web servers on this machine.
+//! A polite crawler: two workers read three web servers on this machine.
 //!
-//! `cargo run -p bedel-queue --example crawler` starts a private PostgreSQL and the servers. However many workers there are,
-//! no server is asked by more than two at a time (`group_limit`). One server asks for patience, and is given it
-//! (`retry_after`); one drops the connection in the middle of a large file, which goes on from where it was (checkpoint);
-//! one page never comes, and its job is cancelled. It ends with an error where the outcome is not the one that the
-//! queue promises.
+//! `cargo run -p bedel-queue --example crawler` starts a private PostgreSQL and the servers. No server gets
+//! more than two concurrent requests from all workers together (`group_limit`). One server answers 503 with
+//! Retry-After (`retry_after`). One drops the connection in the middle of a large file; the next attempt
+//! resumes (checkpoint). One page never arrives, and its job is cancelled. The example fails if the outcome
+//! is wrong.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ const PARTS: u32 = 6;
 
 type Parts = Arc<Mutex<BTreeMap<u32, String>>>;
 
-/// Reads one page and enqueues those it links to.
+/// Reads one page and enqueues the pages that it links to.
 #[derive(Serialize, Deserialize)]
 struct Visit {
     host: String,
@@ -64,7 +64,7 @@ impl Job for Visit {
         links: &String,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        // A page may be read twice; it is one row all the same.
+        // A page may be read twice; it is still one row.
         sqlx::query("INSERT INTO pages (host, page) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(&self.host)
             .bind(&self.page)
@@ -83,7 +83,7 @@ impl Job for Visit {
     }
 }
 
-/// Fetches a large file in parts and remembers which it has.
+/// Fetches a large file in parts, with a checkpoint after each.
 #[derive(Serialize, Deserialize)]
 struct Fetch {
     host: String,
@@ -104,7 +104,7 @@ impl Job for Fetch {
         println!("attempt {} of the file begins at part {first}", attempt.number);
         for part in first..PARTS {
             let text = get(&self.host, &format!("part-{part}")).await?;
-            parts.lock().expect("nobody panics with it").insert(part, text);
+            parts.lock().expect("no panic while locked").insert(part, text);
             attempt.save_checkpoint(&(part + 1)).await?;
             attempt.set_progress(f64::from(part + 1) / f64::from(PARTS));
         }
@@ -122,7 +122,7 @@ impl Job for Fetch {
     }
 }
 
-/// Asks a server. What went wrong says by itself what follows from it.
+/// Sends a request. The error decides what follows.
 async fn get(host: &str, page: &str) -> Result<String, JobError> {
     let answer = async {
         let mut stream = TcpStream::connect(host).await?;
@@ -140,13 +140,13 @@ async fn get(host: &str, page: &str) -> Result<String, JobError> {
         Some("503") => {
             let seconds = head.split("Retry-After: ").nth(1).and_then(|text| text.trim().parse().ok());
             let delay = Duration::from_secs(seconds.unwrap_or(60));
-            Err(JobError::retry_after("busy", "the server asks for patience", delay))
+            Err(JobError::retry_after("busy", "the server asks to retry later", delay))
         }
         status => Err(JobError::fatal("refused", format!("the server answered {status:?}"))),
     }
 }
 
-/// Looks until it is so: an example must not wait for ever.
+/// Polls until the condition holds, with a deadline.
 async fn soon<F>(what: &str, is_so: impl Fn() -> F) -> Result<(), Box<dyn std::error::Error>>
 where
     F: Future<Output = Result<bool, sqlx::Error>>,
@@ -154,7 +154,7 @@ where
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so().await? {
         if Instant::now() > deadline {
-            return Err(format!("it never came to this: {what}").into());
+            return Err(format!("not in time: {what}").into());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -197,15 +197,15 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let mut connection = pool.acquire().await?;
-    soon("somebody waits for the endless page", async || Ok(sites[1].0.seen().waiting == 1)).await?;
+    soon("the endless page has a visitor", async || Ok(sites[1].0.seen().waiting == 1)).await?;
     let asked = Instant::now();
     let mut tx = pool.begin().await?;
     registry.cancel(&mut tx, endless, "it has no end").await?;
     tx.commit().await?;
     queue.announce_cancellation();
-    soon("nobody waits for it any more", async || Ok(sites[1].0.seen().waiting == 0)).await?;
+    soon("the endless page has no visitor", async || Ok(sites[1].0.seen().waiting == 0)).await?;
     let let_go = asked.elapsed();
-    println!("the endless page was let go {let_go:?} after the cancel");
+    println!("the endless page was closed {let_go:?} after the cancel");
 
     soon("all pages are read", async || {
         let read: i64 = sqlx::query_scalar("SELECT count(*) FROM pages").fetch_one(&pool).await?;
@@ -226,7 +226,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "the file: {} attempts, {} of {} parts",
         file.attempt,
-        parts.lock().expect("nobody panics with it").len(),
+        parts.lock().expect("no panic while locked").len(),
         PARTS
     );
     for (site, host) in &sites {
@@ -237,24 +237,24 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
             seen.most_at_once
         );
         if seen.most_at_once != 2 {
-            return Err(format!("{host} was asked by {} at once", seen.most_at_once).into());
+            return Err(format!("{host} got {} concurrent requests", seen.most_at_once).into());
         }
     }
     let asked_for: Vec<u32> =
         (0..PARTS).map(|part| sites[2].0.seen().served[&format!("part-{part}")]).collect();
     let expected: Vec<u32> = (0..PARTS).map(|part| 1 + u32::from(part == DROPPED)).collect();
     if asked_for != expected || file.failures.len() != 1 {
-        return Err(format!("the parts were asked for {asked_for:?} times: {:?}", file.failures).into());
+        return Err(format!("the parts were requested {asked_for:?} times: {:?}", file.failures).into());
     }
     let endless = inspect::job(&mut connection, endless).await?.ok_or("the endless page's job is there")?;
     if endless.state != JobState::Cancelled || let_go > Duration::from_secs(1) {
-        return Err(format!("the endless page is {}, let go after {let_go:?}", endless.state).into());
+        return Err(format!("the endless page is {}, closed after {let_go:?}", endless.state).into());
     }
     let visits = Filter { kind: Some("visit".to_owned()), limit: 500, ..Filter::default() };
     let visits = inspect::list(&mut connection, &visits).await?;
     let patient = visits.iter().filter(|job| job.errors == 1 && job.attempt == 2).count();
     if patient != 3 {
-        return Err(format!("{patient} of 3 servers got the patience they asked for").into());
+        return Err(format!("{patient} of 3 servers got their Retry-After delay").into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A web server with the troubles that web servers have.
+//! A web server with typical faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,9 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Pages of a site. Each but the last ones links to two others.
 pub const PAGES: u32 = 30;
-/// The part of the file at which the server drops the connection, the first time it is asked for.
+/// The first request for this part of the file loses its connection.
 pub const DROPPED: u32 = 3;
-/// The page for which the server asks for patience, the first time it is asked for.
+/// The first request for this page gets a 503 with Retry-After.
 const BUSY: u32 = 7;
 
 /// One server.
@@ -23,17 +23,17 @@ pub struct Site {
 /// What a server saw.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// How often each page was asked for.
+    /// Requests per page.
     pub served: BTreeMap<String, u32>,
-    /// The most visitors there were at a time.
+    /// Most concurrent visitors.
     pub most_at_once: u32,
-    /// Who waits for the page that never comes.
+    /// Visitors waiting for the endless page.
     pub waiting: u32,
     at_once: u32,
 }
 
 impl Site {
-    /// Listens on this machine, on a port of its own, until the program ends.
+    /// Listens on this machine, on its own port, until the program ends.
     pub async fn start() -> Result<(Arc<Self>, String), std::io::Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let host = listener.local_addr()?.to_string();
@@ -71,13 +71,13 @@ impl Site {
         });
         if page == "endless" {
             self.change(|seen| seen.waiting += 1);
-            // Answered by the other side alone, which goes away when it has had enough.
+            // Never answered: waits until the visitor leaves.
             let _ = stream.read(&mut request).await;
             self.change(|seen| seen.waiting -= 1);
         } else {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        // Before the answer, since whoever has it may be followed by the next one at once.
+        // Before the answer: the next request may follow it at once.
         self.change(|seen| seen.at_once -= 1);
         stream.write_all(answer(page, times).as_bytes()).await
     }

@@ -18,7 +18,8 @@ pub struct BreakerView {
     pub failures: i32,
     /// Time of the latest failure.
     pub failed_at: DateTime<Utc>,
-    /// When the next probe may start; in the past if it has started or no job waits. None if the breaker is closed.
+    /// When the next probe may start; in the past if it has started or no job waits. None if the breaker is
+    /// closed.
     pub probe_at: Option<DateTime<Utc>>,
     /// Failed probes.
     pub probes: i32,

@@ -94,8 +94,8 @@ pub struct Depth {
     pub oldest_seconds: f64,
 }
 
-/// Job counts of these kinds, in their order. No table is scanned: at most [`COUNT_LIMIT`] jobs per kind and priority (and as
-/// many with a group, and suspects) are read.
+/// Job counts of these kinds, in their order. No table is scanned: at most [`COUNT_LIMIT`] jobs per kind and
+/// priority (and as many with a group, and suspects) are read.
 ///
 /// # Errors
 /// If the database is away.

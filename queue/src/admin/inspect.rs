@@ -143,8 +143,9 @@ pub async fn live_job(connection: &mut PgConnection, subject: Uuid) -> Result<Op
 /// Most jobs that a list reads: a filter with few matches must not walk the whole table.
 const SCAN_LIMIT: i64 = 10_000;
 
-/// Jobs, newest first, without their failed attempts. With a subject: all of its jobs. Running jobs: all that run. A final state:
-/// the jobs that ended last. Otherwise: the jobs enqueued last. Each list reads at most 10,000 jobs.
+/// Jobs, newest first, without their failed attempts. With a subject: all of its jobs. Running jobs: all that
+/// run. A final state: the jobs that ended last. Otherwise: the jobs enqueued last. Each list reads at most
+/// 10,000 jobs.
 ///
 /// # Errors
 /// If the database is away.
@@ -186,8 +187,8 @@ pub async fn list(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<
         .await
 }
 
-/// Sorted by end. The end of the previous page's last job is read first: inside the statement the planner would estimate it and
-/// sort the table.
+/// Sorted by end. The end of the previous page's last job is read first: inside the statement the planner
+/// would estimate it and sort the table.
 async fn list_ended(connection: &mut PgConnection, filter: &Filter) -> Result<Vec<JobView>, sqlx::Error> {
     let until: Option<DateTime<Utc>> = match filter.after {
         None => None,

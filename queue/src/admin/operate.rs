@@ -18,8 +18,8 @@ pub enum Retried {
 }
 
 impl<C: Clone + Send + Sync + 'static> Registry<C> {
-    /// Cancels a live job and runs its kind's `ended` hook in the same transaction. None if no live job has this id. Call
-    /// [`Queue::announce_cancellation`](crate::Queue::announce_cancellation) after the commit.
+    /// Cancels a live job and runs its kind's `ended` hook in the same transaction. None if no live job has
+    /// this id. Call [`Queue::announce_cancellation`](crate::Queue::announce_cancellation) after the commit.
     ///
     /// # Errors
     /// If the database is away or the hook fails.
@@ -37,7 +37,8 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         .fetch_optional(&mut *tx)
         .await?;
         let Some((kind, subject)) = live else { return Ok(None) };
-        // The hook locks the caller's row, so it runs first. If the job ended meanwhile, its work is rolled back.
+        // The hook locks the caller's row, so it runs first. If the job ended meanwhile, its work is rolled
+        // back.
         let mut attempt = tx.begin().await?;
         let follow_ups = self.ended(&kind, subject, reason, &mut attempt).await?;
         let cancelled = sqlx::query(
@@ -83,8 +84,8 @@ pub async fn cancel_subject(tx: &mut PgConnection, subject: Uuid, reason: &str) 
     Ok(done.rows_affected())
 }
 
-/// Makes a waiting job due now. A discarded or cancelled job gets fresh budgets and its full time again. Wake the workers
-/// after the commit.
+/// Makes a waiting job due now. A discarded or cancelled job gets fresh budgets and its full time again. Wake
+/// the workers after the commit.
 ///
 /// # Errors
 /// If the database is away.
@@ -128,8 +129,8 @@ pub async fn pull_forward(tx: &mut PgConnection, subject: Uuid) -> Result<bool, 
     Ok(done.rows_affected() > 0)
 }
 
-/// Changes or removes an available job's group, when its upstream has changed. A running attempt keeps its group. True if the
-/// group changed.
+/// Changes or removes an available job's group, when its upstream has changed. A running attempt keeps its
+/// group. True if the group changed.
 ///
 /// # Errors
 /// If the database is away.

@@ -27,9 +27,10 @@ impl Default for Retention {
     }
 }
 
-/// Deletes one batch each of completed, discarded and cancelled jobs past their `retention`. Returns the number of jobs; call it
-/// again for more. It skips locked rows, so it waits for no lock and blocks neither claims nor another prune. It also deletes
-/// breakers a day after their group's last failure if the group has no live job; these are not counted.
+/// Deletes one batch each of completed, discarded and cancelled jobs past their `retention`. Returns the
+/// number of jobs; call it again for more. It skips locked rows, so it waits for no lock and blocks neither
+/// claims nor another prune. It also deletes breakers a day after their group's last failure if the group has
+/// no live job; these are not counted.
 ///
 /// # Errors
 /// If the database is away.

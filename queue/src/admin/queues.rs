@@ -29,10 +29,11 @@ pub struct QueueView {
     pub oldest_run_at: Option<DateTime<Utc>>,
 }
 
-/// Pauses a queue for all workers once the transaction commits: no more of its jobs are claimed. Running attempts continue, and
-/// so does enqueueing. Pausing twice keeps the first time.
+/// Pauses a queue for all workers once the transaction commits: no more of its jobs are claimed. Running
+/// attempts continue, and so does enqueueing. Pausing twice keeps the first time.
 ///
-/// A kind whose policy names a paused queue is not claimed at all, not even jobs that a producer put into another queue.
+/// A kind whose policy names a paused queue is not claimed at all, not even jobs that a producer put into
+/// another queue.
 ///
 /// # Errors
 /// If the database is away.
@@ -48,7 +49,8 @@ pub async fn pause(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Error
     Ok(())
 }
 
-/// Resumes a queue and wakes the workers, both when the transaction commits. Does nothing if the queue is not paused.
+/// Resumes a queue and wakes the workers, both when the transaction commits. Does nothing if the queue is not
+/// paused.
 ///
 /// # Errors
 /// If the database is away.
@@ -71,8 +73,9 @@ pub async fn resume(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Erro
 
 /// The queues that have a live job or were ever paused, by name.
 ///
-/// No table is scanned. Index lookups find the waiting kinds one after another, and count at most [`COUNT_LIMIT`] jobs of each
-/// per priority (and as many with a group). If a kind has more jobs in several queues, some are missing from the counts.
+/// No table is scanned. Index lookups find the waiting kinds one after another, and count at most
+/// [`COUNT_LIMIT`] jobs of each per priority (and as many with a group). If a kind has more jobs in several
+/// queues, some are missing from the counts.
 ///
 /// # Errors
 /// If the database is away.

@@ -1,7 +1,8 @@
 //! Which jobs can be claimed: one definition for the claim, for drain and for counts.
 //!
-//! `sql/terms/` defines the terms; statements use them as `{name}`. An available job is exactly one of `{single}`, `{grouped}` and
-//! `{suspect}`: the predicates of the claim's indexes. `{due}` needs a row `job` and an array `paused` of the paused queues.
+//! `sql/terms/` defines the terms; statements use them as `{name}`. An available job is exactly one of
+//! `{single}`, `{grouped}` and `{suspect}`: the predicates of the claim's indexes. `{due}` needs a row `job`
+//! and an array `paused` of the paused queues.
 
 const TERMS: [(&str, &str); 4] = [
     ("{single}", include_str!("../../sql/terms/single.sql")),
@@ -10,7 +11,8 @@ const TERMS: [(&str, &str); 4] = [
     ("{due}", include_str!("../../sql/terms/due.sql")),
 ];
 
-/// The statement with its terms replaced. Call it once per statement: the result is the key of sqlx's statement cache.
+/// The statement with its terms replaced. Call it once per statement: the result is the key of sqlx's
+/// statement cache.
 pub(crate) fn expand(statement: &str) -> String {
     TERMS
         .iter()

@@ -26,7 +26,8 @@ pub(crate) struct Claimed {
     pub(crate) attempted_at: DateTime<Utc>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) group_key: Option<String>,
-    /// The last error of its group, if the job's time is up while the group's breaker is open. Such a job does not run.
+    /// The last error of its group, if the job's time is up while the group's breaker is open. Such a job
+    /// does not run.
     pub(crate) group_error: Option<String>,
 }
 

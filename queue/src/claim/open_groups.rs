@@ -1,7 +1,7 @@
 //! Groups whose breaker is open: which may be probed, and which of their jobs have run out of time.
 //!
-//! Two statements before the claim's own, under the same lock. Claims for kinds without a breaker skip both. While no breaker
-//! is open, the other claims pay one index lookup.
+//! Two statements before the claim's own, under the same lock. Claims for kinds without a breaker skip both.
+//! While no breaker is open, the other claims pay one index lookup.
 
 use serde_json::{Map, Value};
 use sqlx::{FromRow, PgConnection};
@@ -9,11 +9,11 @@ use sqlx::{FromRow, PgConnection};
 use super::claimed::Claimed;
 use super::request::{ClaimRequest, KindDemand};
 
-/// The groups with waiting jobs while any breaker is open, each with its room: 1 if a probe may start, 0 if not, NULL if its
-/// breaker is closed. None while no breaker is open.
+/// The groups with waiting jobs while any breaker is open, each with its room: 1 if a probe may start, 0 if
+/// not, NULL if its breaker is closed. None while no breaker is open.
 ///
-/// A group that is missing had no waiting job at the time of the read. The claim skips it until the next one, as its breaker
-/// may be open.
+/// A group that is missing had no waiting job at the time of the read. The claim skips it until the next one,
+/// as its breaker may be open.
 #[derive(Debug, Default)]
 pub(crate) struct OpenGroups(Option<Map<String, Value>>);
 
@@ -39,8 +39,9 @@ impl OpenGroups {
     }
 }
 
-/// Walks the groups with waiting jobs; the number of jobs per group does not matter. A probe may start when its time has come
-/// and no job of the group runs that was claimed since. Attempts from before the opening are no probes and block none.
+/// Walks the groups with waiting jobs; the number of jobs per group does not matter. A probe may start when
+/// its time has come and no job of the group runs that was claimed since. Attempts from before the opening
+/// are no probes and block none.
 pub(super) async fn find_open_groups(tx: &mut PgConnection) -> Result<OpenGroups, sqlx::Error> {
     let is_any_open: bool = sqlx::query_scalar(
         "-- open_groups::is_any
@@ -56,8 +57,8 @@ pub(super) async fn find_open_groups(tx: &mut PgConnection) -> Result<OpenGroups
     Ok(OpenGroups(Some(rooms.collect())))
 }
 
-/// Claims jobs, suspects included, whose time is up while their group is down. They are discarded without a run. Free slots
-/// limit them; the group's room does not.
+/// Claims jobs, suspects included, whose time is up while their group is down. They are discarded without a
+/// run. Free slots limit them; the group's room does not.
 pub(super) async fn claim_overdue(
     tx: &mut PgConnection,
     demands: &[KindDemand],

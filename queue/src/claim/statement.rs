@@ -1,4 +1,5 @@
-//! The claim: one statement for all kinds. It takes at most the free slots, and only kinds that this process knows.
+//! The claim: one statement for all kinds. It takes at most the free slots, and only kinds that this process
+//! knows.
 
 use std::sync::LazyLock;
 
@@ -12,8 +13,8 @@ use super::request::{ClaimRequest, ClaimResult, KindDemand};
 
 static CLAIM: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/claim.sql")));
 
-/// Advisory lock around claims for kinds with a group limit or a breaker: two concurrent claims would both fill the same
-/// room. The number is this crate's own choice.
+/// Advisory lock around claims for kinds with a group limit or a breaker: two concurrent claims would both
+/// fill the same room. The number is this crate's own choice.
 const GROUPS_LOCK: i64 = 0x6265_6465_6c01;
 
 /// Claims due jobs.
@@ -24,8 +25,9 @@ pub(crate) async fn claim(
 ) -> Result<ClaimResult, sqlx::Error> {
     let ungrouped: Vec<_> = demands.iter().copied().filter(|demand| !demand.counts_groups()).collect();
     if ungrouped.len() < demands.len() {
-        // The lock must be held before the counting statement takes its snapshot. So must the worker's row exist: if it
-        // appeared between two of the statements, a job could run that the first statement should have ended.
+        // The lock must be held before the counting statement takes its snapshot. So must the worker's row
+        // exist: if it appeared between two of the statements, a job could run that the first statement
+        // should have ended.
         let mut tx = connection.begin().await?;
         let locked: Option<bool> = sqlx::query_scalar(
             "-- claim::lock_groups
@@ -74,14 +76,15 @@ async fn take_counting_groups(
 
 /// Runs the claim's statement.
 ///
-/// - It takes at most one suspect, if allowed. A suspect with a spent crash budget is always allowed: it is discarded, not run.
+/// - It takes at most one suspect, if allowed. A suspect with a spent crash budget is always allowed: it is
+///   discarded, not run.
 /// - A worker without a row in `queue.workers` gets nothing: no other worker could detect its death.
 /// - A kind gets nothing while its own queue is paused; a job gets nothing while it is in a paused queue.
 /// - One index scan per priority, from the earliest `run_at`, never walks jobs that are scheduled for later.
-/// - Jobs with a group are searched group by group, so a full group's backlog is not walked either. For kinds with a breaker, a
-///   down group has the room in `open_groups`.
-/// - The rows' positions (`ctid`, stable under the row locks) reach the update as an array, so the plan does not depend on an
-///   estimate of how many jobs are due.
+/// - Jobs with a group are searched group by group, so a full group's backlog is not walked either. For kinds
+///   with a breaker, a down group has the room in `open_groups`.
+/// - The rows' positions (`ctid`, stable under the row locks) reach the update as an array, so the plan does
+///   not depend on an estimate of how many jobs are due.
 /// - The leases are parameters: generating them in the database would cost as much as one more index.
 async fn take(
     connection: &mut PgConnection,

@@ -6,7 +6,8 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use crate::job::new_job::NewJob;
 
-/// Where the search for an expression's first tick begins. 30 February never comes; 29 February comes within eight years.
+/// Where the search for an expression's first tick begins. 30 February never comes; 29 February comes within
+/// eight years.
 const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// What to do with ticks that passed while no scheduler ran.
@@ -24,14 +25,14 @@ pub enum CatchUp {
 pub struct Schedule {
     /// Stable name, stored.
     pub name: &'static str,
-    /// Five fields (minute, hour, day, month, weekday) in UTC, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
-    /// Supports names (`mon`, `jan`), lists, ranges, steps, `L` (last) and `#` (n-th weekday). If both day and weekday are
-    /// restricted, either matches. There are no seconds and no years.
+    /// Five fields (minute, hour, day, month, weekday) in UTC, or `@hourly`, `@daily`, `@weekly`, `@monthly`,
+    /// `@yearly`. Supports names (`mon`, `jan`), lists, ranges, steps, `L` (last) and `#` (n-th weekday). If
+    /// both day and weekday are restricted, either matches. There are no seconds and no years.
     pub cron: String,
     /// What to do with missed ticks.
     pub catch_up: CatchUp,
-    /// The job of each tick. It keeps its unique key, so that a run started by hand also counts as live; without one it gets
-    /// the schedule's. Two runs never overlap.
+    /// The job of each tick. It keeps its unique key, so that a run started by hand also counts as live;
+    /// without one it gets the schedule's. Two runs never overlap.
     pub job: NewJob,
 }
 

@@ -1,11 +1,13 @@
 //! Enqueues cron jobs exactly once per tick, with any number of schedulers.
 //!
-//! Every scheduler checks each second, by the database's clock and in UTC. The one that moves `last_tick` forward by
-//! compare-and-set enqueues the job in the same transaction; the others find it moved. If the previous run is still live, the
-//! tick is recorded as skipped. A schedule starts at its first registration; earlier ticks are not caught up.
+//! Every scheduler checks each second, by the database's clock and in UTC. The one that moves `last_tick`
+//! forward by compare-and-set enqueues the job in the same transaction; the others find it moved. If the
+//! previous run is still live, the tick is recorded as skipped. A schedule starts at its first registration;
+//! earlier ticks are not caught up.
 //!
-//! `last_tick` only moves forward, so a clock that is set back repeats nothing: ticks continue after the last one. One exception
-//! keeps a schedule alive: if the last tick is more than an hour ahead, it came from a wrong clock, and the schedule restarts now.
+//! `last_tick` only moves forward, so a clock that is set back repeats nothing: ticks continue after the last
+//! one. One exception keeps a schedule alive: if the last tick is more than an hour ahead, it came from a
+//! wrong clock, and the schedule restarts now.
 //!
 //! A changed cron expression keeps `last_tick`; the latest of its ticks since then counts.
 
@@ -29,8 +31,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time that one check spends on pruning full batches.
 const PRUNE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Enqueues the schedules' jobs at their ticks, and prunes jobs past their `retention`, until `stop` fires. It never ends
-/// because of the database.
+/// Enqueues the schedules' jobs at their ticks, and prunes jobs past their `retention`, until `stop` fires.
+/// It never ends because of the database.
 ///
 /// # Errors
 /// Only at start: if a cron expression is invalid or has no tick, or if a name is used twice.

@@ -1,4 +1,5 @@
-//! One check of one schedule. The scheduler that moves `last_tick` forward enqueues the tick's job in the same transaction.
+//! One check of one schedule. The scheduler that moves `last_tick` forward enqueues the tick's job in the
+//! same transaction.
 
 use std::time::Duration;
 
@@ -76,7 +77,8 @@ pub(super) async fn tick(
     Ok(done)
 }
 
-/// The schedule's last tick and the database's time. Registers a new schedule; stores a changed cron expression.
+/// The schedule's last tick and the database's time. Registers a new schedule; stores a changed cron
+/// expression.
 async fn register(
     connection: &mut PgConnection,
     schedule: &Schedule,
@@ -92,8 +94,8 @@ async fn register(
     if let Some(known) = known {
         return Ok(known);
     }
-    // A changed expression keeps the last tick: only the latest tick since then can be due. While two versions of the
-    // program run side by side, each handles the ticks of its own expression.
+    // A changed expression keeps the last tick: only the latest tick since then can be due. While two
+    // versions of the program run side by side, each handles the ticks of its own expression.
     sqlx::query_as(
         "-- schedule::register
          INSERT INTO queue.schedules AS s (name, cron, last_tick) VALUES ($1, $2, now())

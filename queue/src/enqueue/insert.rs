@@ -26,9 +26,9 @@ pub async fn enqueue(tx: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sq
     enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Enqueues `jobs` in the caller's transaction with one statement. Results keep the order of `jobs`. If two have the same
-/// unique key, the later finds the earlier. A batch of one kind without unique keys and delays costs least. A few thousand
-/// jobs per call is a good size; at most about a gigabyte of args fits.
+/// Enqueues `jobs` in the caller's transaction with one statement. Results keep the order of `jobs`. If two
+/// have the same unique key, the later finds the earlier. A batch of one kind without unique keys and delays
+/// costs least. A few thousand jobs per call is a good size; at most about a gigabyte of args fits.
 ///
 /// # Errors
 /// If the database refuses the insert; then no job is enqueued.
@@ -51,7 +51,8 @@ pub(super) async fn enqueue_and_notify(
     enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Inserts one by one inside the database, ordered by unique key: two batches with the same keys cannot deadlock.
+/// Inserts one by one inside the database, ordered by unique key: two batches with the same keys cannot
+/// deadlock.
 async fn enqueue_each(
     tx: &mut PgConnection,
     jobs: &[NewJob],
@@ -80,9 +81,10 @@ async fn enqueue_each(
 
 /// Inserts jobs of one kind, without unique keys, that differ only in args, subject and group.
 ///
-/// Ids combine the database's time with a tail made here: a function call for each id would cost a third of the insert. Each job
-/// gets its own `run_at`, a microsecond after the one before: claims keep the order and can resume where they stopped. Due
-/// jobs get none later than now; delayed jobs get none earlier than their delay.
+/// Ids combine the database's time with a tail made here: a function call for each id would cost a third of
+/// the insert. Each job gets its own `run_at`, a microsecond after the one before: claims keep the order and
+/// can resume where they stopped. Due jobs get none later than now; delayed jobs get none earlier than their
+/// delay.
 async fn enqueue_batch(
     tx: &mut PgConnection,
     first: &NewJob,

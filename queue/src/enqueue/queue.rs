@@ -1,4 +1,5 @@
-//! The handle that producers and workers share: the pool, and wake-ups that cost at most one NOTIFY at a time.
+//! The handle that producers and workers share: the pool, and wake-ups that cost at most one NOTIFY at a
+//! time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,8 +32,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A handle on the queue in `pool`'s database. Call it inside a tokio runtime. Background tasks send the wake-ups over one
-    /// extra connection, opened for the first one; they end with the last handle.
+    /// A handle on the queue in `pool`'s database. Call it inside a tokio runtime. Background tasks send the
+    /// wake-ups over one extra connection, opened for the first one; they end with the last handle.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let wakes = dedicated_connection(&pool, "bedel-wakes", &ASYNC_COMMIT);
@@ -47,16 +48,16 @@ impl Queue {
         &self.pool
     }
 
-    /// Enqueues `job` in its own transaction, one round trip, and wakes the workers. A job that belongs to rows of yours goes
-    /// into their transaction instead, with [`enqueue`](crate::enqueue()).
+    /// Enqueues `job` in its own transaction, one round trip, and wakes the workers. A job that belongs to
+    /// rows of yours goes into their transaction instead, with [`enqueue`](crate::enqueue()).
     ///
     /// # Errors
-    /// If the database is away or refuses the insert. A connection lost on the way leaves open whether the job exists; a
-    /// [`unique_key`](NewJob::unique_key) makes a retry safe.
+    /// If the database is away or refuses the insert. A connection lost on the way leaves open whether the
+    /// job exists; a [`unique_key`](NewJob::unique_key) makes a retry safe.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        // Transactions with a NOTIFY commit one after another, others commit together. So a lone job includes its wake-up,
-        // and a burst of jobs is followed by a few wake-ups.
+        // Transactions with a NOTIFY commit one after another, others commit together. So a lone job includes
+        // its wake-up, and a burst of jobs is followed by a few wake-ups.
         if self.was_quiet() {
             return insert::enqueue_and_notify(&mut connection, job).await;
         }
@@ -73,14 +74,14 @@ impl Queue {
         last.is_none_or(|last| now.duration_since(last) >= QUIET_PERIOD)
     }
 
-    /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; a lost one costs
-    /// a poll interval.
+    /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; a
+    /// lost one costs a poll interval.
     pub fn wake(&self) {
         let _ = self.work.try_send(());
     }
 
-    /// Tells workers that running attempts were cancelled. Call it after the commit. If it is lost, they notice at their
-    /// next heartbeat.
+    /// Tells workers that running attempts were cancelled. Call it after the commit. If it is lost, they
+    /// notice at their next heartbeat.
     pub fn announce_cancellation(&self) {
         let _ = self.cancelled.try_send(());
     }

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-/// All of an id except its 48 bits of time, which the database adds: the place in the batch, then random bits.
+/// All of an id except its 48 bits of time, which the database adds: the place in the batch, then random
+/// bits.
 pub(super) struct IdTail(u128);
 
 impl IdTail {

@@ -17,7 +17,8 @@ pub(crate) const CANCELLED: &str = "cancelled";
 /// A NOTIFY that is not answered in this time is sent again.
 const NOTIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends one NOTIFY in one round trip. Only use shows that an idle connection broke, so there is a second try.
+/// Sends one NOTIFY in one round trip. Only use shows that an idle connection broke, so there is a second
+/// try.
 pub(super) async fn notify(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
     if notify_once(wakes, payload).await.is_err() {
         notify_once(wakes, payload).await?;

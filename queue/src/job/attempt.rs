@@ -87,8 +87,8 @@ impl Attempt {
         &self.cancellation
     }
 
-    /// Reports progress, 0 to 1. Cheap at any rate: each heartbeat writes the latest value of all attempts in one statement
-    /// and skips values that did not change.
+    /// Reports progress, 0 to 1. Cheap at any rate: each heartbeat writes the latest value of all attempts in
+    /// one statement and skips values that did not change.
     pub fn set_progress(&self, fraction: f64) {
         self.progress.set(fraction);
     }
@@ -99,11 +99,11 @@ impl Attempt {
         self.checkpoint.clone().and_then(|value| serde_json::from_value(value).ok())
     }
 
-    /// Saves the point from which a later attempt resumes. The checkpoint is durable when this returns: no later attempt
-    /// repeats or pays for the work behind it. Waits while the database is away.
+    /// Saves the point from which a later attempt resumes. The checkpoint is durable when this returns: no
+    /// later attempt repeats or pays for the work behind it. Waits while the database is away.
     ///
-    /// One attempt saves at most five times a second. Earlier calls wait, and concurrent calls run one after another. A
-    /// checkpoint equal to the row's is not written again, but its lease is still checked.
+    /// One attempt saves at most five times a second. Earlier calls wait, and concurrent calls run one after
+    /// another. A checkpoint equal to the row's is not written again, but its lease is still checked.
     ///
     /// # Errors
     /// `lost-lease` if the lease is gone; fatal if the checkpoint cannot be written as JSON.
@@ -135,8 +135,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// Checks in the database that the lease still holds. Call it before a final file gets its name. Waits while the
-    /// database is away.
+    /// Checks in the database that the lease still holds. Call it before a final file gets its name. Waits
+    /// while the database is away.
     ///
     /// # Errors
     /// `lost-lease` if the lease is gone.

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The future of a default hook body. Its type is private to this crate, so only a default body can return it.
+/// The future of a default hook body. Its type is private to this crate, so only a default body can return
+/// it.
 pub(super) struct DefaultHook<T>(Ready<T>);
 
 impl<T> DefaultHook<T> {

@@ -36,8 +36,8 @@ impl NewJob {
     }
 
     /// The shared resource that the job uses, such as an upstream's host; see
-    /// [`Policy::group_limit`](crate::Policy::group_limit). Meant for dozens of groups: a claim reads a page or two for each
-    /// group with waiting jobs.
+    /// [`Policy::group_limit`](crate::Policy::group_limit). Meant for dozens of groups: a claim reads a page
+    /// or two for each group with waiting jobs.
     #[must_use]
     pub fn group_key(mut self, key: impl Into<String>) -> Self {
         self.group_key = Some(key.into());

@@ -1,9 +1,9 @@
-//! Liveness apart from work: one thread per worker process with its own runtime and connection. No amount of work delays a
-//! beat.
+//! Liveness apart from work: one thread per worker process with its own runtime and connection. No amount of
+//! work delays a beat.
 //!
-//! Each beat raises this worker's counter, writes the attempts' progress and reconciles both ways. Attempts in flight whose
-//! lease is lost are cancelled; rows that run under this worker without an attempt in flight are released. Between beats it
-//! watches the other workers and rescues the jobs of dead ones.
+//! Each beat raises this worker's counter, writes the attempts' progress and reconciles both ways. Attempts
+//! in flight whose lease is lost are cancelled; rows that run under this worker without an attempt in flight
+//! are released. Between beats it watches the other workers and rescues the jobs of dead ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -110,7 +110,8 @@ struct BeatLoop {
     beat_now: Arc<Notify>,
     stop: CancellationToken,
     watch: WorkerWatch,
-    /// Leases that ran under us but were not in flight at the last read, with the number of claims begun by then.
+    /// Leases that ran under us but were not in flight at the last read, with the number of claims begun by
+    /// then.
     not_in_flight: HashMap<Uuid, u64>,
     beats: u32,
 }
@@ -182,7 +183,8 @@ impl BeatLoop {
         }
     }
 
-    /// Beats, and compares the rows running under us with the attempts in flight. Returns the beat's read of the others.
+    /// Beats, and compares the rows running under us with the attempts in flight. Returns the beat's read of
+    /// the others.
     async fn reconcile(&mut self, connection: &mut PgConnection) -> Result<OtherWorkers, sqlx::Error> {
         let in_flight_before = self.in_flight.snapshot();
         let mut others = with_timeout(beat(connection, self.id, &self.name)).await?;
@@ -248,8 +250,8 @@ async fn with_timeout<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> 
     tokio::time::timeout(ANSWER_TIMEOUT, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
-/// Raises the counter; the first beat registers the worker. Returns a read of the others, as `read_others` does between
-/// beats. It touches no job: liveness must not depend on the number of running jobs.
+/// Raises the counter; the first beat registers the worker. Returns a read of the others, as `read_others`
+/// does between beats. It touches no job: liveness must not depend on the number of running jobs.
 async fn beat(connection: &mut PgConnection, id: Uuid, name: &str) -> Result<OtherWorkers, sqlx::Error> {
     let (ids, beats) = sqlx::query_as(
         "-- heartbeat::beat
@@ -296,7 +298,8 @@ async fn release_lost(connection: &mut PgConnection, id: Uuid, leases: &[Uuid]) 
     Ok(())
 }
 
-/// Writes the attempts' progress. Returns the leases it was written for; locked rows are left to the next beat.
+/// Writes the attempts' progress. Returns the leases it was written for; locked rows are left to the next
+/// beat.
 async fn write_progress(
     connection: &mut PgConnection,
     jobs: &[Uuid],

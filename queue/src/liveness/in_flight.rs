@@ -82,8 +82,8 @@ impl InFlight {
         ClaimGuard(Arc::clone(self))
     }
 
-    /// Number of claims begun. Read it, then see a row running under this process. If the row is still not in flight once
-    /// that many claims have ended, its claim's answer was lost.
+    /// Number of claims begun. Read it, then see a row running under this process. If the row is still not in
+    /// flight once that many claims have ended, its claim's answer was lost.
     pub(crate) fn claims_begun(&self) -> u64 {
         self.claims_begun.load(Ordering::SeqCst)
     }

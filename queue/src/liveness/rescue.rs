@@ -1,7 +1,7 @@
 //! Rescue: jobs of a dead worker become available again.
 //!
-//! A worker is dead when its beat counter stands still for `dead_after` on our monotonic clock and all our own reads succeed
-//! meanwhile. So neither an outage nor a clock jump of the database causes a rescue.
+//! A worker is dead when its beat counter stands still for `dead_after` on our monotonic clock and all our
+//! own reads succeed meanwhile. So neither an outage nor a clock jump of the database causes a rescue.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -119,9 +119,10 @@ async fn remove_worker(connection: &mut PgConnection, id: Uuid, beat: i64) -> Re
     Ok(())
 }
 
-/// Makes running rows without a worker available. A crash counts only if the checkpoint did not advance since the last one.
-/// If it advanced, earlier crashes are reset: a job that kills its worker makes no progress. A job with a counted crash waits
-/// a little. Locked rows are left to the next read: one slow transaction must not delay all other rescues.
+/// Makes running rows without a worker available. A crash counts only if the checkpoint did not advance since
+/// the last one. If it advanced, earlier crashes are reset: a job that kills its worker makes no progress. A
+/// job with a counted crash waits a little. Locked rows are left to the next read: one slow transaction must
+/// not delay all other rescues.
 async fn rescue_ownerless(connection: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(include_str!("../../sql/rescue.sql")).execute(connection).await?;
     Ok(done.rows_affected())

@@ -15,8 +15,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Delay after the `errors`-th failed attempt (counted from 1). `jitter` in 0..1 maps to 0.8 to 1.2 times the exact
-    /// value, so that jobs which failed together do not retry together.
+    /// Delay after the `errors`-th failed attempt (counted from 1). `jitter` in 0..1 maps to 0.8 to 1.2 times
+    /// the exact value, so that jobs which failed together do not retry together.
     #[must_use]
     pub fn delay(&self, errors: i32, jitter: f64) -> Duration {
         let doublings = errors.saturating_sub(1).clamp(0, 30);

@@ -73,8 +73,8 @@ impl EndBatcher {
     }
 }
 
-/// Writes the batch. If one end blocks the rest (its row is locked, or the database refuses it), writes each by itself.
-/// Returns the jobs whose ends must be written again.
+/// Writes the batch. If one end blocks the rest (its row is locked, or the database refuses it), writes each
+/// by itself. Returns the jobs whose ends must be written again.
 async fn write(pool: &PgPool, ends: &[AttemptEnd]) -> Vec<Uuid> {
     let all: Vec<&AttemptEnd> = ends.iter().collect();
     if write_retrying(pool, &all).await.is_ok() {
@@ -115,8 +115,8 @@ async fn fail_refused(pool: &PgPool, end: &AttemptEnd, error: &sqlx::Error) {
     }
 }
 
-/// Repeats the write while the database is away. A repeat after a lost answer changes nothing: a job that ended under its
-/// lease no longer runs.
+/// Repeats the write while the database is away. A repeat after a lost answer changes nothing: a job that
+/// ended under its lease no longer runs.
 async fn write_retrying(pool: &PgPool, ends: &[&AttemptEnd]) -> Result<(), sqlx::Error> {
     loop {
         match write_once(pool, ends).await {

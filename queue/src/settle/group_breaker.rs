@@ -1,7 +1,8 @@
 //! The circuit breaker of a group: what attempts write to it.
 //!
-//! `claim::open_groups` says what an open breaker means for claims. A probe is an ordinary attempt claimed after `probe_at`,
-//! so it ends with its lease. Failures of attempts that were running when the breaker opened are no probes.
+//! `claim::open_groups` says what an open breaker means for claims. A probe is an ordinary attempt claimed
+//! after `probe_at`, so it ends with its lease. Failures of attempts that were running when the breaker
+//! opened are no probes.
 
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ pub(super) struct GroupFailure<'a> {
     pub(super) claimed_at: DateTime<Utc>,
 }
 
-/// Counts the failure. Opens the breaker at its limit, and postpones the next probe if this was one. It must be the last lock
-/// of its transaction: all attempts of the group write this row.
+/// Counts the failure. Opens the breaker at its limit, and postpones the next probe if this was one. It must
+/// be the last lock of its transaction: all attempts of the group write this row.
 pub(super) async fn record_failure(
     tx: &mut PgConnection,
     failure: &GroupFailure<'_>,

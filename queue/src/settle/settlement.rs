@@ -100,8 +100,8 @@ impl<J: Job> Settlement<J> {
         self.end_attempt(error, true).await
     }
 
-    /// As `fail`, but without hooks, for hooks that fail themselves. That is a bug in the kind; it must not cost the job's
-    /// budgets or the worker.
+    /// As `fail`, but without hooks, for hooks that fail themselves. That is a bug in the kind; it must not
+    /// cost the job's budgets or the worker.
     pub(crate) async fn fail_without_hooks(&self, error: &JobError) -> Result<(), JobError> {
         self.end_attempt(error, false).await
     }
@@ -269,8 +269,8 @@ impl<J: Job> Settlement<J> {
         })
     }
 
-    /// Writes the group's health to its breaker. The group's row is locked last: all attempts of the group write it. True
-    /// if the breaker closed and jobs were waiting for it.
+    /// Writes the group's health to its breaker. The group's row is locked last: all attempts of the group
+    /// write it. True if the breaker closed and jobs were waiting for it.
     async fn update_breaker(&self, step: &FailStep, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let Some((group, breaker)) = self.breaker() else { return Ok(false) };
         match step.group_health {
@@ -286,8 +286,8 @@ impl<J: Job> Settlement<J> {
     }
 }
 
-/// How the attempt ends if the blamed group's breaker is open: it spends nothing and adds no pause, since its job waits for
-/// the group. A delay that the upstream named is kept.
+/// How the attempt ends if the blamed group's breaker is open: it spends nothing and adds no pause, since its
+/// job waits for the group. A delay that the upstream named is kept.
 fn if_group_open(error: &JobError, failed: &Failed) -> Option<Failed> {
     if error.group_health != GroupHealth::Down || error.is_fatal() {
         return None;

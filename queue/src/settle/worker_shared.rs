@@ -11,8 +11,8 @@ pub(crate) struct WorkerShared {
     pub(crate) queue: Queue,
     /// Writes the ends of plain attempts.
     pub(crate) end_batcher: EndBatcher,
-    /// Begins a transaction that the server ends when we go idle in it. A process that is stopped inside a transaction
-    /// would keep its job's row locked, and a locked row cannot be rescued.
+    /// Begins a transaction that the server ends when we go idle in it. A process that is stopped inside a
+    /// transaction would keep its job's row locked, and a locked row cannot be rescued.
     pub(super) begin: String,
 }
 

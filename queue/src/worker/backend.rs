@@ -1,9 +1,9 @@
 //! The apalis backend of one kind, and the tower layer that settles its attempts.
 //!
-//! The claimer sends claimed jobs through a channel, never more than there are free slots. The backend decodes their args and
-//! passes them to the apalis worker. `Kind = Ephemeral`: apalis decodes nothing, so undecodable args discard their own job
-//! instead of ending the worker. No method returns an error, because any error ends an apalis worker. Database errors are
-//! handled where statements are sent.
+//! The claimer sends claimed jobs through a channel, never more than there are free slots. The backend
+//! decodes their args and passes them to the apalis worker. `Kind = Ephemeral`: apalis decodes nothing, so
+//! undecodable args discard their own job instead of ending the worker. No method returns an error, because
+//! any error ends an apalis worker. Database errors are handled where statements are sent.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -138,8 +138,8 @@ pub(super) async fn run_kind<J: Job>(deliveries: mpsc::Receiver<Delivery<J>>) {
     }
 }
 
-/// The handler. Each job runs on its own task, so attempts of one kind run in parallel. Dropping the future aborts the task; the
-/// panic layer catches its panic.
+/// The handler. Each job runs on its own task, so attempts of one kind run in parallel. Dropping the future
+/// aborts the task; the panic layer catches its panic.
 async fn handle<J: Job>(work: Work<J>) -> Result<J::Output, BoxDynError> {
     let Work { job, settlement, .. } = work;
     let run = async move {
@@ -248,7 +248,8 @@ async fn settle<J: Job>(
         outcome = work => Some(outcome),
     };
     let settled = match (outcome, job.as_ref()) {
-        // Released at shutdown, cancelled by a person, or taken over: `release` writes only if the lease holds.
+        // Released at shutdown, cancelled by a person, or taken over: `release` writes only if the lease
+        // holds.
         (None, _) => {
             settlement.release().await;
             record_outcome::<J>(started, "released");

@@ -32,11 +32,13 @@ const GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Longest time between two scans from the start of the index.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Most jobs of a kind per claim of a backlog; also never more than half of its slots. The jobs of one claim run and end while
-/// the next claim is made. If one claim filled all slots, claims and ends would wait for each other.
+/// Most jobs of a kind per claim of a backlog; also never more than half of its slots. The jobs of one claim
+/// run and end while the next claim is made. If one claim filled all slots, claims and ends would wait for
+/// each other.
 const MAX_BACKLOG_BATCH: usize = 500;
 
-/// Most jobs of a kind per claim without a known backlog, and for kinds with few slots. Each claim has a fixed cost.
+/// Most jobs of a kind per claim without a known backlog, and for kinds with few slots. Each claim has a
+/// fixed cost.
 const SMALL_BATCH: usize = 32;
 
 /// One kind of this process.
@@ -60,10 +62,10 @@ impl Kind {
 
 /// Where claims of a backlog resume.
 ///
-/// Claimed jobs stay in the index until vacuum removes them, and an old snapshot delays that. A scan from the earliest time
-/// would walk all of them, each time. So while claims come back full, the next one starts where the last one ended. A job that
-/// appears with an earlier time (its producer's transaction was slow) waits for the next scan from the start: after
-/// `RESCAN_INTERVAL`, or after a claim that was not filled.
+/// Claimed jobs stay in the index until vacuum removes them, and an old snapshot delays that. A scan from the
+/// earliest time would walk all of them, each time. So while claims come back full, the next one starts where
+/// the last one ended. A job that appears with an earlier time (its producer's transaction was slow) waits
+/// for the next scan from the start: after `RESCAN_INTERVAL`, or after a claim that was not filled.
 #[derive(Debug)]
 struct Cursor {
     /// When the last scan from the start was answered.
@@ -202,9 +204,9 @@ impl Claimer {
         })
     }
 
-    /// Stores where the next claim resumes; a kind that was not filled restarts. True if there may be more jobs for free
-    /// slots: before the position where an unfilled claim started, or after a full claim that asked for fewer jobs than
-    /// there are free slots.
+    /// Stores where the next claim resumes; a kind that was not filled restarts. True if there may be more
+    /// jobs for free slots: before the position where an unfilled claim started, or after a full claim that
+    /// asked for fewer jobs than there are free slots.
     fn move_cursor(&self, demands: &[KindDemand], rows: &[Claimed], took: Duration) -> bool {
         let mut again = false;
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,29 +25,32 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest poll interval of a drain, so that tests need not wait.
 const MAX_POLL: Duration = Duration::from_millis(100);
 
-/// The planner overestimates the check and would compile it (`jit`), which takes a hundred times as long as the check.
+/// The planner overestimates the check and would compile it (`jit`), which takes a hundred times as long as
+/// the check.
 const NO_JIT: [(&str, &str); 1] = [("jit", "off")];
 
 /// Runs a worker until no job of its kinds is due and none is running on any worker, then stops it.
 ///
-/// Jobs that become due meanwhile run too: successors, retries without a delay, jobs that others enqueue. Jobs that are due later
-/// (a delay, a backoff, a wait) stay, so a drain ends even if a job would be retried for a day. Jobs that no worker may claim
-/// stay as well: those of a paused queue, and those of a group with an open breaker before its next probe is due. Rows
-/// left by a dead worker are waited for until they are rescued.
+/// Jobs that become due meanwhile run too: successors, retries without a delay, jobs that others enqueue.
+/// Jobs that are due later (a delay, a backoff, a wait) stay, so a drain ends even if a job would be retried
+/// for a day. Jobs that no worker may claim stay as well: those of a paused queue, and those of a group with
+/// an open breaker before its next probe is due. Rows left by a dead worker are waited for until they are
+/// rescued.
 ///
-/// It uses the same worker as [`run_worker`], with the same claims, leases and transactions; only the poll interval is at most
-/// 100 ms. So it suits tests of handlers: enqueue, drain, check the rows. `examples/invoices.rs` does so.
+/// It uses the same worker as [`run_worker`], with the same claims, leases and transactions; only the poll
+/// interval is at most 100 ms. So it suits tests of handlers: enqueue, drain, check the rows.
+/// `examples/invoices.rs` does so.
 ///
 /// - To see a retry run, give the kind a short backoff and drain again once it is due. Or make it due with
 ///   [`retry`](crate::retry), and drain again.
 /// - To test a scheduled job, enqueue it without the delay: the handler cannot see the difference.
-/// - A handler that never returns is ended by its kind's [`Policy::timeout`](crate::Policy::timeout), which also bounds the
-///   drain. If a kind enqueues itself without a delay, its drain never ends.
+/// - A handler that never returns is ended by its kind's [`Policy::timeout`](crate::Policy::timeout), which
+///   also bounds the drain. If a kind enqueues itself without a delay, its drain never ends.
 /// - Await it to its end, like any worker. A dropped drain releases its jobs only after a while.
 ///
 /// # Errors
-/// Those of [`run_worker`]; [`WorkerError::Database`] if the database refuses the idle check, as it does without the queue's
-/// tables. While the database is away the drain waits for it, as a worker does.
+/// Those of [`run_worker`]; [`WorkerError::Database`] if the database refuses the idle check, as it does
+/// without the queue's tables. While the database is away the drain waits for it, as a worker does.
 pub async fn drain<C: Clone + Send + Sync + 'static>(
     queue: Queue,
     registry: Registry<C>,
@@ -85,9 +88,9 @@ async fn until_idle(pool: &PgPool, kinds: Vec<(String, Policy)>) -> Result<(), W
     }
 }
 
-/// True if none of these kinds runs and no claimable job of them is due. One snapshot: a job's end and its successor's start
-/// appear at once. Nothing of a kind counts while its own queue is paused. While a group's breaker is open, only overdue jobs
-/// count before the next probe.
+/// True if none of these kinds runs and no claimable job of them is due. One snapshot: a job's end and its
+/// successor's start appear at once. Nothing of a kind counts while its own queue is paused. While a group's
+/// breaker is open, only overdue jobs count before the next probe.
 async fn is_idle(pool: &PgPool, kinds: &[(String, Policy)]) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(AssertSqlSafe(IS_IDLE.as_str()))
         .bind(kinds.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>())

@@ -18,7 +18,8 @@ pub enum WorkerError {
         "`{0}` has a `group_limit` of 0, so its jobs with a group could never run; pause its queue instead"
     )]
     ZeroGroupLimit(&'static str),
-    /// The database refused a check of [`drain`](crate::drain()). A worker itself never ends because of the database.
+    /// The database refused a check of [`drain`](crate::drain()). A worker itself never ends because of the
+    /// database.
     #[error("the database refused to count the remaining jobs: {0}")]
     Database(sqlx::Error),
 }

@@ -1,4 +1,5 @@
-//! Runs a worker process: one claimer feeds the typed apalis workers, and a heartbeat thread keeps their attempts alive.
+//! Runs a worker process: one claimer feeds the typed apalis workers, and a heartbeat thread keeps their
+//! attempts alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before another try to listen.
 const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// For connections that repeat the same few statements: one generic index plan each, for all values and table sizes.
-/// Compiling a plan (`jit`) takes longer than running it.
+/// For connections that repeat the same few statements: one generic index plan each, for all values and table
+/// sizes. Compiling a plan (`jit`) takes longer than running it.
 const STABLE_PLANS: [(&str, &str); 6] = [
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
@@ -38,8 +39,8 @@ const STABLE_PLANS: [(&str, &str); 6] = [
     ("enable_mergejoin", "off"),
 ];
 
-/// For the claims' connection. If a server crash loses a claim, its job is available again and its lease is worth nothing,
-/// so a claim need not wait for the disk.
+/// For the claims' connection. If a server crash loses a claim, its job is available again and its lease is
+/// worth nothing, so a claim need not wait for the disk.
 ///
 /// A connection that goes silent inside the groups' lock must lose it.
 const CLAIM_SETTINGS: [(&str, &str); 2] =
@@ -48,8 +49,8 @@ const CLAIM_SETTINGS: [(&str, &str); 2] =
 /// For the ends' connection. One locked row must not delay all other ends.
 const END_SETTINGS: [(&str, &str); 1] = [("lock_timeout", "1s")];
 
-/// Claims and runs jobs until `stop` fires, then drains: running attempts get `drain`, the rest is released. It never ends
-/// because of the database.
+/// Claims and runs jobs until `stop` fires, then drains: running attempts get `drain`, the rest is released.
+/// It never ends because of the database.
 ///
 /// # Errors
 /// At start if the configuration is wrong; later only if a background part ended because of a bug.

@@ -1,4 +1,4 @@
-//! Promises 1 and 12 for many jobs at a time: a batch is never lost over a key that is taken.
+//! Promises 1 and 12 for many jobs at a time: a taken key never loses a batch.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ async fn batches_with_the_same_keys_at_the_same_time_make_each_job_once() {
     for task in 0..6_usize {
         let (pool, together) = (bench.pool.clone(), Arc::clone(&together));
         tasks.spawn(async move {
-            // Each in an order of its own: whoever locked keys as they come would wait in a circle.
+            // Each in another order: locking keys as they come would deadlock.
             let mut batch: Vec<NewJob> = (0..400).map(|nth| keyed(&format!("k{nth:03}"))).collect();
             batch.rotate_left(task * 60);
             if task % 2 == 1 {
@@ -106,7 +106,7 @@ async fn batches_with_the_same_keys_at_the_same_time_make_each_job_once() {
     assert_eq!(bench.count(JOBS).await, 400);
 }
 
-/// Two batches that take the same keys in the same order cannot wait for each other in a circle.
+/// Two batches that take the same keys in the same order cannot deadlock.
 #[tokio::test]
 async fn a_batch_takes_its_keys_in_their_order_and_not_in_its_own() {
     let bench = bench().await;

@@ -64,7 +64,7 @@ async fn one_failure_too_few_opens_nothing_and_a_success_starts_the_count_again(
         breaker.is_some_and(|breaker| breaker.failures == failures && breaker.opened_at.is_none())
     };
     let worker = bench.worker_of(callers(&hosts), caller_options(1));
-    // Ends that name a time to wait, so that nobody is tried twice.
+    // These ends name a delay, so that no job runs twice.
     hosts.answer(DOWN, Answer::Unavailable);
     enqueue_all(&bench, &[call(DOWN), ping(DOWN)]).await;
     eventually("two are counted", async || counted(2).await).await;
@@ -84,7 +84,7 @@ async fn a_group_that_waits_holds_up_neither_another_group_nor_jobs_without_one(
     let mut jobs: Vec<_> = (0..300).map(|_| call(DOWN)).collect();
     jobs.extend([call(FINE), ping(FINE), ungrouped(FINE)]);
     enqueue_all(&bench, &jobs).await;
-    // Suspects, which are claimed apart from the others.
+    // Suspects: the claim takes them separately.
     sqlx::raw_sql(
         "UPDATE queue.jobs SET crashes = 1, attempt = 1
           WHERE id IN (SELECT id FROM queue.jobs WHERE group_key = 'down.example' ORDER BY id LIMIT 3)",
@@ -95,7 +95,7 @@ async fn a_group_that_waits_holds_up_neither_another_group_nor_jobs_without_one(
     let worker = bench.worker_of(callers(&hosts), caller_options(2));
     eventually("the others are through", async || bench.count(COMPLETED).await == 3).await;
     worker.stop().await;
-    assert_eq!(hosts.asked(DOWN), 0, "nobody asks before the next probe is due");
+    assert_eq!(hosts.asked(DOWN), 0, "no call before the next probe is due");
     assert_eq!(hosts.asked(FINE), 3);
 }
 
@@ -116,7 +116,7 @@ async fn kinds_that_share_a_group_share_its_probe_and_so_do_suspects() {
         hosts.answer(host, Answer::Silent);
         open(&bench.pool, host, -1.0).await;
     }
-    // A suspect is the probe of one host, an ordinary job that of the other.
+    // One host's probe is a suspect, the other's an ordinary job.
     enqueue_all(&bench, &[call("one.example"), call("one.example"), ping("one.example")]).await;
     suspect_calls(&bench).await;
     enqueue_all(&bench, &[ping("two.example"), ping("two.example")]).await;
@@ -125,7 +125,7 @@ async fn kinds_that_share_a_group_share_its_probe_and_so_do_suspects() {
         hosts.asked("one.example") >= 1 && hosts.asked("two.example") >= 1
     })
     .await;
-    // Claims are made since, by another worker, which has no suspect yet.
+    // Meanwhile another worker claims; it has no suspect yet.
     enqueue_all(&bench, &[call("two.example"), call("two.example")]).await;
     suspect_calls(&bench).await;
     let other = bench.worker_of(callers(&hosts), caller_options(4));
@@ -155,7 +155,7 @@ async fn workers_that_claim_in_the_same_moment_send_one_probe_together() {
     enqueue_all(&bench, &jobs).await;
     bench.queue.wake();
     eventually("all hosts are asked", async || names.iter().all(|name| hosts.asked(name) > 0)).await;
-    // Whatever the claims of that moment took has begun once a later one is through.
+    // A later claim has finished, so all jobs of earlier claims have begun.
     enqueue_all(&bench, &[call(FINE)]).await;
     eventually("another host is asked", async || hosts.asked(FINE) == 1).await;
     let most = names.iter().map(|name| hosts.most(name)).max();
@@ -234,7 +234,7 @@ async fn a_probe_ends_with_its_lease_and_the_next_one_goes() {
     assert_eq!(bench.count(crashed).await, 1);
 }
 
-/// Not a test of its own: the process above, whose probe never ends.
+/// Not a test: the process started above, whose probe never ends.
 #[tokio::test]
 async fn prober_process() {
     let Some((queue, slots)) = crate::liveness::in_process().await else { return };

@@ -1,4 +1,4 @@
-//! How waiting for a group ends, what is kept of it, and what it costs the claim.
+//! How waiting for a group ends, which rows remain, and what it costs the claim.
 
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ async fn all_waiting_ends_at_give_up_at_without_another_attempt() {
     assert_eq!(hosts.asked(DOWN), 0, "they are not run");
     assert_eq!(bench.state(patient).await, "available");
     assert_eq!(bench.count("SELECT sum(errors) FROM queue.jobs").await, 0, "and spend nothing");
-    let told = "SELECT count(*) FROM queue.failed_attempts
+    let found = "SELECT count(*) FROM queue.failed_attempts
                  WHERE class = 'group-down' AND message LIKE 'down.example %: nobody answers'";
-    assert_eq!(bench.count(told).await, 4);
+    assert_eq!(bench.count(found).await, 4);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_drain_leaves_what_waits_for_its_group_and_ends_what_waits_no_longer()
     tokio::time::timeout(Duration::from_secs(20), drained).await.expect("the drain ends").unwrap();
     assert_eq!(bench.state(over).await, "discarded");
     assert_eq!(bench.state(waits).await, "available");
-    // Once a probe is due, a drain waits for it and for what it sets free.
+    // Once a probe is due, a drain waits for it and for the jobs that it releases.
     execute(&bench, "UPDATE queue.breakers SET probe_at = now()").await;
     drain(bench.queue.clone(), callers(&hosts), caller_options(1)).await.unwrap();
     assert_eq!(bench.state(waits).await, "completed");
@@ -118,7 +118,7 @@ async fn a_drain_leaves_what_waits_for_its_group_and_ends_what_waits_no_longer()
 }
 
 #[tokio::test]
-async fn prune_forgets_groups_that_nobody_asked_for_a_day() {
+async fn prune_deletes_breakers_a_day_after_the_last_failure() {
     let bench = bench().await;
     for group in ["old.example", "young.example", "waiting.example", "running.example"] {
         open(&bench.pool, group, 60.0).await;
@@ -151,7 +151,7 @@ async fn prune_forgets_groups_that_nobody_asked_for_a_day() {
     assert_eq!(left, ["running.example", "waiting.example", "young.example"]);
 }
 
-/// 5,000 groups that are down, none of which has a job of the kind that is claimed.
+/// 5,000 groups that are down, without a job of the claimed kind.
 const TROUBLE: &str = "
     INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, class, message)
     SELECT CASE n WHEN 1 THEN 'step' ELSE 'host-' || n END, 5, now(), now(), now() + interval '1 hour', 'network', 'nobody answers'
@@ -162,7 +162,7 @@ const CROWD: &str = "
     INSERT INTO queue.jobs (kind, args, group_key, give_up_at, give_up_after, max_attempts, max_crashes)
     SELECT 'step', '{\"act\": \"Succeed\"}', 'step', now() + '1 day', '1 day', 5, 3 FROM generate_series(1, 20000);";
 
-/// The pages that a claim touches on a connection set up as the claims' own, with what it asks of breakers before.
+/// The pages that a claim touches on a connection set up as the claims' own, including its reads of breakers.
 async fn pages_of_a_claim(bench: &Bench) -> (i64, String) {
     let mut connection = bench.pool.acquire().await.unwrap();
     let steady = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;

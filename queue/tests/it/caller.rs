@@ -1,4 +1,4 @@
-//! Kinds with a breaker, and the hosts they call: the test says how each answers.
+//! Kinds with a breaker, and the hosts that they call. The test sets each host's answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use crate::support::{Bench, options};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Well,
-    /// Not at all; the attempt ends once the host is up or down.
+    /// No answer; the attempt ends once the host is set up or down.
     Silent,
-    /// Down, as the caller finds after so many milliseconds.
+    /// Down; the caller finds out after this many milliseconds.
     Down(u64),
-    /// It has no such page: the error is fatal and says that the host is there.
+    /// No such page: a fatal error that clears the host.
     Gone,
-    /// It is still at work on it: the error waits and says that the host is there.
+    /// Not ready yet: the error waits and clears the host.
     Later,
-    /// Something that tells nothing of the host.
+    /// An error that says nothing about the host.
     Odd,
-    /// Down, and the error names the time to wait.
+    /// Down; the error names a delay.
     Unavailable,
 }
 
@@ -39,7 +39,7 @@ struct Host {
     most: u32,
 }
 
-/// The hosts by name; those the test says nothing of answer well.
+/// The hosts by name; a host without an answer answers well.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts(Arc<Mutex<BTreeMap<String, Host>>>);
 
@@ -58,12 +58,12 @@ impl Hosts {
         self.host(name, |host| host.answer = answer);
     }
 
-    /// How often it was asked.
+    /// Number of calls.
     pub fn asked(&self, name: &str) -> u32 {
         self.host(name, |host| host.asked)
     }
 
-    /// The most callers at a time since the last call of this.
+    /// Most concurrent callers since the last call of this function.
     pub fn most(&self, name: &str) -> u32 {
         self.host(name, |host| std::mem::replace(&mut host.most, host.now))
     }
@@ -175,7 +175,7 @@ pub fn ping(host: &str) -> NewJob {
     NewJob::new(&Ping { host: host.to_owned() }).group_key(host)
 }
 
-/// A call that belongs to no group.
+/// A call without a group.
 pub fn ungrouped(host: &str) -> NewJob {
     NewJob::new(&Call { host: host.to_owned() })
 }
@@ -189,13 +189,13 @@ pub fn caller_options(slots: usize) -> WorkerOptions {
     WorkerOptions { slots, ..options(0) }
 }
 
-/// As [`caller_options`], for workers of which none is to be taken for dead on a busy machine: the next probe would go while
-/// the last one still asks.
+/// As [`caller_options`], for workers that must not count as dead on a busy machine: the next probe would
+/// start while the last one still runs.
 pub fn long_lived(slots: usize) -> WorkerOptions {
     WorkerOptions { dead_after: Duration::from_secs(60), ..caller_options(slots) }
 }
 
-/// Opens the breaker of a group; the next probe is due in so many seconds.
+/// Opens the breaker of a group; the next probe is due in this many seconds.
 pub async fn open(pool: &PgPool, group: &str, probe_in: f64) {
     sqlx::query(
         "INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, class, message)

@@ -1,4 +1,4 @@
-//! Promise 11: a cancel reaches the job on whatever host it runs, child processes included.
+//! Promise 11: a cancel reaches a job on any host, including its child processes.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn gone(jobs: &[(Uuid, Uuid, u32)]) {
 #[tokio::test]
 async fn a_cancel_kills_the_child_processes_on_every_host_within_a_second_and_each_hook_runs_once() {
     let bench = bench().await;
-    // Beats too far apart to help: the notification does it.
+    // Beats are too rare to help: only the notification can.
     let seldom = Plan {
         slots: 2,
         beat: Duration::from_secs(60),
@@ -57,7 +57,7 @@ async fn a_cancel_kills_the_child_processes_on_every_host_within_a_second_and_ea
     gone(&jobs).await;
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
 
-    // The slots are free again, and nothing of the attempts is written any more.
+    // The slots are free again, and the attempts write no more.
     let next = bench.enqueue(tool(0.0)).await.id;
     bench.until(next, "completed").await;
     for (id, subject, _) in jobs {
@@ -101,7 +101,7 @@ async fn ten_cancels_at_the_same_time_are_one() {
     let (kinds, mut turns) = registry();
     let worker = bench.worker_of(kinds.clone(), manual_options(1));
     let turn = turns.next().await;
-    // All ten have seen it run and written what their hooks write before the first of them can have the job.
+    // All ten have seen it run, and their hooks have written, before the first of them can lock the job.
     let mut held = bench.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM queue.jobs WHERE id = $1 FOR UPDATE")
         .bind(id)
@@ -138,7 +138,7 @@ async fn a_cancel_and_a_commit_at_the_same_time_are_one_of_the_two() {
     let worker = bench.worker_of(kinds.clone(), manual_options(1));
     let mut cancels = 0;
     for round in 0..30_u64 {
-        // Which of the two waits, and for how long, spreads them over each other's statements.
+        // Vary which of the two waits, and how long, to interleave their statements.
         let (ends_after, cancels_after) = if round % 2 == 0 { (round * 100, 0) } else { (0, round * 100) };
         let subject = Uuid::new_v4();
         let id = bench.enqueue(manual_job().subject(subject)).await.id;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::support::{Act, Bench, Worker, bench, eventually, options, step};
 
-/// A worker that polls every 120 s, once it is past its start, when it looks several times: from then on one wake-up is one look.
+/// A worker that polls every 120 s, after its first few claims: from then on each wake-up causes one claim.
 async fn lazy_worker(bench: &Bench, slots: usize) -> Worker {
     let worker = bench.worker(WorkerOptions { poll: Duration::from_secs(120), ..options(slots) });
     // The first beat registers the worker and the listener listens: a first job proves both.
@@ -52,7 +52,7 @@ async fn many_slots_are_claimed_for_in_portions_and_all_of_them_fill() {
         bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'running'").await == 100
     })
     .await;
-    // One claim is one transaction, and so one time.
+    // One claim is one transaction, so it has one timestamp.
     let largest = bench
         .count("SELECT max(n) FROM (SELECT count(*) AS n FROM queue.jobs GROUP BY attempted_at) AS claims")
         .await;
@@ -61,7 +61,7 @@ async fn many_slots_are_claimed_for_in_portions_and_all_of_them_fill() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_is_passed_over_and_holds_up_no_claim() {
+async fn a_locked_row_is_skipped_and_delays_no_claim() {
     let bench = bench().await;
     let held = bench.enqueue(step(Act::Succeed)).await.id;
     let grouped = bench.enqueue(step(Act::Succeed).group_key("g")).await.id;
@@ -143,7 +143,7 @@ async fn a_job_enqueued_by_the_handle_is_there_once_and_starts_long_before_the_p
         .unwrap();
     let mut listener = PgListener::connect(&bench.url).await.unwrap();
     listener.listen("bedel_queue").await.unwrap();
-    // Alone, and right behind another: the wake-up comes with the job, or follows it.
+    // Alone, and right after another: the wake-up comes with the job or follows it.
     for jobs in [1, 3] {
         let mut last = None;
         for _ in 0..jobs {
@@ -153,14 +153,14 @@ async fn a_job_enqueued_by_the_handle_is_there_once_and_starts_long_before_the_p
         }
         bench.until(last.expect("at least one"), "completed").await;
         if jobs == 1 {
-            // A wake-up from before may have started it too; the one that came along has not come over their connection.
+            // An earlier wake-up may have started it too; its own did not use the wake-ups' connection.
             let along =
                 async { while i64::from(listener.recv().await.unwrap().process_id()) == i64::from(wakes) {} };
             timeout(Duration::from_secs(10), along).await.expect("a wake-up that came with the job");
         }
     }
     for _ in 0..2 {
-        // Whether or not the handle was quiet before.
+        // With a quiet handle and with a busy one.
         let later = step(Act::Succeed).unique_key("one").delay(Duration::from_secs(60));
         let first = bench.queue.enqueue(&later).await.unwrap();
         let again = bench.queue.enqueue(&later).await.unwrap();
@@ -210,9 +210,10 @@ fn chrono_seconds(seconds: i64) -> chrono::TimeDelta {
 async fn without_a_wake_up_polling_finds_the_job() {
     let bench = bench().await;
     let worker = bench.worker(options(1));
-    // A worker also looks when it starts and when a slot gets free: one of the first jobs may be found so, not all.
+    // A worker also claims at its start and when a slot becomes free. That may find one of the first jobs,
+    // not all.
     for _ in 0..5 {
-        let id = bench.enqueue(step(Act::Succeed)).await.id; // nobody calls wake
+        let id = bench.enqueue(step(Act::Succeed)).await.id; // no call of wake
         bench.until(id, "completed").await;
     }
     worker.stop().await;
@@ -247,7 +248,7 @@ async fn a_job_that_succeeds_at_once_costs_two_row_versions() {
     })
     .await;
     worker.stop().await;
-    // A session tells what it counted when it ends, if not before.
+    // A session reports its counts at its end at the latest.
     let Bench { queue, pool, url } = bench;
     drop(queue);
     pool.close().await;

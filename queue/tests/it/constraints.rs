@@ -1,4 +1,4 @@
-//! What the tables themselves refuse, whoever writes: the state machine as far as CHECK constraints carry it.
+//! What the tables refuse from any writer: the part of the state machine that CHECK constraints cover.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 

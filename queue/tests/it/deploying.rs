@@ -1,4 +1,4 @@
-//! Promises 5, 6 and 8 during a deploy: processes that know a kind beside processes that do not.
+//! Promises 5, 6 and 8 during a deploy: processes with and without a kind, side by side.
 
 use std::collections::BTreeMap;
 
@@ -37,14 +37,14 @@ async fn old_workers_leave_a_new_kind_to_new_ones() {
 }
 
 #[tokio::test]
-async fn whoever_rescues_a_kind_it_does_not_know_leaves_the_verdict_to_one_that_does() {
+async fn a_rescuer_leaves_an_unknown_kind_to_a_worker_that_knows_it() {
     let bench = bench().await;
     let subject = Uuid::new_v4();
     let poison = bench.enqueue(manual_job().subject(subject)).await.id;
     leave_behind(&bench, poison, 2).await;
     let old_worker = bench.worker(options(1));
     eventually("rescued", async || bench.counters(poison).await.2 == 3).await;
-    // Due at once, and time to do it wrong: the old worker claims and looks again before the other job is done.
+    // Due at once, with time for a mistake: the old worker claims again before the other job is done.
     sqlx::query("UPDATE queue.jobs SET run_at = now() WHERE id = $1")
         .bind(poison)
         .execute(&bench.pool)
@@ -100,12 +100,12 @@ async fn args_a_deploy_can_no_longer_read_end_with_their_hook_and_no_attempt_is_
     bench.until(good, "completed").await;
     worker.stop().await;
     assert_eq!(bench.counters(id).await, (1, 1, 0), "tried once: it cannot become readable");
-    let told: (String, String) = sqlx::query_as("SELECT class, message FROM queue.failed_attempts")
+    let found: (String, String) = sqlx::query_as("SELECT class, message FROM queue.failed_attempts")
         .fetch_one(&bench.pool)
         .await
         .unwrap();
-    assert_eq!(told.0, "undecodable");
-    assert!(!told.1.contains('v'), "the message repeats no value: {}", told.1);
+    assert_eq!(found.0, "undecodable");
+    assert!(!found.1.contains('v'), "the message repeats no value: {}", found.1);
     let hook: Uuid = sqlx::query_scalar("SELECT job_id FROM effects WHERE what = 'manual:undecodable'")
         .fetch_one(&bench.pool)
         .await

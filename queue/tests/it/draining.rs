@@ -1,4 +1,4 @@
-//! `drain`: it runs what is due and nothing else, and it ends.
+//! `drain` runs only due jobs, and it ends.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ impl Bench {
             .unwrap();
     }
 
-    /// Puts a waiting job into another queue, as a producer that is not Rust may.
+    /// Moves a waiting job into another queue, as an SQL producer may.
     async fn move_to(&self, id: Uuid, queue: &str) {
         sqlx::query("UPDATE queue.jobs SET queue = $2 WHERE id = $1")
             .bind(id)
@@ -99,7 +99,7 @@ async fn a_drain_that_is_cut_off_looks_again() {
     let slow = bench.enqueue(step(Act::Sleep(1500))).await.id;
     let cut_off = async {
         bench.until(slow, "running").await;
-        // Every look reads this table: the next one waits, and is cut off while it does.
+        // Every idle check reads this table: the next one waits for the lock and loses its connection.
         let mut blocker = bench.pool.begin().await.unwrap();
         sqlx::query("LOCK TABLE queue.queues").execute(&mut *blocker).await.unwrap();
         eventually("a look is cut off", async || {
@@ -145,7 +145,7 @@ async fn what_is_due_later_ends_a_drain_and_is_run_by_the_next() {
 #[tokio::test]
 async fn jobs_that_count_a_crash_are_drained_too() {
     let bench = bench().await;
-    // Several times, since a worker may be quicker than the first look.
+    // Several times, since a worker may be faster than the first check.
     for _ in 0..5 {
         let suspect = bench.enqueue(step(Act::Succeed)).await.id;
         bench.suspect(suspect).await;

@@ -10,7 +10,7 @@ use crate::support::{Act, bench, options, step};
 async fn a_job_exists_if_and_only_if_the_transaction_commits() {
     let bench = bench().await;
     let jobs = async || bench.count("SELECT count(*) FROM queue.jobs").await;
-    // With a key and without: they are inserted by statements of their own.
+    // With and without a key: two different statements insert them.
     for job in [step(Act::Succeed), step(Act::Succeed).unique_key("one")] {
         let there = jobs().await;
         let mut tx = bench.pool.begin().await.unwrap();
@@ -100,7 +100,7 @@ async fn a_batch_is_enqueued_by_one_statement_in_its_order() {
     let ids: Vec<Uuid> =
         sqlx::query_scalar("SELECT id FROM queue.jobs ORDER BY id").fetch_all(&bench.pool).await.unwrap();
     assert_eq!(ids, enqueued.iter().map(|enqueued| enqueued.id).collect::<Vec<_>>());
-    // The same as a job that was enqueued alone, in everything but its own facts.
+    // The same columns as a job that was enqueued alone, except for its own data.
     let alone = bench.enqueue(step(Act::Succeed)).await.id;
     let kinds: i64 = bench
         .count(

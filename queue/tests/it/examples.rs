@@ -1,4 +1,4 @@
-//! The examples run as they are, and each judges its own outcome.
+//! The examples run unchanged, and each checks its own outcome.
 
 #[path = "../../examples/crawler/main.rs"]
 mod crawler;

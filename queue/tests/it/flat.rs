@@ -1,4 +1,4 @@
-//! Promise 16: what a statement reads does not grow with the jobs that have ended or wait for later.
+//! Promise 16: finished and scheduled jobs do not increase what a statement reads.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, SqlSafeStr, SqlStr};
 use crate::sql::statements;
 use crate::support::{Act, Bench, eventually, options, schema, step};
 
-/// One id for everything that a statement may ask for: a running job, its lease, its worker and its subject.
+/// One id for every parameter: a running job, its lease, its worker and its subject.
 const ID: &str = "'00000000-0000-4000-8000-000000000001'";
 
-/// What both databases hold: a worker, a running job, one that is due and one of each end.
+/// Rows of both databases: a worker, a running job, a due one and one of each final state.
 pub const FEW: &str = "
     INSERT INTO queue.workers (id, name) VALUES ('00000000-0000-4000-8000-000000000001', 'w');
     INSERT INTO queue.jobs (id, lease, worker_id, subject, attempted_at, attempt, state, kind, args, give_up_at, give_up_after,
@@ -29,7 +29,8 @@ pub const FEW: &str = "
       FROM unnest('{completed,discarded,cancelled}'::queue.job_state[]) AS state;
     INSERT INTO queue.schedules (name, cron, last_tick) VALUES ('step', '* * * * *', now());";
 
-/// 200,000 jobs that ended within the last days, some of them with failed attempts, and 100,000 scheduled for later.
+/// 200,000 jobs that ended within the last days, some of them with failed attempts, and 100,000 scheduled for
+/// later.
 const MANY: &str = "
     INSERT INTO queue.jobs (state, finalized_at, created_at, run_at, attempt, attempted_at, lease, kind, args, give_up_at,
                             give_up_after, max_attempts, max_crashes, subject, worker)
@@ -65,18 +66,19 @@ async fn full() -> Bench {
     filled("queue-many", &[MANY, FEW]).await
 }
 
-/// A value for a parameter, by its type. Lists stop at 20 rows; but for the one of a subject, they are asked for none.
+/// A value for a parameter, by its type. Lists stop at 20 rows and have no subject, except the list of a
+/// subject.
 fn value(of: &str, statement: &str) -> String {
     match of {
         "uuid" if statement.starts_with("-- inspect::list") && !statement.contains("subject = $1") => {
             "NULL".to_owned()
         }
         "uuid" => ID.to_owned(),
-        // One for each that is claimed.
+        // One per claimed job.
         "uuid[]" if statement.starts_with("-- claim\n") => format!("array_fill({ID}::uuid, ARRAY[20])"),
         "uuid[]" => format!("ARRAY[{ID}]::uuid[]"),
         "text" => "'step'".to_owned(),
-        // The ends of new ids.
+        // The tails of new ids.
         "text[]" if statement.starts_with("-- enqueue_many") => "ARRAY['70008000000000000000']".to_owned(),
         "text[]" => "ARRAY['step']".to_owned(),
         "smallint" | "queue.priority" => "2".to_owned(),
@@ -105,7 +107,7 @@ fn safe(sql: String) -> SqlStr {
     AssertSqlSafe(sql).into_sql_str()
 }
 
-/// The plan of the statement as it ran, with what `change` makes of its values. What it writes is rolled back.
+/// The plan of the statement as it ran, with its values passed through `change`. Its writes are rolled back.
 async fn ran(
     connection: &mut PgConnection,
     statement: &str,
@@ -137,7 +139,7 @@ pub async fn pages(connection: &mut PgConnection, statement: &str) -> (i64, Stri
     (count("Shared Hit Blocks") + count("Shared Read Blocks"), plan.to_string())
 }
 
-/// The rows of `queue.jobs` that a plan's most eager scan looked at.
+/// The most rows of `queue.jobs` that one scan of a plan read.
 fn most_looked_at(plan: &Value) -> f64 {
     let count = |key: &str| plan[key].as_f64().unwrap_or(0.0);
     let here = match plan["Relation Name"].as_str() {
@@ -157,7 +159,7 @@ async fn pages_by_statement(bench: &Bench, plans: &str) -> BTreeMap<String, (i64
         let (name, body) = statement.split_once('\n').unwrap();
         let verb = body.split_whitespace().next().unwrap_or_default();
         if ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].contains(&verb) {
-            // The first time a session runs a statement it reads catalogues too.
+            // A session's first run of a statement reads catalogues too.
             pages(&mut connection, &statement).await;
             found.insert(name.to_owned(), pages(&mut connection, &statement).await);
         }
@@ -168,15 +170,15 @@ async fn pages_by_statement(bench: &Bench, plans: &str) -> BTreeMap<String, (i64
 #[tokio::test]
 async fn no_statement_reads_more_because_of_jobs_that_ended_or_wait_for_later() {
     let (empty, full) = (empty().await, full().await);
-    // However the server plans: for any parameters, as it does for a statement often used, or for these.
+    // With a generic plan, as for statements used often, and with one for these parameters.
     for plans in ["force_generic_plan", "force_custom_plan"] {
         let few = pages_by_statement(&empty, plans).await;
         let many = pages_by_statement(&full, plans).await;
         assert!(many.len() >= 30, "only {} statements found", many.len());
         for (name, (pages, plan)) in &many {
             let small = few[name].0;
-            // Deeper indexes cost two pages a look, lists 20 rows on pages of their own; one walk along the jobs scheduled
-            // for later would cost 400, one along the table 8,000.
+            // Deeper indexes cost two pages per lookup, lists 20 rows on separate pages. A walk along the
+            // jobs scheduled for later would cost 400, one along the table 8,000.
             assert!(
                 *pages <= 3 * small + 100,
                 "{name}, {plans}: {pages} pages with many jobs, {small} with few\n{plan}"
@@ -204,7 +206,7 @@ async fn a_list_whose_filter_matches_nothing_gives_up_after_ten_thousand_jobs() 
             })
             .await;
             let rows = most_looked_at(&plan);
-            // One more tells that no other ended at the same moment as the last.
+            // One more row shows that no other job ended at the same moment as the last.
             assert!(rows <= 10_001.0, "{list}, {plans}: {rows} rows\n{plan}");
             tried += 1;
         }
@@ -224,7 +226,7 @@ async fn pages_of_forty_jobs(bench: &Bench) -> i64 {
     for _ in 0..30 {
         bench.enqueue(step(Act::Succeed)).await;
     }
-    // Pages are counted where a session ends at the latest.
+    // A session reports its page counts at its end at the latest.
     let others = "SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name <> ''";
     let flush = "SELECT count(pg_stat_force_next_flush())";

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{Bench, bench, eventually, options};
 
-/// Notes when it runs and when it is through; a crowd of them tells how many ran at a time.
+/// Records its start and end, so that a crowd of them shows how many ran at once.
 #[derive(Debug, Serialize, Deserialize)]
 struct Fetch {
     milliseconds: u64,
@@ -29,7 +29,7 @@ impl Job for Fetch {
     }
 
     async fn run(&self, pool: &PgPool, attempt: &Attempt) -> Result<(), JobError> {
-        // How many of the group run while this one does, by the rows themselves.
+        // The group's running jobs during this one, counted from the rows.
         sqlx::query(
             "INSERT INTO effects (job_id, what)
              SELECT $1, 'busy ' || count(*) FROM queue.jobs
@@ -111,7 +111,7 @@ async fn a_suspect_counts_towards_its_group() {
         .execute(&bench.pool)
         .await
         .unwrap();
-    // A job of another group shows that claims were made since.
+    // A job of another group shows that later claims happened.
     enqueue_all(&bench, &[fetch("other.example", 0)]).await;
     bench.queue.wake();
     eventually("the other group's job is through", async || {

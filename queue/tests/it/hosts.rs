@@ -1,4 +1,4 @@
-//! Worker processes, each as good as a host of its own, whose jobs run real child processes.
+//! Worker processes, each like a separate host, whose jobs run real child processes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use crate::support::{Bench, eventually};
 
 const PLAN: &str = "QUEUE_TEST_HOST";
 
-/// Becomes the child process, beside a watcher in the same group that ends both when the worker is gone, `kill -9`
-/// included: the pipe it reads from is closed then.
+/// Becomes the child process, beside a watcher in the same group that ends both when the worker dies, even by
+/// `kill -9`: then the pipe it reads from is closed.
 const CHILD: &str = "exec 3<&0 </dev/null; ( read -r _ <&3; kill -KILL 0 ) & exec sleep \"$0\" 3<&-";
 
 /// A job that runs a child process for longer than any test, or for `seconds`.
@@ -94,14 +94,14 @@ impl Job for Tool {
     }
 }
 
-/// How a worker process works.
+/// Settings of a worker process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     pub slots: usize,
     pub beat: Duration,
     pub dead_after: Duration,
     pub drain: Duration,
-    /// A directory whose socket stands in for the server's.
+    /// A directory with a socket in place of the server's.
     pub through: Option<PathBuf>,
     pub url: String,
 }
@@ -126,7 +126,7 @@ impl Plan {
     }
 }
 
-/// Not a test of its own: what the processes below run. It does nothing unless one of them started it.
+/// Not a test: the code that the processes below run. It does nothing unless one of them started it.
 #[tokio::test]
 async fn host_process() {
     let Ok(plan) = std::env::var(PLAN) else { return };
@@ -135,7 +135,7 @@ async fn host_process() {
     if let Some(dir) = plan.through {
         connect = connect.socket(dir);
     }
-    // Shorter than usual, so that a test of an outage that stays does not take longer than it must.
+    // Shorter than usual, so that the test of a permanent outage takes less time.
     let patience = Duration::from_secs(3);
     let pool = PgPoolOptions::new()
         .max_connections(6)
@@ -189,7 +189,7 @@ impl Host {
 }
 
 impl Bench {
-    /// Waits until the job's attempt has started its child process and noted it; gives the child's id.
+    /// Waits until the job's attempt has started and recorded its child process; returns the child's id.
     pub async fn child_of(&self, job: Uuid) -> u32 {
         let noted = async || {
             sqlx::query_scalar::<_, String>(
@@ -205,9 +205,9 @@ impl Bench {
     }
 }
 
-/// Does the process still run? One that has ended and is not waited for yet does not.
+/// Does the process still run? A zombie does not.
 pub async fn is_running(pid: u32) -> bool {
-    let told = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().await.unwrap();
-    let state = String::from_utf8_lossy(&told.stdout);
+    let found = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().await.unwrap();
+    let state = String::from_utf8_lossy(&found.stdout);
     !state.trim().is_empty() && !state.trim_start().starts_with('Z')
 }

@@ -1,4 +1,4 @@
-//! Promises 4, 5 and 6: workers that die, stop for a while or lose the database. Real processes, real signals.
+//! Promises 4, 5 and 6: workers that die, pause or lose the database. Real processes, real signals.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::{Act, Bench, bench, eventually, options, registry, step};
 
 const URL: &str = "QUEUE_TEST_WORKER_URL";
 
-/// Not a test of its own: what the processes below run. It does nothing unless one of them started it.
+/// Not a test: the code that the processes below run. It does nothing unless one of them started it.
 #[tokio::test]
 async fn worker_process() {
     let Some((queue, slots)) = in_process().await else { return };
@@ -18,7 +18,7 @@ async fn worker_process() {
     bedel_queue::run_worker(queue, registry, options(slots), CancellationToken::new()).await.unwrap();
 }
 
-/// What a process gets that a test started. None where nobody did.
+/// Settings of a process started by a test. None otherwise.
 pub async fn in_process() -> Option<(bedel_queue::Queue, usize)> {
     let url = std::env::var(URL).ok()?;
     let slots = std::env::var("QUEUE_TEST_SLOTS").map_or(4, |slots| slots.parse().unwrap());
@@ -60,7 +60,7 @@ impl Drop for Process {
 }
 
 #[tokio::test]
-async fn a_worker_killed_in_the_middle_is_rescued_by_another_and_the_crash_is_told() {
+async fn a_killed_worker_is_rescued_by_another_and_the_crash_is_recorded() {
     let bench = bench().await;
     let id = bench.enqueue(step(Act::Sleep(1500))).await.id;
     let victim = Process::start(&bench, 1);
@@ -69,32 +69,33 @@ async fn a_worker_killed_in_the_middle_is_rescued_by_another_and_the_crash_is_to
     let killed = Instant::now();
     let rescuer = bench.worker(options(1));
     eventually("rescued", async || bench.counters(id).await.2 == 1).await;
-    // beat 0.2 s, dead after 1 s: the same rule that gives 15 s at the defaults gives 1.5 s here; the rest is noise.
+    // beat 0.2 s, dead after 1 s: the same rule that gives 15 s at the defaults gives 1.5 s here; the rest is
+    // noise.
     assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
     assert!(killed.elapsed() > Duration::from_millis(900), "rescued before it was known to be dead");
     bench.until(id, "completed").await;
     rescuer.stop().await;
     assert_eq!(bench.counters(id).await, (2, 0, 1));
-    let told: (i32, String) = sqlx::query_as("SELECT attempt, class FROM queue.failed_attempts")
+    let found: (i32, String) = sqlx::query_as("SELECT attempt, class FROM queue.failed_attempts")
         .fetch_one(&bench.pool)
         .await
         .unwrap();
-    assert_eq!(told, (1, "crashed".to_owned()));
+    assert_eq!(found, (1, "crashed".to_owned()));
     assert_eq!(bench.effects("commit").await, 1);
 }
 
 #[tokio::test]
-async fn a_worker_that_slept_past_its_rescue_writes_nothing_and_goes_on() {
+async fn a_worker_that_slept_past_its_rescue_writes_nothing_and_continues() {
     let bench = bench().await;
     let id = bench.enqueue(step(Act::Sleep(1000))).await.id;
     let sleeper = Process::start(&bench, 1);
-    // Not in the middle of its begin: a transaction that is left open holds the row until the server ends it.
+    // Not during its begin: an open transaction holds the row until the server ends it.
     eventually("the attempt runs", async || bench.effects("run").await == 1).await;
     sleeper.signal("-STOP");
     let rescuer = bench.worker(options(1));
     bench.until(id, "completed").await;
     sleeper.signal("-CONT");
-    // It still lives: it takes the next job once the rescuer is gone.
+    // It is still alive: it takes the next job after the rescuer has stopped.
     rescuer.stop().await;
     let next = bench.enqueue(step(Act::Succeed)).await.id;
     bench.until(next, "completed").await;
@@ -138,7 +139,7 @@ async fn a_job_claimed_by_an_answer_that_was_lost_is_released_by_the_beat() {
     let bench = bench().await;
     let worker = bench.worker(options(1));
     eventually("registered", async || bench.count("SELECT count(*) FROM queue.workers").await == 1).await;
-    // A claim that the server did and whose answer never arrived: running under this worker, held by nobody.
+    // A claim whose answer never arrived: the job runs under this worker, but is not in flight.
     let id = bench.enqueue(step(Act::Succeed).delay(Duration::from_secs(900))).await.id;
     sqlx::query(
         "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), attempt = 1, attempted_at = now(),
@@ -161,7 +162,7 @@ async fn poison_is_discarded_and_takes_no_innocents_with_it() {
     for _ in 0..3 {
         innocents.push(bench.enqueue(step(Act::Sleep(1500))).await.id);
     }
-    // Each process dies while it runs the poison, with whatever runs beside it.
+    // Each process dies while it runs the poison, with all other attempts in it.
     for _ in 0..3 {
         let process = Process::start(&bench, 4);
         eventually("the poison runs", async || {

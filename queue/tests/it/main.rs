@@ -18,6 +18,7 @@ mod hosts;
 mod limits;
 mod liveness;
 mod manual_job;
+mod migrating;
 mod operating;
 mod ordering;
 mod outcomes;

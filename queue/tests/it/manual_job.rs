@@ -1,4 +1,4 @@
-//! A kind whose attempts are in the test's hands: the test calls what a handler would call and says how the attempt ends.
+//! A kind whose attempts the test controls: the test calls what a handler would call and chooses the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The handler returns. Nothing happens where the worker has dropped it meanwhile.
+    /// The handler returns. Does nothing if the worker has dropped it.
     pub fn end(self, outcome: Result<(), JobError>) {
         let _ = self.outcome.send(outcome);
     }
@@ -31,7 +31,7 @@ pub struct ManualContext {
     turns: mpsc::UnboundedSender<Turn>,
 }
 
-/// The attempts that were begun.
+/// Attempts that have begun.
 pub struct Turns(mpsc::UnboundedReceiver<Turn>);
 
 impl Turns {
@@ -101,7 +101,7 @@ impl Job for ManualJob {
     }
 }
 
-/// From now on every row version of a job is noted in `writes`, with the name of the statement that made it.
+/// Records every later row version of a job in `writes`, with its statement's name.
 pub async fn note_writes(pool: &PgPool) {
     sqlx::raw_sql(
         "CREATE TABLE writes (n bigserial, job_id uuid, statement text);
@@ -117,7 +117,7 @@ pub async fn note_writes(pool: &PgPool) {
     .unwrap();
 }
 
-/// From now on each attempt loses its lease in the moment of its claim, as if it had slept past its rescue.
+/// Makes each later attempt lose its lease at its claim, as if it had slept past its rescue.
 pub async fn lose_leases(pool: &PgPool) {
     sqlx::raw_sql(
         "CREATE FUNCTION lose_lease() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -133,7 +133,7 @@ pub async fn lose_leases(pool: &PgPool) {
     .unwrap();
 }
 
-/// From now on they keep it again.
+/// Ends `lose_leases`.
 pub async fn keep_leases(pool: &PgPool) {
     sqlx::raw_sql("DROP TRIGGER lose_lease ON queue.jobs").execute(pool).await.unwrap();
 }

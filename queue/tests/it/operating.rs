@@ -1,4 +1,5 @@
-//! Promises 10 and 11 as far as they go here, and what operators do: release at a stop, cancel, retry, pull forward.
+//! Promises 10 and 11 inside one process, and operators' actions: release at a stop, cancel, retry, pull
+//! forward.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ async fn a_cancelled_job_stops_within_a_second_and_its_hook_runs_once() {
     assert_eq!(registry(&bench.pool).cancel(&mut tx, id, "not needed").await.unwrap(), Some(id));
     tx.commit().await.unwrap();
     bench.queue.announce_cancellation();
-    // The only slot is free again when the attempt has let go: a second job proves it.
+    // A second job proves that the only slot is free again.
     let cancelled = Instant::now();
     let second = bench.enqueue(step(Act::Succeed)).await.id;
     bench.until(second, "completed").await;
@@ -84,7 +85,7 @@ async fn a_cancel_is_noticed_by_the_beat_where_the_notification_is_lost() {
     bench.until(id, "running").await;
     let mut connection = bench.pool.acquire().await.unwrap();
     assert_eq!(cancel_subject(&mut connection, subject, "deleted").await.unwrap(), 1);
-    // The only slot is free long before the attempt's own time limit would free it.
+    // The only slot is free long before the attempt's timeout would free it.
     let cancelled = Instant::now();
     let second = bench.enqueue(step(Act::Succeed)).await.id;
     bench.until(second, "completed").await;

@@ -1,4 +1,4 @@
-//! Promises 8 and 9: priorities and jobs scheduled for later, with several workers at work.
+//! Promises 8 and 9: priorities and jobs scheduled for later, with several workers.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ async fn an_urgent_job_overtakes_the_backlog_of_two_workers() {
     .fetch_one(&bench.pool)
     .await
     .unwrap();
-    // Each of the four slots may have begun one job between the enqueue and the count, and one more before it was free.
+    // Each of the four slots may have begun one job between the enqueue and the count, and one more before it
+    // was free.
     assert!(place <= before + 8, "{place} runs came first, {before} of them before it was there");
     assert!(bench.effects("run").await < 60, "the backlog was not done anyway");
     for worker in workers {
@@ -60,7 +61,7 @@ async fn a_job_scheduled_for_later_starts_when_it_is_due_and_not_before() {
     let bench = bench().await;
     let mut ids = Vec::new();
     for delay in [400, 800, 1200] {
-        // An earlier claim must not take it along, whatever its priority.
+        // An earlier claim must not take it, even with its priority.
         ids.push(bench.enqueue(step(Act::Succeed).priority(1).delay(Duration::from_millis(delay))).await.id);
         bench.enqueue(step(Act::Succeed).priority(4)).await;
     }
@@ -71,7 +72,7 @@ async fn a_job_scheduled_for_later_starts_when_it_is_due_and_not_before() {
         let job = inspect::job(&mut connection, id).await.unwrap().expect("the job");
         let late = job.attempted_at.expect("claimed") - job.run_at;
         assert!(late >= chrono::TimeDelta::zero(), "{late} early");
-        // Nobody sends a wake-up when a time comes: the poll of 0.1 s finds it. The rest is noise of a busy machine.
+        // A due time sends no wake-up: the poll of 0.1 s finds the job. The rest is noise of a busy machine.
         assert!(late < chrono::TimeDelta::seconds(2), "{late} late");
         assert_eq!(job.attempt, 1);
     }

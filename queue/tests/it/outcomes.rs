@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Act, REFUSED_SUBJECT, bench, eventually, options, step};
 
 #[tokio::test]
-async fn errors_are_counted_told_and_end_at_max_attempts() {
+async fn errors_are_counted_recorded_and_end_at_max_attempts() {
     let bench = bench().await;
     let subject = uuid::Uuid::new_v4();
     let id = bench.enqueue(step(Act::Retry).subject(subject)).await.id;
@@ -15,15 +15,15 @@ async fn errors_are_counted_told_and_end_at_max_attempts() {
     bench.until(id, "discarded").await;
     worker.stop().await;
     assert_eq!(bench.counters(id).await, (3, 3, 0));
-    assert_eq!(bench.effects("failed:network").await, 2, "the hook of an attempt that goes on");
+    assert_eq!(bench.effects("failed:network").await, 2, "the hook of a job that runs again");
     assert_eq!(bench.effects("discarded:network").await, 1, "the hook of the end");
 
     let mut connection = bench.pool.acquire().await.unwrap();
     let story = inspect::job(&mut connection, id).await.unwrap().expect("the job");
-    let told: Vec<_> =
+    let found: Vec<_> =
         story.failures.iter().map(|f| (f.attempt, f.class.as_str(), f.message.as_str())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (1, "network", "the line is down"),
             (2, "network", "the line is down"),
@@ -71,7 +71,7 @@ async fn waiting_spends_nothing_and_ends_at_give_up_at_with_the_last_reason() {
     let mut connection = bench.pool.acquire().await.unwrap();
     let story = inspect::job(&mut connection, id).await.unwrap().expect("the job");
     assert_eq!(story.reason.as_deref(), Some("still being encoded"));
-    assert_eq!(story.failures.len(), 1, "only the end is told, not each wait");
+    assert_eq!(story.failures.len(), 1, "the history has only the end, not each wait");
     assert!(story.finalized_at >= Some(story.give_up_at), "not before its time");
 }
 
@@ -95,7 +95,7 @@ async fn a_panic_and_a_hang_fail_the_attempt_alone() {
 }
 
 #[tokio::test]
-async fn a_hook_that_panics_fails_its_attempt_and_takes_nobody_along() {
+async fn a_hook_that_panics_fails_only_its_own_attempt() {
     let bench = bench().await;
     let beside = bench.enqueue(step(Act::Sleep(1500))).await.id;
     let panics = bench.enqueue(step(Act::PanicInCommit)).await.id;

@@ -1,4 +1,4 @@
-//! Queues: pause, resume, and what an operator sees of them.
+//! Queues: pause, resume and counts.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn a_pause_is_part_of_its_transaction_and_keeps_its_first_time() {
     assert_eq!(queues(&mut connection).await.unwrap(), resumed);
 }
 
-/// Jobs written by hand: `count` of `kind` in `queue`, due from an hour ago on, a minute apart.
+/// Inserts jobs directly: `count` of `kind` in `queue`, due from an hour ago on, a minute apart.
 const FILL: &str = "INSERT INTO queue.jobs (kind, queue, priority, args, run_at, crashes, attempt, give_up_at, give_up_after, max_attempts,
                                             max_crashes)
      SELECT $1, $2, $3, '{}', now() - interval '1 hour' + n * interval '1 minute', $4, $4, now(), '1 day', 1, 3
@@ -166,7 +166,7 @@ fn statement(name: &str) -> String {
     statements().into_iter().find(|(_, sql)| sql.starts_with(name)).unwrap().1
 }
 
-/// What the planner does where it knows nothing of the parameters.
+/// The plan without known parameters.
 async fn generic_plan(bench: &Bench, parameters: &str, sql: &str, arguments: &str) -> String {
     let mut connection = bench.pool.acquire().await.unwrap();
     let prepare = format!("SET plan_cache_mode = force_generic_plan; PREPARE s ({parameters}) AS {sql}");

@@ -1,4 +1,4 @@
-//! Plain kinds: no hooks, ends written together, and every promise all the same.
+//! Plain kinds: no hooks, batched ends, and all the same promises.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bedel_queue::{
-    Attempt, Backoff, Job, JobError, NewJob, Policy, Registry, WorkerOptions, enqueue_many, run_worker,
+    Attempt, Backoff, End, Job, JobError, NewJob, Policy, Registry, WorkerOptions, drain, enqueue_many,
+    run_worker,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,7 +21,7 @@ use crate::support::{Bench, bench, eventually, options};
 /// How often a handler was called.
 type Runs = Arc<AtomicU64>;
 
-/// Fails so many times, then succeeds. Negative: never succeeds.
+/// Fails this many times, then succeeds. Negative: never succeeds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Render {
     failures: i32,
@@ -43,7 +45,7 @@ impl Job for Render {
         match self.failures {
             0.. if attempt.number > self.failures => Ok(()),
             i32::MIN..=-100 => panic!("a handler's bug"),
-            // NUL is what PostgreSQL refuses in a text.
+            // PostgreSQL refuses NUL in a text.
             _ => Err(JobError::retry("paper-jam", "no paper\0")),
         }
     }
@@ -89,14 +91,14 @@ async fn ends_that_are_written_together_are_each_its_own() {
             "that fails {failures} times"
         );
     }
-    let told: Vec<(String, String, i64)> = sqlx::query_as(
+    let found: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT class, message, count(*) FROM queue.failed_attempts GROUP BY class, message ORDER BY class",
     )
     .fetch_all(&bench.pool)
     .await
     .unwrap();
-    let told: Vec<_> = told.iter().map(|(class, text, n)| (class.as_str(), text.as_str(), *n)).collect();
-    assert_eq!(told, [("panic", "the handler panicked", 180), ("paper-jam", "no paper ", 60 + 120 + 180)]);
+    let found: Vec<_> = found.iter().map(|(class, text, n)| (class.as_str(), text.as_str(), *n)).collect();
+    assert_eq!(found, [("panic", "the handler panicked", 180), ("paper-jam", "no paper ", 60 + 120 + 180)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +127,7 @@ async fn an_outage_between_the_run_and_its_end_loses_nothing() {
     let stop = CancellationToken::new();
     let runs = Runs::default();
     let worker = counting_worker(&victim, 20, &stop, Arc::clone(&runs));
-    // Whatever the worker is doing, its sessions end, again and again.
+    // The worker's sessions are ended again and again.
     for _ in 0..20 {
         sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'bedel-%' AND datname = current_database()")
             .execute(&bench.pool)
@@ -165,7 +167,7 @@ async fn an_end_waits_for_the_database_with_its_slot_and_its_lease() {
     .unwrap();
     let id = enqueue_all(&bench, &[0]).await[0];
     let (stop, runs) = (CancellationToken::new(), Runs::default());
-    // Beats are quicker than the pause between two tries: they see an attempt that has run and is still held.
+    // Beats are faster than the retry pause: they see a finished attempt that is still in flight.
     let worker = counting_worker(&bench, 1, &stop, Arc::clone(&runs));
     bench.until(id, "completed").await;
     stop.cancel();
@@ -177,7 +179,7 @@ async fn an_end_waits_for_the_database_with_its_slot_and_its_lease() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_an_attempt_without_its_lease_is_not_written() {
     let bench = bench().await;
-    // Success and failure, both of attempts that lose their lease the moment it is given.
+    // A success and a failure of attempts that lose their lease at the claim.
     let ids = enqueue_all(&bench, &[0, -1]).await;
     lose_leases(&bench.pool).await;
     let (stop, runs) = (CancellationToken::new(), Runs::default());
@@ -190,7 +192,7 @@ async fn the_end_of_an_attempt_without_its_lease_is_not_written() {
     let (queue, token) = (bench.queue.clone(), stop.clone());
     let worker = tokio::spawn(async move { run_worker(queue, registry, options, token).await.unwrap() });
     eventually("both ran", async || runs.load(Ordering::Relaxed) == 2).await;
-    // What follows in the same batch or a later one is written: then the two were looked at.
+    // Later ends are written, so the two were handled.
     keep_leases(&bench.pool).await;
     let next = enqueue_all(&bench, &[0]).await[0];
     bench.until(next, "completed").await;
@@ -200,4 +202,50 @@ async fn the_end_of_an_attempt_without_its_lease_is_not_written() {
     assert_eq!(bench.count("SELECT count(*) FROM queue.failed_attempts").await, 0);
     stop.cancel();
     worker.await.unwrap();
+}
+
+/// A plain kind with a failure hook and defaults of its own. Odd numbers fail.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mail {
+    number: u32,
+}
+
+impl Job for Mail {
+    const KIND: &'static str = "mail";
+    type Context = ();
+    type Output = ();
+
+    fn policy() -> Policy {
+        Policy { slots: 3, priority: 4, error_classes: &["no-address"], ..Policy::default() }
+    }
+
+    async fn run(&self, (): &(), _: &Attempt) -> Result<(), JobError> {
+        if self.number % 2 == 1 { Err(JobError::fatal("no-address", "no address")) } else { Ok(()) }
+    }
+
+    async fn ended((): &(), end: &End, tx: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
+        sqlx::query("INSERT INTO effects (job_id, what) VALUES ($1, $2)")
+            .bind(end.subject)
+            .bind(&end.class)
+            .execute(tx)
+            .await?;
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn the_failure_hook_of_a_plain_kind_runs_and_its_policy_has_the_defaults() {
+    let bench = bench().await;
+    for number in 0..4 {
+        bench.enqueue(NewJob::new(&Mail { number }).subject(Uuid::new_v4())).await;
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE priority = 4").await, 4);
+    let registry = Registry::new(()).register::<Mail>();
+    let slots = registry.default_slots();
+    assert_eq!(slots, BTreeMap::from([("mail".to_owned(), 3)]));
+    let options = WorkerOptions { slots, ..options(0) };
+    drain(bench.queue.clone(), registry, options).await.unwrap();
+    assert_eq!(bench.effects("no-address").await, 2);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'completed'").await, 2);
+    assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'discarded'").await, 2);
 }

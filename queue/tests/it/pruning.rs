@@ -1,4 +1,5 @@
-//! Promise 14: a job's story in one call, and retention that goes in small batches and holds nobody up.
+//! Promise 14: one call returns a job with its history; retention deletes small batches and blocks no one
+//! else.
 
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,7 @@ async fn a_prune_that_hangs_holds_up_no_claim_and_a_row_that_is_held_no_prune() 
     let bench = bench().await;
     fill(&bench, "discarded", 40, 20).await;
     let retention = Retention { batch: 10, ..Retention::default() };
-    // Somebody reads one of the old jobs with a lock: the prune leaves it and goes on.
+    // One of the old jobs is locked: the prune skips it.
     let mut reader = bench.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM queue.jobs ORDER BY finalized_at, id LIMIT 1 FOR UPDATE")
         .execute(&mut *reader)
@@ -103,7 +104,7 @@ async fn a_prune_that_hangs_holds_up_no_claim_and_a_row_that_is_held_no_prune() 
     assert_eq!(pruned.expect("it does not wait for a reader").unwrap(), 10);
     reader.rollback().await.unwrap();
 
-    // A prune that waits in the middle of its statement, with its rows locked.
+    // A prune that blocks inside its statement, with its rows locked.
     let mut blocker = bench.pool.begin().await.unwrap();
     sqlx::query("SELECT FROM queue.failed_attempts FOR UPDATE").execute(&mut *blocker).await.unwrap();
     let pool = bench.pool.clone();
@@ -156,7 +157,7 @@ async fn a_jobs_whole_story_is_one_call() {
     turns.next().await.end(Err(JobError::retry("network", "the line is down")));
     turns.next().await.end(Err(JobError::wait("encoding", "not yet", Duration::from_millis(50))));
     let crashing = turns.next().await;
-    // As if another process had run it and died without a word.
+    // As if another process had run it and died.
     sqlx::query(
         "UPDATE queue.jobs SET worker_id = gen_random_uuid(), lease = gen_random_uuid() WHERE id = $1",
     )
@@ -171,8 +172,12 @@ async fn a_jobs_whole_story_is_one_call() {
     worker.stop().await;
     let mut connection = bench.pool.acquire().await.unwrap();
     let story = inspect::job(&mut connection, id).await.unwrap().expect("the job");
-    let told: Vec<_> = story.failures.iter().map(|failed| (failed.attempt, failed.class.as_str())).collect();
-    assert_eq!(told, [(1, "network"), (3, "crashed"), (4, "gone")], "each failed attempt, no wait, in order");
+    let found: Vec<_> = story.failures.iter().map(|failed| (failed.attempt, failed.class.as_str())).collect();
+    assert_eq!(
+        found,
+        [(1, "network"), (3, "crashed"), (4, "gone")],
+        "each failed attempt, no wait, in order"
+    );
     assert!(story.failures.is_sorted_by_key(|failed| failed.failed_at));
     assert!(story.failures.iter().all(|failed| failed.worker.is_some() && !failed.message.is_empty()));
     assert_eq!((story.attempt, story.errors, story.crashes), (4, 2, 1));

@@ -1,4 +1,4 @@
-//! The README tells the truth: its Rust stands in the examples, which run, its SQL is accepted, its links lead somewhere.
+//! The README is right: its Rust is in the examples, its SQL runs, and its links lead to headings.
 
 use std::fs;
 use std::path::Path;

@@ -65,7 +65,7 @@ async fn a_checkpoint_that_did_not_change_is_not_written_again() {
     }
     assert_eq!(bench.count(SAVES).await, 1);
     first.end(Err(JobError::retry("network", "again")));
-    // Nor by the next attempt, which starts from it; going back to an earlier value is a change.
+    // Nor by the next attempt, which starts from it. A return to an earlier value is a change.
     let second = turns.next().await;
     assert_eq!(second.attempt.checkpoint(), Some(7));
     second.attempt.save_checkpoint(&7).await.unwrap();
@@ -90,7 +90,7 @@ async fn progress_is_written_once_per_beat_and_only_where_it_changed() {
     let (one, two) = (turns.next().await, turns.next().await);
     let beats = async || bench.count("SELECT max(beat) FROM queue.workers").await;
 
-    // Told far more often than there are beats.
+    // Reported far more often than there are beats.
     let first = beats().await;
     let (mut calls, deadline) = (0_u32, Instant::now() + Duration::from_secs(20));
     while beats().await < first + 5 {
@@ -121,7 +121,7 @@ async fn progress_is_written_once_per_beat_and_only_where_it_changed() {
     worker.stop().await;
 }
 
-/// As if a rescuer had given the job to another worker, which is alive.
+/// As if a rescuer had released the job and a live worker had claimed it.
 async fn take_over(bench: &Bench, job: Uuid) {
     sqlx::query(
         "WITH other AS (INSERT INTO queue.workers (id, name) VALUES (gen_random_uuid(), 'other') RETURNING id)
@@ -140,7 +140,7 @@ async fn each_write_of_an_attempt_without_its_lease_is_refused() {
         bench.enqueue(manual_job()).await;
     }
     let (kinds, mut turns) = registry();
-    // Neither a beat nor a drain tells the attempts what happened: each write has to find out by itself.
+    // Neither a beat nor a drain informs the attempts: each write must detect it.
     let mut deaf = manual_options(2);
     deaf.beat = Duration::from_secs(60);
     deaf.drain = Duration::from_secs(20);
@@ -183,7 +183,7 @@ async fn progress_of_an_attempt_without_its_lease_is_not_written() {
     .await;
     take_over(&bench, turn.attempt.job_id).await;
     turn.attempt.set_progress(0.75);
-    // The beat cancels the attempt; the value told meanwhile meets another lease.
+    // The beat cancels the attempt; the value reported meanwhile meets another lease.
     eventually("cancelled", async || turn.attempt.cancellation().is_cancelled()).await;
     worker.stop().await;
     assert_eq!(

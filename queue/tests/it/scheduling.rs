@@ -1,4 +1,4 @@
-//! Promise 13: each tick once, however many schedulers run and whatever the clock does.
+//! Promise 13: each tick once, with any number of schedulers and any clock.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Act, Bench, bench, eventually, options, step};
 
-/// Once a year: whenever a test runs, no tick comes by itself, but for one minute.
+/// Once a year: no tick comes during a test, except in one minute of the year.
 const YEARLY: &str = "0 0 1 1 *";
 
-/// Schedulers that look at the same schedule, and stop together.
+/// Schedulers that check the same schedule, and stop together.
 struct Schedulers {
     stop: CancellationToken,
     tasks: JoinSet<Result<(), ScheduleError>>,
@@ -35,7 +35,7 @@ impl Schedulers {
     }
 }
 
-/// The only schedule: its last tick, how many were skipped, and its text.
+/// The only schedule: its last tick, its skipped ticks and its cron expression.
 async fn row(bench: &Bench) -> Option<(chrono::DateTime<chrono::Utc>, i64, String)> {
     sqlx::query_as("SELECT last_tick, skipped, cron FROM queue.schedules")
         .fetch_optional(&bench.pool)
@@ -49,7 +49,7 @@ async fn registered(bench: &Bench) {
 
 const JOBS: &str = "SELECT count(*) FROM queue.jobs";
 
-/// Gives every scheduler the time for two more looks, a second each: to see that nothing happens.
+/// Gives every scheduler time for two more checks, a second each, to see that nothing happens.
 async fn two_looks_later(bench: &Bench) {
     let now: f64 = sqlx::query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8")
         .fetch_one(&bench.pool)
@@ -116,7 +116,7 @@ async fn a_first_registration_starts_now_and_a_missed_tick_runs_once_with_five_s
 async fn a_first_registration_catches_nothing_up() {
     let bench = bench().await;
     let stop = CancellationToken::new();
-    // Once a year: whenever this runs, there was a tick before it.
+    // Once a year: there was always a tick before the test.
     let schedules = vec![schedule("0 0 1 1 *", CatchUp::Latest)];
     let scheduler =
         tokio::spawn(run_scheduler(bench.queue.clone(), schedules, Retention::default(), stop.clone()));
@@ -131,7 +131,7 @@ async fn a_first_registration_catches_nothing_up() {
 async fn a_tick_missed_long_ago_is_passed_over_where_asked() {
     let bench = bench().await;
     let stop = CancellationToken::new();
-    // Once a year: whenever this runs, the latest tick is long past, except within its own minute.
+    // Once a year: the latest tick is long past, except in its own minute.
     let schedules = vec![schedule("0 0 1 1 *", CatchUp::None)];
     let scheduler =
         tokio::spawn(run_scheduler(bench.queue.clone(), schedules, Retention::default(), stop.clone()));
@@ -144,15 +144,15 @@ async fn a_tick_missed_long_ago_is_passed_over_where_asked() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_scheduled_is_told_at_start() {
+async fn an_invalid_schedule_fails_at_start() {
     let bench = bench().await;
-    // One that starts after all ends at once.
+    // One that starts anyway ends at once.
     let stopped = CancellationToken::new();
     stopped.cancel();
     let start = async |schedules| {
         run_scheduler(bench.queue.clone(), schedules, Retention::default(), stopped.clone()).await
     };
-    // Six fields would mean seconds, and a scheduler looks once a second; the 30th of February never comes.
+    // Six fields would mean seconds, but a scheduler checks once a second. The 30th of February never comes.
     for text in ["every day", "*/10 * * * * *", "0 0 30 2 *"] {
         let error = start(vec![schedule(text, CatchUp::None)]).await.expect_err(text);
         assert!(matches!(&error, ScheduleError::Cron { name: "sweep", .. }), "{error}");
@@ -208,7 +208,7 @@ async fn a_clock_set_back_repeats_nothing_and_silences_no_schedule() {
     let bench = bench().await;
     let schedulers = Schedulers::start(&bench, 2, &schedule(YEARLY, CatchUp::Latest));
     registered(&bench).await;
-    // To a clock that was set back, the last tick lies ahead: 30 minutes, then a year.
+    // After a clock was set back, the last tick is ahead: by 30 minutes, then by a year.
     sqlx::query("UPDATE queue.schedules SET last_tick = now() + interval '30 minutes'")
         .execute(&bench.pool)
         .await
@@ -235,13 +235,13 @@ async fn a_changed_cron_text_keeps_the_last_tick_and_old_and_new_schedulers_shar
     let old = Schedulers::start(&bench, 1, &schedule(YEARLY, CatchUp::Latest));
     registered(&bench).await;
     let last = row(&bench).await.unwrap().0;
-    // No tick of the new text lies between the last look and now: nothing runs because of the change.
+    // The new expression has no tick between the last check and now: the change causes no run.
     let new = Schedulers::start(&bench, 1, &schedule("0 0 1 7 *", CatchUp::Latest));
     eventually("the new text", async || row(&bench).await.unwrap().2 == "0 0 1 7 *").await;
     eventually("the old text again, from the old one", async || row(&bench).await.unwrap().2 == YEARLY).await;
     assert_eq!(row(&bench).await.unwrap().0, last);
     assert_eq!(bench.count(JOBS).await, 0);
-    // Both texts had a tick in the last 400 days. Each is taken at most once, and the later of them for certain.
+    // Both expressions had a tick in the last 400 days. Each is taken at most once, and the later one always.
     let worker = bench.worker(options(1));
     rewind(&bench.pool, Duration::from_secs(400 * 24 * 3600)).await;
     two_looks_later(&bench).await;

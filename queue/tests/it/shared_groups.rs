@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{bench, options};
 
-/// How many work now, and the most there were.
+/// Concurrent workers now, and the most so far.
 #[derive(Debug, Clone, Default)]
 struct Crowd(Arc<Mutex<(u32, u32)>>);
 

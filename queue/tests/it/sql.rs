@@ -1,4 +1,4 @@
-//! Every statement of the crate carries its name and is accepted by the database it is written for.
+//! Every statement of the crate has a name, and PostgreSQL prepares it.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,8 @@ fn expand(mut statement: String) -> String {
     statement
 }
 
-/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with a name comment.
+/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with
+/// a name comment.
 pub fn statements() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
@@ -45,7 +46,7 @@ pub fn statements() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_claim_never_scans_the_table_whatever_the_planner_guesses() {
+async fn the_claim_never_scans_the_table_for_any_estimate() {
     let bench = bench().await;
     sqlx::raw_sql(
         "INSERT INTO queue.jobs (kind, args, state, lease, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)

@@ -27,7 +27,7 @@ async fn sigterm_lets_work_finish_in_time_and_gives_back_the_rest_within_a_secon
     bench.child_of(quick).await;
     host.terminate().await;
     let asked = Instant::now();
-    // A slot is free, and still nothing is claimed any more.
+    // A slot is free, but no job is claimed.
     eventually("no more claims", async || {
         let probe = bench.enqueue(tool(0.0)).await.id;
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -54,7 +54,7 @@ async fn sigterm_lets_work_finish_in_time_and_gives_back_the_rest_within_a_secon
     assert_eq!(bench.count("SELECT count(*) FROM queue.workers").await, 0);
     assert_eq!(bench.count("SELECT count(*) FROM queue.failed_attempts").await, 0);
 
-    // Whoever comes next goes on from the checkpoint.
+    // The next attempt resumes from the checkpoint.
     let _next = Host::start(&bench, Plan::default());
     eventually("the next attempt", async || checkpoint(&bench, long).await == 2).await;
     assert_eq!(bench.counters(long).await, (2, 0, 0));
@@ -86,9 +86,9 @@ async fn a_stop_during_an_outage_that_passes_gives_back_what_ran_untouched() {
     let child = bench.child_of(id).await;
     proxy.cut();
     host.terminate().await;
-    // The deadline passes while the database is away: the child is killed all the same.
+    // The deadline passes while the database is away: the child is still killed.
     eventually("the child is gone", async || !is_running(child).await).await;
-    assert_eq!(bench.state(id).await, "running", "nobody could say otherwise");
+    assert_eq!(bench.state(id).await, "running", "no process could change it");
     proxy.mend();
     assert!(host.ended(Duration::from_secs(20)).await.success());
     assert_eq!(bench.state(id).await, "available");
@@ -112,7 +112,7 @@ async fn a_stop_during_an_outage_that_stays_ends_the_process_and_the_job_is_resc
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
     assert!(!is_running(child).await, "the child outlived its worker");
     assert_eq!(checkpoint(&bench, id).await, 1);
-    // To the others it is as good as dead. Its attempt had saved a checkpoint, so nothing is counted.
+    // The others see it as dead. Its attempt had saved a checkpoint, so no crash is counted.
     let _other = Host::start(&bench, Plan::default());
     eventually("the next attempt", async || checkpoint(&bench, id).await == 2).await;
     assert_eq!(bench.counters(id).await, (2, 0, 0));

@@ -28,7 +28,7 @@ pub enum Act {
     Wait(u64),
     Panic,
     Hang,
-    /// Blocks a thread of its own without looking at the cancellation.
+    /// Blocks a thread without checking the cancellation.
     Block(u64),
     Sleep(u64),
     /// Saves a checkpoint one higher than the last, then hangs.
@@ -43,14 +43,14 @@ pub struct Step {
     pub act: Act,
 }
 
-/// What the jobs of a test may touch.
+/// What a test's jobs use.
 #[derive(Debug, Clone)]
 pub struct Lab {
     pub pool: PgPool,
 }
 
 impl Lab {
-    /// Notes a side effect outside any transaction.
+    /// Records a side effect outside any transaction.
     async fn note(&self, attempt: &Attempt, what: &str) {
         sqlx::query("INSERT INTO effects (job_id, lease, what) VALUES ($1, $2, $3)")
             .bind(attempt.job_id)
@@ -168,14 +168,14 @@ pub fn step(act: Act) -> NewJob {
     NewJob::new(&Step { act })
 }
 
-/// A queue of its own for one test.
+/// A separate queue for one test.
 pub struct Bench {
     pub pool: PgPool,
     pub url: String,
     pub queue: Queue,
 }
 
-/// The queue's tables, and the one where the jobs note what they did.
+/// The queue's tables, and one where jobs record what they did.
 pub async fn schema(pool: &PgPool) {
     bedel_queue::migrate(pool).await.unwrap();
     sqlx::raw_sql(
@@ -195,7 +195,7 @@ pub fn registry(pool: &PgPool) -> Registry<Lab> {
     Registry::new(Lab { pool: pool.clone() }).register::<Step>()
 }
 
-/// Quick beats, as the tests have little time.
+/// Fast beats, to keep the tests short.
 pub fn options(slots: usize) -> WorkerOptions {
     WorkerOptions {
         name: format!("test:{}", std::process::id()),
@@ -237,7 +237,7 @@ impl Bench {
         self.worker_of(registry(&self.pool), options)
     }
 
-    /// A worker with kinds of the test's own.
+    /// A worker with the test's own kinds.
     pub fn worker_of<C: Clone + Send + Sync + 'static>(
         &self,
         registry: Registry<C>,

@@ -1,4 +1,5 @@
-//! Promises 2, 3 and 15: fenced short transactions, an unknown outcome resolved by reading, checkpoints handed on.
+//! Promises 2, 3 and 15: fenced short transactions, unknown outcomes resolved by a read, checkpoints passed
+//! on.
 
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ async fn an_attempt_without_its_lease_writes_nothing() {
     slow.beat = std::time::Duration::from_secs(60); // this worker learns nothing from its heartbeat in time
     let worker = bench.worker(slow);
     eventually("the attempt runs", async || bench.effects("run").await == 1).await;
-    // Somebody else owns the job now: a rescuer, a cancel, a new claim.
+    // The job has another owner now: a rescuer, a cancel, a new claim.
     sqlx::query(
         "UPDATE queue.jobs SET lease = gen_random_uuid(), worker_id = gen_random_uuid() WHERE id = $1",
     )
@@ -56,7 +57,7 @@ async fn an_attempt_that_has_no_lease_from_the_start_does_not_begin() {
     let worker = bench.worker(deaf);
     bench.until(lost, "running").await;
     keep_leases(&bench.pool).await;
-    // The only slot is free again when the attempt has found out.
+    // The only slot is free again once the attempt has noticed.
     let next = bench.enqueue(step(Act::Succeed)).await.id;
     bench.until(next, "completed").await;
     assert_eq!(bench.state(lost).await, "running");
@@ -69,8 +70,8 @@ async fn an_attempt_that_has_no_lease_from_the_start_does_not_begin() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_found_by_reading() {
     let bench = bench().await;
-    // Sessions whose last statement is COMMIT are ended from outside, before or after the server did it: both outcomes are
-    // right as long as there is one of them.
+    // Sessions whose last statement is COMMIT are ended from outside, before or after the server committed:
+    // both outcomes are right as long as there is one of them.
     let subject = Uuid::new_v4();
     let id = bench.enqueue(step(Act::Chain).subject(subject).unique_key("chain")).await.id;
     let pool = bench.pool.clone();
@@ -111,7 +112,7 @@ async fn the_next_attempt_gets_the_checkpoint_and_progress_is_stored() {
     let bench = bench().await;
     let id = bench.enqueue(step(Act::CheckpointThenHang)).await.id;
     let worker = bench.worker(options(1));
-    // Each attempt fails by its timeout of 2 s and hands its checkpoint on.
+    // Each attempt fails by its timeout of 2 s and passes its checkpoint on.
     bench.until(id, "discarded").await;
     let checkpoint: i64 = sqlx::query_scalar("SELECT checkpoint::text::bigint FROM queue.jobs WHERE id = $1")
         .bind(id)
@@ -119,10 +120,10 @@ async fn the_next_attempt_gets_the_checkpoint_and_progress_is_stored() {
         .await
         .unwrap();
     assert_eq!(checkpoint, 3);
-    let told = bench.enqueue(step(Act::Sleep(1500))).await.id;
+    let recorded = bench.enqueue(step(Act::Sleep(1500))).await.id;
     eventually("progress stored", async || {
         sqlx::query_scalar::<_, Option<f32>>("SELECT progress FROM queue.jobs WHERE id = $1")
-            .bind(told)
+            .bind(recorded)
             .fetch_one(&bench.pool)
             .await
             .unwrap()

@@ -1,4 +1,4 @@
-//! Promise 2: a COMMIT that is not answered, whether the server did it or not.
+//! Promise 2: a COMMIT without an answer, whether the server did it or not.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{Act, Bench, bench, eventually, options, step};
 
 const COMPLETED: &str = "SELECT count(*) FROM queue.jobs WHERE state = 'completed'";
 
-/// Each insert, those that were rolled back as well: a sequence does not go back.
+/// Every insert, including those rolled back: a sequence never goes back.
 const HOOKS_AND_RUNS: &str = "SELECT last_value FROM effects_n_seq";
 
 /// Two completed jobs, each by one run and one commit.
@@ -55,7 +55,7 @@ async fn a_commit_that_was_done_is_a_success_and_its_hook_is_not_called_again() 
     let through = proxy.queue_behind(&bench).await;
     proxy.lose_the_answer_to_a_completion();
     let first = bench.enqueue(step(Act::Chain).subject(Uuid::new_v4()).unique_key("chain")).await.id;
-    // No beat tells the attempt meanwhile that its job runs no more: it has to read that by itself.
+    // No beat informs the attempt that its job has ended: it must read that.
     let deaf =
         WorkerOptions { beat: Duration::from_secs(60), dead_after: Duration::from_secs(200), ..options(2) };
     let worker = through.worker(deaf);
