@@ -38,8 +38,7 @@ pub struct Environment {
 /// Settings of the jobs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Tenant hosts accepted besides Panopto's own domains, e.g. `panopto.imperial.ac.uk` or
-    /// `127.0.0.1:8999`.
+    /// Tenant hosts accepted besides Panopto's own domains, e.g. `panopto.imperial.ac.uk` or `127.0.0.1:8999`.
     pub tenants: Vec<String>,
     /// Limits and exceptions of outgoing HTTP.
     pub fetch: FetchSettings,
