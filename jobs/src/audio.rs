@@ -1,4 +1,4 @@
-//! The stored audio of a lecture: as a local file, and without what older leases left.
+//! The stored audio of a lecture as a local file, and the removal of older leases' objects.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use uuid::Uuid;
 use crate::environment::Environment;
 use crate::scratch::Scratch;
 
-/// Deletes the temporary objects of older leases, writes that were cut off included. What a client uploaded stays: it
+/// Deletes the temporary objects of older leases, including unfinished writes. A client's upload stays: it
 /// cannot be fetched again.
 ///
-/// The lease is checked after the listing and before the first deletion. An attempt that was rescued while it stood
-/// still therefore deletes nothing: what it lists may be a newer lease's, and what a newer lease writes after a check
-/// that held is not on the list.
+/// The lease is checked after the listing and before the first deletion. A rescued attempt therefore deletes
+/// nothing, even if its listing shows a newer lease's objects. Objects that a newer lease writes after the
+/// check are not listed.
 pub(crate) async fn remove_leftovers(
     ctx: &Environment,
     attempt: &Attempt,
@@ -30,8 +30,8 @@ pub(crate) async fn remove_leftovers(
     Ok(())
 }
 
-/// The stored audio as a local file: where it is, or a copy in `scratch`. A file in place may be gone by the time a
-/// tool opens it, which the caller tells as [`audio_missing`] too.
+/// The stored audio as a local file: in place if possible, else a copy in `scratch`. A file in place can be
+/// deleted before a tool opens it; the caller reports that as [`audio_missing`] too.
 pub(crate) async fn stored_audio(
     ctx: &Environment,
     key: &str,
@@ -47,7 +47,7 @@ pub(crate) async fn stored_audio(
     }
 }
 
-/// The lecture's audio is not stored any more. A retry begins with a new download.
+/// The error for audio that is no longer stored. A retry downloads it again.
 pub(crate) fn audio_missing() -> JobError {
     JobError::fatal(
         "audio-missing",

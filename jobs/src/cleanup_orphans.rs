@@ -1,27 +1,27 @@
-//! `cleanup-orphans`: finds what belongs to nothing, and what nothing works for.
+//! `cleanup-orphans`: removes orphaned files and rows, and restarts stalled lectures.
 //!
-//! | found | done |
+//! | finding | action |
 //! |---|---|
-//! | a lecture that nobody is linked to, older than an hour | work cancelled, row removed, then its files |
+//! | a lecture without a linked user, older than an hour | job cancelled, row removed, then its files |
 //! | a file whose key names a lecture or document without a row | deleted |
-//! | a final file that its lecture's row does not refer to, no job being live | deleted |
-//! | a temporary object whose lease is not running, or has none and is older than an hour | deleted |
+//! | a final file that its lecture's row does not refer to, without a live job | deleted |
+//! | a temporary object whose lease is not running, or without a lease and older than an hour | deleted |
 //! | an upload whose lecture is completed | deleted |
-//! | a piece of a transcript whose lecture is completed, no job being live | deleted |
-//! | audio of a failed lecture that was kept long enough for a retry | row cleared, file deleted |
-//! | a lecture that is not at its end and has no live job | started again |
+//! | a piece of a transcript whose lecture is completed, without a live job | deleted |
+//! | audio of a failed lecture, kept past `keep_failed_audio_days` | row cleared, file deleted |
+//! | an unfinished lecture with a linked user and no live job | restarted |
 //! | a document whose file is missing | `failed` |
 //! | a lecture whose file is missing; a lecture or document whose course does not exist | reported |
 //!
 //! 1. The storage must carry this database's installation id.
-//! 2. The storage is listed; only then rows and running leases are read, so that a file is never judged by a row that
-//!    is older than the file.
-//! 3. Nothing is deleted, and the result says so, when more than 20 files and more than 20 % of those listed would go:
-//!    that is the mark of a wrong or half-restored database. The targeted form has no such limit; it looks at one
-//!    lecture alone, and is also the way to let such files go one lecture at a time.
-//! 4. Every change to a row is decided again under the row's lock.
+//! 2. The job lists the storage before it reads rows and running leases: no file is compared with a row older
+//!    than itself.
+//! 3. If more than 20 files and more than 20 % of the listed ones are orphans, the job deletes none and
+//!    reports that: the database is probably wrong or half restored. The targeted form has no such limit. It
+//!    checks one lecture, and so is also the way to delete such files, one lecture at a time.
+//! 4. Every change to a row is checked again under the row's lock.
 //!
-//! Files that nobody here could have named are counted and left alone. A dry run changes nothing.
+//! Files with unknown names are counted and kept. A dry run changes nothing.
 
 mod report;
 mod rows;
@@ -74,7 +74,7 @@ impl Job for CleanupOrphans {
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Report, JobError> {
         let database = installation_of_database(&mut *ctx.pool.acquire().await?).await?;
         if ctx.storage.installation().await? != Some(database) {
-            tracing::error!("the storage is not marked as this database's: nothing was cleaned up");
+            tracing::error!("cleaned up nothing: the storage does not carry this database's installation id");
             return Ok(Report {
                 dry_run: self.dry_run,
                 refused: Some(Refusal::WrongStorage),
@@ -82,17 +82,17 @@ impl Job for CleanupOrphans {
             });
         }
         let report = match self.lecture_id {
-            Some(lecture_id) => sweep::one(ctx, attempt, lecture_id, self.dry_run).await?,
-            None => sweep::everything(ctx, attempt, self.dry_run).await?,
+            Some(lecture_id) => sweep::sweep_lecture(ctx, attempt, lecture_id, self.dry_run).await?,
+            None => sweep::sweep_all(ctx, attempt, self.dry_run).await?,
         };
         if !self.dry_run {
-            forget_downloads(ctx).await?;
+            remove_stale_downloads(ctx).await?;
         }
         if report.refused.is_some() {
             tracing::error!(
                 orphans = report.orphans,
                 listed = report.listed,
-                "too many files would go: none was deleted"
+                "deleted no file: too many are orphans"
             );
         }
         Ok(report)
@@ -109,18 +109,18 @@ impl Job for CleanupOrphans {
     }
 }
 
-/// Removes what downloads of lectures that are gone have left on this host. Others do the same when they download next.
-async fn forget_downloads(ctx: &Context) -> Result<(), JobError> {
+/// Removes this host's downloads of deleted lectures. Other hosts do the same at their next download.
+async fn remove_stale_downloads(ctx: &Context) -> Result<(), JobError> {
     let disk = |error| FetchError::disk(&error);
     let root = ctx.downloads.clone();
-    let there = tokio::task::spawn_blocking(move || download_dir::lectures(&root))
+    let downloaded = tokio::task::spawn_blocking(move || download_dir::lectures(&root))
         .await
         .map_err(io::Error::from)
         .flatten()
         .map_err(disk)?;
-    let gone = rows::gone(&mut *ctx.pool.acquire().await?, &there).await?;
+    let deleted = rows::without_row(&mut *ctx.pool.acquire().await?, &downloaded).await?;
     let root = ctx.downloads.clone();
-    Ok(tokio::task::spawn_blocking(move || download_dir::remove_lectures(&root, &gone))
+    Ok(tokio::task::spawn_blocking(move || download_dir::remove_lectures(&root, &deleted))
         .await
         .map_err(io::Error::from)
         .flatten()

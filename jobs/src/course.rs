@@ -1,4 +1,4 @@
-//! Courses as people see them, those they chose, and those they make.
+//! Courses: listing, choosing and creating them.
 
 use bedel_recordings::catalogue::code;
 use serde::Serialize;
@@ -17,24 +17,21 @@ pub const MAX_INSTRUCTOR_CHARS: usize = 200;
 /// A course. Serialises to what the API answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Course {
-    /// The course.
+    /// The course's id.
     pub id: Uuid,
     /// Such as `CSC 173`.
     pub code: String,
     /// Its full title.
     pub title: String,
-    /// The title once more: the browser extension reads this field.
+    /// The title again: the browser extension reads this field.
     pub name: String,
-    /// Who teaches it, where that is known.
+    /// Its instructor, if known.
     pub instructor: Option<String>,
-    /// Whether it is the catalogue's; false for one that a user made.
+    /// True for a course of the catalogue, false for a user's.
     pub is_official: bool,
 }
 
-/// All courses, in order of their code.
-///
-/// # Errors
-/// The database's.
+/// All courses, in order of code.
 pub async fn all(connection: &mut PgConnection) -> Result<Vec<Course>, sqlx::Error> {
     sqlx::query_as(
         "-- course::all
@@ -44,10 +41,7 @@ pub async fn all(connection: &mut PgConnection) -> Result<Vec<Course>, sqlx::Err
     .await
 }
 
-/// The courses that the user chose, in order of their code.
-///
-/// # Errors
-/// The database's.
+/// The user's chosen courses, in order of code.
 pub async fn chosen(connection: &mut PgConnection, user_id: Uuid) -> Result<Vec<Course>, sqlx::Error> {
     sqlx::query_as(
         "-- course::chosen
@@ -61,23 +55,21 @@ pub async fn chosen(connection: &mut PgConnection, user_id: Uuid) -> Result<Vec<
     .await
 }
 
-/// What choosing a course did.
+/// Outcome of [`choose`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {
-    /// It is among the user's courses now.
+    /// It was added to the user's courses.
     Added,
-    /// It was already.
+    /// The user had already chosen it.
     AlreadyThere,
-    /// There is no such course.
+    /// No such course.
     NotFound,
 }
 
-/// Puts a course among the user's own, in the caller's transaction.
-///
-/// # Errors
-/// The database's.
+/// Adds a course to the user's courses, in the caller's transaction.
 pub async fn choose(tx: &mut PgConnection, user_id: Uuid, course_id: Uuid) -> Result<Chosen, sqlx::Error> {
-    // The lock keeps a synchronisation from deleting the course under the choice; it waits for us and then sees it.
+    // The lock keeps a course sync from deleting the course meanwhile: it waits for this transaction and sees
+    // the choice.
     let exists = sqlx::query("-- course::lock\nSELECT FROM courses WHERE id = $1 FOR KEY SHARE")
         .bind(course_id)
         .fetch_optional(&mut *tx)
@@ -97,10 +89,7 @@ pub async fn choose(tx: &mut PgConnection, user_id: Uuid, course_id: Uuid) -> Re
     Ok(if added.rows_affected() == 1 { Chosen::Added } else { Chosen::AlreadyThere })
 }
 
-/// Takes a course from among the user's own. False where it was not there.
-///
-/// # Errors
-/// The database's.
+/// Removes a course from the user's courses. False if it was not among them.
 pub async fn drop_choice(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -117,11 +106,8 @@ pub async fn drop_choice(
     Ok(deleted.rows_affected() > 0)
 }
 
-/// Makes a course that is nobody's but the users': the catalogue does not own it. Its code is stored in the spelling by
-/// which codes are compared. None where a course has this code already.
-///
-/// # Errors
-/// The database's.
+/// Creates an unofficial course. Its code is stored in the spelling by which codes are compared. `None` if a
+/// course already has this code.
 pub async fn create(
     connection: &mut PgConnection,
     code: &str,

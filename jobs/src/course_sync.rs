@@ -1,8 +1,8 @@
-//! The `course-sync` job: makes the official courses what the catalogue says.
+//! `course-sync`: syncs the official courses with the catalogue.
 //!
-//! It reads the whole catalogue for its terms, then the whole table, and converges: running it twice changes
-//! nothing the second time, and whether a person or the clock started it makes no difference. The rules about whose
-//! row is changed and what is deleted are in [`plan`]; [`apply`] turns a plan into a handful of statements.
+//! It reads the catalogue of its terms, then the whole table, and converges: a second run changes nothing.
+//! [`plan`] has the rules about which rows change and which are deleted; [`apply`] turns a plan into a
+//! handful of statements.
 
 pub mod apply;
 pub mod plan;
@@ -22,7 +22,7 @@ use crate::error_class::{ErrorClass, names};
 use crate::environment::Context;
 pub use crate::kinds::CourseSync;
 
-/// Most terms of one run: each may take a minute.
+/// Most terms in one run: each may take a minute.
 const MAX_TERMS: usize = 12;
 
 /// The classes of its own errors.
@@ -52,7 +52,7 @@ impl Job for CourseSync {
         let base = Url::parse(&settings.url).map_err(|error| {
             JobError::fatal(
                 "configuration",
-                format!("CDCS_URL is no address ({error}). Correct it and start again."),
+                format!("CDCS_URL is not a valid URL ({error}). Correct it and restart."),
             )
         })?;
         let terms = self.terms(settings, &ctx.pool).await?;
@@ -77,14 +77,14 @@ impl Job for CourseSync {
     ) -> Result<Commit, JobError> {
         let summary =
             apply::apply(tx, gathered, ctx.settings.catalogue.sync_instructors, self.dry_run).await?;
-        tracing::info!(?summary, dry_run = self.dry_run, "courses were compared with the catalogue");
+        tracing::info!(?summary, dry_run = self.dry_run, "synced the courses with the catalogue");
         let result = serde_json::to_value(&summary).expect("counts and names are plain data");
         Ok(Commit::done().with_result(result))
     }
 }
 
 impl CourseSync {
-    /// The terms of this run: of the args, else of the configuration, else those around today.
+    /// The terms of this run: those of the args, else those of the configuration, else those around today.
     async fn terms(&self, settings: &CatalogueSettings, pool: &PgPool) -> Result<Vec<Term>, JobError> {
         let texts = match &self.terms {
             Some(terms) if !terms.is_empty() => terms,
@@ -96,7 +96,7 @@ impl CourseSync {
         if texts.len() > MAX_TERMS {
             return Err(JobError::fatal(
                 "bad-term",
-                format!("At most {MAX_TERMS} terms can be read in one run."),
+                format!("One run reads at most {MAX_TERMS} terms. Name fewer."),
             ));
         }
         let terms = texts.iter().map(|text| text.parse::<Term>());

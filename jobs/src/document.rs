@@ -1,7 +1,7 @@
 //! Users' documents: PDF files, each of exactly one user, the same bytes once for each course.
 //!
-//! The file is stored before its row is inserted and deleted after its row is gone, so that a row never stands without its
-//! file: a crash in between leaves a file without a row, which cleanup-orphans collects.
+//! The file is stored before its row is inserted and deleted after the row is, so a row always has its file.
+//! A crash in between leaves a file without a row, which cleanup-orphans deletes.
 
 use bedel_storage::keys;
 use chrono::{DateTime, Utc};
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::user::ensure_user_exists;
 
-/// Longest file name that is kept, in characters.
+/// Longest stored file name, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
-/// What a PDF begins with (ISO 32000-2, 7.5.2).
+/// First bytes of a PDF (ISO 32000-2, 7.5.2).
 pub const MAGIC: &[u8] = b"%PDF-";
 
 /// `documents.status`.
@@ -24,26 +24,26 @@ pub const MAGIC: &[u8] = b"%PDF-";
 pub enum DocumentStatus {
     /// The file is stored.
     Uploaded,
-    /// The file was lost.
+    /// The file is missing.
     Failed,
 }
 
 /// A document as its owner sees it. Serialises to what the API answers.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Document {
-    /// The document.
+    /// The document's id.
     pub id: Uuid,
     /// Its course.
     pub course_id: Uuid,
-    /// As its owner named it, without folders and characters that mislead.
+    /// The owner's name for it, without folders and misleading characters.
     pub filename: String,
-    /// Always `application/pdf` for what came in here.
+    /// Always `application/pdf` for documents uploaded here.
     pub mime_type: String,
     /// Size of the file in bytes.
     pub size_bytes: i64,
     /// Not filled yet.
     pub page_count: Option<i32>,
-    /// Whether its file is stored.
+    /// `uploaded` if its file is stored.
     pub status: DocumentStatus,
     /// When it was uploaded.
     pub created_at: DateTime<Utc>,
@@ -54,12 +54,12 @@ pub struct Document {
     pub storage_key: String,
 }
 
-/// A file that is stored under the key of `id` already.
+/// A new document, whose file is already stored under the key of `id`.
 #[derive(Debug, Clone)]
 pub struct NewDocument {
     /// The new document's id, which is part of its file's key.
     pub id: Uuid,
-    /// Its course; one that nobody knows is accepted, as the schema has no foreign key.
+    /// Its course. An unknown one is accepted: the schema has no foreign key.
     pub course_id: Uuid,
     /// See [`file_name`].
     pub filename: String,
@@ -69,28 +69,26 @@ pub struct NewDocument {
     pub size_bytes: i64,
 }
 
-/// What became of an upload.
+/// Outcome of [`accept`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// The document, new or found.
+    /// The document, new or existing.
     pub id: Uuid,
-    /// Its state. A failed one has lost its file: give it the new one, by [`restore`].
+    /// Its status. A failed one has no file: attach the new one with [`restore`].
     pub status: DocumentStatus,
-    /// False where the owner has the same bytes in this course already.
+    /// False if the owner already has the same bytes in this course.
     pub created: bool,
 }
 
-/// Makes a document of a stored file, in the caller's transaction, or finds the owner's document with the same bytes.
-///
-/// # Errors
-/// The database's.
+/// Inserts a document for a stored file, or finds the owner's document with the same bytes, in the caller's
+/// transaction.
 pub async fn accept(
     tx: &mut PgConnection,
     owner_id: Uuid,
     document: &NewDocument,
 ) -> Result<Accepted, sqlx::Error> {
     ensure_user_exists(tx, owner_id).await?;
-    // Another round only where somebody deleted the document between the two statements.
+    // Loops only if the document is deleted between the two statements.
     loop {
         let inserted = sqlx::query(
             "-- document::insert
@@ -125,10 +123,7 @@ pub async fn accept(
     }
 }
 
-/// A document that had lost its file has it again, under its own key. False where the document is gone.
-///
-/// # Errors
-/// The database's.
+/// Marks a document as uploaded again, with the file under its own key. False if the document was deleted.
 pub async fn restore(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
     let restored = sqlx::query(
         "-- document::restore
@@ -141,10 +136,7 @@ pub async fn restore(connection: &mut PgConnection, id: Uuid) -> Result<bool, sq
     Ok(restored.rows_affected() == 1)
 }
 
-/// Reads a document of `owner_id`. None where it does not exist or is another's.
-///
-/// # Errors
-/// The database's.
+/// Reads a document. `None` if it does not exist or has another owner.
 pub async fn read(
     connection: &mut PgConnection,
     owner_id: Uuid,
@@ -158,9 +150,6 @@ pub async fn read(
 }
 
 /// The owner's documents of one course, newest first.
-///
-/// # Errors
-/// The database's.
 pub async fn of_course(
     connection: &mut PgConnection,
     owner_id: Uuid,
@@ -177,11 +166,8 @@ pub async fn of_course(
     .await
 }
 
-/// Removes a document's row and returns the key of its file, to be deleted after the commit. `owner_id` limits it to that
-/// user's documents; `None` is for admins. None where there is no such document.
-///
-/// # Errors
-/// The database's.
+/// Removes a document's row and returns the key of its file: delete that after the commit. `owner_id` limits
+/// it to that user's documents; `None` is for admins. Returns `None` if there is no such document.
 pub async fn remove(
     connection: &mut PgConnection,
     owner_id: Option<Uuid>,
@@ -197,11 +183,11 @@ pub async fn remove(
     .await
 }
 
-/// A client's file name in the form that is kept: its last segment, without control characters and those that turn the
-/// direction of writing, at most 255 characters. None where it does not end in `.pdf`, in any case, behind something.
+/// The stored form of a client's file name: its last segment without control and bidirectional control
+/// characters, at most 255 characters. `None` unless it has a stem and ends in `.pdf`, in any case.
 #[must_use]
-pub fn file_name(sent: &str) -> Option<String> {
-    let last = sent.rsplit(['/', '\\']).next().unwrap_or_default();
+pub fn file_name(sent_name: &str) -> Option<String> {
+    let last = sent_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last.chars().filter(|c| !c.is_control() && !is_bidirectional_control(*c)).collect();
     let clean = clean.trim();
     let stem = clean.len().checked_sub(4).and_then(|at| clean.split_at_checked(at));
@@ -212,8 +198,8 @@ pub fn file_name(sent: &str) -> Option<String> {
     Some(stem.chars().take(room).chain(extension.chars()).collect())
 }
 
-/// Marks, embeddings, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 1): with one of them
-/// `fdp.exe` is shown as `exe.pdf`.
+/// Marks, embeddings, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9, table 1). One of
+/// them can make `fdp.exe` look like `exe.pdf`.
 fn is_bidirectional_control(character: char) -> bool {
     matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -223,8 +209,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_kept_without_what_misleads() {
-        for (sent, kept) in [
+    fn misleading_characters_are_removed_from_file_names() {
+        for (sent, expected) in [
             ("Week 1.pdf", Some("Week 1.pdf")),
             ("naïve 日本.PDF", Some("naïve 日本.PDF")),
             ("../../etc/passwd.pdf", Some("passwd.pdf")),
@@ -240,7 +226,7 @@ mod tests {
             ("", None),
             ("folder.pdf/", None),
         ] {
-            assert_eq!(file_name(sent).as_deref(), kept, "{sent:?}");
+            assert_eq!(file_name(sent).as_deref(), expected, "{sent:?}");
         }
         let long = file_name(&format!("{}.pdf", "ü".repeat(1000))).unwrap();
         assert_eq!(long.chars().count(), 255);

@@ -1,13 +1,13 @@
-//! `download`: brings the recording in and keeps its audio.
+//! `download`: fetches the recording and stores its audio.
 //!
-//! 1. The source comes to a directory of this host: over HTTP, behind what an earlier attempt brought, or from what a client
-//!    uploaded.
-//! 2. Its sound is extracted in a scratch directory named after the lease.
-//! 3. The audio is stored under a key that the lease names, the fence is checked, and only then the object is renamed to
-//!    the key that the lecture's row will hold.
+//! 1. Fetch the source into a directory of this host: over HTTP, resuming an earlier attempt, or from a
+//!    client's upload.
+//! 2. Extract its sound in a scratch directory named after the lease.
+//! 3. Store the audio under a key that contains the lease, check the fence, and only then rename the object
+//!    to the key in the lecture's row.
 //!
-//! An attempt first deletes what older leases stored. One of them may still be running somewhere, unaware that it was
-//! rescued: whatever it does later, the object that it would rename is gone.
+//! An attempt first deletes the objects of older leases. A rescued attempt may still run on another host, but
+//! the object that it wants to rename is gone.
 
 mod fetch;
 mod progress;
@@ -36,24 +36,24 @@ use bedel_recordings::source::download_dir::DownloadDir;
 use bedel_storage::StorageError;
 use bedel_storage::keys::{self, Class};
 
-/// Share of the progress that fetching the source stands for; extracting is quick beside it.
-const FETCHED: f64 = 0.9;
+/// Progress once the source is fetched. Extracting takes little time in comparison.
+const PROGRESS_FETCHED: f64 = 0.9;
 
-/// Downloads from one host at a time, in the whole fleet.
+/// Concurrent downloads from one host, fleet-wide.
 const DOWNLOADS_PER_HOST: u32 = 8;
 
-/// Classes of errors after which the address of the stream is of no use: it expired, or it leads nowhere any more. It is
-/// forgotten, so that a retry asks Panopto for a new one.
-const STREAM_REFUSED: [&str; 5] =
+/// Error classes after which the stream's URL is useless: expired or dead. Such a failure clears it, so a
+/// retry asks Panopto for a new one.
+const DEAD_STREAM_CLASSES: [&str; 5] =
     ["access-denied", "not-found", "upstream-refused", "playlist-refused", "segment-missing"];
 
-/// Classes of errors that end the job and yet leave something of use: with a fresh address of the stream the rest follows.
-const WORTH_KEEPING: [&str; 2] = ["access-denied", "login-required"];
+/// Fatal error classes that keep the partial download: a retry with a fresh URL of the stream resumes it.
+const RESUMABLE_CLASSES: [&str; 2] = ["access-denied", "login-required"];
 
-/// What `run` stored for a lecture that still exists.
+/// Result of `run` for a lecture that still exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audio {
-    /// Length of the sound that the source announces, in seconds.
+    /// Length of the sound in seconds, if the source announces it.
     pub announced_seconds: Option<f64>,
 }
 
@@ -101,7 +101,7 @@ const ERROR_CLASSES: [&str; 37] = names([
 impl Job for Download {
     const KIND: &'static str = "download";
     type Context = Context;
-    /// `None` where the lecture was deleted.
+    /// `None` if the lecture was deleted.
     type Output = Option<Audio>;
 
     /// Twelve attempts over about two hours outlive a restart of the upstream. An attempt may take four hours: 4 GiB
@@ -128,22 +128,22 @@ impl Job for Download {
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         if lecture.stream_url == UPLOADED {
             let file = scratch.path.join("source");
-            take_upload(ctx, self.lecture_id, &file).await?;
+            copy_upload(ctx, self.lecture_id, &file).await?;
             let source = Source { runs: vec![file], announced_seconds: None };
-            return self.keep(ctx, attempt, &source, &scratch).await.map(Some);
+            return self.store_audio(ctx, attempt, &source, &scratch).await.map(Some);
         }
-        let url = stream(ctx, &lecture)?;
-        let place =
+        let url = stream_url(ctx, &lecture)?;
+        let download_dir =
             DownloadDir::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
                 .await?;
-        let audio = match fetch::fetch(ctx, attempt, &url, &place, FETCHED).await {
-            Ok(source) => self.keep(ctx, attempt, &source, &scratch).await,
+        let audio = match fetch::fetch(ctx, attempt, &url, &download_dir, PROGRESS_FETCHED).await {
+            Ok(source) => self.store_audio(ctx, attempt, &source, &scratch).await,
             Err(error) => Err(error),
         };
-        // What an attempt that fails has brought is there for the next one.
-        let is_of_use = |error: &JobError| !error.is_fatal() || WORTH_KEEPING.contains(&error.class());
-        if !audio.as_ref().is_err_and(is_of_use) {
-            place.remove().await;
+        // The next attempt resumes the files of a failed one.
+        let is_resumable = |error: &JobError| !error.is_fatal() || RESUMABLE_CLASSES.contains(&error.class());
+        if !audio.as_ref().is_err_and(is_resumable) {
+            download_dir.remove().await;
         }
         audio.map(Some)
     }
@@ -164,8 +164,8 @@ impl Stage for Download {
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let Some(audio) = output else { return Ok(self.without_lecture()) };
-        // The length of earlier audio does not apply to the new audio.
+        let Some(audio) = output else { return Ok(self.commit_without_lecture()) };
+        // The length belongs to earlier audio.
         sqlx::query(
             "-- download::store
              UPDATE lectures SET audio_storage_key = $2, duration_seconds = NULL, error_message = NULL WHERE id = $1",
@@ -178,14 +178,14 @@ impl Stage for Download {
         Ok(Commit::done().then(pipeline::after_download(attempt, self.lecture_id, announced, &ctx.settings)))
     }
 
-    /// Both ways of deleting a lecture cancel this job first. Here its row was removed by other means, so its files still need
-    /// a clean-up.
-    fn without_lecture(&self) -> Commit {
-        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::of_lecture(self.lecture_id))
+    /// Bedel cancels this job before it deletes a lecture. Here another program deleted the row, so the files
+    /// still need a clean-up.
+    fn commit_without_lecture(&self) -> Commit {
+        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::for_lecture(self.lecture_id))
     }
 
     async fn give_up(end: &End, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if STREAM_REFUSED.contains(&end.class.as_str()) {
+        if DEAD_STREAM_CLASSES.contains(&end.class.as_str()) {
             sqlx::query(
                 "-- download::give_up
                  UPDATE lectures SET stream_url = '' WHERE id = $1 AND stream_url <> $2 AND status <> 'completed'",
@@ -201,14 +201,14 @@ impl Stage for Download {
 
 impl Download {
     /// Extracts the sound and stores it.
-    async fn keep(
+    async fn store_audio(
         &self,
         ctx: &Environment,
         attempt: &Attempt,
         source: &Source,
         scratch: &Scratch,
     ) -> Result<Audio, JobError> {
-        attempt.set_progress(FETCHED);
+        attempt.set_progress(PROGRESS_FETCHED);
         let audio = scratch.path.join("audio.m4a");
         let seconds = extract(ctx, &source.runs, scratch, &audio).await?;
         let announced = [source.announced_seconds.or(seconds), self.announced_seconds];
@@ -218,7 +218,7 @@ impl Download {
         ctx.storage.put_file(&temporary, &audio).await?;
         attempt.check_lease().await?;
         match ctx.storage.rename(&temporary, &keys::audio(self.lecture_id)).await {
-            // Only a newer lease, or the clean-up after a deletion, removes what this one has just stored.
+            // Only a newer lease or a clean-up after a deletion removes this object.
             Err(StorageError::Missing { .. }) => {
                 return Err(JobError::retry("storage", "the audio was removed while it was being stored"));
             }
@@ -229,18 +229,18 @@ impl Download {
     }
 }
 
-/// Where the recording is published.
-fn stream(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
+/// The checked URL of the recording's stream.
+fn stream_url(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
     if lecture.stream_url.is_empty() {
         return Err(JobError::fatal(
             "no-stream",
-            "It is not known where this recording's stream is. Send the recording again from its Panopto page.",
+            "The address of this recording's stream is unknown. Send the recording again from its Panopto page.",
         ));
     }
     Ok(ctx.settings.fetch.check(&lecture.stream_url).map_err(FetchError::from)?)
 }
 
-/// Writes the sound of all runs to `target`. Returns the length that a single file announces.
+/// Writes the sound of all runs to `target`. Returns the announced length of a single file.
 async fn extract(
     ctx: &Environment,
     runs: &[PathBuf],
@@ -254,25 +254,26 @@ async fn extract(
     Ok(None)
 }
 
-/// Copies what a client uploaded, and refuses it like anything else that is not media.
-async fn take_upload(ctx: &Environment, lecture_id: Uuid, target: &Path) -> Result<(), JobError> {
+/// Copies a client's upload to `target`. Refuses it if it is not media.
+async fn copy_upload(ctx: &Environment, lecture_id: Uuid, target: &Path) -> Result<(), JobError> {
     let mut uploads = ctx.storage.list(&keys::audio_temp_prefix(lecture_id)).await?;
     uploads.retain(|stored| {
         !stored.is_staged() && keys::parse(&stored.key).is_some_and(|key| key.class == Class::Upload)
     });
-    // The newest. One that came while another was accepted is taken away again, and then it is that other one.
+    // Newest first. An upload that arrived while another was accepted is deleted again; then the other one is
+    // used.
     uploads.sort_by_key(|stored| std::cmp::Reverse(stored.modified));
-    let mut taken = false;
+    let mut copied = false;
     for upload in uploads {
-        taken = match ctx.storage.get_file(&upload.key, target).await {
+        copied = match ctx.storage.get_file(&upload.key, target).await {
             Err(StorageError::Missing { .. }) => false,
-            copied => copied.map(|()| true)?,
+            outcome => outcome.map(|()| true)?,
         };
-        if taken {
+        if copied {
             break;
         }
     }
-    if !taken {
+    if !copied {
         return Err(upload_missing());
     }
     let head = read_head(target).await.map_err(|error| JobError::local_disk(&error))?;
@@ -281,7 +282,7 @@ async fn take_upload(ctx: &Environment, lecture_id: Uuid, target: &Path) -> Resu
 }
 
 fn upload_missing() -> JobError {
-    JobError::fatal("upload-missing", "The uploaded recording is no longer stored here. Send it once more.")
+    JobError::fatal("upload-missing", "The uploaded recording is no longer stored. Upload it again.")
 }
 
 async fn read_head(file: &Path) -> std::io::Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Everything a job may touch, built once per process.
+//! The context of all jobs, built once per process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use bedel_speech::Engines;
 use bedel_storage::Storage;
 use sqlx::PgPool;
 
-/// What every job gets as its context.
+/// The context that every job gets.
 pub type Context = Arc<Environment>;
 
-/// Everything a job may touch.
+/// Connections, directories, tools and settings of the jobs.
 #[derive(Debug)]
 pub struct Environment {
     /// The database.
     pub pool: PgPool,
     /// Stored audio, transcripts, documents and temporary objects.
     pub storage: Storage,
-    /// Local directory of this process for work in progress; one sub-directory per lease, cleaned at start.
+    /// This process's local directory for work in progress: one sub-directory per lease, emptied at start.
     pub scratch: PathBuf,
-    /// Local directory that all processes of this host share for downloads, which outlive the attempt that began them.
+    /// Local directory for downloads, shared by all processes of this host. Downloads outlive their attempts.
     pub downloads: PathBuf,
     /// Outgoing HTTP.
     pub fetcher: Fetcher,
     /// ffmpeg and ffprobe.
     pub media: MediaTools,
-    /// The speech engines; absent where this process has none, and then transcribe jobs are left to others.
+    /// The speech engines; `None` if this process has none. Other processes transcribe then.
     pub engines: Option<Engines>,
     /// Settings of the jobs.
     pub settings: Settings,
@@ -44,7 +44,7 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// The course catalogue.
     pub catalogue: CatalogueSettings,
-    /// Room for downloads that are under way or interrupted, in bytes on each host.
+    /// Disk space for running and interrupted downloads, in bytes per host.
     pub max_download_bytes: u64,
     /// Days a failed lecture keeps its audio for a cheap retry; 0 deletes it at once.
     pub keep_failed_audio_days: u32,

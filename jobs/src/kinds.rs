@@ -1,7 +1,7 @@
-//! The args of the six kinds: what stands in `queue.jobs.args`.
+//! The args of the six kinds, as stored in `queue.jobs.args`.
 //!
-//! Args hold ids and nothing that goes stale; an attempt reads the row when it starts. What a kind does is in the file of
-//! its name.
+//! Args hold ids and nothing that goes stale: an attempt reads the row when it starts. The file with a kind's
+//! name has its code.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bedel_speech::Choice;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Finds out where the recording's stream is.
+/// Resolves the URL of the recording's stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Submit {
     /// The lecture.
@@ -22,7 +22,7 @@ pub struct Submit {
 pub struct Download {
     /// The lecture.
     pub lecture_id: Uuid,
-    /// Length of the recording in seconds, where Panopto announced it.
+    /// Length of the recording in seconds, if Panopto announced it.
     #[serde(default)]
     pub announced_seconds: Option<f64>,
 }
@@ -32,73 +32,73 @@ pub struct Download {
 pub struct Probe {
     /// The lecture.
     pub lecture_id: Uuid,
-    /// Length of the sound in seconds, where the source announced it.
+    /// Length of the sound in seconds, if the source announced it.
     #[serde(default)]
     pub announced_seconds: Option<f64>,
 }
 
-/// Turns the stored audio of a lecture into its transcript.
+/// Transcribes the stored audio of a lecture.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Transcribe {
     /// The lecture.
     pub lecture_id: Uuid,
-    /// Another engine or model than the worker's default.
+    /// Engine and model, if not the worker's default.
     #[serde(flatten)]
     pub choice: Choice,
 }
 
 impl Transcribe {
-    /// With the worker's default engine.
+    /// Uses the worker's default engine.
     #[must_use]
-    pub fn of(lecture_id: Uuid) -> Self {
+    pub fn new(lecture_id: Uuid) -> Self {
         Self { lecture_id, choice: Choice::default() }
     }
 }
 
-/// Removes orphans, of everything or of one lecture.
+/// Removes orphans: all of them, or those of one lecture.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CleanupOrphans {
-    /// One lecture, or everything.
+    /// Limits the clean-up to one lecture.
     #[serde(default)]
     pub lecture_id: Option<Uuid>,
-    /// Count, but change nothing.
+    /// Counts and changes nothing.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// Delay of the second clean-up after a cancellation: several heartbeats, and time to finish a write.
+/// Delay of the second clean-up after a cancellation: several heartbeats plus the time to finish a write.
 const SECOND_CLEANUP_DELAY: Duration = Duration::from_secs(60);
 
 impl CleanupOrphans {
-    /// The job that cleans up one lecture's files, for the transaction that deletes or fails the lecture. It has no subject:
-    /// it is no part of the lecture's history, and must not be cancelled with it.
+    /// A clean-up of one lecture's files, to enqueue in the transaction that deletes or fails the lecture. It
+    /// has no subject: it is no part of the lecture's history and must not be cancelled with it.
     #[must_use]
-    pub fn of_lecture(lecture_id: Uuid) -> NewJob {
+    pub fn for_lecture(lecture_id: Uuid) -> NewJob {
         NewJob::new(&Self { lecture_id: Some(lecture_id), dry_run: false }).priority(3)
     }
 
-    /// The same for a lecture whose work was cancelled: one clean-up now and one later. Until an attempt notices that it lost
-    /// its lease, it may store a temporary object or finish a rename after the first.
+    /// Two clean-ups for a lecture whose job was cancelled, one now and one later. Until an attempt notices
+    /// that it lost its lease, it can still store a temporary object or finish a rename.
     #[must_use]
     pub fn after_cancelling(lecture_id: Uuid) -> [NewJob; 2] {
-        [Self::of_lecture(lecture_id), Self::of_lecture(lecture_id).delay(SECOND_CLEANUP_DELAY)]
+        [Self::for_lecture(lecture_id), Self::for_lecture(lecture_id).delay(SECOND_CLEANUP_DELAY)]
     }
 }
 
-/// Makes the official courses what the catalogue says. Unknown args are refused: a misspelt `dry_run` must not run.
+/// Syncs the official courses with the catalogue. Rejects unknown args: a misspelt `dry_run` must not run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CourseSync {
-    /// Terms such as `Fall 2026` instead of the configured ones. Courses that are in none of them count as gone.
+    /// Terms such as `Fall 2026`, instead of the configured ones. A course in none of them counts as gone.
     #[serde(default)]
     pub terms: Option<Vec<String>>,
-    /// Runs the same statements, reports what they did, and rolls back.
+    /// Runs the same statements, reports their effect and rolls back.
     #[serde(default)]
     pub dry_run: bool,
 }
 
 impl CourseSync {
-    /// The job, with the unique key that all its producers share: at most one synchronisation is live.
+    /// The job, with the unique key that all producers share: at most one sync is live.
     #[must_use]
     pub fn job(&self) -> NewJob {
         NewJob::new(self).unique_key(Self::KIND)

@@ -1,4 +1,4 @@
-//! A lecture's row: what the jobs read of it and the few ways they may change it.
+//! A lecture's row: reading, locking and the changes of its status.
 //!
 //! Lock order everywhere: the lecture first, then its job.
 
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::environment::Settings;
 use crate::kinds::CleanupOrphans;
 
-/// The `stream_url` of a lecture whose recording a client uploaded: it cannot be fetched again.
+/// The `stream_url` of a lecture with an uploaded recording, which cannot be fetched again.
 pub const UPLOADED: &str = "audio_podcast";
 
 /// `lectures.status`.
@@ -30,31 +30,31 @@ pub const UPLOADED: &str = "audio_podcast";
 #[sqlx(type_name = "lecture_status", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum LectureStatus {
-    /// Accepted.
+    /// Accepted; no download has begun.
     Pending,
     /// From the start of the download to the stored transcript.
     Downloading,
     /// The transcript is stored.
     Completed,
-    /// `error_message` says why and what to do.
+    /// Given up; `error_message` says why and what to do.
     Failed,
 }
 
-/// A text that is none of the states.
+/// Error of parsing a [`LectureStatus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the states of a lecture are pending, downloading, completed and failed")]
-pub struct NoStatus;
+#[error("unknown status: use pending, downloading, completed or failed")]
+pub struct UnknownStatus;
 
 impl std::str::FromStr for LectureStatus {
-    type Err = NoStatus;
+    type Err = UnknownStatus;
 
-    fn from_str(text: &str) -> Result<Self, NoStatus> {
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
         match text {
             "pending" => Ok(Self::Pending),
             "downloading" => Ok(Self::Downloading),
             "completed" => Ok(Self::Completed),
             "failed" => Ok(Self::Failed),
-            _ => Err(NoStatus),
+            _ => Err(UnknownStatus),
         }
     }
 }
@@ -79,10 +79,7 @@ pub struct Lecture {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Reads the lecture without a lock. `None` where it was deleted.
-///
-/// # Errors
-/// The database's.
+/// Reads the lecture without a lock. `None` if it was deleted.
 pub async fn read(connection: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
     sqlx::query_as("-- lecture::read\nSELECT * FROM lectures WHERE id = $1")
         .bind(id)
@@ -90,10 +87,7 @@ pub async fn read(connection: &mut PgConnection, id: Uuid) -> Result<Option<Lect
         .await
 }
 
-/// Locks the lecture for the rest of the transaction and reads it. `None` where it was deleted.
-///
-/// # Errors
-/// The database's.
+/// Locks the lecture for the rest of the transaction and reads it. `None` if it was deleted.
 pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
     sqlx::query_as("-- lecture::lock\nSELECT * FROM lectures WHERE id = $1 FOR UPDATE")
         .bind(id)
@@ -101,24 +95,21 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
         .await
 }
 
-/// Classes of errors after which the stored audio is of no use.
-const AUDIO_REFUSED: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
+/// Error classes after which the stored audio is useless.
+const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
-/// Classes of the queue's own errors. Their messages are for those who run the service.
+/// Error classes of the queue. Their messages are for operators.
 const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"];
 
-/// What a student is told of them.
+/// The student's message for [`OUR_SIDE`].
 const OUR_SIDE_MESSAGE: &str =
-    "Something went wrong on our side. Use retry; if it stays, tell the people who run this service.";
+    "Something went wrong on our side. Use retry. If it fails again, tell the people who run this service.";
 
 /// Longest `error_message`, in characters.
 const MAX_ERROR_MESSAGE: usize = 500;
 
-/// The lecture is at work: what every stage but the first shows at its begin. It may still be `pending`, where it was
-/// started again at this stage, or `failed`, where somebody revived the very job that failed.
-///
-/// # Errors
-/// The database's.
+/// Sets the lecture to `downloading` when any stage but the first begins. It may be `pending` after a restart
+/// at this stage, or `failed` after a retry of the failed job.
 pub async fn begin(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- lecture::begin
@@ -130,33 +121,25 @@ pub async fn begin(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Notes why an attempt failed or waits, and leaves the status alone. Nothing happens where the lecture is gone or
-/// has ended.
-///
-/// # Errors
-/// The database's.
+/// Records why an attempt failed or waits, and keeps the status. Skips a deleted or ended lecture.
 pub async fn record_failure(tx: &mut PgConnection, failure: &Failure) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- lecture::record_failure
          UPDATE lectures SET error_message = $2 WHERE id = $1 AND status IN ('pending', 'downloading')",
     )
     .bind(failure.subject)
-    .bind(for_people(&failure.class, &failure.message))
+    .bind(student_message(&failure.class, &failure.message))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Ends the lecture as failed: the message says why, and the audio, which is temporary, is given up unless the
-/// settings keep it for a cheap retry. Audio that was found wanting is never kept, nor is its length: a retry brings the
-/// recording in anew. Returns the jobs that remove its files. Nothing happens where the lecture is
-/// gone or completed.
-///
-/// # Errors
-/// The database's.
+/// Sets the lecture to `failed` with a message, and clears its audio unless the settings keep that for a
+/// cheap retry. Unusable audio is never kept, nor is its length: a retry downloads the recording again.
+/// Returns the clean-up jobs to enqueue. Skips a deleted or completed lecture.
 pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Result<Vec<NewJob>, sqlx::Error> {
     let Some(lecture_id) = end.subject else { return Ok(Vec::new()) };
-    let refused = AUDIO_REFUSED.contains(&end.class.as_str());
+    let is_unusable = UNUSABLE_AUDIO_CLASSES.contains(&end.class.as_str());
     let ended = sqlx::query(
         "-- lecture::fail
          UPDATE lectures
@@ -166,26 +149,26 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
          WHERE id = $1 AND status <> 'completed'",
     )
     .bind(lecture_id)
-    .bind(for_people(&end.class, &end.message))
-    .bind(settings.keep_failed_audio_days > 0 && !refused)
-    .bind(refused)
+    .bind(student_message(&end.class, &end.message))
+    .bind(settings.keep_failed_audio_days > 0 && !is_unusable)
+    .bind(is_unusable)
     .execute(tx)
     .await?;
     Ok(match ended.rows_affected() {
         0 => Vec::new(),
         _ if end.cancelled => CleanupOrphans::after_cancelling(lecture_id).into(),
-        _ => vec![CleanupOrphans::of_lecture(lecture_id)],
+        _ => vec![CleanupOrphans::for_lecture(lecture_id)],
     })
 }
 
-/// What the lecture says of a failure. The job's own history keeps the details that are no student's business.
+/// The message that a student sees for a failure. The job's history keeps the details.
 #[must_use]
-pub fn for_people(class: &str, message: &str) -> String {
-    fit(if OUR_SIDE.contains(&class) { OUR_SIDE_MESSAGE } else { message })
+pub fn student_message(class: &str, message: &str) -> String {
+    storable(if OUR_SIDE.contains(&class) { OUR_SIDE_MESSAGE } else { message })
 }
 
-/// The message as it is stored: PostgreSQL refuses NUL, and nobody wants to read more.
-fn fit(message: &str) -> String {
+/// Replaces control characters, since PostgreSQL refuses NUL, and truncates to [`MAX_ERROR_MESSAGE`].
+fn storable(message: &str) -> String {
     let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(MAX_ERROR_MESSAGE).collect()
 }

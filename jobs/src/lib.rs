@@ -1,6 +1,58 @@
-//! The six typed jobs that bring a lecture in, in the order a lecture meets them, and the rows they change.
+//! The six typed jobs that bring a lecture in, and the rows that they change.
+//!
+//! A **job** is a row of `queue.jobs`: a kind and its args. A **kind** is a type in this crate that
+//! implements [`Job`](bedel_queue::Job). Its serde fields are the args, and its `impl` says how to run them:
+//!
+//! - `policy` has the budgets, the backoff and the timeout, and says why.
+//! - `run` does the work, with no transaction open. It may run twice, and its process can die anywhere.
+//! - `commit` writes the result and the next job in the transaction that completes this job.
+//!
+//! Every job gets the same [`Environment`]: database, storage, HTTP client, media tools, speech engines and
+//! settings.
+//!
+//! # The life of a lecture
+//!
+//! ```text
+//!  status     job
+//!             POST /api/lectures, in one transaction: lecture row, link to the user, first job
+//!                 │
+//!  pending    submit       asks Panopto for the stream, unless the client sent it
+//!                 │
+//!  downloading    ▼
+//!             download     fetches the recording, stores audio/{id}.m4a
+//!                 │
+//!                 ▼
+//!             probe        decodes the audio, stores the duration
+//!                 │
+//!                 ▼
+//!             transcribe   runs the speech engine, stores transcripts/{id}.json and .vtt
+//!                 │
+//!  completed      ▼
+//!
+//!  failed     one of the four was discarded or cancelled; a retry restarts at the latest possible stage
+//! ```
+//!
+//! The four stages share one unique key, so a lecture has at most one live job. A failed attempt writes its
+//! reason to the lecture and keeps the status: the job waits or retries. Only the end of the job fails the
+//! lecture.
+//!
+//! Two more kinds keep the rest in order. [`cleanup_orphans`] removes files and lectures that nothing refers
+//! to, and [`course_sync`] copies the course catalogue.
+//!
+//! # Reading order
+//!
+//! 1. [`kinds`]: the args of all kinds on one page.
+//! 2. [`pipeline`]: the order of the stages, and the hooks that they share.
+//! 3. The jobs: [`submit`], [`download`], [`probe`], [`transcribe`], [`cleanup_orphans`], [`course_sync`].
+//! 4. The rows: [`lecture`] first, then [`course`], [`document`], [`user`] and [`installation`].
+//!
+//! # Adding a kind
+//!
+//! Write one file with a type and its `impl Job`, and add one line to `registry::kinds!` below. Workers, the
+//! API and `bedel enqueue` then know the kind. A stage of the pipeline also implements [`pipeline::Stage`]
+//! and changes the job before it in [`pipeline`].
 
-// The kinds, in the order in which a lecture meets them. A new kind is a file beside this one and a line here.
+// In the order in which a lecture meets them.
 registry::kinds! {
     submit::Submit,
     download::Download,
@@ -10,16 +62,16 @@ registry::kinds! {
     course_sync::CourseSync,
 }
 
-// Their args, what follows what, and their registry.
+// Their args, order and registry.
 pub mod kinds;
 pub mod pipeline;
 pub mod registry;
-// What the jobs get and share.
+// Their common context and helpers.
 mod audio;
 pub mod environment;
 pub mod error_class;
 pub mod scratch;
-// The rows they change.
+// The rows that they change.
 pub mod course;
 pub mod document;
 pub mod installation;

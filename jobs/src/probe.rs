@@ -1,12 +1,12 @@
-//! `probe`: measures the stored audio, and refuses what is not a whole recording.
+//! `probe`: measures the stored audio and refuses an incomplete recording.
 //!
-//! 1. ffprobe tells what the container claims.
-//! 2. The audio is decoded to the end and its samples are counted: a truncated file and a file with a hole both open
-//!    without complaint, and so does one that is silent from end to end.
-//! 3. The lecture gets its duration.
+//! 1. Read the container's claims with ffprobe.
+//! 2. Decode the audio to the end and count its samples. Truncated, damaged and silent files all open without
+//!    an error.
+//! 3. Store the duration in the lecture.
 //!
-//! Reading the same file again cannot make it whole, so what is refused is refused at once; the lecture then has no
-//! audio any more, and a retry brings the recording in anew.
+//! Reading the same file again cannot repair it, so a refusal is fatal. The lecture loses its audio, and a
+//! retry downloads the recording again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,19 +26,19 @@ use crate::lecture::Lecture;
 use crate::pipeline::{self, Stage, stage_hooks};
 use crate::scratch::Scratch;
 
-/// How much shorter than announced a recording may be: this many seconds, or this share of it where that is more.
-const TOLERATED_SECONDS: f64 = 2.0;
-const TOLERATED_SHARE: f64 = 0.005;
+/// How much shorter than announced a recording may be: the larger of these seconds and this share of it.
+const TOLERANCE_SECONDS: f64 = 2.0;
+const TOLERANCE_SHARE: f64 = 0.005;
 
-/// A recording of which less can be heard is silent: a click or two in an hour are no lecture.
-const SILENT_SHARE: f64 = 0.00001;
+/// A recording with a smaller audible share is silent: a click or two in an hour are no lecture.
+const MIN_AUDIBLE_SHARE: f64 = 0.00001;
 
-/// What the audio is.
+/// Measurements of the audio.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probed {
     /// Length in seconds.
     pub seconds: f64,
-    /// Seconds of sound that could be decoded.
+    /// Seconds of decoded sound.
     pub decoded_seconds: f64,
     /// The first audio stream.
     pub stream: AudioStream,
@@ -86,7 +86,7 @@ impl Job for Probe {
         let audio = stored_audio(ctx, &keys::audio(self.lecture_id), &scratch).await?;
         let probed = measure(&ctx.media, &audio, self.announced_seconds).await;
         match probed {
-            // There are other reasons than a deletion, but none that a wait would mend.
+            // A deletion is not the only cause, but waiting helps against none of them.
             Err(ProbeError::Media(MediaError::SourceMissing)) => Err(audio_missing()),
             Err(error) => Err(error.into()),
             Ok(probed) => Ok(probed),
@@ -131,13 +131,13 @@ impl Stage for Probe {
     }
 }
 
-/// Why the audio was not accepted.
+/// Why the probe refuses the audio.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// ffmpeg or ffprobe.
+    /// ffmpeg or ffprobe failed.
     #[error(transparent)]
     Media(#[from] MediaError),
-    /// Nothing can be heard in it.
+    /// It is silent throughout.
     #[error(
         "The recording is silent from its beginning to its end. Check in your browser that it has sound, and send the \
          stream that carries it."
@@ -166,11 +166,11 @@ impl From<ProbeError> for JobError {
     }
 }
 
-/// Measures a file. `announced` is what the source said the length of its sound was, in seconds; the file is held to
-/// its own word as well.
+/// Measures a file. `announced` is the length of the sound in seconds as the source announced it. The file
+/// must also have the length that its container claims.
 ///
 /// # Errors
-/// `Incomplete`, or the tools'.
+/// See [`ProbeError`].
 pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) -> Result<Probed, ProbeError> {
     let report = media.probe(file).await?;
     let claimed = report.announced_seconds();
@@ -180,7 +180,7 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
     if decoded_seconds <= 0.0 {
         return Err(MediaError::NoAudio.into());
     }
-    // Silence before the first sample is part of the recording's length, but nothing that could be decoded.
+    // Silence before the first sample counts towards the length, but there is nothing to decode.
     let covered = decoded_seconds + stream.start_seconds;
     let announced = announced.filter(|seconds| seconds.is_finite());
     for announced in announced.into_iter().chain(claimed) {
@@ -188,15 +188,15 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
             return Err(ProbeError::Incomplete { announced, decoded: decoded_seconds });
         }
     }
-    if sound.audible_share < SILENT_SHARE {
+    if sound.audible_share < MIN_AUDIBLE_SHARE {
         return Err(ProbeError::Silent);
     }
-    // The container's figure is what other programs show; one that the samples contradict is worth nothing.
+    // Other programs show the container's length. Ignore it if the samples contradict it.
     let plausible = |seconds: &f64| (covered - seconds).abs() <= tolerance(*seconds);
     let seconds = report.container_seconds.filter(plausible).unwrap_or(covered);
     Ok(Probed { seconds, decoded_seconds, stream })
 }
 
 fn tolerance(announced: f64) -> f64 {
-    (announced * TOLERATED_SHARE).max(TOLERATED_SECONDS)
+    (announced * TOLERANCE_SHARE).max(TOLERANCE_SECONDS)
 }

@@ -1,4 +1,4 @@
-//! What is known of all kinds: how they are registered, who may give them keys, and jobs that a person typed.
+//! All kinds: their registration, the unique keys that callers may set, and jobs made from a typed name.
 
 use bedel_queue::{EnqueueError, Job, NewJob, QueueView, Registry, queues};
 use serde_json::Value;
@@ -9,12 +9,12 @@ use crate::environment::Context;
 use crate::kinds::CourseSync;
 use crate::pipeline::{self, is_stage};
 
-/// Declares the module of each kind and registers the kind: `module::Type`, one line each.
+/// Declares the module of each kind and registers the kind: one `module::Type` a line.
 macro_rules! kinds {
     ($($module:ident::$kind:ident,)*) => {
         $(pub mod $module;)*
 
-        /// The kinds of this program, with what every job of theirs gets.
+        /// The registry of all kinds, with the context that their jobs get.
         #[must_use]
         pub fn registry(context: $crate::environment::Context) -> bedel_queue::Registry<$crate::environment::Context> {
             bedel_queue::Registry::new(context)$(.register::<$module::$kind>())*
@@ -23,18 +23,15 @@ macro_rules! kinds {
 }
 pub(crate) use kinds;
 
-/// True where a person may give a job of this kind this unique key: kinds that have a key of their own keep it, and no other
-/// job takes one of theirs.
+/// True if a caller may give a job of this kind this unique key. Stages and course syncs have fixed keys,
+/// which no other job may take.
 #[must_use]
 pub fn may_have_key(kind: &str, key: &str) -> bool {
-    let has_own = is_stage(kind) || kind == CourseSync::KIND;
-    !has_own && key != CourseSync::KIND && !key.starts_with(pipeline::KEY_PREFIX)
+    let has_fixed_key = is_stage(kind) || kind == CourseSync::KIND;
+    !has_fixed_key && key != CourseSync::KIND && !key.starts_with(pipeline::KEY_PREFIX)
 }
 
-/// The queues in the database, and those of the kinds this program knows, by name.
-///
-/// # Errors
-/// The database's.
+/// The queues in the database and those of the registered kinds, sorted by name.
 pub async fn known_queues(
     connection: &mut PgConnection,
     registry: &Registry<Context>,
@@ -55,11 +52,11 @@ pub async fn known_queues(
     Ok(views)
 }
 
-/// A job from a kind's name and args that a person typed. It gets what the program itself would give it: one of a
-/// lecture's four stages the lecture's subject and unique key, a catalogue synchronisation its own key.
+/// A job from a typed kind and args. It gets the subject and unique key that the program itself gives such a
+/// job: a stage those of its lecture, a course sync the key of all course syncs.
 ///
 /// # Errors
-/// Where the kind is unknown or the args are not its own.
+/// The kind is unknown, or its type cannot decode the args.
 pub fn new_job(registry: &Registry<Context>, kind: &str, args: Value) -> Result<NewJob, EnqueueError> {
     let lecture_id =
         args.get("lecture_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
@@ -68,5 +65,5 @@ pub fn new_job(registry: &Registry<Context>, kind: &str, args: Value) -> Result<
         return Ok(job.unique_key(CourseSync::KIND));
     }
     let Some(id) = lecture_id.filter(|_| is_stage(kind)) else { return Ok(job) };
-    Ok(pipeline::keyed(job, id, &registry.context().settings))
+    Ok(pipeline::bind_to_lecture(job, id, &registry.context().settings))
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use bedel_queue::JobError;
 use uuid::Uuid;
 
-/// A directory for one attempt's work in progress, removed when the attempt ends, however it ends. What a killed process
-/// leaves is removed when the next one starts.
+/// A directory for one attempt's work in progress, removed on drop. The next process start removes the
+/// directories of a killed process.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) path: PathBuf,
@@ -24,16 +24,13 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::warn!(%error, "a scratch directory could not be removed");
+            tracing::warn!(%error, "removing a scratch directory failed");
         }
     }
 }
 
-/// Empties a process's own scratch directory, at its start: nothing in it is in use then. Creates it where it is missing.
-/// Returns how many entries were removed. Blocks.
-///
-/// # Errors
-/// The file system's.
+/// Empties a process's scratch directory at start, before anything uses it. Creates it if it is missing.
+/// Returns the number of removed entries. Blocks.
 pub fn clean_scratch(dir: &Path) -> io::Result<usize> {
     std::fs::create_dir_all(dir)?;
     let mut removed = 0;

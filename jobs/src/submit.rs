@@ -1,8 +1,8 @@
-//! `submit`: finds out where the recording's stream is.
+//! `submit`: resolves the URL of the recording's stream.
 //!
-//! A client that watched the page play knows the stream and sends it. Where it did not, Panopto's viewer is asked, in
-//! the way the viewer itself asks. What Panopto says ends in one of four ways: go on, come back later (the recording
-//! is still being encoded), give up and say what to do, or try again.
+//! A client that watched the page play sends the stream. Otherwise the job asks Panopto with the viewer's own
+//! request. Four outcomes are possible: continue, wait (the recording is still being encoded), fail and say
+//! what to do, or retry.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ pub use crate::kinds::Submit;
 use crate::lecture::{self, Lecture};
 use crate::pipeline::{self, Stage, stage_hooks};
 
-/// Longest question to Panopto, from connecting to the last byte.
+/// Time limit of a request to Panopto, from connecting to the last byte.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `run` learnt about a lecture that still exists.
+/// Result of `run` for a lecture that still exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// The stream, where it had to be found out.
+    /// The stream's URL; `None` if the lecture already has one.
     pub stream_url: Option<String>,
-    /// The recording's name, where Panopto told it.
+    /// The recording's name, if Panopto sent one.
     pub title: Option<String>,
-    /// Its length in seconds, where Panopto told it.
+    /// Its length in seconds, if Panopto sent one.
     pub seconds: Option<f64>,
 }
 
@@ -78,7 +78,7 @@ const ERROR_CLASSES: [&str; 37] = names([
 impl Job for Submit {
     const KIND: &'static str = "submit";
     type Context = Context;
-    /// `None` where the lecture was deleted.
+    /// `None` if the lecture was deleted.
     type Output = Option<Resolved>;
 
     /// Six attempts over a quarter of an hour: one short question each, and Panopto's maintenance passes in
@@ -114,10 +114,10 @@ impl Stage for Submit {
         self.lecture_id
     }
 
-    /// A discarded job may be retried as it is; its lecture is then no longer a failed one.
-    async fn show(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Retrying a discarded job revives its failed lecture.
+    async fn mark_begun(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "-- submit::show
+            "-- submit::mark_begun
              UPDATE lectures SET status = 'pending' WHERE id = $1 AND status = 'failed'",
         )
         .bind(self.lecture_id)
@@ -134,10 +134,10 @@ impl Stage for Submit {
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let Some(resolved) = output else { return Ok(self.without_lecture()) };
-        // A stream that a client sent since is newer than the one that was found.
+        let Some(resolved) = output else { return Ok(self.commit_without_lecture()) };
+        // A stream that a client sent meanwhile is newer than the resolved one.
         let (stream_url, seconds) = match (lecture.stream_url.as_str(), &resolved.stream_url) {
-            ("", Some(found)) => (found.as_str(), resolved.seconds),
+            ("", Some(resolved_url)) => (resolved_url.as_str(), resolved.seconds),
             (stored, _) => (stored, None),
         };
         sqlx::query(
@@ -155,7 +155,7 @@ impl Stage for Submit {
     }
 }
 
-/// Asks Panopto.
+/// Asks Panopto for the stream.
 async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<Resolved, JobError> {
     let settings = &ctx.settings;
     let recording =
@@ -166,12 +166,12 @@ async fn resolve(ctx: &Context, attempt: &Attempt, lecture: &Lecture) -> Result<
     let form: Vec<(&str, &str)> = form.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let answer = ctx.fetcher.post_form(&end_point, &form, delivery_info::MAX_BYTES, ANSWER_TIMEOUT).await;
     let host = end_point.host_str().unwrap_or("Panopto");
-    let answer = answer.map_err(|error| unanswered(error, host))?;
-    understand(ctx, attempt, &end_point, &answer).map_err(JobError::clears_group)
+    let answer = answer.map_err(|error| request_error(error, host))?;
+    interpret(ctx, attempt, &end_point, &answer).map_err(JobError::clears_group)
 }
 
-/// What follows from Panopto's answer.
-fn understand(
+/// Turns Panopto's answer into a stream or the job's error.
+fn interpret(
     ctx: &Context,
     attempt: &Attempt,
     end_point: &Url,
@@ -185,49 +185,49 @@ fn understand(
         }
         Delivery::Encoding => Err(JobError::wait(
             "encoding",
-            "Panopto is still processing this recording. It is looked at again until it is ready; there is nothing \
-             to do.",
+            "Panopto is still processing this recording. Bedel checks again until it is ready; you need not do \
+             anything.",
             encoding_pause(attempt.age_seconds),
         )),
         Delivery::LoginRequired => Err(login_required(host)),
         Delivery::Deleted => Err(JobError::fatal(
             "deleted",
-            "Panopto says that this recording does not exist any more. Check the link, or ask the lecturer whether it \
-             was removed.",
+            "Panopto says that this recording no longer exists. Check the link, or ask the lecturer whether it was \
+             removed.",
         )),
         Delivery::Archived => Err(JobError::fatal(
             "archived",
-            "Panopto has archived this recording. Open its page, ask there for it to be restored, and send it again \
-             once it plays.",
+            "Panopto has archived this recording. Open its page, request a restore there, and send it again once it \
+             plays.",
         )),
         Delivery::NoStream => Err(JobError::fatal(
             "no-stream",
-            "Panopto offers nothing to play for this recording. Check that it plays in your browser, then send it \
-             again from there.",
+            "Panopto offers no stream for this recording. Check that it plays in your browser, then send it again \
+             from that page.",
         )),
         Delivery::Refused(words) => {
             Err(JobError::retry("panopto-error", format!("Panopto reported an error: {words}")))
         }
         Delivery::Unreadable => Err(JobError::retry(
             "panopto-answer",
-            format!("{host} gave an answer that could not be understood."),
+            format!("{host} sent an answer that Bedel cannot read."),
         )),
     }
 }
 
-/// The end point answers by itself or sends us away to sign in; it has no other reason to redirect or to refuse.
-fn unanswered(error: FetchError, asked: &str) -> JobError {
+/// The end point answers directly or redirects to a sign-in. It has no other reason to redirect or refuse.
+fn request_error(error: FetchError, asked_host: &str) -> JobError {
     match &error {
         FetchError::Login { host } | FetchError::Status { host, status: 300..=399 | 401 | 403, .. } => {
             login_required(host).clears_group()
         }
-        // A missing end point: the host may be a tenant's, but it is not a Panopto server.
+        // Without the end point the host is no Panopto server, even if it is a tenant's.
         FetchError::Status { host, status: 404 | 410, .. } => JobError::fatal(
             "not-panopto",
             format!("{host} does not answer like a Panopto site. Send the recording from its Panopto page."),
         )
         .clears_group(),
-        _ => error.for_group(asked),
+        _ => error.for_group(asked_host),
     }
 }
 
@@ -241,8 +241,8 @@ fn login_required(host: &str) -> JobError {
     )
 }
 
-/// How long to stay away from a recording that is still being encoded: Panopto needs about as long as the recording
-/// lasts, so 10 minutes at first, then 20, then 40, then an hour each time.
+/// Pause before the next check of a recording that is still being encoded: 10 minutes, then 20, 40, and an
+/// hour each time. Panopto encodes for about as long as the recording lasts.
 fn encoding_pause(age_seconds: f64) -> Duration {
     let minutes = match age_seconds / 60.0 {
         age if age < 10.0 => 10,
@@ -258,9 +258,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_with_the_age_of_the_stage() {
+    fn encoding_pauses_grow_with_the_age_of_the_job() {
         let minutes = |age: f64| encoding_pause(age * 60.0).as_secs() / 60;
-        // Each look happens when the pause before it is over.
+        // The ages at which the pauses before them end.
         assert_eq!([0.0, 10.0, 30.0, 70.0, 130.0, 1000.0].map(minutes), [10, 20, 40, 60, 60, 60]);
         assert_eq!([9.9, 10.1, 29.9, 69.9].map(minutes), [10, 20, 20, 40]);
     }

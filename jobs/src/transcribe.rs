@@ -1,12 +1,12 @@
-//! `transcribe`: turns the stored audio into the stored transcript.
+//! `transcribe`: makes a transcript of the stored audio and stores it.
 //!
-//! 1. The audio is decoded into a scratch directory named after the lease.
-//! 2. The speech engine transcribes it piece by piece, off the async threads, and tells how far it is. Finished pieces of a long
-//!    recording are stored: whichever attempt comes next, on whichever host, begins behind them.
-//! 3. Payload and captions are stored under keys that the lease names, the fence is checked, and only then both are
-//!    renamed to the keys that the lecture's row will hold.
+//! 1. Decode the audio into a scratch directory named after the lease.
+//! 2. Transcribe it piece by piece, off the async threads. Finished pieces of a long recording are stored:
+//!    the next attempt resumes after them, on any host.
+//! 3. Store payload and captions under keys that contain the lease, check the fence, and only then rename
+//!    both to their final keys.
 //!
-//! An attempt first deletes what older leases stored, so a late rename by one of them finds nothing.
+//! An attempt first deletes the objects of older leases, so their late renames find nothing.
 
 mod finished;
 
@@ -23,43 +23,44 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::finished::StoredPieces;
 use crate::audio::{audio_missing, remove_leftovers, stored_audio};
 use crate::environment::{Context, Environment};
 use crate::error_class::{ErrorClass, names};
 use crate::kinds::CleanupOrphans;
-use self::finished::Finished;
 pub use crate::kinds::Transcribe;
 use crate::lecture::{self, Lecture, UPLOADED};
 use crate::pipeline::{Stage, stage_hooks};
 use crate::scratch::Scratch;
 
-/// Share of the progress that decoding stands for; it runs several hundred times as fast as speech.
-const DECODED: f64 = 0.02;
-/// Share of the progress after the engine is done: storing.
-const TRANSCRIBED: f64 = 0.99;
+/// Progress once the audio is decoded, at several hundred times the speed of speech.
+const PROGRESS_DECODED: f64 = 0.02;
+/// Progress once the engine is done; storing follows.
+const PROGRESS_TRANSCRIBED: f64 = 0.99;
 
-/// What `run` stored; the job's result.
+/// Facts about the stored transcript; the job's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Transcribed {
     /// For example `whisper.cpp`.
     pub engine: String,
     /// For example `tiny.en`.
     pub model: String,
-    /// The language spoken, as a two- or three-letter code.
+    /// The spoken language, as a two- or three-letter code.
     pub language: String,
     /// Number of segments.
     pub segments: usize,
     /// Length of the recording in seconds.
     pub audio_seconds: f64,
-    /// Pieces it was transcribed in.
+    /// Number of pieces.
     pub pieces: usize,
-    /// Seconds of audio that this attempt transcribed; earlier ones had done the rest.
+    /// Seconds of audio that this attempt transcribed; earlier attempts did the rest.
     pub transcribed_seconds: f64,
-    /// Time the engine took for them, in seconds, by a monotonic clock.
+    /// The engine's time for them in seconds, by a monotonic clock.
     pub elapsed_seconds: f64,
-    /// `elapsed_seconds` per second of audio: 0.1 is ten times as fast as speech. None where nothing was left to do.
+    /// `elapsed_seconds` per second of audio: 0.1 is ten times as fast as speech. `None` if nothing was left
+    /// to do.
     pub real_time_factor: Option<f64>,
-    /// Pieces were stored, which are of no use any more.
+    /// Pieces may be stored, which the transcript makes useless.
     #[serde(skip)]
     pub leaves_pieces: bool,
 }
@@ -93,7 +94,7 @@ const ERROR_CLASSES: [&str; 22] = names([
 impl Job for Transcribe {
     const KIND: &'static str = "transcribe";
     type Context = Context;
-    /// `None` where the lecture was deleted.
+    /// `None` if the lecture was deleted.
     type Output = Option<Transcribed>;
 
     /// An attempt is expensive, so there are three. Six hours are enough for the longest recording an engine takes,
@@ -102,7 +103,8 @@ impl Job for Transcribe {
         Policy {
             queue: "speech",
             max_attempts: 3,
-            // A piece takes minutes on a slow host, and a spot machine may die several times before one is done.
+            // A piece takes minutes on a slow host, and a spot machine may die several times before one is
+            // done.
             max_crashes: 6,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(6 * 3600),
@@ -120,20 +122,20 @@ impl Job for Transcribe {
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
         let (audio, sound) = decode(ctx, &key, &scratch).await?;
-        attempt.set_progress(DECODED);
+        attempt.set_progress(PROGRESS_DECODED);
 
-        let finished = Finished::of(ctx, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
-        let told = attempt.clone();
+        let store = StoredPieces::open(ctx, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
+        let reporter = attempt.clone();
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
-            told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
+            reporter.set_progress(PROGRESS_DECODED + (PROGRESS_TRANSCRIBED - PROGRESS_DECODED) * fraction);
         });
-        let heard = listen(engine.as_ref(), &sound, &control, &finished).await?;
-        attempt.set_progress(TRANSCRIBED);
+        let heard = listen(engine.as_ref(), &sound, &control, &store).await?;
+        attempt.set_progress(PROGRESS_TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
         let transcript = Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))?;
 
-        store(ctx, attempt, self.lecture_id, &transcript).await?;
+        store_transcript(ctx, attempt, self.lecture_id, &transcript).await?;
         attempt.set_progress(1.0);
         Ok(Some(Transcribed {
             segments: transcript.segments.len(),
@@ -144,7 +146,7 @@ impl Job for Transcribe {
             pieces,
             transcribed_seconds,
             elapsed_seconds,
-            leaves_pieces: finished.is_kept(),
+            leaves_pieces: store.is_resumable(),
             real_time_factor: (samples > 0).then(|| elapsed_seconds / transcribed_seconds),
         }))
     }
@@ -165,7 +167,7 @@ impl Stage for Transcribe {
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let Some(transcribed) = output else { return Ok(self.without_lecture()) };
+        let Some(transcribed) = output else { return Ok(self.commit_without_lecture()) };
         sqlx::query(
             "-- transcribe::store
              UPDATE lectures SET transcript_storage_key = $2, status = 'completed', error_message = NULL
@@ -177,15 +179,15 @@ impl Stage for Transcribe {
         .await?;
         let result = serde_json::to_value(transcribed).expect("plain data is JSON");
         let commit = Commit::done().with_result(result);
-        // An upload was kept for another attempt at any stage, and pieces for one of this stage: neither is needed any more.
+        // The upload and the pieces were kept for further attempts, which a completed lecture does not need.
         let has_leftovers = lecture.stream_url == UPLOADED || transcribed.leaves_pieces;
-        Ok(if has_leftovers { commit.then(CleanupOrphans::of_lecture(self.lecture_id)) } else { commit })
+        Ok(if has_leftovers { commit.then(CleanupOrphans::for_lecture(self.lecture_id)) } else { commit })
     }
 
-    /// Both ways of deleting a lecture cancel this job first. Here its row was removed by other means, so its files still need
-    /// a clean-up.
-    fn without_lecture(&self) -> Commit {
-        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::of_lecture(self.lecture_id))
+    /// Bedel cancels this job before it deletes a lecture. Here another program deleted the row, so the files
+    /// still need a clean-up.
+    fn commit_without_lecture(&self) -> Commit {
+        Commit::cancelled("the lecture was deleted").then(CleanupOrphans::for_lecture(self.lecture_id))
     }
 }
 
@@ -196,7 +198,7 @@ fn engine_missing() -> JobError {
     )
 }
 
-/// The stored audio as a local file, and what is to be heard in it, decoded into a file below `scratch`.
+/// The stored audio as a local file, and its samples, decoded into a file below `scratch`.
 async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Decoded), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
@@ -207,8 +209,9 @@ async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(Path
     Ok((audio, Decoded::open(&decoded)?))
 }
 
-/// Both files under their final keys, or an error. A reader that sees the row's key finds them complete.
-async fn store(
+/// Stores payload and captions under their final keys. A reader that sees the key in the row finds both
+/// complete.
+async fn store_transcript(
     ctx: &Environment,
     attempt: &Attempt,
     lecture_id: Uuid,
@@ -222,11 +225,11 @@ async fn store(
     ctx.storage.put_bytes(&json, Bytes::from(payload)).await?;
     ctx.storage.put_bytes(&captions, Bytes::from(vtt::render(transcript))).await?;
     attempt.check_lease().await?;
-    // The captions first: the row names the payload, and where that exists the captions do too.
+    // Captions first: the row names the payload, and if that exists, the captions must exist too.
     let renames = [(captions, keys::transcript_vtt(lecture_id)), (json, keys::transcript_json(lecture_id))];
     for (from, to) in renames {
         match ctx.storage.rename(&from, &to).await {
-            // Only a newer lease, or the clean-up after a deletion, removes what this one has just stored.
+            // Only a newer lease or a clean-up after a deletion removes these objects.
             Err(StorageError::Missing { .. }) => {
                 return Err(JobError::retry(
                     "storage",

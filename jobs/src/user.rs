@@ -1,19 +1,18 @@
-//! The users table: the target of foreign keys. It may be another application's (see migration 003).
+//! The users table: the target of foreign keys. Another application may own it (see migration 003).
 
 pub mod removal;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Makes sure that the user has a row, in the caller's transaction. Rows appear when a user first brings something
-/// in. Any number of calls at once make one row and no error.
+/// Inserts the user's row if it is missing, in the caller's transaction: users appear with what they first
+/// add. Concurrent calls insert one row without an error.
 ///
-/// The row is looked for before it is inserted: an adopted table may have columns that must not be NULL and have no
-/// default, and PostgreSQL checks those before it looks at conflicts.
+/// The statement looks for the row before it inserts: an adopted table may have NOT NULL columns without a
+/// default, which PostgreSQL checks before conflicts.
 ///
 /// # Errors
-/// The database's; among them a NOT NULL violation where an adopted table demands more than an id of a user that
-/// it does not have yet.
+/// A NOT NULL violation, if an adopted table requires more than an id of a new user.
 pub async fn ensure_user_exists(tx: &mut PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- user::ensure_user_exists

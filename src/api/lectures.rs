@@ -76,7 +76,7 @@ async fn list(
         course_id: query.parsed("course_id", "uuid", "this must be a UUID"),
         status: query.parsed("status", "choice", "this must be pending, downloading, completed or failed"),
     };
-    let after: Option<Cursor> = query.parsed("cursor", "cursor", list::NoCursor);
+    let after: Option<Cursor> = query.parsed("cursor", "cursor", list::InvalidCursor);
     let limit = query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
     query.finish()?;
     let mut connection = state.acquire().await?;

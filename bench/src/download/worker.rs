@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bedel_jobs::download::Download;
-use bedel_jobs::pipeline::{grouped, unique_key};
+use bedel_jobs::pipeline::{group_by_host, unique_key};
 use bedel_queue::{NewJob, Queue, enqueue};
 use sqlx::{PgConnection, PgPool};
 use tokio::process::Child;
@@ -126,6 +126,6 @@ async fn submit(tx: &mut PgConnection, url: &str) -> Result<Uuid> {
     .await?;
     let args = Download { lecture_id, announced_seconds: None };
     let job = NewJob::new(&args).subject(lecture_id).unique_key(unique_key(lecture_id));
-    enqueue(tx, &grouped(job, url)).await?;
+    enqueue(tx, &group_by_host(job, url)).await?;
     Ok(lecture_id)
 }

@@ -152,7 +152,7 @@ impl Run {
         .bind(SECONDS as i32)
         .execute(&mut *tx)
         .await?;
-        let job = NewJob::new(&Transcribe::of(lecture)).subject(lecture).unique_key(unique_key(lecture));
+        let job = NewJob::new(&Transcribe::new(lecture)).subject(lecture).unique_key(unique_key(lecture));
         enqueue(&mut tx, &job).await?;
         tx.commit().await?;
         Queue::new(run.pool.clone()).wake_now().await?;

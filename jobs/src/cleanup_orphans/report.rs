@@ -1,4 +1,4 @@
-//! What a clean-up found and did.
+//! The result of a clean-up.
 
 use serde::Serialize;
 
@@ -8,50 +8,50 @@ use serde::Serialize;
 pub enum Refusal {
     /// The storage is not marked with this database's installation id.
     WrongStorage,
-    /// Too large a part of the listed files would have gone.
+    /// Too large a part of the listed files are orphans.
     TooMany,
 }
 
-/// What was found and done; in a dry run, what would have been done.
+/// Findings and actions; in a dry run, the actions it would take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether changes were made.
+    /// True for a dry run, which changes nothing.
     pub dry_run: bool,
-    /// Set where nothing was deleted for safety.
+    /// Why nothing was deleted, if so.
     pub refused: Option<Refusal>,
     /// Files listed.
     pub listed: usize,
-    /// Listed files that nobody here could have named; left alone.
+    /// Listed files with unknown names; kept.
     pub unknown: usize,
-    /// Files that are orphans.
+    /// Orphaned files.
     pub orphans: usize,
     /// Files deleted.
     pub files_deleted: usize,
     /// Their size in bytes.
     pub bytes_deleted: u64,
-    /// Lectures removed that nobody was linked to.
+    /// Lectures removed because no user was linked to them.
     pub lectures_removed: usize,
-    /// Failed lectures whose kept audio was given up.
+    /// Failed lectures whose kept audio was deleted.
     pub audio_expired: usize,
-    /// Lectures started again.
+    /// Lectures restarted.
     pub lectures_restarted: usize,
-    /// Documents whose file was found missing.
+    /// Documents marked as failed because their file is missing.
     pub documents_failed: usize,
-    /// Files that lectures refer to and that are missing.
+    /// Missing files that lectures refer to.
     pub missing: usize,
     /// Lectures whose course does not exist.
     pub lectures_without_course: usize,
     /// Documents whose course does not exist.
     pub documents_without_course: usize,
-    /// The first of the keys that are missing or were not deleted because too many would have gone.
+    /// The first keys that are missing, or orphans that were kept because there are too many.
     pub examples: Vec<String>,
 }
 
-/// Keys that a report names at most.
+/// Most keys in a report.
 const MAX_EXAMPLES: usize = 20;
 
 impl Report {
-    pub(super) fn example(&mut self, key: &str) {
+    pub(super) fn add_example(&mut self, key: &str) {
         if self.examples.len() < MAX_EXAMPLES {
             self.examples.push(key.to_owned());
         }

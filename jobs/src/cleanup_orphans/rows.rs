@@ -1,5 +1,4 @@
-//! What the clean-up reads and changes in the database: in pages by primary key, and every change under the lock of its
-//! row.
+//! The clean-up's queries: it reads pages by primary key and makes every change under the lock of its row.
 
 use std::collections::HashSet;
 
@@ -9,30 +8,30 @@ use uuid::Uuid;
 use crate::environment::Settings;
 use crate::lecture::{self, LectureStatus, removal};
 
-/// Rows of a page.
+/// Rows in a page.
 pub(super) const PAGE: usize = 500;
 
-/// What is decided by of one lecture.
+/// The facts that decide about a lecture.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct LectureFacts {
     pub(super) id: Uuid,
     pub(super) status: LectureStatus,
     pub(super) audio_storage_key: Option<String>,
     pub(super) transcript_storage_key: Option<String>,
-    /// A job works or waits for it.
+    /// It has a live job.
     pub(super) live: bool,
-    /// Nobody is linked to it, and it is older than the grace period.
+    /// No user is linked to it, and it is older than the grace period.
     pub(super) abandoned: bool,
-    /// Somebody is linked to it, it is not at its end, and no job is live.
+    /// A user is linked to it, it is unfinished, and it has no live job.
     pub(super) stalled: bool,
-    /// It has failed, and its audio was kept for as long as the settings say.
+    /// It has failed, and the time that the settings keep its audio is over.
     pub(super) audio_expired: bool,
     pub(super) has_course: bool,
 }
 
 impl LectureFacts {
     pub(super) fn refers_to(&self, key: &str) -> bool {
-        self.keys().any(|referred| referred == key)
+        self.keys().any(|own_key| own_key == key)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
@@ -40,8 +39,8 @@ impl LectureFacts {
     }
 }
 
-/// The facts about some lectures; `$2` is the days for which a failed lecture keeps its audio. Both existence tests are
-/// answered by an index for each row: `jobs_unique_key` and `idx_user_lectures_lecture_id`.
+/// The facts about the lectures of a query; `$2` is the days that a failed lecture keeps its audio. Two
+/// indexes answer the tests of each row: `jobs_unique_key` and `idx_user_lectures_lecture_id`.
 macro_rules! facts_of {
     ($name:literal, $lectures:literal) => {
         concat!(
@@ -71,7 +70,7 @@ fn keep_days(settings: &Settings) -> i32 {
     i32::try_from(settings.keep_failed_audio_days).unwrap_or(i32::MAX)
 }
 
-/// The next page of lectures after `after` in order of their id.
+/// The page of lectures after the id `after`, in order of id.
 pub(super) async fn lectures_after(
     pool: &PgPool,
     after: Uuid,
@@ -85,7 +84,8 @@ pub(super) async fn lectures_after(
         .await
 }
 
-/// The facts about these lectures, where they have rows. In a transaction: those of now, not of its beginning.
+/// The facts about those of `ids` that have rows. In a transaction they are the current facts, not those of
+/// its start.
 pub(super) async fn lectures(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -98,7 +98,7 @@ pub(super) async fn lectures(
         .await
 }
 
-/// The leases that are running: at most one for each slot of each worker.
+/// The running leases: at most one per slot of each worker.
 pub(super) async fn running_leases(pool: &PgPool) -> Result<HashSet<Uuid>, sqlx::Error> {
     let leases: Vec<Uuid> = sqlx::query_scalar(
         "-- cleanup_orphans::running_leases\nSELECT lease FROM queue.jobs WHERE state = 'running'",
@@ -108,7 +108,7 @@ pub(super) async fn running_leases(pool: &PgPool) -> Result<HashSet<Uuid>, sqlx:
     Ok(leases.into_iter().collect())
 }
 
-/// Removes a lecture that nobody is linked to, together with its work. False where it found friends meanwhile.
+/// Removes a lecture without linked users and cancels its job. False if a user was linked meanwhile.
 pub(super) async fn remove_abandoned(
     pool: &PgPool,
     id: Uuid,
@@ -118,17 +118,18 @@ pub(super) async fn remove_abandoned(
     if lecture::lock(&mut tx, id).await?.is_none() {
         return Ok(true);
     }
-    // A link needs a share of the lecture's lock, so nobody can arrive between this look and the deletion.
+    // A new link needs a share of the lecture's lock, so no user can be linked between this check and the
+    // deletion.
     if !lectures(&mut tx, &[id], settings).await?.first().is_some_and(|facts| facts.abandoned) {
         return Ok(false);
     }
-    // That enqueues a clean-up, so that no file waits for a later sweep if this process dies before it deletes them.
-    removal::delete_locked(&mut tx, id, "nobody is linked to the lecture any more").await?;
+    // This enqueues a clean-up: the files go soon even if this process dies before it deletes them.
+    removal::delete_locked(&mut tx, id, "no user is linked to the lecture").await?;
     tx.commit().await?;
     Ok(true)
 }
 
-/// Gives up the kept audio of a failed lecture. False where the lecture moved on meanwhile.
+/// Clears the audio key of a failed lecture. False if the lecture changed meanwhile.
 pub(super) async fn expire_audio(pool: &PgPool, id: Uuid, settings: &Settings) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
     if lecture::lock(&mut tx, id).await?.is_none() {
@@ -147,7 +148,7 @@ pub(super) async fn expire_audio(pool: &PgPool, id: Uuid, settings: &Settings) -
     Ok(true)
 }
 
-/// Starts a lecture again that no job works for. False where it needs that no more.
+/// Restarts a lecture without a live job. False if it is no longer stalled.
 pub(super) async fn restart_stalled(
     pool: &PgPool,
     id: Uuid,
@@ -163,17 +164,17 @@ pub(super) async fn restart_stalled(
     Ok(true)
 }
 
-/// What is decided by of one document.
+/// The facts that decide about a document.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct DocumentFacts {
     pub(super) id: Uuid,
     pub(super) storage_key: String,
-    /// It has not failed yet.
+    /// Its status is `uploaded`.
     pub(super) uploaded: bool,
     pub(super) has_course: bool,
 }
 
-/// The next page of documents after `after` in order of their id.
+/// The page of documents after the id `after`, in order of id.
 pub(super) async fn documents_after(pool: &PgPool, after: Uuid) -> Result<Vec<DocumentFacts>, sqlx::Error> {
     sqlx::query_as(
         "-- cleanup_orphans::documents_after
@@ -187,7 +188,7 @@ pub(super) async fn documents_after(pool: &PgPool, after: Uuid) -> Result<Vec<Do
     .await
 }
 
-/// Those of these documents that have rows.
+/// Those of `ids` that have rows.
 pub(super) async fn existing_documents(pool: &PgPool, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
     let existing: Vec<Uuid> = sqlx::query_scalar(
         "-- cleanup_orphans::existing_documents\nSELECT id FROM documents WHERE id = ANY($1)",
@@ -198,7 +199,7 @@ pub(super) async fn existing_documents(pool: &PgPool, ids: &[Uuid]) -> Result<Ha
     Ok(existing.into_iter().collect())
 }
 
-/// Marks a document whose file is missing. False where the row was changed or removed meanwhile.
+/// Marks a document as failed because its file is missing. False if the row was changed or removed meanwhile.
 pub(super) async fn fail_document(pool: &PgPool, document: &DocumentFacts) -> Result<bool, sqlx::Error> {
     let failed = sqlx::query(
         "-- cleanup_orphans::fail_document
@@ -212,9 +213,9 @@ pub(super) async fn fail_document(pool: &PgPool, document: &DocumentFacts) -> Re
 }
 
 /// Those of `lectures` that have no row.
-pub(super) async fn gone(connection: &mut PgConnection, lectures: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(super) async fn without_row(connection: &mut PgConnection, lectures: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(
-        "-- cleanup_orphans::gone
+        "-- cleanup_orphans::without_row
          SELECT id FROM unnest($1::uuid[]) AS asked (id)
          WHERE NOT EXISTS (SELECT FROM lectures WHERE lectures.id = asked.id)",
     )

@@ -1,4 +1,4 @@
-//! Whether a file goes: rules alone, no database and no storage.
+//! Decides which files are orphans. No I/O.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,26 +10,26 @@ use uuid::Uuid;
 use super::rows::LectureFacts;
 use crate::lecture::LectureStatus;
 
-/// Files that can precede their row, or that name no lease, are left alone for so long after their last write.
-const GRACE: TimeDelta = TimeDelta::hours(1);
+/// Files that can precede their row, or that name no lease, are kept for this long after their last write.
+const GRACE_PERIOD: TimeDelta = TimeDelta::hours(1);
 
-/// The limits above which a sweep deletes nothing.
-const MANY_FILES: usize = 20;
-const MANY_PERCENT: usize = 20;
+/// A sweep that finds more orphans than both limits deletes nothing.
+const MAX_ORPHANS: usize = 20;
+const MAX_ORPHAN_PERCENT: usize = 20;
 
-/// A listed file whose name is one of ours.
+/// A listed file with a known name.
 #[derive(Debug, Clone)]
 pub(super) struct FoundFile {
     pub(super) stored: Stored,
     pub(super) parsed: Parsed,
 }
 
-/// A listing, sorted by whom the files belong to.
+/// A listing of the storage, grouped by owner.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) of_lectures: HashMap<Uuid, Vec<FoundFile>>,
     pub(super) of_documents: HashMap<Uuid, Vec<FoundFile>>,
-    /// Every key under which there is an object.
+    /// The keys of all objects.
     pub(super) keys: HashSet<String>,
     pub(super) listed: usize,
     pub(super) unknown: usize,
@@ -53,24 +53,24 @@ impl Listing {
     }
 }
 
-/// What a file is judged by, beside its row.
+/// What decides about a file, beside its row.
 #[derive(Debug)]
 pub(super) struct OrphanRules {
-    /// The storage's time, from before the listing.
+    /// The storage's time, read before the listing.
     pub(super) now: DateTime<Utc>,
-    /// The leases that are running, from after the listing.
+    /// The running leases, read after the listing.
     pub(super) running: HashSet<Uuid>,
-    /// One lecture was asked about, because it has been deleted or has failed: what can precede a row is no reason to
-    /// wait.
+    /// The clean-up is for one lecture that was deleted or has failed. Files that could precede a row get no
+    /// grace period then.
     pub(super) targeted: bool,
 }
 
 impl OrphanRules {
     fn is_old(&self, stored: &Stored) -> bool {
-        self.now.signed_duration_since(stored.modified) > GRACE
+        self.now.signed_duration_since(stored.modified) > GRACE_PERIOD
     }
 
-    /// Whether a lecture's file goes. `lecture` is `None` where it has no row.
+    /// True if a lecture's file is an orphan. `lecture` is `None` if it has no row.
     pub(super) fn is_orphan(&self, found: &FoundFile, lecture: Option<&LectureFacts>) -> bool {
         let FoundFile { stored, parsed } = found;
         if stored.is_staged() || parsed.class == Class::Temporary {
@@ -88,22 +88,22 @@ impl OrphanRules {
         match parsed.class {
             Class::Audio | Class::TranscriptJson => !lecture.live,
             Class::TranscriptVtt => !lecture.live && !lecture.refers_to(&keys::transcript_json(parsed.id)),
-            // It was paid for: a retry that brings the same audio in finds it.
+            // Pieces cost money: a retry that fetches the same audio reuses them.
             Class::TranscriptPiece => !lecture.live && lecture.status == LectureStatus::Completed,
             Class::Upload => lecture.status == LectureStatus::Completed,
             Class::Temporary | Class::LectureChunks | Class::Document | Class::DocumentChunks => false,
         }
     }
 
-    /// Whether a document's file goes. A document is stored before its row is inserted.
+    /// True if a document's file is an orphan. A document is stored before its row is inserted.
     pub(super) fn is_orphan_document(&self, found: &FoundFile, has_row: bool) -> bool {
         self.is_old(&found.stored) && (!has_row || found.stored.is_staged())
     }
 }
 
-/// Whether so much would go that something else must be wrong.
-pub(super) fn too_many(going: usize, of: usize) -> bool {
-    going > MANY_FILES && going * 100 > of * MANY_PERCENT
+/// True if the orphans are so many that something else must be wrong.
+pub(super) fn too_many(orphans: usize, total: usize) -> bool {
+    orphans > MAX_ORPHANS && orphans * 100 > total * MAX_ORPHAN_PERCENT
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_files_or_a_fifth_may_go() {
+    fn twenty_files_or_a_fifth_may_be_orphans() {
         assert!(!too_many(20, 20));
         assert!(too_many(21, 104));
         assert!(!too_many(21, 105));

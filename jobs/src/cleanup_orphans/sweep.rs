@@ -1,4 +1,4 @@
-//! Looking, judging, and then acting.
+//! Lists files and rows, plans, then executes the plan.
 
 use bedel_queue::{Attempt, JobError};
 use bedel_storage::keys;
@@ -10,32 +10,32 @@ use super::rows::{self, DocumentFacts, LectureFacts};
 use super::rules::{FoundFile, Listing, OrphanRules, too_many};
 use crate::environment::Environment;
 
-/// What is to be done.
+/// The actions of a sweep.
 #[derive(Debug, Default)]
 struct Plan {
     /// Lectures to remove, each with all its files.
     abandoned: Vec<(Uuid, Vec<FoundFile>)>,
-    /// Failed lectures whose audio is given up, with its file.
+    /// Failed lectures whose audio expired, with its file.
     expired: Vec<(Uuid, Vec<FoundFile>)>,
-    /// Files that go by themselves.
+    /// Files to delete without a change to a row.
     orphans: Vec<FoundFile>,
-    /// Lectures to start again.
+    /// Lectures to restart.
     stalled: Vec<Uuid>,
-    /// Documents to mark.
+    /// Documents to mark as failed.
     failed: Vec<DocumentFacts>,
-    /// Documents looked at that are not marked yet.
+    /// Documents seen whose status is `uploaded`.
     uploaded: usize,
 }
 
 impl Plan {
-    fn going(&self) -> impl Iterator<Item = &FoundFile> {
+    fn files_to_delete(&self) -> impl Iterator<Item = &FoundFile> {
         let with_rows = self.abandoned.iter().chain(&self.expired).flat_map(|(_, files)| files);
         with_rows.chain(&self.orphans)
     }
 }
 
-/// The whole storage and all rows.
-pub(super) async fn everything(
+/// Sweeps the whole storage and all rows.
+pub(super) async fn sweep_all(
     ctx: &Environment,
     attempt: &Attempt,
     dry_run: bool,
@@ -49,25 +49,25 @@ pub(super) async fn everything(
         Report { dry_run, listed: listing.listed, unknown: listing.unknown, ..Report::default() };
     let rules = OrphanRules { now, running: rows::running_leases(&ctx.pool).await?, targeted: false };
     let mut plan = Plan::default();
-    lectures_with_rows(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
-    lectures_without_rows(ctx, &rules, &mut listing, &mut plan).await?;
-    documents(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
+    plan_lectures_with_rows(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
+    plan_lectures_without_rows(ctx, &rules, &mut listing, &mut plan).await?;
+    plan_documents(ctx, &rules, &mut listing, &mut plan, &mut report).await?;
 
-    report.orphans = plan.going().count();
+    report.orphans = plan.files_to_delete().count();
     if too_many(report.orphans, report.listed) || too_many(plan.failed.len(), plan.uploaded) {
         report.refused = Some(Refusal::TooMany);
-        for found in plan.going() {
-            report.example(&found.stored.key);
+        for found in plan.files_to_delete() {
+            report.add_example(&found.stored.key);
         }
         let stalled = std::mem::take(&mut plan.stalled);
         plan = Plan { stalled, ..Plan::default() };
     }
-    act(ctx, attempt, plan, &mut report).await?;
+    execute(ctx, attempt, plan, &mut report).await?;
     Ok(report)
 }
 
-/// One lecture: all that can be named after it.
-pub(super) async fn one(
+/// Sweeps the files that are named after one lecture.
+pub(super) async fn sweep_lecture(
     ctx: &Environment,
     attempt: &Attempt,
     lecture_id: Uuid,
@@ -93,15 +93,15 @@ pub(super) async fn one(
     let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &[lecture_id], &ctx.settings).await?;
     let mut plan = Plan::default();
     let found = listing.of_lectures.remove(&lecture_id).unwrap_or_default();
-    lecture(&rules, lecture_id, facts.first(), found, &mut plan);
-    // The sweep starts lectures again, for a person would not expect that of a clean-up that follows a deletion.
+    plan_lecture(&rules, lecture_id, facts.first(), found, &mut plan);
+    // Only the full sweep restarts lectures: nobody expects it of the clean-up after a deletion.
     plan.stalled.clear();
-    report.orphans = plan.going().count();
-    act(ctx, attempt, plan, &mut report).await?;
+    report.orphans = plan.files_to_delete().count();
+    execute(ctx, attempt, plan, &mut report).await?;
     Ok(report)
 }
 
-async fn lectures_with_rows(
+async fn plan_lectures_with_rows(
     ctx: &Environment,
     rules: &OrphanRules,
     listing: &mut Listing,
@@ -119,16 +119,16 @@ async fn lectures_with_rows(
             for key in absent.map(str::to_owned).collect::<Vec<_>>() {
                 if is_missing(ctx, facts, &key).await? {
                     report.missing += 1;
-                    report.example(&key);
+                    report.add_example(&key);
                 }
             }
             let found = listing.of_lectures.remove(&facts.id).unwrap_or_default();
-            lecture(rules, facts.id, Some(facts), found, plan);
+            plan_lecture(rules, facts.id, Some(facts), found, plan);
         }
     }
 }
 
-/// The listing is older than the row, so it does not prove that a file is missing.
+/// Asks the storage again: the listing is older than the row, so it does not prove that a file is missing.
 async fn is_missing(ctx: &Environment, facts: &LectureFacts, key: &str) -> Result<bool, JobError> {
     if has_object(ctx, key).await? {
         return Ok(false);
@@ -137,7 +137,7 @@ async fn is_missing(ctx: &Environment, facts: &LectureFacts, key: &str) -> Resul
     Ok(now.first().is_some_and(|facts| facts.refers_to(key)))
 }
 
-/// A key that no storage would hold names nothing.
+/// False for an invalid key, which no object can have.
 async fn has_object(ctx: &Environment, key: &str) -> Result<bool, StorageError> {
     match ctx.storage.exists(key).await {
         Err(StorageError::InvalidKey { .. }) => Ok(false),
@@ -145,28 +145,28 @@ async fn has_object(ctx: &Environment, key: &str) -> Result<bool, StorageError> 
     }
 }
 
-/// What is left of the listing was named after lectures that the pages did not show; each is looked up by itself, since
-/// a row may have been inserted behind the walk.
-async fn lectures_without_rows(
+/// Plans the remaining files, whose lectures were in no page. It looks their rows up again, since some may
+/// have been inserted behind the walk.
+async fn plan_lectures_without_rows(
     ctx: &Environment,
     rules: &OrphanRules,
     listing: &mut Listing,
     plan: &mut Plan,
 ) -> Result<(), JobError> {
-    let mut left: Vec<_> = std::mem::take(&mut listing.of_lectures).into_iter().collect();
-    while !left.is_empty() {
-        let batch = left.split_off(left.len().saturating_sub(rows::PAGE));
+    let mut remaining: Vec<_> = std::mem::take(&mut listing.of_lectures).into_iter().collect();
+    while !remaining.is_empty() {
+        let batch = remaining.split_off(remaining.len().saturating_sub(rows::PAGE));
         let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
         let facts = rows::lectures(&mut *ctx.pool.acquire().await?, &ids, &ctx.settings).await?;
         for (id, found) in batch {
-            lecture(rules, id, facts.iter().find(|facts| facts.id == id), found, plan);
+            plan_lecture(rules, id, facts.iter().find(|facts| facts.id == id), found, plan);
         }
     }
     Ok(())
 }
 
-/// One lecture's part of the plan.
-fn lecture(
+/// Adds one lecture to the plan.
+fn plan_lecture(
     rules: &OrphanRules,
     id: Uuid,
     facts: Option<&LectureFacts>,
@@ -193,7 +193,7 @@ fn lecture(
     plan.orphans.extend(other.into_iter().filter(|found| rules.is_orphan(found, Some(facts))));
 }
 
-async fn documents(
+async fn plan_documents(
     ctx: &Environment,
     rules: &OrphanRules,
     listing: &mut Listing,
@@ -216,9 +216,9 @@ async fn documents(
             }
         }
     }
-    let mut left: Vec<_> = std::mem::take(&mut listing.of_documents).into_iter().collect();
-    while !left.is_empty() {
-        let batch = left.split_off(left.len().saturating_sub(rows::PAGE));
+    let mut remaining: Vec<_> = std::mem::take(&mut listing.of_documents).into_iter().collect();
+    while !remaining.is_empty() {
+        let batch = remaining.split_off(remaining.len().saturating_sub(rows::PAGE));
         let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
         let existing = rows::existing_documents(&ctx.pool, &ids).await?;
         for (id, found) in batch {
@@ -229,9 +229,9 @@ async fn documents(
     Ok(())
 }
 
-/// Does what was planned; a dry run only counts it. Each step leaves a state that the next run goes on from: a lecture's
-/// files without its row are orphans like any other.
-async fn act(ctx: &Environment, attempt: &Attempt, plan: Plan, report: &mut Report) -> Result<(), JobError> {
+/// Executes the plan; a dry run only counts. The next run can continue after each step: a removed lecture's
+/// files are orphans like any other.
+async fn execute(ctx: &Environment, attempt: &Attempt, plan: Plan, report: &mut Report) -> Result<(), JobError> {
     let (pool, settings, dry) = (&ctx.pool, &ctx.settings, report.dry_run);
     for (id, files) in plan.abandoned {
         attempt.check_lease().await?;
@@ -271,7 +271,7 @@ async fn delete(
         if number % 100 == 0 {
             attempt.check_lease().await?;
         }
-        if report.dry_run || delete_as_judged(ctx, stored).await? {
+        if report.dry_run || delete_if_unchanged(ctx, stored).await? {
             report.files_deleted += 1;
             report.bytes_deleted += stored.size;
         }
@@ -279,8 +279,8 @@ async fn delete(
     Ok(())
 }
 
-/// A final key may have been given to a new file since the listing: a lecture that was started again meanwhile.
-async fn delete_as_judged(ctx: &Environment, stored: &Stored) -> Result<bool, StorageError> {
+/// False for a final key with a newer file than listed, of a lecture that was restarted meanwhile.
+async fn delete_if_unchanged(ctx: &Environment, stored: &Stored) -> Result<bool, StorageError> {
     if !stored.is_staged() && ctx.storage.stat(&stored.key).await?.as_ref() != Some(stored) {
         return Ok(false);
     }

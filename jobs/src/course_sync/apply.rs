@@ -1,4 +1,4 @@
-//! Turns a plan into rows: one statement per kind of change, however many courses there are.
+//! Applies a plan to the table: one statement per kind of change, for any number of courses.
 
 use bedel_recordings::catalogue::Gathered;
 use sqlx::PgConnection;
@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::plan::{ChangedCourse, NewCourse, Plan, StoredCourse, plan};
 use super::summary::Summary;
 
-/// Changes the courses in the caller's transaction and says what it did. A dry run runs the very same statements
-/// behind a savepoint and goes back to it.
+/// Changes the courses in the caller's transaction. A dry run executes the same statements and rolls back to
+/// a savepoint.
 ///
 /// # Errors
-/// The database's. Waiting more than ten seconds for a lock is one of them, and passes.
+/// Also after waiting ten seconds for a lock, which is worth a retry.
 pub async fn apply(
     tx: &mut PgConnection,
     gathered: &Gathered,
@@ -33,12 +33,13 @@ async fn change(
     gathered: &Gathered,
     sync_instructors: bool,
 ) -> Result<Summary, sqlx::Error> {
-    // Who waits for a table lock makes everybody wait who comes after, so the wait is short and the commit is tried
-    // again later.
+    // A transaction that waits for a table lock blocks all later ones. So the wait is short, and the commit
+    // is retried later.
     sqlx::query("-- course_sync::lock_timeout\nSELECT set_config('lock_timeout', '10s', true)")
         .execute(&mut *tx)
         .await?;
-    // The plan must still be true when it is carried out. Readers go on, and so do users who choose a course.
+    // No row may change between plan and statements. The lock blocks neither readers nor users who choose a
+    // course.
     sqlx::query("-- course_sync::lock_courses\nLOCK TABLE courses IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *tx)
         .await?;
@@ -126,13 +127,13 @@ async fn rewrite(tx: &mut PgConnection, update: Vec<ChangedCourse>) -> Result<u6
 
 /// Deletes the stale courses that nothing refers to and makes the others unofficial.
 async fn remove(tx: &mut PgConnection, stale: &[Uuid]) -> Result<(u64, u64), sqlx::Error> {
-    // Lectures and documents refer without a foreign key. With writers kept out for these few statements, nobody can
-    // refer to a course between the look and the deletion.
+    // Lectures and documents refer without a foreign key. The lock blocks their writers for these few
+    // statements, so no reference appears between check and deletion.
     sqlx::query("-- course_sync::lock_references\nLOCK TABLE lectures, documents IN SHARE MODE")
         .execute(&mut *tx)
         .await?;
-    // A user who is choosing one of these courses right now holds its row until the choice is committed. Waiting for
-    // that here, in a statement of its own, lets the next one see the choice; the cascade would delete it unseen.
+    // A user who is choosing one of these courses locks its row until the commit. Waiting for that in a
+    // separate statement lets the next one see the choice, which the cascade would delete otherwise.
     sqlx::query("-- course_sync::lock_stale\nSELECT FROM courses WHERE id = ANY($1) FOR UPDATE")
         .bind(stale)
         .execute(&mut *tx)

@@ -1,14 +1,15 @@
-//! What a synchronisation should change, worked out from the catalogue and the table. No I/O.
+//! Compares the catalogue with the table and plans the changes. No I/O.
 //!
 //! - A new code becomes an official course.
-//! - An official course keeps its title while any section still has it (topics courses have many titles), else it
-//!   takes the best of those seen. Its instructor changes only where that is configured, and never to nothing.
-//! - A course that a user made keeps everything; the catalogue's course of the same code is not stored beside it.
-//!   Only where its title is one that the catalogue has, so that nothing of the user's is lost, does it become
-//!   official. That is also how a course that was retained as unofficial comes back.
-//! - Official courses that the catalogue does not have are stale. They are touched only where every term could be
-//!   read and at least four fifths of the official courses are still there. (So many courses in the catalogue alone
-//!   would prove nothing: after a renumbering there are as many as before, with other codes.)
+//! - An official course keeps its title while any section still has it (topics courses have many titles).
+//!   Otherwise it takes the catalogue's best title. Its instructor changes only if that is configured, and
+//!   never to nothing.
+//! - A user's course keeps everything; the catalogue's course of the same code is not stored beside it. It
+//!   becomes official only if the catalogue has its title, so the user loses nothing. An official course that
+//!   was retained as unofficial comes back in the same way.
+//! - Official courses that the catalogue does not have are stale. They change only if every term could be
+//!   read and at least four fifths of the official courses are still in the catalogue. (Its number of courses
+//!   proves nothing: a renumbering keeps the number and changes the codes.)
 
 use std::collections::{HashMap, HashSet};
 
@@ -45,22 +46,22 @@ pub struct ChangedCourse {
     pub instructor: Option<String>,
 }
 
-/// What to change.
+/// The changes of a course sync.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To insert, by code.
+    /// Courses to insert, by code.
     pub create: Vec<NewCourse>,
-    /// To update, by code.
+    /// Courses to update, by code.
     pub update: Vec<ChangedCourse>,
-    /// How many are right as they are.
+    /// Number of courses without a change.
     pub unchanged: u64,
-    /// Official and not in the catalogue.
+    /// Official courses that are not in the catalogue.
     pub stale: Vec<Uuid>,
-    /// Whether the stale ones may be deleted or retained.
+    /// True if the stale ones may be deleted or retained.
     pub may_delete: bool,
 }
 
-/// Works out the plan. `complete` tells whether every term could be read.
+/// Plans the changes. `complete` is true if every term could be read.
 #[must_use]
 pub fn plan(catalogue: &[Course], stored: &[StoredCourse], complete: bool, sync_instructors: bool) -> Plan {
     let mut plan = Plan::default();
@@ -73,7 +74,7 @@ pub fn plan(catalogue: &[Course], stored: &[StoredCourse], complete: bool, sync_
                 title: course.titles[0].clone(),
                 instructor: offered.cloned(),
             }),
-            Some(row) => match change(row, course, offered) {
+            Some(row) => match update(row, course, offered) {
                 Some(changed) => plan.update.push(changed),
                 None => plan.unchanged += 1,
             },
@@ -83,32 +84,32 @@ pub fn plan(catalogue: &[Course], stored: &[StoredCourse], complete: bool, sync_
     let official: Vec<_> = stored.iter().filter(|row| row.is_official).collect();
     plan.stale =
         official.iter().filter(|row| !codes.contains(fold(&row.code).as_str())).map(|row| row.id).collect();
-    // The overlap also bounds the count from below: what is still there is part of what was found.
-    let still_there = official.len() - plan.stale.len();
-    plan.may_delete = complete && still_there * 5 >= official.len() * 4;
+    // The overlap also bounds the catalogue's size from below, being a part of it.
+    let overlap = official.len() - plan.stale.len();
+    plan.may_delete = complete && overlap * 5 >= official.len() * 4;
     plan
 }
 
-/// Rows by their code in the spelling of the catalogue. Where several have the same, the official one counts.
+/// Rows by their code in the catalogue's spelling. Of several with the same code the official one counts.
 fn index(stored: &[StoredCourse]) -> HashMap<String, &StoredCourse> {
     let mut index: HashMap<String, &StoredCourse> = HashMap::with_capacity(stored.len());
     for row in stored {
-        let place = index.entry(fold(&row.code)).or_insert(row);
-        if row.is_official && !place.is_official {
-            *place = row;
+        let indexed = index.entry(fold(&row.code)).or_insert(row);
+        if row.is_official && !indexed.is_official {
+            *indexed = row;
         }
     }
     index
 }
 
-fn change(row: &StoredCourse, course: &Course, offered: Option<&String>) -> Option<ChangedCourse> {
+fn update(row: &StoredCourse, course: &Course, offered: Option<&String>) -> Option<ChangedCourse> {
     let title_seen = course.titles.contains(&row.title);
     if !row.is_official && !title_seen {
         return None;
     }
     let title = if title_seen { &row.title } else { &course.titles[0] };
     let instructor = match offered {
-        // What a user wrote outlives the moment in which the course becomes official.
+        // A user's entry survives when the course becomes official.
         Some(name) if row.is_official || row.instructor.is_none() => Some(name),
         _ => row.instructor.as_ref(),
     };

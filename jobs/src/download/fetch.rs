@@ -1,4 +1,4 @@
-//! Fetches a recording with progress, checkpoints, and the decision for the job.
+//! Fetches a recording with progress and checkpoints, and turns its errors into the job's.
 
 use bedel_fetch::FetchError;
 use bedel_queue::{Attempt, JobError};
@@ -9,32 +9,34 @@ use url::Url;
 use super::progress::DownloadProgress;
 use crate::environment::Environment;
 
-/// Attempts that look for a missing file or segment: it may be missing only on the machine of the server that answered.
-const MISSING_ATTEMPTS: i32 = 3;
+/// Attempts before a missing file or segment is fatal: it may be missing on only one of the server's
+/// machines.
+const MAX_MISSING_ATTEMPTS: i32 = 3;
 
-/// Downloads the recording at `url` into `place`, after what is there of it. `share` of the job's progress stands for it.
+/// Downloads the recording at `url` into `download_dir`, resuming what it holds. The job's progress grows up
+/// to `share`.
 ///
 /// # Errors
-/// The decision for the job. What arrived stays in `place`.
+/// The job's error. The fetched files stay in `download_dir`.
 pub(super) async fn fetch(
     env: &Environment,
     attempt: &Attempt,
     url: &Url,
-    place: &DownloadDir,
+    download_dir: &DownloadDir,
     share: f64,
 ) -> Result<Source, JobError> {
     let progress = DownloadProgress::new(attempt, share);
-    let download = source::download(&env.fetcher, url, place, env.settings.fetch.max_bytes, &progress);
-    let outcome = progress.saving(download).await?;
-    let looks_left = attempt.number < MISSING_ATTEMPTS;
+    let download = source::download(&env.fetcher, url, download_dir, env.settings.fetch.max_bytes, &progress);
+    let outcome = progress.save_while(download).await?;
+    let retries_left = attempt.number < MAX_MISSING_ATTEMPTS;
     match outcome {
         Ok(source) => {
             progress.save().await?;
             Ok(source)
         }
-        Err(SourceError::Fetch(error @ FetchError::Status { status: 404, .. })) if looks_left => {
+        Err(SourceError::Fetch(error @ FetchError::Status { status: 404, .. })) if retries_left => {
             Err(JobError::retry("not-found", format!("{error}.")).clears_group())
         }
-        Err(error) => Err(error.decide(url.host_str().unwrap_or_default(), looks_left)),
+        Err(error) => Err(error.decide(url.host_str().unwrap_or_default(), retries_left)),
     }
 }

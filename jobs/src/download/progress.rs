@@ -1,4 +1,4 @@
-//! What a download tells of itself while it runs: its progress, and the checkpoint that says what is there already.
+//! A running download's progress, and its checkpoint of what is already fetched.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,56 +8,56 @@ use bedel_recordings::source::Progress;
 use serde::{Deserialize, Serialize};
 
 /// Time between two checkpoints.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How far a download is. A later attempt on the same host finds the very same on its disk; this is for those who look, and
-/// for the queue, which does not count a crash after which more was there than before.
+/// State of a download. A later attempt on the same host resumes from the files on its disk. The checkpoint
+/// is for operators, and for the queue: a crash does not count if the checkpoint advanced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "source")]
 pub enum Checkpoint {
     /// One file.
     File {
-        /// Bytes that are there.
+        /// Bytes fetched.
         bytes: u64,
-        /// Bytes in all, where the server told.
+        /// Total bytes, if the server announced them.
         of: Option<u64>,
     },
     /// The segments of a playlist.
     Segments {
-        /// Those that are there, counted from 0, such as `0-411,413`.
+        /// Fetched segments, counted from 0, such as `0-411,413`.
         finished: String,
-        /// How many there are in all.
+        /// Total segments.
         of: usize,
     },
 }
 
-/// Reports an attempt's progress, and saves checkpoints of it.
+/// Reports an attempt's progress and saves its checkpoints.
 pub(super) struct DownloadProgress<'a> {
     attempt: &'a Attempt,
-    /// Share of the job's progress that the download stands for.
+    /// The job's progress at the end of the download.
     share: f64,
     state: Mutex<State>,
 }
 
 enum State {
-    Nothing,
+    NotStarted,
     File { bytes: u64, of: Option<u64> },
     Segments(Vec<bool>),
 }
 
 impl<'a> DownloadProgress<'a> {
     pub(super) fn new(attempt: &'a Attempt, share: f64) -> Self {
-        Self { attempt, share, state: Mutex::new(State::Nothing) }
+        Self { attempt, share, state: Mutex::new(State::NotStarted) }
     }
 
-    /// Runs `work` and saves checkpoints meanwhile. While the database is away the work goes on.
+    /// Runs `work` and saves checkpoints meanwhile. A database outage does not interrupt `work`.
     ///
     /// # Errors
-    /// `lost-lease`, and then the work was dropped.
-    pub(super) async fn saving<T>(&self, work: impl Future<Output = T>) -> Result<T, JobError> {
+    /// `lost-lease`, after dropping `work`.
+    pub(super) async fn save_while<T>(&self, work: impl Future<Output = T>) -> Result<T, JobError> {
         let saves = async {
             loop {
-                tokio::time::sleep(SAVE_EVERY).await;
+                tokio::time::sleep(CHECKPOINT_INTERVAL).await;
                 if let Err(error) = self.save().await {
                     return error;
                 }
@@ -70,7 +70,7 @@ impl<'a> DownloadProgress<'a> {
         Ok(outcome)
     }
 
-    /// Saves what is there now.
+    /// Saves a checkpoint now.
     pub(super) async fn save(&self) -> Result<(), JobError> {
         match self.checkpoint() {
             Some(checkpoint) => self.attempt.save_checkpoint(&checkpoint).await,
@@ -80,7 +80,7 @@ impl<'a> DownloadProgress<'a> {
 
     fn checkpoint(&self) -> Option<Checkpoint> {
         match &*self.state() {
-            State::Nothing => None,
+            State::NotStarted => None,
             State::File { bytes, of } => Some(Checkpoint::File { bytes: *bytes, of: *of }),
             State::Segments(finished) => {
                 Some(Checkpoint::Segments { finished: ranges(finished), of: finished.len() })
@@ -114,7 +114,7 @@ impl Progress for DownloadProgress<'_> {
     }
 }
 
-/// `0-411,413`.
+/// The true indices as ranges, such as `0-411,413`.
 fn ranges(finished: &[bool]) -> String {
     let mut text = Vec::new();
     let mut number = 0;
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finished_segments_are_listed_shortly() {
-        let of = |text: &str| ranges(&text.chars().map(|c| c == '1').collect::<Vec<_>>());
-        for (finished, listed) in [
+    fn finished_segments_are_listed_as_ranges() {
+        let listed = |text: &str| ranges(&text.chars().map(|c| c == '1').collect::<Vec<_>>());
+        for (finished, expected) in [
             ("", ""),
             ("000", ""),
             ("1", "0"),
@@ -146,7 +146,7 @@ mod tests {
             ("111", "0-2"),
             ("10001", "0,4"),
         ] {
-            assert_eq!(of(finished), listed, "{finished}");
+            assert_eq!(listed(finished), expected, "{finished}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Stopping the work for a lecture by hand.
+//! Cancels a lecture's job by hand.
 
 use bedel_queue::{Registry, inspect};
 use sqlx::PgConnection;
@@ -7,30 +7,27 @@ use uuid::Uuid;
 use super::{LectureStatus, lock, view};
 use crate::environment::Context;
 
-/// What the lecture says from then on.
+/// The cancelled lecture's `error_message`.
 const CANCELLED: &str = "This lecture was cancelled. Use retry to start it again.";
 
-/// What asking to cancel did.
+/// Outcome of [`cancel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
-    /// No such lecture, or not this user's.
+    /// No such lecture, or the user is not linked to it.
     NotFound,
-    /// The work of this job ends, and the lecture has failed. Wake the workers and announce the cancellation after the
-    /// commit.
+    /// This job was cancelled and the lecture failed. Wake the workers and announce the cancellation after
+    /// the commit.
     Cancelled(Uuid),
-    /// Others are linked to it, whose lecture it is too.
+    /// Refused: other users are linked to it too.
     Shared,
-    /// There is nothing left to do.
+    /// The lecture is completed.
     Completed,
-    /// No job works for it.
+    /// It has no live job.
     Idle,
 }
 
-/// Ends the work for a lecture. `user_id` limits it to that user's lectures, and to those that are nobody else's; `None` is
+/// Cancels a lecture's live job. `user_id` limits it to lectures that only this user is linked to; `None` is
 /// for admins.
-///
-/// # Errors
-/// The database's.
 pub async fn cancel(
     tx: &mut PgConnection,
     registry: &Registry<Context>,

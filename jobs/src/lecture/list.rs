@@ -1,7 +1,7 @@
 //! A user's lectures, newest first, in pages.
 //!
-//! A page costs the same however many lectures there are: it begins where the last one ended, along the index by which a
-//! user's links are sorted, and it looks at a bounded number of links.
+//! A page costs the same for any number of lectures. It starts where the last one ended, in the index that
+//! sorts a user's links, and reads a bounded number of links.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,14 +12,14 @@ use uuid::Uuid;
 
 use super::view::{self, Filter, LectureView};
 
-/// Most lectures of a page.
+/// Most lectures in a page.
 pub const MAX_LIMIT: u16 = 100;
 
-/// Links that a page with a filter looks at. Where few lectures match, a page holds fewer than it may and the next one
-/// goes on from there.
-const LOOKED_AT: i64 = 1000;
+/// Links that a filtered page reads. If few lectures match, a page holds fewer than its limit, and the next
+/// one continues after them.
+const FILTER_SCAN_LIMIT: i64 = 1000;
 
-/// Where a page ended: the time of a link and its lecture. Its text is for the caller to hand back, not to read.
+/// Where a page ended: the time of a link and its lecture. Its text is opaque to callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     linked_at: DateTime<Utc>,
@@ -32,47 +32,43 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// A text that is no cursor of ours.
+/// Error of parsing a [`Cursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this is no cursor: leave it out for the first page, and copy `next_cursor` of a page for the one after it"
-)]
-pub struct NoCursor;
+#[error("invalid cursor: omit it for the first page, then copy `next_cursor` from the page before")]
+pub struct InvalidCursor;
 
 impl FromStr for Cursor {
-    type Err = NoCursor;
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, NoCursor> {
-        let (time, id) = text.split_once('.').ok_or(NoCursor)?;
-        let micros = i64::from_str_radix(time, 16).map_err(|_| NoCursor)?;
-        let linked_at = DateTime::from_timestamp_micros(micros).ok_or(NoCursor)?;
-        let lecture_id = Uuid::try_parse(id).map_err(|_| NoCursor)?;
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (time, id) = text.split_once('.').ok_or(InvalidCursor)?;
+        let micros = i64::from_str_radix(time, 16).map_err(|_| InvalidCursor)?;
+        let linked_at = DateTime::from_timestamp_micros(micros).ok_or(InvalidCursor)?;
+        let lecture_id = Uuid::try_parse(id).map_err(|_| InvalidCursor)?;
         let cursor = Self { linked_at, lecture_id };
-        // One spelling each, and years that the database has too.
+        // Only the canonical spelling, and only years that the database supports.
         if cursor.to_string() == text && (0..=MAX_MICROS).contains(&micros) {
             Ok(cursor)
         } else {
-            Err(NoCursor)
+            Err(InvalidCursor)
         }
     }
 }
 
-/// The year 9999.
+/// End of the year 9999.
 const MAX_MICROS: i64 = 253_402_300_799_999_999;
 
 /// A page.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// Newest link first.
+    /// The lectures, newest link first.
     pub lectures: Vec<LectureView>,
-    /// Where the next page begins; none after the last.
+    /// Start of the next page; `None` after the last.
     pub next: Option<Cursor>,
 }
 
-/// The lectures that `user_id` is linked to, from `after` on, at most `limit` (1 to [`MAX_LIMIT`]). Two statements.
-///
-/// # Errors
-/// The database's.
+/// The lectures that `user_id` is linked to, after `after`, at most `limit` (1 to [`MAX_LIMIT`]). Two
+/// statements.
 pub async fn page(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -81,9 +77,9 @@ pub async fn page(
     limit: u16,
 ) -> Result<Page, sqlx::Error> {
     let limit = usize::from(limit.clamp(1, MAX_LIMIT));
-    let filtered = filter.course_id.is_some() || filter.status.is_some();
+    let is_filtered = filter.course_id.is_some() || filter.status.is_some();
     let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let look_at = if filtered { LOOKED_AT } else { one_more };
+    let scan_limit = if is_filtered { FILTER_SCAN_LIMIT } else { one_more };
     let links: Vec<(DateTime<Utc>, Uuid)> = sqlx::query_as(
         "-- list::links
          SELECT created_at, lecture_id FROM user_lectures
@@ -96,18 +92,18 @@ pub async fn page(
     .bind(user_id)
     .bind(after.map(|cursor| cursor.linked_at))
     .bind(after.map(|cursor| cursor.lecture_id))
-    .bind(look_at)
+    .bind(scan_limit)
     .fetch_all(&mut *connection)
     .await?;
 
     let ids: Vec<Uuid> = links.iter().map(|(_, id)| *id).collect();
     let mut lectures = view::among(connection, &ids, filter, one_more).await?;
-    let more = lectures.len() > limit;
+    let has_more = lectures.len() > limit;
     lectures.truncate(limit);
-    let last = if more {
+    let last = if has_more {
         lectures.last().and_then(|lecture| links.iter().find(|(_, id)| *id == lecture.id))
     } else {
-        links.last().filter(|_| i64::try_from(links.len()) == Ok(look_at))
+        links.last().filter(|_| i64::try_from(links.len()) == Ok(scan_limit))
     };
     let next = last.map(|(linked_at, lecture_id)| Cursor { linked_at: *linked_at, lecture_id: *lecture_id });
     Ok(Page { lectures, next })
@@ -118,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
+    fn a_cursor_survives_a_round_trip() {
         let cursor = Cursor {
             linked_at: DateTime::from_timestamp_micros(1_764_000_000_123_456).unwrap(),
             lecture_id: Uuid::from_u128(0x26b3_ae9e_4a48_4dcc_96ba_0bef_ba08_a0fb),
@@ -127,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_cursors() {
+    fn malformed_cursors_are_refused() {
         let id = "26b3ae9e4a484dcc96ba0befba08a0fb";
         for text in [
             String::new(),
@@ -141,7 +137,7 @@ mod tests {
             format!("1.{}", Uuid::nil()),
             "1.\u{202e}".to_owned(),
         ] {
-            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
     }
 }

@@ -1,26 +1,28 @@
-//! Fairness between users: who hands in a whole term at once delays nobody else.
+//! Fairness between users: submitting a whole term at once does not delay other users.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Live lectures of a user beyond so many come after those of others.
-const LIVE_AT_ONCE: i64 = 10;
+/// Unfinished lectures of a user at normal priority; further ones run after other users' lectures.
+const MAX_AT_NORMAL: i64 = 10;
 
-/// The priorities of jobs up to there, and of those beyond.
+/// Priority of a user's first [`MAX_AT_NORMAL`] lectures.
 pub(super) const NORMAL: i16 = 2;
-const LATER: i16 = 3;
 
-/// Links among which a user's live lectures are looked for, the newest: the cost is the same for any user.
-const LOOKED_AT: i64 = 100;
+/// Priority of a user's further lectures.
+const LOW: i16 = 3;
 
-/// The priority of a lecture's next job, which the stages after it keep: lower where the user has many other lectures at work
-/// already, so that one who hands in a whole term delays nobody else.
+/// Newest links of a user that are searched for unfinished lectures: the cost is the same for any user.
+const SCANNED_LINKS: i64 = 100;
+
+/// The priority of a lecture's next job, which later stages keep: lower if the user already has many other
+/// unfinished lectures.
 pub(super) async fn of_next_job(
     tx: &mut PgConnection,
     user_id: Uuid,
     lecture_id: Uuid,
 ) -> Result<i16, sqlx::Error> {
-    let live: i64 = sqlx::query_scalar(
+    let unfinished: i64 = sqlx::query_scalar(
         "-- priority::of_next_job
          SELECT count(*)
          FROM (SELECT lecture_id FROM user_lectures
@@ -29,9 +31,9 @@ pub(super) async fn of_next_job(
          WHERE status IN ('pending', 'downloading') AND lectures.id <> $3",
     )
     .bind(user_id)
-    .bind(LOOKED_AT)
+    .bind(SCANNED_LINKS)
     .bind(lecture_id)
     .fetch_one(tx)
     .await?;
-    Ok(if live < LIVE_AT_ONCE { NORMAL } else { LATER })
+    Ok(if unfinished < MAX_AT_NORMAL { NORMAL } else { LOW })
 }

@@ -1,4 +1,4 @@
-//! Removing a lecture from a user, and, with its last link, from the world.
+//! Unlinks a lecture from a user, and deletes it with its last link.
 
 use bedel_queue::enqueue;
 use sqlx::PgConnection;
@@ -7,24 +7,21 @@ use uuid::Uuid;
 use super::lock;
 use crate::kinds::CleanupOrphans;
 
-/// What a removal did.
+/// Outcome of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed {
-    /// No such lecture, or not this user's: nothing was changed.
+    /// No such lecture, or the user is not linked to it. Nothing changed.
     NotFound,
-    /// The user's link is gone; others still have theirs.
+    /// The user's link was removed; other users are still linked.
     Unlinked,
-    /// The lecture is gone, its work is cancelled and the clean-up of its files is enqueued: wake the workers after the
-    /// commit.
+    /// The lecture was deleted, its job cancelled and the clean-up of its files enqueued. Wake the workers
+    /// after the commit.
     Deleted,
 }
 
-/// Takes the user's link away; the last one takes the lecture with it.
-///
-/// # Errors
-/// The database's.
+/// Removes the user's link, and with the last link the lecture.
 pub async fn unlink(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<Removed, sqlx::Error> {
-    // A link is only ever added under the lecture's lock, so nobody can arrive between the count and the deletion.
+    // Links are only added under the lecture's lock, so none can appear between the count and the deletion.
     if lock(tx, lecture_id).await?.is_none() || !delete_link(tx, user_id, lecture_id).await? {
         return Ok(Removed::NotFound);
     }
@@ -34,10 +31,7 @@ pub async fn unlink(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> R
     delete_locked(tx, lecture_id, DELETED).await
 }
 
-/// Deletes the lecture whoever is linked to it: for admins.
-///
-/// # Errors
-/// The database's.
+/// Deletes the lecture despite its links: for admins.
 pub async fn delete(tx: &mut PgConnection, lecture_id: Uuid) -> Result<Removed, sqlx::Error> {
     if lock(tx, lecture_id).await?.is_none() {
         return Ok(Removed::NotFound);
@@ -45,16 +39,16 @@ pub async fn delete(tx: &mut PgConnection, lecture_id: Uuid) -> Result<Removed, 
     delete_locked(tx, lecture_id, DELETED).await
 }
 
-/// Why the work for it is cancelled.
+/// The reason in the cancelled job's history.
 const DELETED: &str = "the lecture was deleted";
 
-/// Deletes a lecture that the caller has locked, and says why to whoever looks at its jobs.
+/// Deletes a lecture that the caller has locked. `reason` goes into the cancelled job's history.
 pub(crate) async fn delete_locked(
     tx: &mut PgConnection,
     lecture_id: Uuid,
     reason: &str,
 ) -> Result<Removed, sqlx::Error> {
-    // Before the clean-up is enqueued, which may name the lecture as its subject too.
+    // Cancel before enqueueing the clean-up, which may have the lecture as its subject too.
     let cancelled = bedel_queue::cancel_subject(tx, lecture_id, reason).await?;
     sqlx::query("-- removal::delete_locked\nDELETE FROM lectures WHERE id = $1")
         .bind(lecture_id)

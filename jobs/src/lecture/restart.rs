@@ -1,4 +1,4 @@
-//! Starting a lecture again, at the latest stage whose input still exists.
+//! Restarts a lecture at the latest stage whose input still exists.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::{Lecture, LectureStatus, priority};
 use crate::environment::Settings;
 use crate::pipeline;
 
-/// Starts a lecture again: stored audio of known length is transcribed, stored audio is probed, and without audio the
-/// lecture begins from the front. Its status becomes `pending` and its error is cleared. The lecture is locked by the
-/// caller, as [`super::lock`] returned it; where a job for it is live, that one is found instead of a second one made.
+/// Restarts a lecture: see [`pipeline::restart_job`] for the stage. Its status becomes `pending` and its
+/// error is cleared. `lecture` is locked by the caller, as [`super::lock`] returned it. Returns a live job
+/// instead of enqueueing a second one.
 ///
 /// # Errors
-/// `RowNotFound` for a completed lecture, which stays as it is; else the database's.
+/// `RowNotFound` for a completed lecture, which is not changed.
 pub async fn restart(
     tx: &mut PgConnection,
     lecture: &Lecture,
@@ -24,7 +24,7 @@ pub async fn restart(
     restart_at(tx, lecture, settings, priority::NORMAL).await
 }
 
-/// As [`restart`], for a user who asked: after others' lectures where many of theirs are at work.
+/// As [`restart`], with the priority of the user who asked.
 pub(super) async fn restart_for(
     tx: &mut PgConnection,
     user_id: Uuid,
@@ -51,20 +51,20 @@ async fn restart_at(
     if updated.rows_affected() == 0 || lecture.status == LectureStatus::Completed {
         return Err(sqlx::Error::RowNotFound);
     }
-    enqueue(tx, &pipeline::latest(lecture, settings).priority(priority)).await
+    enqueue(tx, &pipeline::restart_job(lecture, settings).priority(priority)).await
 }
 
-/// Lectures that are looked up at a time.
-const PORTION: i64 = 500;
+/// Lectures restarted in one transaction.
+const BATCH_SIZE: i64 = 500;
 
-/// Starts every lecture again that somebody is linked to, that is not at its end and that no job works for, `per_minute` of
-/// them in a minute. For a database that was taken over: cleanup-orphans does the same for the few of every day, at once.
-/// Returns how many.
+/// Restarts every unfinished lecture with a linked user and no live job, `per_minute` of them in a minute.
+/// For an adopted database: cleanup-orphans does the same for the few of every day, at once. Returns their
+/// number.
 ///
 /// # Errors
-/// The database's. What was started before stays started: try again.
+/// Lectures restarted before the error stay restarted: call it again.
 pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) -> Result<u64, sqlx::Error> {
-    let apart = Duration::from_secs(60) / per_minute.max(1);
+    let interval = Duration::from_secs(60) / per_minute.max(1);
     let (mut after, mut started) = (Uuid::nil(), 0);
     loop {
         let mut tx = pool.begin().await?;
@@ -78,14 +78,16 @@ pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) 
              ORDER BY id LIMIT $2",
         )
         .bind(after)
-        .bind(PORTION)
+        .bind(BATCH_SIZE)
         .fetch_all(&mut *tx)
         .await?;
         let Some(last) = stuck.last() else { return Ok(started) };
         after = last.id;
         let jobs: Vec<NewJob> = (u32::try_from(started).unwrap_or(u32::MAX)..)
             .zip(&stuck)
-            .map(|(place, lecture)| pipeline::latest(lecture, settings).delay(apart.saturating_mul(place)))
+            .map(|(place, lecture)| {
+                pipeline::restart_job(lecture, settings).delay(interval.saturating_mul(place))
+            })
             .collect();
         started += jobs.len() as u64;
         enqueue_many(&mut tx, &jobs).await?;

@@ -1,4 +1,4 @@
-//! Trying a lecture again by hand.
+//! Retries a lecture by hand.
 
 use bedel_queue::inspect::{self, JobState};
 use sqlx::PgConnection;
@@ -7,25 +7,21 @@ use uuid::Uuid;
 use super::{LectureStatus, lock, restart, view};
 use crate::environment::Settings;
 
-/// What asking for another try did.
+/// Outcome of [`retry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retried {
-    /// No such lecture, or not this user's.
+    /// No such lecture, or the user is not linked to it.
     NotFound,
-    /// This job will work for the lecture: a new one, or the waiting one, which is due now. Wake the workers after the
-    /// commit.
+    /// This job is due now: a new one, or the one that waited. Wake the workers after the commit.
     Due(Uuid),
-    /// An attempt is at work: another one would not help.
+    /// An attempt is running; nothing changed.
     Running,
-    /// There is nothing left to do.
+    /// The lecture is completed.
     Completed,
 }
 
-/// Starts a failed lecture again, or one that no job works for, at the latest stage whose input still exists; makes a
-/// waiting job due. `user_id` limits it to that user's lectures; `None` is for admins.
-///
-/// # Errors
-/// The database's.
+/// Makes a waiting job due, or restarts a lecture without a live job at the latest stage whose input still
+/// exists. `user_id` limits it to that user's lectures; `None` is for admins.
 pub async fn retry(
     tx: &mut PgConnection,
     settings: &Settings,
@@ -44,7 +40,7 @@ pub async fn retry(
     match inspect::live_job(tx, lecture_id).await? {
         Some(job) if job.state == JobState::Running => Ok(Retried::Running),
         Some(job) => {
-            // False where it is due already or was claimed just now: either way it is what was asked for.
+            // False if the job is already due or was just claimed, which is as good.
             bedel_queue::pull_forward(tx, lecture_id).await?;
             Ok(Retried::Due(job.id))
         }

@@ -1,8 +1,8 @@
-//! Accepting a lecture: the user's row, the lecture, the link and the job become visible in one transaction.
+//! Accepts a submitted lecture: one transaction adds the user's row, the lecture, the link and the job.
 //!
-//! Two first submissions of one lecture at the same moment meet at its unique key (course, session): one inserts, the
-//! other waits for the outcome and then locks what it finds. From there on everything is decided under the lecture's
-//! lock, which every change of stage takes first, so "has a live job" cannot change under the decision.
+//! Two concurrent first submissions of one lecture meet at its unique key (course, session): one inserts, the
+//! other waits and then locks the inserted row. All further decisions are made under the lecture's lock.
+//! Every change of stage takes that lock first, so the lecture's live job cannot change meanwhile.
 
 use bedel_queue::{Job, inspect};
 use bedel_recordings::panopto::{self, SessionIdError};
@@ -18,73 +18,73 @@ use crate::user::ensure_user_exists;
 /// Longest title, in characters.
 pub const MAX_TITLE_CHARS: usize = 500;
 
-/// What a client hands in.
+/// A client's submission.
 #[derive(Clone, Default)]
 pub struct Submission {
-    /// The course; one that nobody knows is accepted, as the schema has no foreign key.
+    /// The course. An unknown one is accepted: the schema has no foreign key.
     pub course_id: Uuid,
-    /// The viewer's URL, from which the session id is derived.
+    /// The viewer's URL; the session id is derived from it.
     pub panopto_url: String,
-    /// The media itself, where the client knows it; resolved by the submit job otherwise.
+    /// The stream's URL, if the client knows it; otherwise the submit job resolves it.
     pub stream_url: Option<String>,
-    /// The client's own idea of the session id; counts only where the URL names none.
+    /// The session id according to the client; used only if the URL has none.
     pub session_id: Option<String>,
-    /// Shown to people. At most [`MAX_TITLE_CHARS`] characters.
+    /// The title that users see. At most [`MAX_TITLE_CHARS`] characters.
     pub title: Option<String>,
 }
 
-/// What became of a submission.
+/// Outcome of [`submit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {
-    /// The lecture, new or found.
+    /// The lecture, new or existing.
     pub lecture_id: Uuid,
-    /// Its state at the end of the transaction.
+    /// Its status at the end of the transaction.
     pub status: LectureStatus,
-    /// True where the lecture did not exist before.
+    /// True if the lecture is new.
     pub created: bool,
-    /// The live job that works for it; none where the lecture is completed.
+    /// Its live job; `None` if it is completed.
     pub job_id: Option<Uuid>,
-    /// True where a job became due: wake the workers after the commit.
+    /// True if a job became due: wake the workers after the commit.
     pub wake: bool,
 }
 
-/// Why a submission was not accepted.
+/// Why a submission was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// What was handed in cannot be accepted, field by field.
-    #[error("{}", sentences(.0))]
+    /// Some fields are invalid.
+    #[error("{}", join_messages(.0))]
     Invalid(Vec<InvalidField>),
-    /// The database's error; the transaction must be rolled back.
+    /// The database failed; roll the transaction back.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// One field that cannot be accepted.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidField {
-    /// The name of the field in [`Submission`].
+    /// Name of the field in [`Submission`].
     pub field: &'static str,
-    /// Stable word for the reason.
+    /// Stable code of the reason.
     pub code: &'static str,
-    /// A sentence for a person; it does not repeat the value.
+    /// A sentence for the user; it does not repeat the value.
     pub message: String,
 }
 
 /// Accepts a submission for `user_id`, in the caller's transaction.
 ///
-/// A lecture that exists already is linked to the user. Beyond that: a completed one is left as it is; a live one takes
-/// a changed stream URL and a missing title, and its waiting job becomes due, while a running attempt is not disturbed;
-/// any other starts again at the latest stage whose input still exists.
+/// An existing lecture is linked to the user. A completed one is not changed further. A live one takes a
+/// changed stream URL and a missing title, and its waiting job becomes due; a running attempt is not
+/// interrupted. Any other restarts at the latest stage whose input still exists.
 ///
 /// # Errors
-/// [`SubmitError::Invalid`] before anything is written; else the database's.
+/// [`SubmitError::Invalid`] before anything is written.
 pub async fn submit(
     tx: &mut PgConnection,
     settings: &Settings,
     user_id: Uuid,
     submission: Submission,
 ) -> Result<Submitted, SubmitError> {
-    let (submission, session_id) = checked(submission, settings)?;
+    let (submission, session_id) = validate(submission, settings)?;
     ensure_user_exists(tx, user_id).await?;
     let new = NewLecture {
         id: Uuid::new_v4(),
@@ -107,17 +107,18 @@ pub async fn submit(
     let live = inspect::live_job(tx, lecture.id).await?;
     let lecture = amend(tx, lecture, &submission, live.is_some()).await?;
     if let Some(job) = live {
-        // What waits may wait for a host that it does not need any more; with a stream only a download leans on one.
+        // The job may wait for a host that it no longer needs. With a stream, only a download depends on a
+        // host.
         let mut wake = false;
         if !lecture.stream_url.is_empty() {
-            let host = pipeline::group(&lecture.stream_url).filter(|_| job.kind == Download::KIND);
+            let host = pipeline::host_of(&lecture.stream_url).filter(|_| job.kind == Download::KIND);
             wake = bedel_queue::regroup(tx, job.id, host.as_deref()).await?;
         }
         wake |= bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
     let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
-    // The restart decides the state to begin in; what is answered is what was written.
+    // The restart sets the status: return what it wrote.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
 }
@@ -130,8 +131,8 @@ pub(super) async fn start(
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
     let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
-    let job =
-        pipeline::first(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings).priority(priority);
+    let job = pipeline::first_job(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings)
+        .priority(priority);
     Ok(bedel_queue::enqueue(tx, &job).await?.id)
 }
 
@@ -139,12 +140,12 @@ fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -
     Submitted { lecture_id: lecture.id, status: lecture.status, created, job_id, wake }
 }
 
-/// The submission in the form that is stored, and the session id that it names.
-fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submission, String), SubmitError> {
+/// The submission in its stored form, and its session id.
+fn validate(mut submission: Submission, settings: &Settings) -> Result<(Submission, String), SubmitError> {
     submission.panopto_url = submission.panopto_url.trim().to_owned();
-    submission.stream_url = filled(submission.stream_url);
-    submission.session_id = filled(submission.session_id);
-    submission.title = filled(submission.title);
+    submission.stream_url = non_empty(submission.stream_url);
+    submission.session_id = non_empty(submission.session_id);
+    submission.title = non_empty(submission.title);
 
     let mut errors = Vec::new();
     let texts = [
@@ -154,10 +155,10 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
         ("title", submission.title.as_ref()),
     ];
     for (field, text) in texts {
-        errors.extend(text.and_then(|text| unstorable(field, text)));
+        errors.extend(text.and_then(|text| refuse_nul(field, text)));
     }
-    errors.extend(submission.title.as_deref().and_then(too_long_a_title));
-    // The address behind the host's name is judged when it is fetched.
+    errors.extend(submission.title.as_deref().and_then(refuse_long_title));
+    // The download checks the addresses that the host's name resolves to.
     let stream_url = submission.stream_url.as_deref().map(|url| settings.fetch.check(url));
     if let Some(Err(refusal)) = stream_url
         && !errors.iter().any(|known| known.field == "stream_url")
@@ -180,8 +181,8 @@ fn checked(mut submission: Submission, settings: &Settings) -> Result<(Submissio
     }
 }
 
-/// Trimmed; an empty text counts as left out.
-pub(super) fn filled(text: Option<String>) -> Option<String> {
+/// Trims the text. An empty one counts as missing.
+pub(super) fn non_empty(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -189,12 +190,12 @@ pub(super) fn invalid(field: &'static str, code: &'static str, message: impl Int
     InvalidField { field, code, message: message.into() }
 }
 
-/// PostgreSQL stores every character but one.
-pub(super) fn unstorable(field: &'static str, text: &str) -> Option<InvalidField> {
+/// Refuses a NUL character, the only one that PostgreSQL cannot store.
+pub(super) fn refuse_nul(field: &'static str, text: &str) -> Option<InvalidField> {
     text.contains('\0').then(|| invalid(field, "nul", "a NUL character cannot be stored: remove it"))
 }
 
-pub(super) fn too_long_a_title(title: &str) -> Option<InvalidField> {
+pub(super) fn refuse_long_title(title: &str) -> Option<InvalidField> {
     title.chars().nth(MAX_TITLE_CHARS).map(|_| {
         invalid(
             "title",
@@ -204,11 +205,11 @@ pub(super) fn too_long_a_title(title: &str) -> Option<InvalidField> {
     })
 }
 
-fn sentences(errors: &[InvalidField]) -> String {
+fn join_messages(errors: &[InvalidField]) -> String {
     errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>().join("; ")
 }
 
-/// A lecture that may be new.
+/// A lecture to insert unless it exists.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewLecture<'a> {
     pub(super) id: Uuid,
@@ -219,12 +220,12 @@ pub(super) struct NewLecture<'a> {
     pub(super) title: Option<&'a str>,
 }
 
-/// Inserts the lecture, or locks the one that has its key. The flag is true for an inserted one.
+/// Inserts the lecture, or locks the existing one with its key. The flag is true after an insert.
 pub(super) async fn create_or_lock(
     tx: &mut PgConnection,
     new: &NewLecture<'_>,
 ) -> Result<(Lecture, bool), sqlx::Error> {
-    // Another round only where somebody deleted the lecture between the two statements.
+    // Loops only if the lecture is deleted between the two statements.
     loop {
         let inserted = sqlx::query_as(
             "-- submission::insert
@@ -270,16 +271,17 @@ pub(super) async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid)
     Ok(())
 }
 
-/// Stores a changed stream URL and a title where there was none. An uploaded source stays the source of a lecture at work; one
-/// that came to nothing gives way to a stream that the client knows.
+/// Stores a changed stream URL and a missing title. A live lecture keeps its uploaded source; without a live
+/// job the client's stream replaces it.
 async fn amend(
     tx: &mut PgConnection,
     lecture: Lecture,
     submission: &Submission,
     is_live: bool,
 ) -> Result<Lecture, sqlx::Error> {
-    let stays = is_live && lecture.stream_url == UPLOADED;
-    let stream_url = submission.stream_url.as_deref().filter(|url| *url != lecture.stream_url && !stays);
+    let keeps_upload = is_live && lecture.stream_url == UPLOADED;
+    let stream_url =
+        submission.stream_url.as_deref().filter(|url| *url != lecture.stream_url && !keeps_upload);
     let title = submission.title.as_deref().filter(|_| lecture.title.is_none());
     if stream_url.is_none() && title.is_none() {
         return Ok(lecture);

@@ -1,4 +1,4 @@
-//! A lecture as the people who are linked to it see it.
+//! A lecture as its linked users see it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,80 +7,80 @@ use uuid::Uuid;
 
 use super::LectureStatus;
 
-/// A lecture and the work on it. Serialises to what the API answers.
+/// A lecture and its newest job. Serialises to what the API answers.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct LectureView {
-    /// The lecture.
+    /// The lecture's id.
     pub id: Uuid,
     /// Its course.
     pub course_id: Uuid,
-    /// The recording's id at Panopto, lower case.
+    /// The recording's id at Panopto, in lower case.
     pub panopto_session_id: Option<String>,
-    /// The viewer's URL as it was handed in.
+    /// The viewer's URL as submitted.
     pub panopto_url: String,
-    /// The media's URL without its query, which may be a signature and is nobody's to read; none until it is resolved.
+    /// The stream's URL without its query, which may be a secret signature; none until it is resolved.
     pub stream_url: Option<String>,
-    /// Shown to people.
+    /// The title that users see.
     pub title: Option<String>,
     /// Length of the audio, rounded down; known from the probe job on.
     pub duration_seconds: Option<i32>,
-    /// Where the lecture is in its life.
+    /// Its status.
     pub status: LectureStatus,
-    /// The last failure in words, of an attempt or of the whole.
+    /// Why the latest attempt or the lecture failed, for the student.
     pub error_message: Option<String>,
     /// When it was first accepted.
     pub created_at: DateTime<Utc>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
-    /// The kind of the job the lecture is in, or in which it failed; none once it is completed.
+    /// The kind of the newest job, which runs, waits or failed; none once the lecture is completed.
     pub stage: Option<String>,
-    /// How far the live job is, 0 to 1.
+    /// Progress of the live job, 0 to 1.
     pub progress: Option<f32>,
-    /// Seconds until the transcription that is under way will be done, judged by what is finished of it; none before its first
-    /// piece is, and for other jobs.
+    /// Estimated seconds until the running transcription ends; none before its first piece is done, and for
+    /// other jobs.
     pub seconds_left: Option<i32>,
-    /// The newest job of the four stages, live or not: its history is one call away.
+    /// The newest job of the four stages, live or final; its history is at `/api/jobs/{id}`.
     pub job_id: Option<Uuid>,
-    /// Whether the transcript can be read.
+    /// True if the transcript is stored.
     pub has_transcript: bool,
-    /// Logical storage key of the audio; never shown.
+    /// Storage key of the audio; never shown.
     #[serde(skip)]
     pub audio_storage_key: Option<String>,
-    /// Logical storage key of the transcript; never shown.
+    /// Storage key of the transcript; never shown.
     #[serde(skip)]
     pub transcript_storage_key: Option<String>,
 }
 
-/// Where a lecture is in its life. Serialises to what the API answers.
+/// A lecture's status and progress. Serialises to what the API answers.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct LectureState {
     /// The lecture.
     pub lecture_id: Uuid,
-    /// Where it is.
+    /// Its status.
     pub status: LectureStatus,
-    /// The last failure in words, of an attempt or of the whole.
+    /// Why the latest attempt or the lecture failed, for the student.
     pub error_message: Option<String>,
     /// Length of the audio, rounded down.
     pub duration_seconds: Option<i32>,
-    /// The kind of the job it is in, or in which it failed; null once it is completed.
+    /// The kind of the newest job, which runs, waits or failed; null once the lecture is completed.
     pub stage: Option<String>,
-    /// How far the live job is, 0 to 1.
+    /// Progress of the live job, 0 to 1.
     pub progress: Option<f32>,
-    /// Seconds until the transcription that is under way will be done, judged by what is finished of it; none before its first
-    /// piece is, and for other jobs.
+    /// Estimated seconds until the running transcription ends; none before its first piece is done, and for
+    /// other jobs.
     pub seconds_left: Option<i32>,
 }
 
-/// Which lectures are shown.
+/// Selects lectures by course and status.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filter {
-    /// Only this course's.
+    /// Only lectures of this course.
     pub course_id: Option<Uuid>,
-    /// Only those in this state.
+    /// Only lectures with this status.
     pub status: Option<LectureStatus>,
 }
 
-/// Of a `lecture` that a statement has, stage and progress.
+/// Columns for the stage and progress of a statement's `lecture` and `job`.
 macro_rules! stage_and_progress {
     () => {
         "CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
@@ -91,8 +91,8 @@ macro_rules! stage_and_progress {
     };
 }
 
-/// The newest `job` of a `lecture` that a statement has. A live one is the newest by definition; of ended ones the id decides,
-/// which sorts by time.
+/// Joins the newest `job` of a statement's `lecture`. A live one counts as the newest; final ones are sorted
+/// by id, which sorts by time.
 macro_rules! newest_job {
     () => {
         "LEFT JOIN LATERAL (
@@ -106,7 +106,7 @@ macro_rules! newest_job {
     };
 }
 
-/// The statement that shows the lectures of a query for their rows, each with its `place`, in the order of their places.
+/// The statement for the views of the lectures that a query selects, in the order of its column `place`.
 ///
 /// A URL's query begins at its first `?` and its fragment at its first `#`.
 macro_rules! views_of {
@@ -131,10 +131,7 @@ macro_rules! views_of {
     };
 }
 
-/// Reads the lecture as `user_id` sees it. `None` where it does not exist or is not linked to the user.
-///
-/// # Errors
-/// The database's.
+/// Reads the lecture as `user_id` sees it. `None` if it does not exist or is not linked to the user.
 pub async fn read(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -152,10 +149,7 @@ pub async fn read(
     .await
 }
 
-/// Reads where the lecture is in its life. `None` where it does not exist or is not linked to the user.
-///
-/// # Errors
-/// The database's.
+/// Reads the lecture's status and progress. `None` if it does not exist or is not linked to the user.
 pub async fn state(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -175,10 +169,7 @@ pub async fn state(
     .await
 }
 
-/// The lectures of one course that `user_id` is linked to, the newest thousand first to last.
-///
-/// # Errors
-/// The database's.
+/// The lectures of one course that `user_id` is linked to: the newest thousand, newest first.
 pub async fn of_course(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -198,7 +189,7 @@ pub async fn of_course(
     .await
 }
 
-/// Of the lectures `ids`, in their order, the first `limit` that the filter lets through.
+/// The first `limit` lectures of `ids` that match the filter, in the order of `ids`.
 pub(super) async fn among(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -222,10 +213,7 @@ pub(super) async fn among(
     .await
 }
 
-/// True where the user is linked to the lecture.
-///
-/// # Errors
-/// The database's.
+/// True if the user is linked to the lecture.
 pub async fn is_linked(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -241,10 +229,7 @@ pub async fn is_linked(
     .await
 }
 
-/// True where somebody but the user is linked to the lecture.
-///
-/// # Errors
-/// The database's.
+/// True if another user is linked to the lecture.
 pub async fn is_shared(
     connection: &mut PgConnection,
     user_id: Uuid,

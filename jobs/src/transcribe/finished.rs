@@ -1,7 +1,7 @@
-//! Finished pieces of a long recording, in the storage, where any attempt on any host finds them.
+//! Finished pieces of a long recording, kept in the storage for the next attempt on any host.
 //!
-//! A piece's name says of which sound it is and by which engine and model it was made, so it is only found by an attempt that
-//! would make as good a one. That is why an attempt which was rescued while it stood still does no harm when it writes one.
+//! A piece's key contains a fingerprint of sound, engine and model. Only an attempt that would produce the
+//! same piece finds it, so a late write by a rescued attempt does no harm.
 
 use std::fs::File;
 use std::io;
@@ -25,55 +25,60 @@ use crate::environment::Environment;
 use crate::kinds::Transcribe;
 use crate::scratch::Scratch;
 
-/// Largest piece that is read, in bytes. Ten minutes of speech have some 20 kB, and a server's own view of them a million.
+/// Largest stored piece that is read, in bytes. Ten minutes of speech take some 20 kB, a server's own format
+/// of them up to a million.
 const MAX_PIECE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How long a finished piece waits for a storage that does not take it, and how long until it tries again.
-const PATIENCE: Duration = Duration::from_secs(900);
-const PAUSE: Duration = Duration::from_secs(2);
+/// Time limit for storing a finished piece, retries included.
+const STORE_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// After so long an attempt ends with the piece it is at, well before the time that it may take in all: the next one goes on.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(4 * 3600);
+/// Pause between two tries to store a finished piece.
+const STORE_RETRY_PAUSE: Duration = Duration::from_secs(2);
 
-/// Grows when pieces are made in another way, so that those of before are not found.
-const VERSION: u32 = 2;
+/// After this time an attempt ends with its current piece, well before the kind's timeout. The next attempt
+/// resumes.
+const SOFT_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
-/// How far a transcription is, for people and for the queue, which does not count a crash behind which it went on. The finished
-/// pieces themselves are in the storage.
+/// Part of the fingerprint. Raise it when pieces are made in another way: older ones are then ignored.
+const FINGERPRINT_VERSION: u32 = 2;
+
+/// State of a transcription, for people and for the queue: a crash does not count if the checkpoint advanced.
+/// The pieces themselves are in the storage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Checkpoint {
     pieces: usize,
-    /// Of audio that are finished.
+    /// Seconds of transcribed audio.
     seconds: f64,
-    /// Of audio in all.
+    /// Seconds of audio in total.
     of: f64,
-    /// Of audio, transcribed in a second by the attempt that was at it last. `lecture::view` reads this one and `of`.
+    /// Seconds of audio that the latest attempt transcribes per second. `lecture::view` reads `speed` and
+    /// `of`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     speed: Option<f64>,
-    /// What a server was asked for and has not given yet.
+    /// The call to a server that has not returned a result yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<Order>,
 }
 
-/// The pieces of one attempt's lecture.
-pub(super) struct Finished<'a> {
+/// The stored pieces of one lecture, as its attempt reads and writes them.
+pub(super) struct StoredPieces<'a> {
     storage: &'a Storage,
     attempt: &'a Attempt,
     lecture_id: Uuid,
     scratch: PathBuf,
-    mark: String,
-    /// False for a short recording that this process transcribes itself: it has to be done again as a whole where it has to be
-    /// done again.
-    is_kept: bool,
+    fingerprint: String,
+    /// False for a short recording that this process transcribes itself: another attempt starts from its
+    /// beginning.
+    is_resumable: bool,
     begun: Instant,
-    /// Age at which its job ends with the attempt, unless that completes it.
+    /// Age at which the job ends with its current attempt, unless that attempt completes it.
     give_up_after: Duration,
     checkpoint: Mutex<Checkpoint>,
 }
 
-impl<'a> Finished<'a> {
-    /// Of what `engine` hears in `audio`, a local file that was decoded to `sound`.
-    pub(super) async fn of(
+impl<'a> StoredPieces<'a> {
+    /// Opens the pieces that `engine` makes of the local file `audio`, decoded to `sound`.
+    pub(super) async fn open(
         ctx: &'a Environment,
         attempt: &'a Attempt,
         lecture_id: Uuid,
@@ -88,39 +93,40 @@ impl<'a> Finished<'a> {
             attempt,
             lecture_id,
             scratch: scratch.path.clone(),
-            mark: mark(engine, audio).await?,
-            is_kept: engine.is_remote() || sound.samples() > engine.longest(),
+            fingerprint: fingerprint(engine, audio).await?,
+            is_resumable: engine.is_remote() || sound.samples() > engine.longest(),
             begun: Instant::now(),
             checkpoint: Mutex::new(attempt.checkpoint().unwrap_or_default()),
         })
     }
 
-    /// True where something may have been stored that is of no use once the lecture is complete.
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
+    /// True if the next attempt can resume. Pieces may then be stored, which a completed lecture does not
+    /// need.
+    pub(super) fn is_resumable(&self) -> bool {
+        self.is_resumable
     }
 
-    /// What was paid for is not thrown away where the storage does not take it at once.
-    async fn put(&self, piece: &Piece) -> Result<(), JobError> {
-        let key = keys::transcript_piece(self.lecture_id, &self.mark, piece.start);
+    /// Retries for a while: the piece may have been paid for.
+    async fn store_piece(&self, piece: &Piece) -> Result<(), JobError> {
+        let key = keys::transcript_piece(self.lecture_id, &self.fingerprint, piece.start);
         let bytes = Bytes::from(serde_json::to_vec(piece).expect("plain data is JSON"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STORE_TIMEOUT;
         loop {
             match self.storage.put_bytes(&key, bytes.clone()).await {
                 Err(error) if Instant::now() < deadline => {
-                    tracing::warn!(%error, "a finished piece could not be stored yet");
+                    tracing::warn!(%error, "storing a finished piece failed: retrying");
                 }
                 outcome => return Ok(outcome?),
             }
             tokio::select! {
                 () = self.attempt.cancellation().cancelled() => return Err(JobError::lost_lease()),
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(STORE_RETRY_PAUSE) => {}
             }
         }
     }
 
-    /// Waits while the database is away.
-    async fn save(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), JobError> {
+    /// Waits during a database outage.
+    async fn update_checkpoint(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), JobError> {
         let changed = {
             let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut checkpoint);
@@ -130,72 +136,73 @@ impl<'a> Finished<'a> {
     }
 }
 
-impl Ledger for Finished<'_> {
+impl Ledger for StoredPieces<'_> {
     fn order(&self, passage: &str) -> Order {
         let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
         let known = checkpoint.order.as_ref().filter(|order| order.passage == passage);
         known.cloned().unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
     }
 
-    /// In the checkpoint, whose statement finds out whether this attempt still has the job; while the database is away nobody knows.
+    /// Records the call in the checkpoint, whose statement checks the lease. Waits during a database outage: the
+    /// lease cannot be checked then.
     fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async {
             let order = Some(order.clone());
-            self.save(|checkpoint| checkpoint.order = order).await.map_err(EngineError::Ledger)
+            self.update_checkpoint(|checkpoint| checkpoint.order = order).await.map_err(EngineError::Ledger)
         })
     }
 }
 
-impl Keep for Finished<'_> {
+impl Keep for StoredPieces<'_> {
     type Error = JobError;
 
     fn name(&self, samples: &Range<u64>) -> String {
-        // A person's retry is another job: it asks for something new where the one before failed for good.
-        format!("{}-{}-{}-{}", self.attempt.job_id.simple(), self.mark, samples.start, samples.end)
+        // A retry by hand is another job: its name differs, so the server does not repeat an old failure.
+        format!("{}-{}-{}-{}", self.attempt.job_id.simple(), self.fingerprint, samples.start, samples.end)
     }
 
     fn scratch(&self) -> &Path {
         &self.scratch
     }
 
-    /// One that cannot be read is made again.
+    /// Ignores an unreadable piece: it is transcribed again.
     async fn find(&self, start: u64, sound: &Decoded) -> Result<Option<Piece>, JobError> {
-        if !self.is_kept {
+        if !self.is_resumable {
             return Ok(None);
         }
-        let key = keys::transcript_piece(self.lecture_id, &self.mark, start);
-        let found: Option<Piece> = match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
+        let key = keys::transcript_piece(self.lecture_id, &self.fingerprint, start);
+        let stored: Option<Piece> = match self.storage.get_bytes(&key, MAX_PIECE_BYTES).await {
             Err(StorageError::Missing { .. } | StorageError::TooLarge { .. }) => None,
             read => serde_json::from_slice(&read?).ok(),
         };
-        Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
+        Ok(stored.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
     async fn keep(&self, piece: &Piece, number: usize, speed: f64, sound: &Decoded) -> Result<(), JobError> {
-        if !self.is_kept {
+        if !self.is_resumable {
             return Ok(());
         }
-        self.put(piece).await?;
+        self.store_piece(piece).await?;
         let (seconds, of) = (seconds(piece.end), seconds(sound.samples()));
         let now = Checkpoint { pieces: number, seconds, of, speed: Some(speed), order: None };
-        self.save(|checkpoint| *checkpoint = now).await?;
+        self.update_checkpoint(|checkpoint| *checkpoint = now).await?;
         let age = Duration::from_secs_f64(self.attempt.age_seconds.max(0.0)) + self.begun.elapsed();
-        let is_long = self.begun.elapsed() > LONGEST_ATTEMPT && age < self.give_up_after;
-        if is_long && piece.end < sound.samples() { Err(goes_on()) } else { Ok(()) }
+        let is_overdue = self.begun.elapsed() > SOFT_TIMEOUT && age < self.give_up_after;
+        if is_overdue && piece.end < sound.samples() { Err(continue_later()) } else { Ok(()) }
     }
 }
 
-/// Work of many hours is not cut off in the middle of a piece, and no attempt is spent on it.
-fn goes_on() -> JobError {
+/// Ends a long attempt between two pieces, which costs no budget.
+fn continue_later() -> JobError {
     JobError::wait("goes-on", "The recording is long and is still being transcribed.", Duration::from_secs(1))
 }
 
-/// What pieces of this sound by this engine are known by.
-async fn mark(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
+/// Fingerprint of the sound, the engine with its model and settings, and [`FINGERPRINT_VERSION`].
+async fn fingerprint(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
     let (engine, audio) = (Arc::clone(engine), audio.to_owned());
-    let looked = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
+    let digested = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
     let (digest, engine) =
-        looked.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
-    let made_of = serde_json::to_vec(&(VERSION, digest, engine?)).expect("plain data is JSON");
-    Ok(hex::encode(&Sha256::digest(&made_of)[..16]))
+        digested.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
+    let input = serde_json::to_vec(&(FINGERPRINT_VERSION, digest, engine?)).expect("plain data is JSON");
+    Ok(hex::encode(&Sha256::digest(&input)[..16]))
 }

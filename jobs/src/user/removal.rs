@@ -1,4 +1,4 @@
-//! Removing a user with everything of theirs.
+//! Removes a user with all their data.
 
 use bedel_storage::{Storage, StorageError};
 use sqlx::PgPool;
@@ -7,38 +7,35 @@ use uuid::Uuid;
 use crate::document;
 use crate::lecture::removal::{self, Removed};
 
-/// What went with a user.
+/// Counts of what was removed with a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deleted {
-    /// Whether the user had a row.
+    /// True if the user had a row.
     pub existed: bool,
-    /// Lectures that others still have.
+    /// Lectures that other users keep.
     pub lectures_unlinked: u64,
-    /// Lectures that nobody else had; their files follow.
+    /// Lectures without other users; a clean-up deletes their files.
     pub lectures_removed: u64,
     /// Documents, with their files.
     pub documents_removed: u64,
 }
 
-/// Why a user is not gone altogether. What was removed before stays removed: try again.
+/// Why a removal stopped halfway. Calling [`delete`] again continues it.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    /// The database's error.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The storage's error.
+    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Things of a user that are looked up at a time.
-const PORTION: i64 = 100;
+/// Rows read at a time.
+const BATCH_SIZE: i64 = 100;
 
-/// Removes a user with links, documents, files, chosen courses and API tokens. Many small transactions, none of which holds
-/// anybody up. Wake the workers afterwards and announce the cancellation.
-///
-/// # Errors
-/// The database's and the storage's.
+/// Removes a user with links, documents, files, chosen courses and API tokens, in many short transactions.
+/// Wake the workers afterwards and announce the cancellation.
 pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<Deleted, DeleteError> {
     let mut deleted = Deleted::default();
     let mut after = Uuid::nil();
@@ -48,7 +45,7 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
              SELECT lecture_id FROM user_lectures WHERE user_id = $1 AND lecture_id > $3 ORDER BY lecture_id LIMIT $2",
         )
         .bind(user_id)
-        .bind(PORTION)
+        .bind(BATCH_SIZE)
         .bind(after)
         .fetch_all(pool)
         .await?;
@@ -69,7 +66,7 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
             "-- user_removal::documents\nSELECT id FROM documents WHERE owner_id = $1 LIMIT $2",
         )
         .bind(user_id)
-        .bind(PORTION)
+        .bind(BATCH_SIZE)
         .fetch_all(pool)
         .await?;
         if documents.is_empty() {
@@ -83,11 +80,11 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
             }
         }
     }
-    // The rest goes by cascade; a lecture that was linked meanwhile is found to be nobody's by cleanup-orphans.
-    let gone = sqlx::query("-- user_removal::delete\nDELETE FROM users WHERE id = $1")
+    // The cascade deletes the rest. If a lecture was linked meanwhile, cleanup-orphans removes it.
+    let removed = sqlx::query("-- user_removal::delete\nDELETE FROM users WHERE id = $1")
         .bind(user_id)
         .execute(pool)
         .await?;
-    deleted.existed = gone.rows_affected() == 1;
+    deleted.existed = removed.rows_affected() == 1;
     Ok(deleted)
 }

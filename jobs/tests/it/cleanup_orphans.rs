@@ -452,7 +452,7 @@ async fn a_worker_runs_it_and_stores_the_counts() {
     let library = Library::open().await;
     let id = Uuid::new_v4();
     library.put(&keys::audio(id)).await;
-    let ended = library.work::<CleanupOrphans>(&CleanupOrphans::of_lecture(id)).await;
+    let ended = library.work::<CleanupOrphans>(&CleanupOrphans::for_lecture(id)).await;
     assert_eq!(ended.state, "completed", "{ended:?}");
     let result = ended.result.unwrap();
     assert_eq!((&result["files_deleted"], &result["refused"]), (&json!(1), &json!(null)), "{result}");

@@ -44,13 +44,13 @@ impl Lab {
     }
 
     async fn run(&self, id: Uuid) -> Result<Option<Transcribed>, JobError> {
-        Transcribe::of(id).run(&self.ctx, &Attempt::detached(Some(id))).await
+        Transcribe::new(id).run(&self.ctx, &Attempt::detached(Some(id))).await
     }
 
     async fn commit(&self, id: Uuid, output: Option<Transcribed>) -> Commit {
         let mut tx = self.ctx.pool.begin().await.expect("a transaction");
         let attempt = Attempt::detached(Some(id));
-        let commit = Transcribe::of(id).commit(&self.ctx, &attempt, &output, &mut tx).await;
+        let commit = Transcribe::new(id).commit(&self.ctx, &attempt, &output, &mut tx).await;
         tx.commit().await.expect("a commit");
         commit.expect("a commit")
     }

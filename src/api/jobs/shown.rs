@@ -106,7 +106,7 @@ impl JobBody {
         self.worker = None;
         for failure in &mut self.failures {
             failure.worker = None;
-            failure.message = lecture::for_people(&failure.class, &failure.message);
+            failure.message = lecture::student_message(&failure.class, &failure.message);
         }
         // A job that failed, for good or for now, has the last failure's words as its reason.
         if !matches!(self.state, JobState::Completed | JobState::Cancelled) {

@@ -19,7 +19,7 @@ async fn the_old_transcript_is_there_until_the_new_one_is_and_stays_where_none_c
     let directory = tempfile::tempdir().expect("a directory");
     let id = lab.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;
     let first = with(&lab, &Listener::stumbling_at(&[])).await;
-    let output = Transcribe::of(id).run(&first, &Attempt::detached(Some(id))).await.expect("a transcript");
+    let output = Transcribe::new(id).run(&first, &Attempt::detached(Some(id))).await.expect("a transcript");
     lab.commit(id, output).await;
     let old = stored(&lab, id).await;
 

@@ -91,7 +91,7 @@ pub async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
 }
 
 async fn run(ctx: &Context, id: Uuid) -> Result<Transcribed, JobError> {
-    let output = Transcribe::of(id).run(ctx, &Attempt::detached(Some(id))).await?;
+    let output = Transcribe::new(id).run(ctx, &Attempt::detached(Some(id))).await?;
     Ok(output.expect("a lecture"))
 }
 
