@@ -26,15 +26,15 @@ pub(super) async fn fetch(
     let progress = DownloadProgress::new(attempt, share);
     let download = source::download(&env.fetcher, url, place, env.settings.fetch.max_bytes, &progress);
     let outcome = progress.saving(download).await?;
-    let looks_left = attempt.number < MISSING_ATTEMPTS;
+    let retries_left = attempt.number < MISSING_ATTEMPTS;
     match outcome {
         Ok(source) => {
             progress.save().await?;
             Ok(source)
         }
-        Err(SourceError::Fetch(error @ FetchError::Status { status: 404, .. })) if looks_left => {
+        Err(SourceError::Fetch(error @ FetchError::Status { status: 404, .. })) if retries_left => {
             Err(JobError::retry("not-found", format!("{error}.")).clears_group())
         }
-        Err(error) => Err(error.decide(url.host_str().unwrap_or_default(), looks_left)),
+        Err(error) => Err(error.decide(url.host_str().unwrap_or_default(), retries_left)),
     }
 }
