@@ -1,6 +1,6 @@
 //! Turns a plan into rows: one statement per kind of change, however many courses there are.
 
-use bedel_recordings::catalogue::Gathered;
+use bedel_recordings::catalogue::CatalogueSnapshot;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::plan::{ChangedCourse, NewCourse, Plan, StoredCourse, plan};
 /// The database's. Waiting more than ten seconds for a lock is one of them, and passes.
 pub async fn apply(
     tx: &mut PgConnection,
-    gathered: &Gathered,
+    gathered: &CatalogueSnapshot,
     sync_instructors: bool,
     dry_run: bool,
 ) -> Result<Summary, sqlx::Error> {
@@ -30,7 +30,7 @@ pub async fn apply(
 
 async fn change(
     tx: &mut PgConnection,
-    gathered: &Gathered,
+    gathered: &CatalogueSnapshot,
     sync_instructors: bool,
 ) -> Result<Summary, sqlx::Error> {
     // Who waits for a table lock makes everybody wait who comes after, so the wait is short and the commit is tried
