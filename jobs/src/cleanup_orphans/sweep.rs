@@ -2,7 +2,7 @@
 
 use bedel_queue::{Attempt, JobError};
 use bedel_storage::keys;
-use bedel_storage::{StorageError, Stored};
+use bedel_storage::{StorageError, StoredObject};
 use uuid::Uuid;
 
 use super::judge::{Found, Judge, Listing, too_many};
@@ -274,7 +274,7 @@ async fn delete(
 }
 
 /// A final key may have been given to a new file since the listing: a lecture that was started again meanwhile.
-async fn delete_as_judged(ctx: &Environment, stored: &Stored) -> Result<bool, StorageError> {
+async fn delete_as_judged(ctx: &Environment, stored: &StoredObject) -> Result<bool, StorageError> {
     if !stored.is_staged() && ctx.storage.stat(&stored.key).await?.as_ref() != Some(stored) {
         return Ok(false);
     }
