@@ -211,5 +211,5 @@ fn remove_if_exists(path: &Path) -> io::Result<()> {
 }
 
 fn hash(text: &str) -> String {
-    hex::encode(&Sha256::digest(text.as_bytes()))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }

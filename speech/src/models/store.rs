@@ -60,7 +60,7 @@ impl Store {
                 ConvertError::Io(error) => ModelError::io("write", temporary.path())(error),
             })?;
             out.flush().map_err(ModelError::io("write", temporary.path()))?;
-            (out.bytes, hex::encode(&out.hash.finalize()))
+            (out.bytes, hex::encode(out.hash.finalize()))
         };
         if let Some((expected_bytes, expected_sha256)) = expected
             && (expected_bytes, expected_sha256) != (bytes, sha256.as_str())

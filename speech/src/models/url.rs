@@ -24,7 +24,7 @@ const MAX_REDIRECTS: usize = 5;
 /// # Errors
 /// `Fetch` and `Io`. The bytes received stay for the next call.
 pub(super) fn fetch(url: &Url, directory: &Path, lock: &Arc<File>) -> Result<PartFile, ModelError> {
-    let path = directory.join(format!(".part-{}", &hex::encode(&Sha256::digest(url.as_str()))[..16]));
+    let path = directory.join(format!(".part-{}", &hex::encode(Sha256::digest(url.as_str()))[..16]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ModelError::io("start a thread for", directory))?;
     runtime.block_on(async {

@@ -216,7 +216,7 @@ fn fingerprint(entries: &[Entry]) -> String {
         let cipher = piece.cipher.as_ref().map(|cipher| (without_query(&cipher.key), cipher.iv));
         hash.update(format!("{} {:?} {cipher:?}\n", without_query(&piece.url), piece.range));
     }
-    hex::encode(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]
