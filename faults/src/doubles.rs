@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_fetch::{FetchSettings, Fetcher};
+use bedel_fetch::{FetchPolicy, Fetcher};
 use bedel_jobs::download::{Audio, Download};
 use bedel_jobs::environment::{Context, Environment, Settings};
 use bedel_jobs::probe::{Probe, Probed};
@@ -127,10 +127,9 @@ impl<S: Stage> Job for Double<S> {
 pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, FaultsError> {
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let fetch = FetchSettings {
-        hosts: vec!["media.example.com".to_owned()],
+    let fetch = FetchPolicy {
         max_bytes: 1024,
-        ..FetchSettings::default()
+        ..FetchPolicy::listed(vec!["media.example.com".to_owned()], Vec::new())
     };
     let environment = Environment {
         pool,

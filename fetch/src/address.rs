@@ -1,12 +1,12 @@
-//! Which addresses are special: not reachable for the public, or somebody's own network.
+//! Special addresses: private networks, and others that the public cannot reach.
 //!
-//! Sources: the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890 and its updates). For IPv6 the
-//! rule is turned round: only global unicast, `2000::/3`, is public, less what the registry takes out of it, so that
-//! a block nobody has assigned yet is refused.
+//! Sources: the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890 and its updates). IPv6
+//! inverts the rule: only global unicast, `2000::/3`, is public, less the blocks that the registry excludes. So
+//! unassigned blocks are refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 blocks that are refused: network, prefix length, what it is.
+/// Refused IPv4 blocks: network, prefix length, name.
 const V4: [(Ipv4Addr, u32, &str); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
@@ -27,7 +27,7 @@ const V4: [(Ipv4Addr, u32, &str); 17] = [
     (Ipv4Addr::new(255, 255, 255, 255), 32, "broadcast"),
 ];
 
-/// IPv6 blocks inside `2000::/3` that are refused all the same.
+/// Refused IPv6 blocks inside `2000::/3`.
 const V6: [(Ipv6Addr, u32, &str); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "protocol assignments"),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "documentation"),
@@ -35,12 +35,12 @@ const V6: [(Ipv6Addr, u32, &str); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
 ];
 
-/// Well-known prefix of NAT64 (RFC 6052): the last 32 bits are the IPv4 address that is really reached.
+/// Well-known prefix of NAT64 (RFC 6052): the last 32 bits are the IPv4 address that is reached.
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 /// IPv4-mapped addresses (RFC 4291): the same.
 const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 
-/// What makes `address` special; `None` for one that the public can reach.
+/// The name of a special address's block; `None` for a public address.
 #[must_use]
 pub fn special(address: IpAddr) -> Option<&'static str> {
     match address {
@@ -78,7 +78,7 @@ fn last_32_bits(address: Ipv6Addr) -> Ipv4Addr {
 mod tests {
     use super::*;
 
-    /// The edges of every block, from inside and from outside. Nothing is dialled.
+    /// Both sides of each edge.
     #[test]
     fn the_edges_of_every_block() {
         let refused = "0.0.0.0 0.255.255.255 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 127.0.0.1

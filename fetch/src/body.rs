@@ -1,13 +1,13 @@
-//! What a body is, told from its first bytes.
+//! The kind of a body, by its first bytes.
 //!
-//! Names and `Content-Type` are the server's word: Panopto serves playlists as `.panobf2`, and a sign-in page comes
-//! with status 200. Only bytes that begin like a known container count as media, so that nothing that is text (a
-//! playlist, a list of files to join) can reach ffmpeg under a false name.
+//! Names and `Content-Type` cannot be trusted: Panopto serves playlists as `.panobf2`, and a sign-in page comes with status
+//! 200. Only bytes that begin like a known container count as media, so text (a playlist, a list of files to join) cannot
+//! reach ffmpeg under a false name.
 
-/// How many of the first bytes [`sniff`] likes to see. Fewer will do for a short body.
+/// First bytes that [`sniff`] needs. A short body may have fewer.
 pub const HEAD_BYTES: usize = 16 * 1024;
 
-/// What a body is.
+/// The kind of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     /// A media container or an audio stream.
@@ -24,7 +24,7 @@ pub enum BodyKind {
     Dash,
     /// A feed, such as a folder's podcast.
     Feed,
-    /// Nothing at all.
+    /// No bytes.
     Empty,
     /// None of these.
     Other,
@@ -47,7 +47,7 @@ impl BodyKind {
     }
 }
 
-/// Tells what the body with these first bytes is. The content type decides only where the bytes say nothing.
+/// The kind of a body with these first bytes. The content type decides only where the bytes do not.
 #[must_use]
 pub fn sniff(head: &[u8], content_type: Option<&str>) -> BodyKind {
     if head.is_empty() {
@@ -74,7 +74,7 @@ pub fn sniff(head: &[u8], content_type: Option<&str>) -> BodyKind {
     }
 }
 
-/// Words of sign-in pages, as found in Panopto's own and in those of universities' identity providers.
+/// Words in the sign-in pages of Panopto and of universities' identity providers.
 fn asks_for_login(text: &str) -> bool {
     ["type=\"password\"", "type='password'", "login", "log in", "sign in", "sign-in", "samlrequest"]
         .iter()
@@ -101,9 +101,9 @@ fn is_media(head: &[u8]) -> bool {
         || is_mpeg_audio(head)
 }
 
-/// True where a segment with these first bytes and this length does not end in the middle of something, as far as can be
-/// known from outside: a transport stream is made of packets of 188 bytes, and in MPEG-4 each box says how long it is.
-pub fn ends_as_it_should(head: &[u8], length: u64) -> bool {
+/// False where a segment with these first bytes and this length ends inside a packet or a box: a transport stream has packets
+/// of 188 bytes, and each MPEG-4 box states its size. True for formats without such units.
+pub fn ends_on_boundary(head: &[u8], length: u64) -> bool {
     if is_transport_stream(head) {
         return length.is_multiple_of(188);
     }
@@ -113,11 +113,11 @@ pub fn ends_as_it_should(head: &[u8], length: u64) -> bool {
     let mut at = 0_u64;
     while at < length {
         let Some(header) = usize::try_from(at).ok().and_then(|at| head.get(at..at + 8)) else {
-            // The next box begins behind what was read: its end is not known from here.
+            // The next box begins behind `head`: its end is unknown.
             return true;
         };
         let size = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
-        // 0: to the end; 1: the size stands elsewhere.
+        // 0: to the end; 1: the size follows the name.
         if size < 8 {
             return true;
         }

@@ -1,7 +1,6 @@
-//! A file that arrives piece by piece, now or over several attempts.
+//! A file that is downloaded in parts, over several attempts.
 //!
-//! Beside the file stands what it is a part of: where it came from and what the server said to tell it apart from another
-//! version. Without that nobody could go on with it.
+//! A note beside the file holds its URL and validators. Without the note a download cannot resume.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::rules;
+use super::rules::without_query;
 use super::validator::Validator;
 
-/// Bytes that are collected before they are written.
+/// Bytes buffered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A file of which the first [`PartFile::len`] bytes are there.
+/// A file whose first [`PartFile::len`] bytes are downloaded.
 ///
-/// It is written under a lock that its writer holds. Each write that is under way keeps the lock: whoever gets it next can
-/// be sure that nothing is written any more, however the last writer ended.
+/// Its owner holds a lock, and so does each write in flight. The next holder of the lock knows that no write is left, however the
+/// last owner ended.
 #[derive(Debug)]
 pub struct PartFile {
     path: PathBuf,
@@ -31,45 +30,52 @@ pub struct PartFile {
     buffer: Vec<u8>,
     /// Bytes in the file and in the buffer.
     length: u64,
-    about: About,
-    /// Whether `about` stands beside the file, so that a later attempt can go on.
-    noted: bool,
+    note: Note,
+    /// Whether the note is kept on disk, so that a later attempt can resume.
+    is_resumable: bool,
 }
 
-/// What the file is a part of.
+/// The file that the bytes belong to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct About {
-    /// Hash of the URL without its query, which holds signatures that change.
-    place: String,
+struct Note {
+    /// Hash of the URL without its query, whose signatures change.
+    address: String,
     /// Hash of the whole URL.
     url: String,
     validator: Validator,
 }
 
 impl PartFile {
-    /// Opens what is there of `url`'s file, or begins a new one: what belongs to another place is dropped. `lock` is
-    /// kept while something is written.
+    /// Opens the bytes downloaded of `url`'s file, or starts a new file. Bytes of another file are dropped. Each write keeps
+    /// `lock`.
     ///
     /// # Errors
     /// The disk's.
     pub async fn open(path: &Path, lock: &Arc<File>, url: &Url) -> io::Result<Self> {
         let (path, lock) = (path.to_owned(), Arc::clone(lock));
-        let about = About {
-            place: hash(rules::place(url)),
+        let note = Note {
+            address: hash(without_query(url)),
             url: hash(url.as_str()),
             validator: Validator::default(),
         };
         tokio::task::spawn_blocking(move || {
             let file = File::options().read(true).append(true).create(true).open(&path)?;
-            let mut part =
-                Self { path, file: Arc::new(file), lock, buffer: Vec::new(), length: 0, about, noted: true };
-            match part.read_about() {
-                Some(known) if known.place == part.about.place => {
+            let mut part = Self {
+                path,
+                file: Arc::new(file),
+                lock,
+                buffer: Vec::new(),
+                length: 0,
+                note,
+                is_resumable: true,
+            };
+            match part.read_note() {
+                Some(known) if known.address == part.note.address => {
                     part.length = part.file.metadata()?.len();
-                    part.about = About { url: part.about.url, ..known.clone() };
-                    // The signature changed: what is there has to be confirmed.
-                    if known.url != part.about.url {
-                        part.about.url = String::new();
+                    part.note = Note { url: part.note.url, ..known.clone() };
+                    // The signature changed: the server has to confirm the bytes.
+                    if known.url != part.note.url {
+                        part.note.url = String::new();
                     }
                 }
                 _ => part.file.set_len(0)?,
@@ -81,7 +87,7 @@ impl PartFile {
         .flatten()
     }
 
-    /// Begins a file that is short enough to be fetched anew where it breaks off.
+    /// Starts a file that does not resume.
     ///
     /// # Errors
     /// The disk's.
@@ -89,60 +95,61 @@ impl PartFile {
         let (path, lock) = (path.to_owned(), Arc::clone(lock));
         tokio::task::spawn_blocking(move || {
             let file = Arc::new(File::create(&path)?);
-            let (buffer, length, about) = (Vec::new(), 0, About::default());
-            Ok(Self { path, file, lock, buffer, length, about, noted: false })
+            let (buffer, length, note) = (Vec::new(), 0, Note::default());
+            Ok(Self { path, file, lock, buffer, length, note, is_resumable: false })
         })
         .await
         .map_err(io::Error::from)
         .flatten()
     }
 
-    /// Bytes that are there.
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes downloaded.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.length
     }
 
-    /// True while nothing is there.
+    /// True before the first byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// True where all of it is there, and came from this very URL.
-    pub(super) fn is_whole(&self) -> bool {
-        self.length > 0 && self.about.validator.total == Some(self.length) && !self.about.url.is_empty()
+    /// True where the file is complete and came from this URL, query included.
+    pub(super) fn is_complete(&self) -> bool {
+        self.length > 0 && self.note.validator.total == Some(self.length) && !self.note.url.is_empty()
     }
 
     pub(super) fn validator(&self) -> &Validator {
-        &self.about.validator
+        &self.note.validator
     }
 
-    /// What a request for the rest asks with. None where it has to be a request for all of it.
+    /// The `If-Range` value of a request for the rest. `None` where the whole file has to be requested.
     pub(super) fn if_range(&self) -> Option<&str> {
-        self.about.validator.if_range().filter(|_| self.length > 0)
+        self.note.validator.if_range().filter(|_| self.length > 0)
     }
 
-    /// Drops what is there and notes whose beginning comes next.
-    pub(super) async fn begin(&mut self, response: &Response) -> io::Result<()> {
-        self.about.validator = Validator::of_whole(response);
+    /// Drops the bytes and notes the file that `response` starts.
+    pub(super) async fn restart(&mut self, response: &Response) -> io::Result<()> {
+        self.note.validator = Validator::of_whole(response);
         (self.length, self.buffer) = (0, Vec::new());
-        if !self.noted {
-            return Ok(()); // it was created empty, and is begun once
+        if !self.is_resumable {
+            return Ok(()); // created empty, and started once
         }
-        let (file, lock, about) = (Arc::clone(&self.file), Arc::clone(&self.lock), self.about.clone());
-        let beside = beside(&self.path);
+        let (file, lock, note) = (Arc::clone(&self.file), Arc::clone(&self.lock), self.note.clone());
+        let note_path = note_path(&self.path);
         tokio::task::spawn_blocking(move || {
             let _lock = lock;
-            // In this order: a file whose note is missing is dropped.
-            let gone = std::fs::remove_file(&beside);
-            if let Err(error) = gone
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(error);
-            }
+            // In this order: a file without its note is dropped.
+            remove_if_exists(&note_path)?;
             file.set_len(0)?;
-            std::fs::write(&beside, serde_json::to_vec(&about)?)
+            std::fs::write(&note_path, serde_json::to_vec(&note)?)
         })
         .await
         .map_err(io::Error::from)
@@ -155,7 +162,7 @@ impl PartFile {
         if self.buffer.len() < BUFFER_BYTES { Ok(()) } else { self.flush().await }
     }
 
-    /// Writes what was collected. When this returned an error the length is what really is in the file.
+    /// Writes the buffer. After an error, the length is the file's.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
         if buffer.is_empty() {
@@ -172,22 +179,37 @@ impl PartFile {
             self.length = self.file.metadata().map_or(0, |metadata| metadata.len());
             return Err(error);
         }
-        // The room is used again.
+        // Reuse the allocation.
         self.buffer = buffer;
         self.buffer.clear();
         Ok(())
     }
 
-    fn read_about(&self) -> Option<About> {
-        serde_json::from_slice(&std::fs::read(beside(&self.path)).ok()?).ok()
+    /// Removes the file and its note. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove(self) -> io::Result<()> {
+        remove_if_exists(&note_path(&self.path))?;
+        remove_if_exists(&self.path)
+    }
+
+    fn read_note(&self) -> Option<Note> {
+        serde_json::from_slice(&std::fs::read(note_path(&self.path)).ok()?).ok()
     }
 }
 
-/// Where the note stands.
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("about.json")
+fn note_path(path: &Path) -> PathBuf {
+    path.with_extension("note.json")
+}
+
+fn remove_if_exists(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn hash(text: &str) -> String {
-    hex::encode(&Sha256::digest(text.as_bytes()))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }

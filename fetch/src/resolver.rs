@@ -1,8 +1,7 @@
-//! Name resolution that refuses a name as soon as one of its addresses is special.
+//! Name resolution that refuses a name with a special address.
 //!
-//! It sits inside the connector: the addresses that were checked are the ones that are dialled, so a name that
-//! answers differently the second time gains nothing. Addresses written as such never come here; the URL rules see
-//! them.
+//! It runs inside the connector, so the checked addresses are the dialled ones: a name that resolves differently the second
+//! time gains nothing. Literal addresses never come here; the URL rules check them.
 
 use std::fmt::Debug;
 use std::io;
@@ -14,7 +13,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address;
 
-/// Who is asked where a name is.
+/// A name resolver.
 pub trait Lookup: Debug + Send + Sync {
     /// All addresses of `name`.
     fn addresses(&self, name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
@@ -33,13 +32,12 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// Refuses a name when *any* of its addresses is special: a name that mixes public and private addresses is never an
-/// honest one.
+/// Refuses a name when *any* of its addresses is special: honest names do not mix public and private addresses.
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
-    /// Addresses that are accepted although they are special.
-    pub(super) listed: Arc<[IpAddr]>,
+    /// Special addresses that are accepted.
+    pub(super) allowed: Arc<[IpAddr]>,
 }
 
 /// The name resolves to a special address.
@@ -47,17 +45,17 @@ pub(super) struct Guarded {
 #[error("the name resolves to an address that is {0}")]
 pub(super) struct SpecialAddress(pub(super) &'static str);
 
-impl Resolve for Guarded {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let answer = self.lookup.addresses(name.as_str().to_owned());
-        let listed = Arc::clone(&self.listed);
+        let allowed = Arc::clone(&self.allowed);
         Box::pin(async move {
             let found = answer.await?;
-            let refused = found.iter().filter(|address| !listed.contains(address));
+            let refused = found.iter().filter(|address| !allowed.contains(address));
             if let Some(what) = refused.copied().find_map(address::special) {
                 return Err(SpecialAddress(what).into());
             }
-            // The connector puts the URL's port in.
+            // The connector sets the URL's port.
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })

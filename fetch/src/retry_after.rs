@@ -5,15 +5,14 @@ use std::time::Duration;
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// Longest delay believed. A server that asks for more is asked again after this.
+/// Longest delay. A larger value is cut to this.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Shortest delay kept. A server that is in trouble and says "now", or names a time that has passed, would be asked
-/// again without end.
+/// Shortest delay. A failing server that says "now", or names a past time, would otherwise be asked without end.
 const SHORTEST: Duration = Duration::from_secs(5);
 
-/// How long the server asks us to stay away, within limits. A date is compared with the response's own `Date`, so that no clock of
-/// ours takes part; without one it is ignored.
+/// The delay that the server asks for, between 5 seconds and an hour. A date is compared with the response's own `Date`, so our
+/// clocks do not matter; without `Date` it is ignored.
 pub fn delay(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = match value.parse::<u64>() {

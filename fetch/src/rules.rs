@@ -1,14 +1,14 @@
-//! What a URL may look like, before anything is dialled.
+//! Checks of a URL before a connection.
 
 use url::{Host, Url};
 
-use super::{FetchSettings, address};
+use super::address;
+use super::policy::{FetchPolicy, Targets};
 
 /// Longest URL accepted, in bytes. Signed stream addresses have some hundreds.
 const MAX_LENGTH: usize = 4096;
 
-/// Why a URL is not fetched. The texts are for a person: they name the rule, and of the URL its host at most where that is a
-/// name.
+/// Why a URL is not fetched. The texts name the rule, and of the URL at most a host name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefusal {
     /// It cannot be read as a URL.
@@ -32,7 +32,7 @@ pub enum UrlRefusal {
         /// What the address is, such as `loopback`.
         what: &'static str,
     },
-    /// Its host is none that recordings are fetched from.
+    /// Its host is not on the list.
     #[error(
         "{host} is not a host that recordings are fetched from; the operators can add it (BEDEL_FETCH_HOSTS)"
     )]
@@ -40,7 +40,7 @@ pub enum UrlRefusal {
         /// The host, or "an address without a name".
         host: String,
     },
-    /// A redirect or a playlist that leads from https to http.
+    /// A redirect or a playlist leads from https to http.
     #[error("{host} led from an encrypted to an unencrypted address")]
     Downgrade {
         /// The host that redirected.
@@ -48,33 +48,38 @@ pub enum UrlRefusal {
     },
 }
 
-/// Which client may fetch a URL.
+/// The client for a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// The one that refuses every special address.
-    Public,
-    /// The one that accepts those that the configuration lists, for a `host:port` that it lists.
-    Development,
+pub(super) enum Route {
+    /// The client that refuses special addresses, unless the policy is the operator's.
+    Guarded,
+    /// The client that accepts listed private addresses, for a listed `host:port`.
+    Private,
 }
 
-impl FetchSettings {
-    /// Reads `text` as a URL that may be fetched, by everything that can be known without resolving its name.
+impl FetchPolicy {
+    /// Parses `text` as a URL and checks it, without resolving its name.
     ///
     /// # Errors
-    /// Says which rule it breaks.
+    /// The rule it breaks.
     pub fn check(&self, text: &str) -> Result<Url, UrlRefusal> {
         if text.len() > MAX_LENGTH {
             return Err(UrlRefusal::TooLong);
         }
         let url = Url::parse(text).map_err(|_| UrlRefusal::NotAUrl)?;
-        check(&url, self)?;
+        check(&url, &self.targets)?;
         Ok(url)
     }
 }
 
-/// The rules for one URL. The URL parser has already turned other spellings of an address (decimal, octal, hex, full-width
-/// digits) into the usual one.
-pub(super) fn check(url: &Url, settings: &FetchSettings) -> Result<Reach, UrlRefusal> {
+/// Checks one URL. The URL parser has already normalised other spellings of an address (decimal, octal, hex, full-width
+/// digits).
+pub(super) fn check(url: &Url, targets: &Targets) -> Result<Route, UrlRefusal> {
+    let (hosts, allowed_private) = match targets {
+        Targets::Operator if !matches!(url.scheme(), "http" | "https") => return Err(UrlRefusal::Scheme),
+        Targets::Operator => return Ok(Route::Guarded),
+        Targets::Listed { hosts, allowed_private } => (hosts, allowed_private),
+    };
     if url.as_str().len() > MAX_LENGTH {
         return Err(UrlRefusal::TooLong);
     }
@@ -90,8 +95,8 @@ pub(super) fn check(url: &Url, settings: &FetchSettings) -> Result<Reach, UrlRef
         Some(Host::Ipv4(v4)) => Some(v4.into()),
         Some(Host::Ipv6(v6)) => Some(v6.into()),
     };
-    if is_private_listed(url, settings) {
-        return Ok(Reach::Development);
+    if is_allowed_private(url, allowed_private) {
+        return Ok(Route::Private);
     }
     if let Some(what) = literal.and_then(address::special) {
         return Err(UrlRefusal::NotPublic { what });
@@ -100,33 +105,33 @@ pub(super) fn check(url: &Url, settings: &FetchSettings) -> Result<Reach, UrlRef
         return Err(UrlRefusal::Unencrypted);
     }
     match url.host_str() {
-        Some(name) if literal.is_none() && is_listed(name, url.port(), settings) => Ok(Reach::Public),
-        _ => Err(UrlRefusal::HostNotListed { host: name(url) }),
+        Some(name) if literal.is_none() && is_listed(name, url.port(), hosts) => Ok(Route::Guarded),
+        _ => Err(UrlRefusal::HostNotListed { host: host_name(url) }),
     }
 }
 
-/// The URL that a redirect or a playlist names. It is checked like any other when it is asked.
+/// The URL that a redirect or a playlist names. It is checked when it is requested.
 pub(super) fn next_hop(from: &Url, target: &str) -> Result<Url, UrlRefusal> {
     let next = from.join(target).map_err(|_| UrlRefusal::NotAUrl)?;
     if from.scheme() == "https" && next.scheme() == "http" {
-        return Err(UrlRefusal::Downgrade { host: name(from) });
+        return Err(UrlRefusal::Downgrade { host: host_name(from) });
     }
     Ok(next)
 }
 
-/// A URL without its query, which may hold a signature: what stays the same while signatures change.
-pub fn place(url: &Url) -> &str {
+/// A URL without its query and fragment. A query may hold a signature, which changes.
+pub fn without_query(url: &Url) -> &str {
     url.as_str().split(['?', '#']).next().unwrap_or_default()
 }
 
-/// The host of a URL that was fetched, for messages.
+/// The host of a requested URL, for messages.
 pub fn host(url: &Url) -> String {
     url.host_str().unwrap_or("the address").to_owned()
 }
 
-/// The host of a URL that is refused. An address is not repeated: where a redirect or a playlist named it, the text would
-/// tell a stranger what our network looks like.
-fn name(url: &Url) -> String {
+/// The host name of a refused URL, for messages. An address is hidden: a redirect or a playlist may have named it, and the text
+/// would show a stranger our network.
+fn host_name(url: &Url) -> String {
     match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         _ => "an address without a name".to_owned(),
@@ -141,16 +146,16 @@ pub(super) fn is_login_path(url: &Url) -> bool {
     matches!(stem, "login" | "logon" | "signin" | "sign-in" | "log-in") || path.contains("/auth/login")
 }
 
-/// True where the configuration lists the URL's `host:port` as private.
-fn is_private_listed(url: &Url, settings: &FetchSettings) -> bool {
+/// True where the URL's `host:port` is listed.
+fn is_allowed_private(url: &Url, allowed: &[String]) -> bool {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
     let pair = format!("{host}:{port}");
-    settings.allowed_private.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
+    allowed.iter().any(|listed| listed.trim().eq_ignore_ascii_case(&pair))
 }
 
-/// True for a name that the policy lists: as `name`, as `.suffix` for all names below it, or as `name:port`.
-fn is_listed(name: &str, port: Option<u16>, settings: &FetchSettings) -> bool {
-    // The root's dot names the same host; a second one names none.
+/// True for a listed name: as `name`, as `.suffix` for all names below it, or as `name:port`.
+fn is_listed(name: &str, port: Option<u16>, hosts: &[String]) -> bool {
+    // One final dot names the same host; two are invalid.
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     if name.is_empty() || name.ends_with('.') {
         return false;
@@ -166,7 +171,7 @@ fn is_listed(name: &str, port: Option<u16>, settings: &FetchSettings) -> bool {
             _ => false,
         }
     };
-    settings.hosts.iter().any(matches)
+    hosts.iter().any(matches)
 }
 
 /// True for a proper sub-domain.

@@ -1,4 +1,4 @@
-//! Small bodies that are read whole.
+//! Small bodies, read whole into memory.
 
 use std::time::Duration;
 
@@ -8,12 +8,14 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::body::{self, BodyKind};
-use super::{FetchError, Fetcher, content_type, location, rules, successful};
+use super::client::{Fetcher, content_type, redirect_target, require_ok};
+use super::error::FetchError;
+use super::rules;
 
 /// A small body that was read whole.
 #[derive(Debug)]
 pub struct SmallBody {
-    /// The address that gave it, after redirects.
+    /// The address that sent it, after redirects.
     pub url: Url,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -22,30 +24,31 @@ pub struct SmallBody {
 }
 
 impl SmallBody {
-    /// What it is, told from its bytes.
+    /// What it is, by its bytes.
     pub fn kind(&self) -> BodyKind {
         body::sniff(&self.bytes, self.content_type.as_deref())
     }
 }
 
 impl Fetcher {
-    /// Reads a small body whole, following redirects.
+    /// Gets a small body whole, following redirects.
     ///
     /// # Errors
-    /// Any [`FetchError`]; `TooLarge` beyond `max_bytes`, `TimedOut` when all of it takes longer than
-    /// `total_timeout`.
+    /// Any [`FetchError`]; `TooLarge` beyond `max_bytes`, `TimedOut` after `total_timeout`.
     pub async fn get_bytes(
         &self,
         url: &Url,
         max_bytes: u64,
         total_timeout: Duration,
     ) -> Result<SmallBody, FetchError> {
-        let all = async {
+        let exchange = async {
             let (url, response) = self.get(url, &HeaderMap::new()).await?;
-            let response = successful(&url, response)?;
+            let response = require_ok(&url, response)?;
             self.read_small(&url, response, Vec::new(), max_bytes).await
         };
-        timeout(total_timeout, all).await.unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
+        timeout(total_timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
     }
 
     /// Posts a form and reads a small answer whole. Redirects are not followed: one to a sign-in page is
@@ -60,20 +63,22 @@ impl Fetcher {
         max_bytes: u64,
         total_timeout: Duration,
     ) -> Result<SmallBody, FetchError> {
-        let all = async {
+        let exchange = async {
             let response = self.send(Method::POST, url, &HeaderMap::new(), Some(form)).await?;
-            if let Some(next) = location(url, &response).transpose()?
+            if let Some(next) = redirect_target(url, &response).transpose()?
                 && rules::is_login_path(&next)
             {
                 return Err(FetchError::login(&next));
             }
-            let response = successful(url, response)?;
+            let response = require_ok(url, response)?;
             self.read_small(url, response, Vec::new(), max_bytes).await
         };
-        timeout(total_timeout, all).await.unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
+        timeout(total_timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(FetchError::timed_out(url, total_timeout)))
     }
 
-    /// The rest of a body, behind what was read of it.
+    /// Reads the rest of a body whose first bytes are `bytes`.
     pub(super) async fn read_small(
         &self,
         url: &Url,

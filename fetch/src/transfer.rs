@@ -1,78 +1,89 @@
-//! Bodies streamed to files.
+//! Downloads to files that resume where they broke off.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use reqwest::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
-use tokio::time::Instant;
 use url::Url;
 
 use super::body::{self, BodyKind};
+use super::client::{Fetcher, content_type, require_ok, status_error};
+use super::error::{FetchError, require_media};
 use super::part_file::PartFile;
+use super::rules;
+use super::small::SmallBody;
+use super::stream::{Pace, range_header, require_length};
 use super::validator::ContentRange;
-use super::{FetchError, Fetcher, SmallBody, content_type, refused, rules, successful};
 
-/// Largest playlist read, in bytes. One of three hours in pieces of two seconds has some 500 kB.
+/// Largest playlist read, in bytes. Three hours in segments of two seconds take some 500 kB.
 pub const MAX_PLAYLIST_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How often one call goes on with a transfer that broke off, as long as each time brought something.
+/// Resumes within one call. Each must have added bytes.
 const MAX_RESUMES: u32 = 20;
 
-/// Pause before it does.
-const RESUME_PAUSE: Duration = Duration::from_millis(500);
+/// Pause before a broken download resumes.
+pub const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
-/// A server that sends less than this within [`SLOW_STALLS`] stall timeouts is as good as silent. 256 KiB in five minutes are
-/// less than a tenth of the sound.
-const SLOW_BYTES: u64 = 256 * 1024;
-const SLOW_STALLS: u32 = 5;
-
-/// What a body was.
+/// What a media address turned out to serve.
 #[derive(Debug)]
-pub enum Arrived {
-    /// A media file, which is there now.
+pub enum MediaDownload {
+    /// A media file. It is complete.
     File,
-    /// A playlist, with the address that gave it.
+    /// A playlist, with the address that sent it.
     Playlist(SmallBody),
 }
 
-/// The bytes that are wanted of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Exact {
-    /// The first.
-    pub first: u64,
-    /// How many. At least 1.
-    pub length: u64,
-}
-
-/// Bytes in a stretch of time.
-struct Pace {
-    since: Instant,
-    bytes: u64,
+/// Which bodies a download accepts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accept {
+    /// Media files; playlists are read whole instead.
+    Media,
+    /// Anything.
+    Any,
 }
 
 impl Fetcher {
-    /// Streams the media file at `url` to `part`, behind what is there of it already. `progress` gets the bytes so far and
-    /// the size, where it is known, at each piece that arrives.
+    /// Downloads the media file at `url` to `part`, behind the bytes that `part` has. `progress` gets the bytes so far, and the
+    /// size where it is known, with each chunk.
     ///
-    /// The body has to be a media file or a playlist: what it is is decided by its first bytes, before the rest is fetched.
-    /// It may have at most `FetchSettings::max_bytes`; a server that sends nothing for `stall_timeout`, or next to nothing
-    /// for five times as long, is given up; the length that was announced has to arrive. A transfer that breaks off is
-    /// gone on with, here and at the next call, where the server says by which mark the file is known. How long it may
-    /// take in all is for the caller's timeout.
+    /// The first bytes of the body decide whether it is a media file or a playlist; anything else is refused before the
+    /// rest is fetched. A body may have at most [`FetchPolicy::max_bytes`](super::FetchPolicy::max_bytes). A server that is
+    /// silent for `stall_timeout`, or sends less than 256 KiB in five times as long, has stalled. The announced length has to
+    /// arrive. A broken download resumes, in this call and in the next, if the server sent an entity tag or a date. The caller
+    /// limits the total time.
     ///
     /// # Errors
-    /// Any [`FetchError`]. What arrived stays in `part`.
-    pub async fn transfer(
+    /// Any [`FetchError`]. The bytes received stay in `part`.
+    pub async fn download_media(
         &self,
         url: &Url,
         part: &mut PartFile,
         mut progress: impl FnMut(u64, Option<u64>) + Send,
-    ) -> Result<Arrived, FetchError> {
+    ) -> Result<MediaDownload, FetchError> {
+        let playlist = self.resume(url, part, &mut progress, Accept::Media).await?;
+        Ok(playlist.map_or(MediaDownload::File, MediaDownload::Playlist))
+    }
+
+    /// Downloads any file to `part`, by the limits of [`Fetcher::download_media`].
+    ///
+    /// # Errors
+    /// Any [`FetchError`]. The bytes received stay in `part`.
+    pub async fn download(&self, url: &Url, part: &mut PartFile) -> Result<(), FetchError> {
+        self.resume(url, part, &mut |_, _| (), Accept::Any).await.map(drop)
+    }
+
+    /// Requests the body until it is complete. Returns a playlist instead, where one is sent and accepted.
+    async fn resume(
+        &self,
+        url: &Url,
+        part: &mut PartFile,
+        progress: &mut (impl FnMut(u64, Option<u64>) + Send),
+        accept: Accept,
+    ) -> Result<Option<SmallBody>, FetchError> {
         let mut resumes = 0;
         loop {
             let before = part.len();
-            let outcome = self.transfer_once(url, part, &mut progress).await;
+            let outcome = self.request_rest(url, part, progress, accept).await;
             part.flush().await.map_err(|error| FetchError::disk(&error))?;
             match outcome {
                 Err(error)
@@ -83,7 +94,7 @@ impl Fetcher {
                         && part.if_range().is_some() =>
                 {
                     resumes += 1;
-                    tracing::info!(%error, bytes = part.len(), "the transfer broke off and is gone on with");
+                    tracing::info!(%error, bytes = part.len(), "the download broke off and resumes");
                     tokio::time::sleep(RESUME_PAUSE).await;
                 }
                 outcome => return outcome,
@@ -91,64 +102,64 @@ impl Fetcher {
         }
     }
 
-    async fn transfer_once(
+    async fn request_rest(
         &self,
         url: &Url,
         part: &mut PartFile,
         progress: &mut (impl FnMut(u64, Option<u64>) + Send),
-    ) -> Result<Arrived, FetchError> {
-        if part.is_whole() {
+        accept: Accept,
+    ) -> Result<Option<SmallBody>, FetchError> {
+        if part.is_complete() {
             progress(part.len(), Some(part.len()));
-            return Ok(Arrived::File);
+            return Ok(None);
         }
-        let Some((url, mut response)) = self.behind(url, part).await? else { return Ok(Arrived::File) };
+        let Some((url, mut response)) = self.open_rest(url, part).await? else { return Ok(None) };
         let host = || rules::host(&url);
-        let limit = self.settings.max_bytes;
+        let limit = self.policy().max_bytes;
         let total = part.validator().total;
         if total.is_some_and(|total| total > limit) {
             return Err(FetchError::TooLarge { host: host(), limit });
         }
-        let mut pace = Pace { since: Instant::now(), bytes: 0 };
-        if part.is_empty() {
+        let mut pace = Pace::start();
+        if accept == Accept::Media && part.is_empty() {
             let content_type = content_type(&response);
             let mut head = Vec::new();
             while head.len() < body::HEAD_BYTES
-                && let Some(chunk) = self.piece(&url, &mut response, part, total).await?
+                && let Some(chunk) = self.next_chunk(&url, &mut response, part, total).await?
             {
                 head.extend_from_slice(&chunk);
             }
             let kind = body::sniff(&head, content_type.as_deref());
             if kind == BodyKind::Hls {
-                let playlist = self.read_small(&url, response, head, MAX_PLAYLIST_BYTES).await?;
-                return Ok(Arrived::Playlist(playlist));
+                return self.read_small(&url, response, head, MAX_PLAYLIST_BYTES).await.map(Some);
             }
             require_media(kind, host())?;
-            self.take(part, &head, &url, limit, &mut pace).await?;
+            self.append(part, &head, &url, limit, &mut pace).await?;
             progress(part.len(), total);
         }
-        while let Some(chunk) = self.piece(&url, &mut response, part, total).await? {
-            self.take(part, &chunk, &url, limit, &mut pace).await?;
+        while let Some(chunk) = self.next_chunk(&url, &mut response, part, total).await? {
+            self.append(part, &chunk, &url, limit, &mut pace).await?;
             progress(part.len(), total);
         }
-        require_whole(part, &url, total).map(|()| Arrived::File)
+        require_length(part, &url, total).map(|()| None)
     }
 
-    /// An answer whose body comes behind what `part` holds: the rest where the server has it, otherwise all, and then
-    /// `part` was emptied. None where nothing is missing.
-    async fn behind(&self, url: &Url, part: &mut PartFile) -> Result<Option<(Url, Response)>, FetchError> {
+    /// A response whose body continues `part`: the rest where the server has it, otherwise the whole file after emptying
+    /// `part`. `None` where nothing is missing.
+    async fn open_rest(&self, url: &Url, part: &mut PartFile) -> Result<Option<(Url, Response)>, FetchError> {
         let disk = |error| FetchError::disk(&error);
-        if let Some(mark) = part.if_range().and_then(|mark| HeaderValue::from_str(mark).ok()) {
+        if let Some(validator) = part.if_range().and_then(|text| HeaderValue::from_str(text).ok()) {
             let mut headers = HeaderMap::new();
-            headers.insert(RANGE, range(part.len(), None));
-            headers.insert(IF_RANGE, mark);
+            headers.insert(RANGE, range_header(part.len(), None));
+            headers.insert(IF_RANGE, validator);
             let (from, response) = self.get(url, &headers).await?;
             match response.status() {
                 StatusCode::PARTIAL_CONTENT if part.validator().is_continued_by(&response, part.len()) => {
                     return Ok(Some((from, response)));
                 }
-                // Another version, or a server that knows no ranges.
+                // Another version, or a server without ranges.
                 StatusCode::OK => {
-                    part.begin(&response).await.map_err(disk)?;
+                    part.restart(&response).await.map_err(disk)?;
                     return Ok(Some((from, response)));
                 }
                 StatusCode::RANGE_NOT_SATISFIABLE
@@ -156,134 +167,14 @@ impl Fetcher {
                 {
                     return Ok(None);
                 }
-                // Not what was asked for: what is there may not belong to it.
+                // A wrong range: the bytes in `part` may belong to another file.
                 StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {}
-                _ => return Err(refused(&from, &response)),
+                _ => return Err(status_error(&from, &response)),
             }
         }
         let (from, response) = self.get(url, &HeaderMap::new()).await?;
-        let response = successful(&from, response)?;
-        part.begin(&response).await.map_err(disk)?;
+        let response = require_ok(&from, response)?;
+        part.restart(&response).await.map_err(disk)?;
         Ok(Some((from, response)))
-    }
-
-    /// Streams a body, or the given bytes of it, to `part`, which was just created. At most `limit` bytes. Returns whether
-    /// the server told how long it is: otherwise one that was cut off looks like a whole one.
-    ///
-    /// # Errors
-    /// Any [`FetchError`]; `RangeIgnored` where other bytes came than were asked for.
-    pub async fn fetch_exactly(
-        &self,
-        url: &Url,
-        bytes: Option<Exact>,
-        part: &mut PartFile,
-        limit: u64,
-    ) -> Result<bool, FetchError> {
-        let mut headers = HeaderMap::new();
-        if let Some(bytes) = bytes {
-            headers.insert(RANGE, range(bytes.first, Some(bytes.length)));
-        }
-        let (url, mut response) = self.get(url, &headers).await?;
-        let host = || rules::host(&url);
-        let expected = match (bytes, response.status()) {
-            (None, StatusCode::OK) => response.content_length(),
-            (Some(bytes), StatusCode::PARTIAL_CONTENT) => {
-                let last = bytes.first + (bytes.length - 1);
-                let came = ContentRange::of(&response);
-                if came.is_none_or(|came| (came.first, came.last) != (Some(bytes.first), Some(last))) {
-                    return Err(FetchError::RangeIgnored { host: host() });
-                }
-                Some(bytes.length)
-            }
-            (Some(_), StatusCode::OK) => return Err(FetchError::RangeIgnored { host: host() }),
-            _ => return Err(refused(&url, &response)),
-        };
-        // The end of a chunked body is marked.
-        let is_checked = expected.is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-        let limit = limit.min(self.settings.max_bytes);
-        if expected.is_some_and(|expected| expected > limit) {
-            return Err(FetchError::TooLarge { host: host(), limit });
-        }
-        part.begin(&response).await.map_err(|error| FetchError::disk(&error))?;
-        let mut pace = Pace { since: Instant::now(), bytes: 0 };
-        while let Some(chunk) = self.piece(&url, &mut response, part, expected).await? {
-            self.take(part, &chunk, &url, limit, &mut pace).await?;
-        }
-        part.flush().await.map_err(|error| FetchError::disk(&error))?;
-        require_whole(part, &url, expected).map(|()| is_checked)
-    }
-
-    /// The next piece of a body that goes to `part`, `None` at its end. Where the connection ended early it says how much is
-    /// missing instead of what the socket said.
-    async fn piece(
-        &self,
-        url: &Url,
-        response: &mut Response,
-        part: &PartFile,
-        total: Option<u64>,
-    ) -> Result<Option<Bytes>, FetchError> {
-        match self.chunk(url, response).await {
-            Err(error @ FetchError::Network { .. }) => match total.filter(|&total| part.len() < total) {
-                Some(announced) => Err(cut(part, url, announced)),
-                None => Err(error),
-            },
-            piece => piece,
-        }
-    }
-
-    /// Takes a piece in, within the limits of size and pace.
-    async fn take(
-        &self,
-        part: &mut PartFile,
-        chunk: &[u8],
-        url: &Url,
-        limit: u64,
-        pace: &mut Pace,
-    ) -> Result<(), FetchError> {
-        if part.len() + chunk.len() as u64 > limit {
-            return Err(FetchError::TooLarge { host: rules::host(url), limit });
-        }
-        part.write(chunk).await.map_err(|error| FetchError::disk(&error))?;
-        pace.bytes += chunk.len() as u64;
-        let stretch = self.settings.stall_timeout * SLOW_STALLS;
-        if pace.since.elapsed() < stretch {
-            return Ok(());
-        }
-        if pace.bytes < SLOW_BYTES {
-            return Err(FetchError::TooSlow {
-                host: rules::host(url),
-                bytes: pace.bytes,
-                seconds: stretch.as_secs(),
-            });
-        }
-        *pace = Pace { since: Instant::now(), bytes: 0 };
-        Ok(())
-    }
-}
-
-/// What was announced has to have arrived.
-fn require_whole(part: &PartFile, url: &Url, total: Option<u64>) -> Result<(), FetchError> {
-    match total.filter(|&total| total != part.len()) {
-        Some(announced) => Err(cut(part, url, announced)),
-        None => Ok(()),
-    }
-}
-
-fn cut(part: &PartFile, url: &Url, announced: u64) -> FetchError {
-    FetchError::Cut { host: rules::host(url), received: part.len(), announced }
-}
-
-/// `bytes=FIRST-` or `bytes=FIRST-LAST`.
-fn range(first: u64, length: Option<u64>) -> HeaderValue {
-    let last = length.map(|length| (first + length - 1).to_string()).unwrap_or_default();
-    HeaderValue::from_str(&format!("bytes={first}-{last}")).expect("digits, a dash and an equals sign")
-}
-
-/// What each kind of body means for a recording from `host`.
-pub fn require_media(kind: BodyKind, host: String) -> Result<(), FetchError> {
-    match kind {
-        BodyKind::Media => Ok(()),
-        BodyKind::Login => Err(FetchError::Login { host }),
-        _ => Err(FetchError::NotMedia { host, found: kind }),
     }
 }

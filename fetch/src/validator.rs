@@ -1,46 +1,45 @@
-//! What tells whether two answers are parts of the same file (RFC 9110, 8.8 and 14.4).
+//! Validators: whether two responses carry parts of the same file (RFC 9110, 8.8 and 14.4).
 
 use reqwest::Response;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIED};
 use serde::{Deserialize, Serialize};
 
-/// What an answer told about the file that it brought, or a part of it.
+/// The validators of a file, from the headers of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validator {
-    /// The strong entity tag, quoted as it came.
+    /// The strong entity tag, with its quotes.
     pub etag: Option<String>,
-    /// The `Last-Modified` header, as it came.
+    /// The `Last-Modified` header.
     pub last_modified: Option<String>,
     /// Bytes of the whole file.
     pub total: Option<u64>,
 }
 
 impl Validator {
-    /// Of a whole file's answer.
+    /// From a response with the whole file.
     pub(super) fn of_whole(response: &Response) -> Self {
-        Self { total: response.content_length(), ..Self::named(response) }
+        Self { total: response.content_length(), ..Self::of_headers(response) }
     }
 
-    fn named(response: &Response) -> Self {
+    fn of_headers(response: &Response) -> Self {
         let text = |name: HeaderName| {
             let value = response.headers().get(name)?.to_str().ok()?.trim();
             (!value.is_empty()).then(|| value.to_owned())
         };
-        // A weak tag says that two files mean the same, not that their bytes are.
+        // A weak tag promises the same meaning, not the same bytes.
         let etag = text(ETAG).filter(|tag| tag.starts_with('"'));
         Self { etag, last_modified: text(LAST_MODIFIED), total: None }
     }
 
-    /// What `If-Range` asks with: the tag, or else the date. None where the server told neither, and then nothing can be
-    /// resumed.
+    /// The value of `If-Range`: the tag, or else the date. Without either a download cannot resume.
     pub(super) fn if_range(&self) -> Option<&str> {
         self.etag.as_deref().or(self.last_modified.as_deref())
     }
 
-    /// True where an answer with status 206 goes on at byte `from` of the same file.
+    /// True where a response with status 206 continues the same file at byte `from`.
     pub(super) fn is_continued_by(&self, response: &Response, from: u64) -> bool {
         let Some(range) = ContentRange::of(response) else { return false };
-        let new = Self::named(response);
+        let new = Self::of_headers(response);
         let same = |old: &Option<String>, new: &Option<String>| new.is_none() || old == new;
         range.first == Some(from)
             && (self.total.is_none() || range.total.is_none() || self.total == range.total)

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_recordings::catalogue::term::Term;
-use bedel_recordings::catalogue::{self, CatalogueSettings, Gathered};
+use bedel_recordings::catalogue::{self, CatalogueSettings, CatalogueSnapshot};
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 use url::Url;
@@ -35,7 +35,7 @@ const ERROR_CLASSES: [&str; 3] = names([
 impl Job for CourseSync {
     const KIND: &'static str = "course-sync";
     type Context = Context;
-    type Output = Gathered;
+    type Output = CatalogueSnapshot;
 
     fn policy() -> Policy {
         Policy {
@@ -47,7 +47,7 @@ impl Job for CourseSync {
         }
     }
 
-    async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Gathered, JobError> {
+    async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<CatalogueSnapshot, JobError> {
         let settings = &ctx.settings.catalogue;
         let base = Url::parse(&settings.url).map_err(|error| {
             JobError::fatal(
@@ -57,7 +57,7 @@ impl Job for CourseSync {
         })?;
         let terms = self.terms(settings, &ctx.pool).await?;
         let wanted = terms.len();
-        let gathered = catalogue::gather(&ctx.fetcher, &base, terms, |done| {
+        let gathered = catalogue::fetch_terms(&ctx.fetcher, &base, terms, |done| {
             #[expect(clippy::cast_precision_loss, reason = "a dozen at most")]
             attempt.set_progress(done as f64 / wanted as f64);
         })
@@ -72,7 +72,7 @@ impl Job for CourseSync {
         &self,
         ctx: &Context,
         _attempt: &Attempt,
-        gathered: &Gathered,
+        gathered: &CatalogueSnapshot,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
         let summary =
@@ -108,7 +108,7 @@ async fn today(pool: &PgPool) -> Result<NaiveDate, sqlx::Error> {
     sqlx::query_scalar("-- course_sync::today\nSELECT (now() AT TIME ZONE 'UTC')::date").fetch_one(pool).await
 }
 
-fn unreadable(gathered: &Gathered) -> JobError {
+fn unreadable(gathered: &CatalogueSnapshot) -> JobError {
     let reasons: Vec<_> = gathered.failed.iter().map(|(term, error)| format!("{term}: {error}")).collect();
     JobError::retry(
         "catalogue",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_fetch::{FetchSettings, Fetcher};
+use bedel_fetch::{FetchPolicy, Fetcher};
 use bedel_media::MediaTools;
 use bedel_recordings::catalogue::CatalogueSettings;
 use bedel_speech::Engines;
@@ -40,8 +40,8 @@ pub struct Environment {
 pub struct Settings {
     /// Tenant hosts accepted besides Panopto's own domains, e.g. `panopto.imperial.ac.uk` or `127.0.0.1:8999`.
     pub tenants: Vec<String>,
-    /// Limits and exceptions of outgoing HTTP.
-    pub fetch: FetchSettings,
+    /// Rules and limits of outgoing HTTP.
+    pub fetch: FetchPolicy,
     /// The course catalogue.
     pub catalogue: CatalogueSettings,
     /// Disk space for running and interrupted downloads, in bytes per host.

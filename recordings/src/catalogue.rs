@@ -1,8 +1,7 @@
-//! The university's course catalogue (CDCS): which terms to ask for, how to read an answer, and how the sections of
-//! several terms become courses.
+//! The university's course catalogue (CDCS): fetches terms, reads their XML, and merges their sections into courses.
 //!
-//! A term is asked for as a whole and is usable as a whole or not at all. Everything in an answer is hostile: an
-//! error page with status 200, half a document, a document type definition, bytes that are no text.
+//! A term is read completely or not at all. Answers are hostile: an error page with status 200, half a document, a document
+//! type definition, bytes that are not text.
 
 pub mod code;
 pub mod document;
@@ -20,40 +19,40 @@ use url::Url;
 /// Largest answer for one term, in bytes. Real ones are estimated at 3 to 10 MB.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Longest time for one term, from the request to its last byte. The catalogue is slow where nothing matches.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest fetch of one term, from connecting to the last byte. The catalogue is slow where nothing matches.
+const TERM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the catalogue is and which terms are wanted.
+/// The catalogue's address and the terms to read.
 #[derive(Debug, Clone)]
 pub struct CatalogueSettings {
     /// Base URL of the XML query, without the query string.
     pub url: String,
     /// Terms such as `Fall 2026`. Empty = the current one and the next, by the database's date.
     pub terms: Vec<String>,
-    /// Whether `courses.instructor` is filled from the catalogue (the schema document says it is not).
+    /// Whether the catalogue fills `courses.instructor` (the schema document says it does not).
     pub sync_instructors: bool,
 }
 
-/// What the catalogue said.
+/// The courses of some terms, as the catalogue has them.
 #[derive(Debug)]
-pub struct Gathered {
-    /// The courses of all terms that could be read, by code.
+pub struct CatalogueSnapshot {
+    /// The courses of all terms that were read, by code.
     pub courses: Vec<Course>,
-    /// The terms that were asked for, oldest first.
+    /// The requested terms, oldest first.
     pub terms: Vec<Term>,
     /// The terms that could not be read, and why.
     pub failed: Vec<(Term, TermError)>,
-    /// Entries without a code or a title, or whose code has no shape we know.
+    /// Entries without a code or a title, or with a code of unknown shape.
     pub skipped: usize,
 }
 
 /// Why a term could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TermError {
-    /// No answer, or none with status 200.
+    /// The request failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// An answer that is no list of courses.
+    /// The answer is not a list of courses.
     #[error(transparent)]
     Document(#[from] DocumentError),
 }
@@ -69,11 +68,16 @@ pub fn term_url(base: &Url, term: Term) -> Url {
     url
 }
 
-/// Asks for each term, one after the other, and merges what came. `done` is told how many terms are through.
+/// Fetches the terms, one after the other, and merges them. Calls `done` with the number of terms done.
 ///
 /// # Panics
-/// Where reading a document panicked, which would be a defect.
-pub async fn gather(fetcher: &Fetcher, base: &Url, mut terms: Vec<Term>, done: impl Fn(usize)) -> Gathered {
+/// If reading a document panics, which is a defect.
+pub async fn fetch_terms(
+    fetcher: &Fetcher,
+    base: &Url,
+    mut terms: Vec<Term>,
+    done: impl Fn(usize),
+) -> CatalogueSnapshot {
     terms.sort_unstable();
     terms.dedup();
     let mut read = Vec::new();
@@ -96,12 +100,12 @@ pub async fn gather(fetcher: &Fetcher, base: &Url, mut terms: Vec<Term>, done: i
     }
     let skipped = read.iter().map(|(_, document)| document.skipped).sum();
     let sections: Vec<_> = read.into_iter().map(|(term, document)| (term, document.sections)).collect();
-    Gathered { courses: merge::merge(&sections), terms, failed, skipped }
+    CatalogueSnapshot { courses: merge::merge(&sections), terms, failed, skipped }
 }
 
 async fn read_term(fetcher: &Fetcher, url: &Url) -> Result<Document, TermError> {
-    let body = fetcher.get_bytes(url, MAX_BYTES, TIMEOUT).await?;
-    // Up to half a second of work for the largest document: not on the threads that serve everybody.
+    let body = fetcher.get_bytes(url, MAX_BYTES, TERM_TIMEOUT).await?;
+    // The largest document takes half a second, so not on an async thread.
     let document = tokio::task::spawn_blocking(move || document::read(&body.bytes)).await;
     Ok(document.expect("reading a document does not panic")?)
 }

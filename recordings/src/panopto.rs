@@ -1,8 +1,8 @@
-//! Panopto: whose addresses are accepted, which recording an address names, and what Panopto says about it.
+//! Panopto: accepted hosts, the recording that an address names, and Panopto's information about it.
 //!
-//! - [`session_id()`] is pure: the API derives a lecture's key with it before anything is stored.
-//! - [`hosts`] knows Panopto's own domains and the configured tenants.
-//! - [`delivery_info`] reads the answer of the viewer's own end point.
+//! - [`hosts`]: Panopto's domains and the configured tenants.
+//! - [`session_id()`]: a pure function; the API derives a lecture's key with it before anything is stored.
+//! - [`delivery_info`]: the answer of the viewer's end point.
 
 pub mod delivery_info;
 pub mod hosts;

@@ -5,28 +5,28 @@ mod error;
 mod files;
 mod hls;
 
-use bedel_fetch::{Arrived, Fetcher, PartFile};
+use bedel_fetch::{Fetcher, MediaDownload, PartFile};
 use url::Url;
 
 use self::download_dir::DownloadDir;
 pub use self::error::SourceError;
 pub use self::files::{Progress, Source};
 
-/// Downloads the recording at `url` into `place`. Resumes after what `place` already has. `max_bytes` limits all of it.
+/// Downloads the recording at `url` into `dir`, where an earlier download resumes. `max_bytes` limits the whole recording.
 ///
 /// # Errors
-/// What arrived stays in `place`.
+/// Any [`SourceError`]. The bytes received stay in `dir`.
 pub async fn download(
     fetcher: &Fetcher,
     url: &Url,
-    place: &DownloadDir,
+    dir: &DownloadDir,
     max_bytes: u64,
     progress: &impl Progress,
 ) -> Result<Source, SourceError> {
-    let path = place.join("source");
-    let mut part = PartFile::open(&path, place.lock(), url).await?;
-    match fetcher.transfer(url, &mut part, |bytes, of| progress.bytes(bytes, of)).await? {
-        Arrived::File => Ok(Source { runs: vec![path], announced_seconds: None }),
-        Arrived::Playlist(body) => hls::download(fetcher, body, place, max_bytes, progress).await,
+    let path = dir.join("source");
+    let mut part = PartFile::open(&path, dir.lock(), url).await?;
+    match fetcher.download_media(url, &mut part, |bytes, total| progress.bytes(bytes, total)).await? {
+        MediaDownload::File => Ok(Source { runs: vec![path], announced_seconds: None }),
+        MediaDownload::Playlist(body) => hls::download(fetcher, body, dir, max_bytes, progress).await,
     }
 }

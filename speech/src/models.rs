@@ -186,9 +186,9 @@ fn install_url(url: &Url, sha256: Option<&str>, dir: &Path) -> Result<Installed,
     let name = name_of(file).ok_or_else(|| ModelError::BadName { path: file.to_owned() })?;
     let store = Store::open(dir)?;
     tracing::info!(model = name, "fetching the speech model");
-    let part = url::fetch(url, store.directory())?;
-    let added = add_file(&store, &name, &part.path, sha256);
-    part.remove();
+    let part = url::fetch(url, store.directory(), store.lock())?;
+    let added = add_file(&store, &name, part.path(), sha256);
+    url::remove(part);
     added
 }
 

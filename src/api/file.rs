@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bedel_storage::{Description, StorageError};
+use bedel_storage::{ObjectInfo, StorageError};
 
 use super::ApiState;
 use super::problem::Problem;
@@ -39,14 +39,14 @@ impl StoredFile<'_> {
         self.send(state, &described, None).await
     }
 
-    async fn describe(&self, state: &ApiState) -> Result<Description, Problem> {
-        state.environment.storage.describe(self.key).await.map_err(|error| self.refused(&error))
+    async fn describe(&self, state: &ApiState) -> Result<ObjectInfo, Problem> {
+        state.environment.storage.info(self.key).await.map_err(|error| self.refused(&error))
     }
 
     async fn send(
         &self,
         state: &ApiState,
-        described: &Description,
+        described: &ObjectInfo,
         part: Option<Range<u64>>,
     ) -> Result<Response, Problem> {
         let range = part.clone().unwrap_or(0..described.size);
@@ -84,7 +84,7 @@ impl StoredFile<'_> {
 
 /// The part that is asked for. None where all of it is: without `Range`, with several ranges, with another unit than bytes,
 /// or where `If-Range` names another content.
-fn part(asked: &HeaderMap, described: &Description) -> Result<Option<Range<u64>>, Problem> {
+fn part(asked: &HeaderMap, described: &ObjectInfo) -> Result<Option<Range<u64>>, Problem> {
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(wanted) = text(header::RANGE).filter(|text| text.starts_with("bytes=")) else { return Ok(None) };
     if text(header::IF_RANGE).is_some_and(|known| described.etag.as_deref() != Some(known)) {
@@ -139,7 +139,7 @@ mod tests {
         if let Some(etag) = if_range {
             asked.insert(header::IF_RANGE, etag.parse().unwrap());
         }
-        let described = Description { size: 100, etag: Some("\"a\"".to_owned()) };
+        let described = ObjectInfo { size: 100, etag: Some("\"a\"".to_owned()) };
         part(&asked, &described).map_err(|problem| problem.status)
     }
 

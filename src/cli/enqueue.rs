@@ -44,7 +44,7 @@ impl EnqueueCommand {
         })?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let pool = database::pool(&database::resolve(&self.database, &common.data_dir)?, Role::Command)?;
-        let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
+        let registry = registry(environment::without_tools(pool.clone(), Storage::unusable(), settings)?);
         let job = new_job(&registry, &self.kind, args).map_err(|error| CliError::Usage(error.to_string()))?;
 
         database::ready(&pool).await?;

@@ -209,7 +209,7 @@ impl CancelJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
-        let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
+        let registry = registry(environment::without_tools(pool.clone(), Storage::unusable(), settings)?);
         let mut tx = pool.begin().await.map_err(failed)?;
         let cancelled = registry.cancel(&mut tx, self.id, &self.reason).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;

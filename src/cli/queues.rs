@@ -124,7 +124,7 @@ async fn known(
     jobs: &JobOptions,
 ) -> Result<Vec<QueueView>, CliError> {
     let settings = jobs.settings().map_err(CliError::Usage)?;
-    let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
+    let registry = registry(environment::without_tools(pool.clone(), Storage::unusable(), settings)?);
     known_queues(connection, &registry).await.map_err(failed)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bedel_fetch::{FetchSettings, ProxyUrl};
+use bedel_fetch::{FetchPolicy, ProxyChoice, ProxyUrl};
 use bedel_jobs::Settings;
 use bedel_recordings::catalogue::CatalogueSettings;
 use bedel_recordings::panopto::hosts::FETCH_HOSTS;
@@ -116,19 +116,16 @@ impl JobOptions {
         hosts.extend(FETCH_HOSTS.map(str::to_owned));
         hosts.extend(tenants.iter().cloned());
         hosts.extend(host_of(&self.cdcs_url));
+        let allowed_private =
+            each("BEDEL_ALLOWED_PRIVATE_HOSTS", &self.allowed_private_hosts, parse::host_and_port)?;
         Ok(Settings {
             tenants,
-            fetch: FetchSettings {
-                hosts,
+            fetch: FetchPolicy {
                 proxy: self.proxy()?,
                 extra_ca: self.extra_ca()?,
-                allowed_private: each(
-                    "BEDEL_ALLOWED_PRIVATE_HOSTS",
-                    &self.allowed_private_hosts,
-                    parse::host_and_port,
-                )?,
                 max_bytes: self.max_source_mib * 1024 * 1024,
                 stall_timeout: self.stall_seconds,
+                ..FetchPolicy::listed(hosts, allowed_private)
             },
             catalogue: CatalogueSettings {
                 url: self.cdcs_url.to_string(),
@@ -143,14 +140,14 @@ impl JobOptions {
 }
 
 impl JobOptions {
-    fn proxy(&self) -> Result<Option<ProxyUrl>, String> {
+    fn proxy(&self) -> Result<ProxyChoice, String> {
         let Some(text) = self.fetch_proxy.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
-            return Ok(None);
+            return Ok(ProxyChoice::Direct);
         };
         let advice = || "BEDEL_FETCH_PROXY: write a URL such as http://proxy.example.edu:3128".to_owned();
         let url = url::Url::parse(text).map_err(|_| advice())?;
         let good = matches!(url.scheme(), "http" | "https") && url.has_host();
-        if good { Ok(Some(ProxyUrl(url))) } else { Err(advice()) }
+        if good { Ok(ProxyChoice::Url(ProxyUrl(url))) } else { Err(advice()) }
     }
 
     fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
@@ -163,7 +160,7 @@ impl JobOptions {
     }
 }
 
-/// The host of a URL, as [`FetchSettings::hosts`] has it.
+/// The host of a URL, as [`FetchPolicy::listed`] takes it.
 fn host_of(url: &url::Url) -> Option<String> {
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))

@@ -1,14 +1,14 @@
-//! What can go wrong with stored files.
+//! Errors of stored files, and what they mean for a job.
 
 use std::error::Error;
 use std::io;
 
 use bedel_queue::JobError;
 
-/// What went wrong with stored files. The text names a logical key and the operating system's reason, no path.
+/// An error of a stored file. The text names a logical key and the operating system's reason, no path.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The key is not one that could be stored.
+    /// The key is not valid.
     #[error("`{key}` is not a valid storage key")]
     InvalidKey {
         /// The refused key.
@@ -30,7 +30,7 @@ pub enum StorageError {
         /// The limit in bytes.
         max: u64,
     },
-    /// No space is left, or a quota is used up.
+    /// No space is left, or a quota is exhausted.
     #[error("no space is left for {key}")]
     DiskFull {
         /// The key.
@@ -39,18 +39,18 @@ pub enum StorageError {
     /// The storage belongs to another database.
     #[error("this storage belongs to another installation ({found}); the database's is {expected}")]
     WrongInstallation {
-        /// The id kept in the storage.
+        /// The id in the storage.
         found: String,
         /// The database's id.
         expected: uuid::Uuid,
     },
-    /// The database is tied to a storage, and this one does not have its mark.
+    /// The database is tied to a storage, and this one has no mark.
     #[error("this storage is not marked, and the database ({expected}) is tied to another one already")]
     NotMarked {
         /// The database's id.
         expected: uuid::Uuid,
     },
-    /// Any other trouble of the storage.
+    /// Any other failure.
     #[error("the storage failed at {key}: {reason}")]
     Io {
         /// The key.
@@ -86,7 +86,7 @@ impl StorageError {
     }
 }
 
-/// The key and the reason go to the log; the student gets a sentence and what to do.
+/// The student gets a sentence and a remedy. The key and the reason go to the log.
 impl From<StorageError> for JobError {
     fn from(error: StorageError) -> Self {
         tracing::warn!(%error, "a job could not use the storage");
@@ -97,7 +97,7 @@ impl From<StorageError> for JobError {
                  retry later, and tell the operators if it stays.",
             ),
             StorageError::DiskFull { .. } => JobError::disk_full(),
-            // The caller that knows a better remedy says so instead; by itself a missing object does not come back.
+            // A missing object does not come back. A caller with a better remedy overrides this.
             StorageError::Missing { .. } => Self::fatal(
                 "storage-missing",
                 "A stored file of this lecture is gone. Use retry to bring it in again, and tell the operators if it \
@@ -128,9 +128,9 @@ mod tests {
 
     use super::*;
 
-    /// The student gets a class, a sentence and what to do, but no key and no reason of the operating system.
+    /// The student gets a class, a sentence and a remedy, but no key and no reason of the operating system.
     #[test]
-    fn a_job_hands_on_no_key() {
+    fn a_jobs_error_shows_no_key() {
         let key = || "audio/secret-key".to_owned();
         let found = || "secret-installation".to_owned();
         let table = [

@@ -1,32 +1,34 @@
-//! The mark that names the database a storage belongs to: deleting what "has no row" in a storage of another database
-//! would delete everything.
+//! The mark that ties a storage to its database. In a storage of another database, deleting files without a row would delete
+//! everything.
 
 use bytes::Bytes;
 use object_store::{ObjectStore, PutMode, PutPayload};
 use uuid::Uuid;
 
-use super::{Storage, StorageError, keys};
+use super::error::StorageError;
+use super::keys;
+use super::storage::Storage;
 
-/// The object that holds the id of the database this storage belongs to.
+/// The object with the database's id.
 const KEY: &str = ".bedel-installation";
 
 impl Storage {
-    /// Finds that the storage is marked with this id.
+    /// Checks that the storage is marked with this id.
     ///
     /// # Errors
-    /// `NotMarked` where it has no mark, `WrongInstallation` where it belongs to another database.
+    /// `NotMarked` without a mark, `WrongInstallation` if it belongs to another database, `Io`.
     pub async fn require_installation(&self, id: Uuid) -> Result<(), StorageError> {
         match self.get_bytes(KEY, 256).await {
             Err(StorageError::Missing { .. }) => Err(StorageError::NotMarked { expected: id }),
-            // Marked, readably or not: what is found there decides.
+            // There is a mark; `ensure_installation` compares it.
             _ => self.ensure_installation(id).await,
         }
     }
 
-    /// Marks an unmarked storage with this id, or finds that it is marked so.
+    /// Marks an unmarked storage with this id, or checks its mark.
     ///
     /// # Errors
-    /// `WrongInstallation` where the storage belongs to another database; the storage's own.
+    /// `WrongInstallation` if the storage belongs to another database; `DiskFull` and `Io`.
     pub async fn ensure_installation(&self, id: Uuid) -> Result<(), StorageError> {
         let payload = PutPayload::from_bytes(Bytes::from(id.to_string()));
         match self.store.put_opts(&keys::location(KEY)?, payload, PutMode::Create.into()).await {
@@ -42,10 +44,10 @@ impl Storage {
         }
     }
 
-    /// The id of the database this storage is tied to. `None` where it is not marked, or not readably.
+    /// The id of the storage's database. `None` without a readable mark.
     ///
     /// # Errors
-    /// The storage's own.
+    /// `Io`.
     pub async fn installation(&self) -> Result<Option<Uuid>, StorageError> {
         match self.get_bytes(KEY, 256).await {
             Ok(bytes) => {

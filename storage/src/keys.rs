@@ -1,10 +1,10 @@
-//! Storage keys: how they are made, and what a key found in a listing names.
+//! Storage keys: functions that make them, and [`parse`] for keys in a listing.
 
 use uuid::Uuid;
 
-use super::StorageError;
+use super::error::StorageError;
 
-/// Directories that hold files of lectures and documents, all of which a listing for orphans walks.
+/// The directories of lectures' and documents' files. The search for orphans lists all of them.
 pub const DIRECTORIES: [&str; 6] =
     ["audio", "audio_tmp", "transcripts", "documents", "lecture_chunks", "document_chunks"];
 
@@ -14,19 +14,19 @@ pub fn audio(lecture_id: Uuid) -> String {
     format!("audio/{lecture_id}.m4a")
 }
 
-/// Where an attempt writes a lecture's audio before it renames it to [`audio`].
+/// A lecture's audio while an attempt writes it, before the rename to [`audio`].
 #[must_use]
 pub fn audio_temp(lecture_id: Uuid, lease: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/{lease}.m4a")
 }
 
-/// What a client uploaded for a lecture: it cannot be fetched again.
+/// A client's upload for a lecture. It cannot be fetched again.
 #[must_use]
 pub fn upload(lecture_id: Uuid, upload_id: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/upload-{upload_id}")
 }
 
-/// The directory of a lecture's temporary objects, those of its transcript included.
+/// The directory of a lecture's temporary objects, including those of its transcript.
 #[must_use]
 pub fn audio_temp_prefix(lecture_id: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/")
@@ -44,26 +44,25 @@ pub fn transcript_vtt(lecture_id: Uuid) -> String {
     format!("transcripts/{lecture_id}.vtt")
 }
 
-/// Where an attempt writes before it renames to [`transcript_json`].
+/// A transcript payload while an attempt writes it, before the rename to [`transcript_json`].
 #[must_use]
 pub fn transcript_json_temp(lecture_id: Uuid, lease: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/{lease}.json")
 }
 
-/// Where an attempt writes before it renames to [`transcript_vtt`].
+/// Captions while an attempt writes them, before the rename to [`transcript_vtt`].
 #[must_use]
 pub fn transcript_vtt_temp(lecture_id: Uuid, lease: Uuid) -> String {
     format!("audio_tmp/{lecture_id}/{lease}.vtt")
 }
 
-/// A finished piece of a transcript that is being made: of which sound and by which engine says the mark, and its place the
-/// first sample.
+/// A finished piece of an unfinished transcript. `fingerprint` is of the sound and the engine, `start` is its first sample.
 #[must_use]
-pub fn transcript_piece(lecture_id: Uuid, mark: &str, start: u64) -> String {
-    format!("audio_tmp/{lecture_id}/piece-{mark}-{start}.json")
+pub fn transcript_piece(lecture_id: Uuid, fingerprint: &str, start: u64) -> String {
+    format!("audio_tmp/{lecture_id}/piece-{fingerprint}-{start}.json")
 }
 
-/// Pieces of a lecture's transcript, which programs that share the storage keep under this name.
+/// Chunks of a lecture's transcript, written by other programs that share the storage.
 #[must_use]
 pub fn lecture_chunks(lecture_id: Uuid) -> String {
     format!("lecture_chunks/{lecture_id}.json")
@@ -75,7 +74,7 @@ pub fn documents(document_id: Uuid) -> String {
     format!("documents/{document_id}.pdf")
 }
 
-/// What a key names.
+/// The kind of object that a key names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// A lecture's audio.
@@ -84,17 +83,17 @@ pub enum Class {
     TranscriptJson,
     /// A lecture's captions.
     TranscriptVtt,
-    /// Pieces of a transcript, written by programs that read the same storage.
+    /// Chunks of a transcript, written by other programs that share the storage.
     LectureChunks,
     /// A temporary object of a lecture's attempt.
     Temporary,
-    /// A finished piece of a transcript that is being made; it was paid for.
+    /// A finished piece of an unfinished transcript; it was paid for.
     TranscriptPiece,
-    /// What a client uploaded for a lecture; it cannot be fetched again.
+    /// A client's upload for a lecture; it cannot be fetched again.
     Upload,
     /// A document's file.
     Document,
-    /// Pieces of a document, written by programs that read the same storage.
+    /// Chunks of a document, written by other programs that share the storage.
     DocumentChunks,
 }
 
@@ -106,25 +105,24 @@ impl Class {
     }
 }
 
-/// A key taken apart.
+/// The parts of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parsed {
-    /// What it names.
+pub struct ParsedKey {
+    /// The kind of object.
     pub class: Class,
     /// The lecture's or document's id.
     pub id: Uuid,
-    /// The lease of the attempt that wrote it, where the name has one.
+    /// The lease of the attempt that wrote it, if the name has one.
     pub lease: Option<Uuid>,
 }
 
-/// Takes a key apart. `None` for a key that none of the functions above, nor a program known to share the storage,
-/// would make: such a file is not ours to judge.
+/// Parses a key. `None` for a key that neither the functions above nor a known program makes: such a file is left alone.
 #[must_use]
-pub fn parse(key: &str) -> Option<Parsed> {
+pub fn parse(key: &str) -> Option<ParsedKey> {
     let (directory, rest) = key.split_once('/')?;
     let whole = |class, extension: &str| {
         let id = uuid(rest.strip_suffix(extension)?)?;
-        Some(Parsed { class, id, lease: None })
+        Some(ParsedKey { class, id, lease: None })
     };
     match directory {
         "audio" => whole(Class::Audio, ".m4a"),
@@ -139,23 +137,23 @@ pub fn parse(key: &str) -> Option<Parsed> {
                 let id = uuid(id)?;
                 for (beginning, class) in [("upload", Class::Upload), ("piece-", Class::TranscriptPiece)] {
                     if name.starts_with(beginning) {
-                        return Some(Parsed { class, id, lease: None });
+                        return Some(ParsedKey { class, id, lease: None });
                     }
                 }
-                Some(Parsed { class: Class::Temporary, id, lease: name.get(..36).and_then(uuid) })
+                Some(ParsedKey { class: Class::Temporary, id, lease: name.get(..36).and_then(uuid) })
             }
             Some(_) => None,
             // A flat name from before temporary objects had directories, such as `{id}_source.mp4`.
             None => {
                 let id = uuid(rest.get(..36)?)?;
-                Some(Parsed { class: Class::Temporary, id, lease: None })
+                Some(ParsedKey { class: Class::Temporary, id, lease: None })
             }
         },
         _ => None,
     }
 }
 
-/// Reads a UUID in the one spelling that our keys have.
+/// Parses a UUID in the spelling of our keys: lower case with hyphens.
 fn uuid(text: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok()?;
     (id.to_string() == text).then_some(id)

@@ -1,7 +1,7 @@
-//! Making and listing local directories.
+//! Creates and lists local directories.
 //!
-//! object_store's own listing hides the files of writes that were cut off by a kill (`key#N`), so nobody could ever
-//! collect them; it also follows symbolic links and stops at the first name that is not UTF-8.
+//! object_store's listing hides the staging files of killed writes (`key#N`), so they could never be collected. It also follows
+//! symbolic links, and stops at the first name that is not UTF-8.
 
 use std::fs::{DirBuilder, DirEntry, ReadDir};
 use std::io;
@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::{StorageError, Stored, keys};
+use super::error::StorageError;
+use super::keys;
+use super::object::StoredObject;
 
-/// Makes the directory for this user alone (mode 0700). One that exists stays as it is, and so do its parents, which
-/// are made with the usual mode: others of this host may have their data beside it.
+/// Creates the directory for this user alone (mode 0700). An existing one keeps its mode. Missing parents get the default mode:
+/// other users of this host may have data beside it.
 ///
 /// # Errors
-/// The operating system's; a file in the way.
+/// The operating system's; a file with this name.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -25,14 +27,14 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
-        // Another process was first.
+        // Another process was faster.
         Err(_) if path.is_dir() => Ok(()),
-        made => made,
+        created => created,
     }
 }
 
 /// The files below `root/prefix`. Blocks.
-pub(super) fn list(root: &Path, prefix: &str) -> Result<Vec<Stored>, StorageError> {
+pub(super) fn list(root: &Path, prefix: &str) -> Result<Vec<StoredObject>, StorageError> {
     let mut found = Vec::new();
     let mut directories: Vec<(PathBuf, String)> = vec![(root.join(prefix), prefix.to_owned())];
     while let Some((path, key)) = directories.pop() {
@@ -47,14 +49,14 @@ pub(super) fn list(root: &Path, prefix: &str) -> Result<Vec<Stored>, StorageErro
                     directories.push((entry.path(), entry_key));
                 }
             } else if kind.is_file() {
-                found.extend(stored(&entry, entry_key)?);
+                found.extend(object(&entry, entry_key)?);
             }
         }
     }
     Ok(found)
 }
 
-/// `None` where the directory is gone, or went while we looked.
+/// `None` if the directory does not exist, or was removed meanwhile.
 fn read_dir(path: &Path) -> io::Result<Option<ReadDir>> {
     match std::fs::read_dir(path) {
         Ok(entries) => Ok(Some(entries)),
@@ -65,7 +67,7 @@ fn read_dir(path: &Path) -> io::Result<Option<ReadDir>> {
     }
 }
 
-fn stored(entry: &DirEntry, name: String) -> Result<Option<Stored>, StorageError> {
+fn object(entry: &DirEntry, name: String) -> Result<Option<StoredObject>, StorageError> {
     let (key, staged) = match name.rsplit_once('#') {
         Some((key, number)) => match number.parse() {
             Ok(number) => (key.to_owned(), Some(number)),
@@ -83,5 +85,5 @@ fn stored(entry: &DirEntry, name: String) -> Result<Option<Stored>, StorageError
     };
     let modified: DateTime<Utc> =
         metadata.modified().map_err(|source| StorageError::io(&key, source))?.into();
-    Ok(Some(Stored { key, size: metadata.len(), modified, staged }))
+    Ok(Some(StoredObject { key, size: metadata.len(), modified, staged }))
 }

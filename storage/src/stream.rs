@@ -1,21 +1,30 @@
-//! Files that come and go piece by piece, so that none has to fit into memory.
+//! Objects written and read in parts, so that none has to fit into memory.
 
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStoreExt, PutPayload};
+use tokio::io::AsyncReadExt;
 
-use super::{Storage, StorageError, keys};
+use super::error::StorageError;
+use super::keys;
+use super::object::ObjectInfo;
+use super::storage::Storage;
 
-/// Bytes of one part of a write to a storage of another host, which is the memory that the write takes. S3 takes no smaller ones, and 10,000 of them: 48 GiB.
+/// Bytes of one part of a write to a storage on another host, and the memory of the write. S3 takes no smaller parts, and at most
+/// 10,000 of them: 48 GiB.
 pub(super) const REMOTE_PART_BYTES: usize = 5 * 1024 * 1024;
 
-/// Bytes of one part of a write to a local storage.
+/// Bytes of one part of a write to local storage.
 const LOCAL_PART_BYTES: usize = 1024 * 1024;
 
-/// A write under way. The object appears under its key when the write is finished; one that is dropped before leaves nothing.
+/// Bytes read at a time from a local file.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A write in flight. The object appears under its key when the write is finished. A dropped writer leaves nothing.
 #[derive(Debug)]
 pub struct Writer {
     key: String,
@@ -25,10 +34,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Takes the next bytes; waits where the storage is slower than they come.
+    /// Appends bytes. Waits for a slow storage.
     ///
     /// # Errors
-    /// The storage's own.
+    /// `DiskFull` and `Io`.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
         self.part.extend_from_slice(&bytes);
         while self.part.len() >= self.part_bytes {
@@ -43,10 +52,10 @@ impl Writer {
         put.map_err(|source| StorageError::from_store(&self.key, source))
     }
 
-    /// The object is there from now on, whole and synced.
+    /// Publishes the object, complete and synced.
     ///
     /// # Errors
-    /// The storage's own.
+    /// `DiskFull` and `Io`.
     pub async fn finish(mut self) -> Result<(), StorageError> {
         let last = self.part.split().freeze();
         if !last.is_empty() {
@@ -55,36 +64,45 @@ impl Writer {
         match self.upload.complete().await {
             Ok(_) => Ok(()),
             Err(source) => {
-                // Why it failed is told, not that there was nothing left to give up.
+                // The first error is the one to report.
                 let _ = self.upload.abort().await;
                 Err(StorageError::from_store(&self.key, source))
             }
         }
     }
 
-    /// Nothing is kept of it.
+    /// Drops the bytes written so far.
     ///
     /// # Errors
-    /// The storage's own.
+    /// `Io`.
     pub async fn abort(mut self) -> Result<(), StorageError> {
         self.upload.abort().await.map_err(|source| StorageError::from_store(&self.key, source))
     }
 }
 
-/// What an object is like, without its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// Size in bytes.
-    pub size: u64,
-    /// Changes with the content; a quoted text as HTTP has it. None where the storage knows none.
-    pub etag: Option<String>,
-}
-
 impl Storage {
-    /// Begins to write an object. Replaces what the key held when it is finished.
+    /// Stores a local file under the key, in parts, replacing an older object.
     ///
     /// # Errors
-    /// An invalid key; the storage's own.
+    /// `InvalidKey`, `DiskFull` and `Io`.
+    pub async fn put_file(&self, key: &str, path: &Path) -> Result<(), StorageError> {
+        let mut file = tokio::fs::File::open(path).await.map_err(|source| StorageError::io(key, source))?;
+        let mut writer = self.writer(key).await?;
+        loop {
+            let mut bytes = BytesMut::with_capacity(READ_BYTES);
+            match file.read_buf(&mut bytes).await {
+                Ok(0) => return writer.finish().await,
+                Ok(_) => writer.write(bytes.freeze()).await?,
+                // A dropped writer leaves nothing.
+                Err(source) => return Err(StorageError::io(key, source)),
+            }
+        }
+    }
+
+    /// Starts to write an object. It replaces an older one when it is finished.
+    ///
+    /// # Errors
+    /// `InvalidKey` and `Io`.
     pub async fn writer(&self, key: &str) -> Result<Writer, StorageError> {
         let location = keys::location(key)?;
         let upload = self.store.put_multipart(&location).await;
@@ -93,21 +111,21 @@ impl Storage {
         Ok(Writer { key: key.to_owned(), upload, part: BytesMut::new(), part_bytes })
     }
 
-    /// Looks at an object.
+    /// Size and entity tag of an object.
     ///
     /// # Errors
-    /// `Missing` where there is no object; the storage's own.
-    pub async fn describe(&self, key: &str) -> Result<Description, StorageError> {
+    /// `Missing` if there is no object; `InvalidKey` and `Io`.
+    pub async fn info(&self, key: &str) -> Result<ObjectInfo, StorageError> {
         let location = keys::location(key)?;
         let meta = self.store.head(&location).await;
         let meta = meta.map_err(|source| StorageError::from_store(key, source))?;
-        Ok(Description { size: meta.size, etag: meta.e_tag.map(quoted) })
+        Ok(ObjectInfo { size: meta.size, etag: meta.e_tag.map(quoted) })
     }
 
-    /// A part of an object, piece by piece. The range must not be empty, and lie within the object.
+    /// Streams a range of an object. The range must not be empty, and must lie within the object.
     ///
     /// # Errors
-    /// `Missing` where there is no object; the storage's own, now or with a piece.
+    /// `Missing` if there is no object; `InvalidKey` and `Io`, now or in the stream.
     pub async fn read(
         &self,
         key: &str,
@@ -122,7 +140,7 @@ impl Storage {
     }
 }
 
-/// Local storage makes its marks without the quotes that HTTP wants.
+/// Local storage makes entity tags without HTTP's quotes.
 fn quoted(etag: String) -> String {
     if etag.ends_with('"') { etag } else { format!("\"{etag}\"") }
 }

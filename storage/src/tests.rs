@@ -1,13 +1,18 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::memory::InMemory;
 use uuid::Uuid;
 
-use super::*;
+use super::error::StorageError;
+use super::storage::Storage;
+use super::{keys, stream};
 
-/// The code that does not know of local disks, over a store that is none.
+/// The paths for object stores, over one in memory.
 #[tokio::test]
-async fn works_over_a_store_that_is_not_local() {
+async fn works_over_an_object_store() {
     let storage = Storage::over(Arc::new(InMemory::new()), None);
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("large");
@@ -31,14 +36,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_new_directory_is_for_its_owner_alone_and_an_old_one_stays_as_it_is() {
+fn a_new_directory_is_private_and_an_old_one_keeps_its_mode() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     Storage::local(&data.join("storage")).unwrap();
     assert_eq!(mode(&data.join("storage")), 0o700);
     std::fs::create_dir(directory.path().join("plain")).unwrap();
     let plain = mode(&directory.path().join("plain"));
-    assert_eq!(mode(&data), plain, "the database of another user is in there too");
+    assert_eq!(mode(&data), plain, "another user's database may be in it");
     std::fs::set_permissions(data.join("storage"), std::fs::Permissions::from_mode(0o750)).unwrap();
     Storage::local(&data.join("storage")).unwrap();
     assert_eq!(mode(&data.join("storage")), 0o750);
@@ -56,8 +61,8 @@ fn a_storage_that_must_exist_is_not_created() {
 }
 
 #[tokio::test]
-async fn nothing_is_stored_nowhere() {
-    let (storage, key) = (Storage::nowhere(), keys::audio(Uuid::new_v4()));
+async fn an_unusable_storage_fails_every_operation() {
+    let (storage, key) = (Storage::unusable(), keys::audio(Uuid::new_v4()));
     assert!(storage.put_bytes(&key, Bytes::from_static(b"x")).await.is_err());
     assert!(storage.get_bytes(&key, 1).await.is_err());
     assert!(storage.ensure_installation(Uuid::new_v4()).await.is_err());

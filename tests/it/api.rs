@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bedel::api::{ApiState, Authenticator, Jwt, Limits, Origins, Token, Tokens, serve};
-use bedel_fetch::{FetchSettings, Fetcher};
+use bedel_fetch::{FetchPolicy, Fetcher};
 use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::{Environment, Settings};
 use bedel_media::MediaTools;
@@ -315,17 +315,13 @@ fn token(user: usize) -> String {
 }
 
 fn settings() -> Settings {
+    let hosts = [FETCH_HOSTS.as_slice(), &[".example.org"]].concat().into_iter().map(str::to_owned).collect();
     Settings {
         tenants: Vec::new(),
-        fetch: FetchSettings {
-            hosts: [FETCH_HOSTS.as_slice(), &[".example.org"]]
-                .concat()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+        fetch: FetchPolicy {
             max_bytes: 1024 * 1024,
             stall_timeout: Duration::from_secs(5),
-            ..FetchSettings::default()
+            ..FetchPolicy::listed(hosts, Vec::new())
         },
         catalogue: CatalogueSettings {
             url: "http://127.0.0.1:9/".to_owned(),

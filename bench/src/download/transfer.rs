@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bedel_fetch::{Arrived, FetchSettings, Fetcher, PartFile};
+use bedel_fetch::{FetchPolicy, Fetcher, MediaDownload, PartFile};
 use bedel_upstream::Upstream;
 use tokio::process::Command;
 use url::Url;
@@ -24,14 +24,14 @@ pub struct FetchArgs {
 pub async fn fetch(args: &FetchArgs) -> Result<()> {
     let host = |url: &Url| Some(format!("{}:{}", url.host_str()?, url.port()?));
     let host = host(&args.url).ok_or_else(|| BenchError::Usage("a URL with host and port".to_owned()))?;
-    let settings = FetchSettings { allowed_private: vec![host], ..FetchSettings::default() };
+    let policy = FetchPolicy::listed(Vec::new(), vec![host]);
     let lock = File::create(args.target.with_extension("lock")).map_err(io("make a lock"))?;
     let mut part =
         PartFile::open(&args.target, &Arc::new(lock), &args.url).await.map_err(io("make a file"))?;
-    let fetcher = Fetcher::new(settings).map_err(peer)?;
-    match fetcher.transfer(&args.url, &mut part, |_, _| ()).await.map_err(peer)? {
-        Arrived::File => Ok(()),
-        Arrived::Playlist(_) => Err(wrong("a file came as a playlist".to_owned())),
+    let fetcher = Fetcher::new(policy).map_err(peer)?;
+    match fetcher.download_media(&args.url, &mut part, |_, _| ()).await.map_err(peer)? {
+        MediaDownload::File => Ok(()),
+        MediaDownload::Playlist(_) => Err(wrong("a file came as a playlist".to_owned())),
     }
 }
 

@@ -1,10 +1,10 @@
-//! Nothing is dialled here: the rules decide by the text alone.
+//! The rules read the text alone. Nothing is dialled.
 
 use super::*;
 
-fn settings() -> FetchSettings {
-    FetchSettings {
-        hosts: [
+fn policy() -> FetchPolicy {
+    FetchPolicy::listed(
+        [
             ".panopto.com",
             ".panopto.eu",
             ".panopto-content.com",
@@ -15,12 +15,11 @@ fn settings() -> FetchSettings {
         ]
         .map(str::to_owned)
         .into(),
-        allowed_private: ["127.0.0.1:8999", "Dev.Uni.Example:80", "[::1]:8999"].map(str::to_owned).into(),
-        ..FetchSettings::default()
-    }
+        ["127.0.0.1:8999", "Dev.Uni.Example:80", "[::1]:8999"].map(str::to_owned).into(),
+    )
 }
 
-/// What a URL breaks.
+/// The rule that a URL breaks.
 #[derive(Debug, PartialEq)]
 enum Rule {
     NotAUrl,
@@ -32,7 +31,7 @@ enum Rule {
 }
 
 fn rule(text: &str) -> Option<Rule> {
-    settings().check(text).err().map(|refusal| match refusal {
+    policy().check(text).err().map(|refusal| match refusal {
         UrlRefusal::NotAUrl => Rule::NotAUrl,
         UrlRefusal::Scheme => Rule::Scheme,
         UrlRefusal::Unencrypted => Rule::Unencrypted,
@@ -46,7 +45,7 @@ fn rule(text: &str) -> Option<Rule> {
 #[test]
 fn every_url_meets_its_rule() {
     let table = [
-        // Where recordings come from.
+        // Sources of recordings.
         ("https://rochester.hosted.panopto.com/Panopto/Podcast/Download/x.mp4", None),
         ("https://ROCHESTER.Hosted.Panopto.COM./x", None),
         ("https://a.cloud.panopto.eu/x", None),
@@ -115,7 +114,7 @@ fn every_url_meets_its_rule() {
         ("https://[fd00:ec2::254]/", Some(Rule::NotPublic)),
         ("https://[fe80::1]/", Some(Rule::NotPublic)),
         ("https://[ff02::1]/", Some(Rule::NotPublic)),
-        // Public, but nobody's whom we know.
+        // Public, but not listed.
         ("https://8.8.8.8/", Some(Rule::Host)),
         ("https://[2606:4700::1111]/", Some(Rule::Host)),
         ("https://evil.example/x", Some(Rule::Host)),
@@ -139,7 +138,7 @@ fn every_url_meets_its_rule() {
         assert_eq!(rule(text), expected, "{text}");
     }
     let long = format!("https://a.panopto.com/{}", "a".repeat(MAX_LENGTH));
-    assert_eq!(settings().check(&long).err(), Some(UrlRefusal::TooLong));
+    assert_eq!(policy().check(&long).err(), Some(UrlRefusal::TooLong));
 }
 
 #[test]
@@ -147,7 +146,7 @@ fn a_refusal_names_the_rule_and_no_address() {
     for text in
         ["https://10.1.2.3/x?token=secret", "https://[fd00::17]/", "https://203.0.113.9/", "https://8.8.4.4/"]
     {
-        let refusal = settings().check(text).expect_err("a refusal").to_string();
+        let refusal = policy().check(text).expect_err("a refusal").to_string();
         for part in ["10.1.2.3", "fd00", "203.0", "8.8.4.4", "secret"] {
             assert!(!refusal.contains(part), "{refusal}");
         }
@@ -167,5 +166,16 @@ fn a_redirect_keeps_encryption_and_knows_sign_in_pages() {
     ] {
         let url = from.join(path).expect("a URL");
         assert_eq!(is_login_path(&url), login, "{path}");
+    }
+}
+
+#[test]
+fn an_operators_url_may_be_private_but_must_be_http() {
+    let operator = FetchPolicy::operator();
+    for text in ["http://10.1.2.3:8000/v1", "http://speech/v1", "https://user:key@models.example/x.bin"] {
+        assert!(operator.check(text).is_ok(), "{text}");
+    }
+    for text in ["ftp://models.example/x.bin", "file:///etc/passwd", "data:text/plain,x"] {
+        assert_eq!(operator.check(text).err(), Some(UrlRefusal::Scheme), "{text}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bedel_storage::Stored;
-use bedel_storage::keys::{self, Class, Parsed};
+use bedel_storage::StoredObject;
+use bedel_storage::keys::{self, Class, ParsedKey};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -20,8 +20,8 @@ const MAX_ORPHAN_PERCENT: usize = 20;
 /// A listed file with a known name.
 #[derive(Debug, Clone)]
 pub(super) struct FoundFile {
-    pub(super) stored: Stored,
-    pub(super) parsed: Parsed,
+    pub(super) stored: StoredObject,
+    pub(super) parsed: ParsedKey,
 }
 
 /// A listing of the storage, grouped by owner.
@@ -36,7 +36,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn add(&mut self, files: Vec<Stored>) {
+    pub(super) fn add(&mut self, files: Vec<StoredObject>) {
         for stored in files {
             self.listed += 1;
             if !stored.is_staged() {
@@ -66,7 +66,7 @@ pub(super) struct OrphanRules {
 }
 
 impl OrphanRules {
-    fn is_old(&self, stored: &Stored) -> bool {
+    fn is_old(&self, stored: &StoredObject) -> bool {
         self.now.signed_duration_since(stored.modified) > GRACE_PERIOD
     }
 

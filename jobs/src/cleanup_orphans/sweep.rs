@@ -2,7 +2,7 @@
 
 use bedel_queue::{Attempt, JobError};
 use bedel_storage::keys;
-use bedel_storage::{StorageError, Stored};
+use bedel_storage::{StorageError, StoredObject};
 use uuid::Uuid;
 
 use super::report::{Refusal, Report};
@@ -280,7 +280,7 @@ async fn delete(
 }
 
 /// False for a final key with a newer file than listed, of a lecture that was restarted meanwhile.
-async fn delete_if_unchanged(ctx: &Environment, stored: &Stored) -> Result<bool, StorageError> {
+async fn delete_if_unchanged(ctx: &Environment, stored: &StoredObject) -> Result<bool, StorageError> {
     if !stored.is_staged() && ctx.storage.stat(&stored.key).await?.as_ref() != Some(stored) {
         return Ok(false);
     }

@@ -1,6 +1,6 @@
 //! Applies a plan to the table: one statement per kind of change, for any number of courses.
 
-use bedel_recordings::catalogue::Gathered;
+use bedel_recordings::catalogue::CatalogueSnapshot;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::summary::Summary;
 /// Also after waiting ten seconds for a lock, which is worth a retry.
 pub async fn apply(
     tx: &mut PgConnection,
-    gathered: &Gathered,
+    gathered: &CatalogueSnapshot,
     sync_instructors: bool,
     dry_run: bool,
 ) -> Result<Summary, sqlx::Error> {
@@ -30,7 +30,7 @@ pub async fn apply(
 
 async fn change(
     tx: &mut PgConnection,
-    gathered: &Gathered,
+    gathered: &CatalogueSnapshot,
     sync_instructors: bool,
 ) -> Result<Summary, sqlx::Error> {
     // A transaction that waits for a table lock blocks all later ones. So the wait is short, and the commit

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bedel_fetch::body::BodyKind;
-use bedel_fetch::{Arrived, FetchError, FetchSettings, Fetcher, PartFile, UrlRefusal};
+use bedel_fetch::{FetchError, FetchPolicy, Fetcher, MediaDownload, PartFile, UrlRefusal};
 use bedel_queue::JobError;
 use bedel_upstream::{Reply, Upstream};
 use url::Url;
 
-use crate::world::{decision, fetch_settings, fetcher};
+use crate::world::{decision, fetch_policy, fetcher};
 
 /// Bytes that begin like an MPEG-4 file.
 fn media(length: usize) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn media(length: usize) -> Vec<u8> {
 
 struct Fixture {
     upstream: Upstream,
-    settings: FetchSettings,
+    policy: FetchPolicy,
     fetcher: Fetcher,
     directory: tempfile::TempDir,
 }
@@ -28,9 +28,9 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let upstream = Upstream::start().await;
-        let settings = fetch_settings(&upstream);
-        let fetcher = fetcher(settings.clone());
-        Self { upstream, settings, fetcher, directory: tempfile::tempdir().expect("a directory") }
+        let policy = fetch_policy(&upstream);
+        let fetcher = fetcher(policy.clone());
+        Self { upstream, policy, fetcher, directory: tempfile::tempdir().expect("a directory") }
     }
 
     fn url(&self, path: &str) -> Url {
@@ -46,12 +46,12 @@ impl Fixture {
         &self,
         url: &Url,
         progress: impl FnMut(u64, Option<u64>) + Send,
-    ) -> Result<Arrived, FetchError> {
+    ) -> Result<MediaDownload, FetchError> {
         let path = |name: &str| self.directory.path().join(name);
         let lock = Arc::new(std::fs::File::create(path("lock")).expect("a lock"));
         let _ = std::fs::remove_file(path("file"));
         let mut part = PartFile::open(&path("file"), &lock, url).await.expect("a file");
-        self.fetcher.transfer(url, &mut part, progress).await
+        self.fetcher.download_media(url, &mut part, progress).await
     }
 
     /// What comes of this reply. The URL carries a secret, which may show up nowhere.
@@ -191,7 +191,7 @@ async fn each_status_has_its_own_outcome() {
 #[tokio::test]
 async fn a_source_has_a_largest_size() {
     let fixture = Fixture::new().await;
-    let limit = fixture.settings.max_bytes;
+    let limit = fixture.policy.max_bytes;
     let too_large = FetchError::TooLarge { host: "127.0.0.1".into(), limit };
     let over = usize::try_from(limit).expect("small") + 1;
     // Announced: refused before a byte is written.
@@ -299,12 +299,11 @@ async fn a_form_is_posted_once_and_goes_nowhere_else() {
 
 #[tokio::test]
 async fn a_host_that_is_away_is_tried_again() {
-    let fixture = Fixture::new().await;
     // A port that was free a moment ago: nobody listens.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("an address").to_string();
     drop(listener);
-    let fetcher = fetcher(FetchSettings { allowed_private: vec![host.clone()], ..fixture.settings.clone() });
+    let fetcher = fetcher(FetchPolicy::listed(Vec::new(), vec![host.clone()]));
     let url: Url = format!("http://{host}/x?token=secret").parse().expect("a URL");
     let error = fetcher.get_bytes(&url, 10, Duration::from_secs(5)).await.expect_err("nobody there");
     assert!(error.to_string().contains("refused"), "{error}");

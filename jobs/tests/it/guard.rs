@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bedel_fetch::{
-    Arrived, FetchError, FetchSettings, Fetcher, Lookup, PartFile, ProxyUrl, SmallBody, UrlRefusal,
+    FetchError, FetchPolicy, Fetcher, Lookup, MediaDownload, PartFile, ProxyChoice, ProxyUrl, SmallBody,
+    Targets, UrlRefusal,
 };
 use bedel_queue::JobError;
 use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
 use futures::future::BoxFuture;
 use url::Url;
 
-use crate::world::{PATIENCE, decision, fetch_settings, fetcher, fetcher_with};
+use crate::world::{PATIENCE, decision, fetch_policy, fetcher, fetcher_with};
 
 const NAME: &str = "cdn.test";
 
@@ -44,32 +45,33 @@ async fn get(fetcher: &Fetcher, url: &str) -> Result<SmallBody, FetchError> {
     fetcher.get_bytes(&url.parse().expect("a URL"), 1 << 20, Duration::from_secs(10)).await
 }
 
-async fn transfer(fetcher: &Fetcher, url: &str) -> Result<Arrived, FetchError> {
+async fn transfer(fetcher: &Fetcher, url: &str) -> Result<MediaDownload, FetchError> {
     let directory = tempfile::tempdir().expect("a directory");
     let lock = Arc::new(std::fs::File::create(directory.path().join("lock")).expect("a lock"));
     let url: Url = url.parse().expect("a URL");
     let mut part = PartFile::open(&directory.path().join("file"), &lock, &url).await.expect("a file");
-    fetcher.transfer(&url, &mut part, |_, _| ()).await
+    fetcher.download_media(&url, &mut part, |_, _| ()).await
 }
 
 fn is_not_public(error: &FetchError) -> bool {
     matches!(error, FetchError::Refused(UrlRefusal::NotPublic { .. }))
 }
 
-async fn named() -> (Upstream, Canary, FetchSettings) {
+async fn named() -> (Upstream, Canary, FetchPolicy) {
     let (upstream, canary) = Upstream::start_with_canary().await;
     // A connection that is kept needs no look at the name.
     upstream.on("/x", [Reply::json("[1]").header("connection", "close")]);
     let name = format!("{NAME}:{}", upstream.port());
     let allowed_private = vec![name, upstream.host()];
-    let settings = FetchSettings { allowed_private, stall_timeout: PATIENCE, ..fetch_settings(&upstream) };
-    (upstream, canary, settings)
+    let targets = Targets::Listed { hosts: Vec::new(), allowed_private };
+    let policy = FetchPolicy { targets, stall_timeout: PATIENCE, ..fetch_policy(&upstream) };
+    (upstream, canary, policy)
 }
 
 /// A name that leads to the upstream when it is looked at, and elsewhere when it is dialled.
 #[tokio::test]
 async fn a_name_that_changes_its_mind_gains_nothing() {
-    let (upstream, canary, settings) = named().await;
+    let (upstream, canary, policy) = named().await;
     let url = format!("http://{NAME}:{}/x", upstream.port());
     for forbidden in [
         &["127.0.0.2"][..],
@@ -79,7 +81,7 @@ async fn a_name_that_changes_its_mind_gains_nothing() {
         &["::ffff:127.0.0.2"],
     ] {
         let lookup = Scripted::answers(&[&["127.0.0.1"], forbidden]);
-        let fetcher = fetcher_with(settings.clone(), lookup);
+        let fetcher = fetcher_with(policy.clone(), lookup);
         get(&fetcher, &url).await.expect("the first answer is the upstream's");
         let error = get(&fetcher, &url).await.expect_err("the second one is not");
         assert!(is_not_public(&error), "{forbidden:?}: {error:?}");
@@ -91,10 +93,10 @@ async fn a_name_that_changes_its_mind_gains_nothing() {
 
 #[tokio::test]
 async fn no_redirect_leads_to_a_forbidden_address() {
-    let (upstream, canary, settings) = named().await;
+    let (upstream, canary, policy) = named().await;
     let port = upstream.port();
     let lookup = Scripted::answers(&[&["127.0.0.2"]]);
-    let fetcher = fetcher_with(settings, lookup);
+    let fetcher = fetcher_with(policy, lookup);
     let targets = [
         format!("http://127.0.0.2:{port}/x"),
         format!("http://[::1]:{port}/x"),
@@ -125,8 +127,8 @@ async fn no_redirect_leads_to_a_forbidden_address() {
 #[tokio::test]
 async fn nobody_is_listened_to_for_ever() {
     let upstream = Upstream::start().await;
-    let settings = FetchSettings { max_bytes: 1 << 20, ..fetch_settings(&upstream) };
-    let fetcher = fetcher(settings);
+    let policy = FetchPolicy { max_bytes: 1 << 20, ..fetch_policy(&upstream) };
+    let fetcher = fetcher(policy);
     let mut media = b"\0\0\0\x20ftypisom".to_vec();
     media.resize(100_000, 7);
     let media = || Resource::new(media.clone());
@@ -155,22 +157,22 @@ async fn nobody_is_listened_to_for_ever() {
 async fn an_authority_of_the_institutions_own_is_trusted_where_it_is_configured() {
     let upstream = Upstream::start_tls(&[]).await;
     upstream.on("/x", [Reply::json("[1]")]);
-    let stranger = fetcher(fetch_settings(&upstream));
+    let stranger = fetcher(fetch_policy(&upstream));
     let error = get(&stranger, &upstream.url("/x")).await.expect_err("an unknown authority");
     assert_eq!(decision(&JobError::from(error)), ("network", "retry"));
     let extra_ca = Some(upstream.ca_pem().as_bytes().to_vec());
-    let friend = fetcher(FetchSettings { extra_ca, ..fetch_settings(&upstream) });
+    let friend = fetcher(FetchPolicy { extra_ca, ..fetch_policy(&upstream) });
     assert_eq!(get(&friend, &upstream.url("/x")).await.expect("trusted").bytes, b"[1]");
 }
 
 /// The names are the proxy's matter then; what is written as an address is still refused.
 #[tokio::test]
 async fn a_configured_proxy_is_asked_for_everything() {
-    let (upstream, canary, settings) = named().await;
+    let (upstream, canary, policy) = named().await;
     let target = format!("http://{NAME}:{}/y", upstream.port());
     upstream.on(&target, [Reply::json("[2]")]);
-    let proxy = Some(ProxyUrl(upstream.url("/").parse().expect("a URL")));
-    let fetcher = fetcher(FetchSettings { proxy, ..settings });
+    let proxy = ProxyChoice::Url(ProxyUrl(upstream.url("/").parse().expect("a URL")));
+    let fetcher = fetcher(FetchPolicy { proxy, ..policy });
     let secret = ProxyUrl("http://user:secret@127.0.0.1:9/".parse().expect("a URL"));
     assert!(!format!("{secret:?}").contains("secret"), "{secret:?}");
     assert_eq!(get(&fetcher, &target).await.expect("by way of the proxy").bytes, b"[2]");

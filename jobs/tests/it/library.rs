@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bedel_fetch::FetchSettings;
+use bedel_fetch::FetchPolicy;
 use bedel_jobs::Settings;
 use bedel_jobs::environment::Context;
 use bedel_jobs::installation::installation_of_database;
@@ -43,11 +43,10 @@ impl Library {
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let database = world::database().await;
         let directory = tempfile::tempdir().unwrap();
-        let mut settings = world::settings(FetchSettings {
-            hosts: FETCH_HOSTS.map(str::to_owned).into(),
+        let mut settings = world::settings(FetchPolicy {
             max_bytes: 1 << 20,
             stall_timeout: Duration::from_secs(5),
-            ..FetchSettings::default()
+            ..FetchPolicy::listed(FETCH_HOSTS.map(str::to_owned).into(), Vec::new())
         });
         change(&mut settings);
         let ctx = Arc::new(world::environment(database.pool.clone(), directory.path(), settings, None));

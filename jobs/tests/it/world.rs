@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_fetch::{FetchSettings, Fetcher, Lookup, SystemLookup};
+use bedel_fetch::{FetchPolicy, Fetcher, Lookup, SystemLookup};
 use bedel_jobs::environment::{Context, Environment, Settings};
 use bedel_jobs::lecture::{self, Lecture, LectureStatus};
 use bedel_media::MediaTools;
@@ -48,7 +48,7 @@ pub async fn database() -> TestDatabase {
 }
 
 /// Nothing configured but these limits.
-pub fn settings(fetch: FetchSettings) -> Settings {
+pub fn settings(fetch: FetchPolicy) -> Settings {
     Settings {
         tenants: Vec::new(),
         fetch,
@@ -97,22 +97,20 @@ pub fn speech_server(url: &Url) -> RemoteSettings {
 }
 
 /// Limits for tests: small and short, with the upstream as the only private address that may be asked.
-pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
-    FetchSettings {
-        hosts: FETCH_HOSTS.map(str::to_owned).into(),
-        allowed_private: vec![upstream.host()],
+pub fn fetch_policy(upstream: &Upstream) -> FetchPolicy {
+    FetchPolicy {
         max_bytes: 8 * 1024 * 1024,
         stall_timeout: Duration::from_millis(400),
-        ..FetchSettings::default()
+        ..FetchPolicy::listed(FETCH_HOSTS.map(str::to_owned).into(), vec![upstream.host()])
     }
 }
 
-pub fn fetcher(settings: FetchSettings) -> Fetcher {
+pub fn fetcher(settings: FetchPolicy) -> Fetcher {
     fetcher_with(settings, Arc::new(SystemLookup))
 }
 
 /// One that asks `lookup` where a name is.
-pub fn fetcher_with(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Fetcher {
+pub fn fetcher_with(settings: FetchPolicy, lookup: Arc<dyn Lookup>) -> Fetcher {
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Fetcher::with_lookup(settings, lookup).expect("a client")
@@ -137,7 +135,7 @@ impl World {
     pub async fn at(upstream: Upstream, change: impl FnOnce(&mut Settings)) -> Self {
         let database = database().await;
         let directory = tempfile::tempdir().expect("a directory");
-        let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_settings(&upstream)) };
+        let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_policy(&upstream)) };
         change(&mut settings);
         let ctx = Arc::new(environment(database.pool.clone(), directory.path(), settings, None));
         let storage_dir = directory.path().join("storage");

@@ -1,13 +1,13 @@
 //! Course codes: `CSC 171-1` is a section of the course `CSC 171`.
 
-/// The longest department and number that are still believed, in characters. Real ones have 2 to 4 and 3 to 5.
+/// Longest department and number accepted, in characters. Real ones have 2 to 4 and 3 to 5.
 const MAX_PART: usize = 16;
 
-/// The course of a section, such as `CSC 171` for `csc  171-FA.MB`. `None` where the text has not the shape
-/// `DEPARTMENT NUMBER`, with or without a section: guessing would merge different courses or make up new ones.
+/// The course of a section, such as `CSC 171` for `csc  171-FA.MB`. `None` where the text does not have the shape
+/// `DEPARTMENT NUMBER`, with or without a section: a guess would merge different courses or invent new ones.
 ///
 /// The section starts at the first `-` after the number. A text without a blank has no department, so its `-` may be
-/// part of the code (`TEO-101`): that is no shape we know.
+/// part of the code (`TEO-101`): an unknown shape.
 #[must_use]
 pub fn course_of_section(text: &str) -> Option<String> {
     let text = fold(text);
@@ -23,8 +23,8 @@ pub fn course_of_section(text: &str) -> Option<String> {
     (department_known && number_known).then(|| format!("{department} {number}"))
 }
 
-/// A code in the spelling by which codes are compared: one blank between words, capital letters. Does not look for
-/// a section, since a person may have given a course a code with a `-` in it.
+/// The normal form of a code, for comparison: one blank between words, capital letters. Keeps a section, since a person may have
+/// used a `-` in a code.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());

@@ -1,9 +1,8 @@
 //! Reads one term's XML into sections.
 //!
-//! Read as a stream, and as little as possible is assumed: entries are elements named `course`, whatever the root is
-//! called and however deep they are; of an entry only `cn`, `title` and `instructors` count. A well-formed document
-//! with bad bytes or unknown entities in some field loses those characters and nothing else. A document that is not
-//! well-formed, or ends early, is refused as a whole: what is missing from it would look deleted.
+//! The reader streams and assumes little: an entry is any element named `course`, at any depth; of an entry only `cn`, `title`
+//! and `instructors` count. In a well-formed document, bad bytes and unknown entities cost only those characters. A document
+//! that is malformed or truncated is refused: its missing courses would look deleted.
 
 use std::borrow::Cow;
 
@@ -13,22 +12,22 @@ use quick_xml::reader::Reader;
 
 use super::code::course_of_section;
 
-/// Deepest nesting that is followed. Real documents have 5 levels.
+/// Deepest nesting accepted. Real documents have 5 levels.
 const MAX_DEPTH: usize = 32;
 
 /// Most entries of one term. The largest real union of two terms had 4,131 courses.
 const MAX_ENTRIES: usize = 200_000;
 
-/// Bytes of one field that are looked at; the rest of it is skipped.
+/// Bytes read of one field; the rest is skipped.
 const MAX_FIELD_BYTES: usize = 4096;
 
-/// Longest title that is kept, in characters.
+/// Longest title kept, in characters.
 const MAX_TITLE: usize = 300;
 
-/// Longest name of an instructor that is kept, in characters.
+/// Longest name of an instructor kept, in characters.
 const MAX_NAME: usize = 100;
 
-/// How many skipped codes are shown in the log.
+/// Skipped codes shown in the log.
 const MAX_EXAMPLES: usize = 10;
 
 /// One section of a course.
@@ -42,30 +41,30 @@ pub struct Section {
     pub instructors: Vec<String>,
 }
 
-/// A term as its document tells it.
+/// One term's document.
 #[derive(Debug, Default)]
 pub struct Document {
     /// At least one.
     pub sections: Vec<Section>,
-    /// Entries without a code or a title, or whose code has no shape we know.
+    /// Entries without a code or a title, or with a code of unknown shape.
     pub skipped: usize,
-    /// The codes of some that were skipped. From outside: print with `{:?}`.
+    /// The codes of some skipped entries. Untrusted: print with `{:?}`.
     pub examples: Vec<String>,
 }
 
-/// Why an answer is no list of courses. The texts hold nothing of the answer.
+/// Why an answer is not a list of courses. The texts quote nothing of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// HTML: most likely an error page.
     #[error("the catalogue answered with a web page instead of its data")]
     WebPage,
-    /// A document type definition can define entities that fill the memory.
+    /// A document type definition, whose entities can exhaust memory.
     #[error("the catalogue's answer has a document type definition, which is not accepted")]
     Dtd,
-    /// Not XML, or broken.
+    /// Not well-formed XML.
     #[error("the catalogue's answer is not well-formed XML (at byte {0})")]
     Malformed(u64),
-    /// The end is missing.
+    /// Truncated.
     #[error("the catalogue's answer ends in the middle")]
     CutOff,
     /// More levels than any real document has.
@@ -74,7 +73,7 @@ pub enum DocumentError {
     /// More entries than any real term has.
     #[error("the catalogue's answer has too many entries")]
     TooManyEntries,
-    /// An empty term looks like this, and so does an unknown one and a catalogue in trouble.
+    /// No courses: an empty term, an unknown one, or a failing catalogue.
     #[error("the catalogue lists no courses for this term")]
     NoCourses,
 }
@@ -113,7 +112,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, DocumentError> {
             _ => Ok(()), // declaration, comments, processing instructions
         };
         match known {
-            // The walk does not know where it is.
+            // The walk does not know the position.
             Err(DocumentError::Malformed(_)) => {
                 return Err(DocumentError::Malformed(reader.buffer_position()));
             }
@@ -122,16 +121,16 @@ pub fn read(bytes: &[u8]) -> Result<Document, DocumentError> {
     }
 }
 
-/// What is remembered between two events.
+/// State between two events.
 #[derive(Default)]
 struct Walk {
     document: Document,
     depth: usize,
     root_closed: bool,
     entries: usize,
-    /// The entry that we are in, and the depth of its element.
+    /// The current entry, and the depth of its element.
     entry: Option<(Entry, usize)>,
-    /// The field of it that we are in, and the depth of its element.
+    /// The current field of the entry, and the depth of its element.
     field: Option<(Field, usize)>,
 }
 
@@ -200,13 +199,13 @@ impl Walk {
             return if text.trim().is_empty() { Ok(()) } else { Err(DocumentError::Malformed(0)) };
         }
         if let (Some((entry, _)), Some((field, _))) = (&mut self.entry, self.field) {
-            let kept = match field {
+            let text_so_far = match field {
                 Field::Code => &mut entry.code,
                 Field::Title => &mut entry.title,
                 Field::Instructors => &mut entry.instructors,
             };
-            let room = MAX_FIELD_BYTES.saturating_sub(kept.len());
-            kept.push_str(&text[..text.floor_char_boundary(room)]);
+            let room = MAX_FIELD_BYTES.saturating_sub(text_so_far.len());
+            text_so_far.push_str(&text[..text.floor_char_boundary(room)]);
         }
         Ok(())
     }
@@ -245,7 +244,7 @@ fn is_html(name: &str) -> bool {
     name.eq_ignore_ascii_case("html")
 }
 
-/// What a reference stands for. Unknown ones stay as they were written; an impossible character becomes U+FFFD.
+/// The text of a reference. An unknown one stays as written; an impossible character becomes U+FFFD.
 fn resolve<'a>(reference: &'a BytesRef<'_>) -> Cow<'a, str> {
     match reference.resolve_char_ref() {
         Ok(Some(character)) => Cow::Owned(character.to_string()),

@@ -1,62 +1,61 @@
-//! Makes courses of the sections of several terms. The result depends on what the sections say, never on the order
-//! in which they came.
+//! Merges the sections of several terms into courses. The order of the sections does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Section;
 use super::term::Term;
 
-/// Longest list of instructors, in characters; names that do not fit are left out.
+/// Longest list of instructors, in characters. Names that do not fit are dropped.
 const MAX_INSTRUCTORS: usize = 500;
 
-/// A course as the catalogue tells it.
+/// A course of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Course {
     /// Such as `CSC 171`.
     pub code: String,
-    /// Every title that was seen, the best first: of the latest term, then the most frequent there, then in the
-    /// order of the alphabet. Topics courses have many.
+    /// All titles, the best first: of the latest term, then the most frequent there, then in alphabetical order. Topics
+    /// courses have many.
     pub titles: Vec<String>,
-    /// The names of all sections, without repetition, in the order of the alphabet, joined by `; `.
+    /// The instructors of all sections, without repetition, in alphabetical order, joined by `; `.
     pub instructor: Option<String>,
 }
 
-/// How often a title was seen in the latest term that has it.
+/// Occurrences of a title in the latest term that has it.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Seen {
+struct TitleCount {
     term: Term,
-    times: usize,
+    count: usize,
 }
 
 #[derive(Default)]
-struct Merging<'a> {
-    titles: BTreeMap<&'a str, Option<Seen>>,
+struct CourseBuilder<'a> {
+    titles: BTreeMap<&'a str, Option<TitleCount>>,
     instructors: BTreeSet<&'a str>,
 }
 
 /// The courses of these terms, by code.
 #[must_use]
 pub fn merge(terms: &[(Term, Vec<Section>)]) -> Vec<Course> {
-    let mut courses: BTreeMap<&str, Merging<'_>> = BTreeMap::new();
+    let mut courses: BTreeMap<&str, CourseBuilder<'_>> = BTreeMap::new();
     for (term, section) in
-        terms.iter().flat_map(|(term, sections)| sections.iter().map(move |one| (*term, one)))
+        terms.iter().flat_map(|(term, sections)| sections.iter().map(move |section| (*term, section)))
     {
         let course = courses.entry(&section.code).or_default();
         course.instructors.extend(section.instructors.iter().map(String::as_str));
-        let seen = course.titles.entry(&section.title).or_default();
-        match seen {
-            Some(seen) if seen.term == term => seen.times += 1,
-            Some(seen) if seen.term > term => {}
-            _ => *seen = Some(Seen { term, times: 1 }),
+        let title = course.titles.entry(&section.title).or_default();
+        match title {
+            Some(latest) if latest.term == term => latest.count += 1,
+            Some(latest) if latest.term > term => {}
+            _ => *title = Some(TitleCount { term, count: 1 }),
         }
     }
     courses.into_iter().map(|(code, course)| course.finish(code)).collect()
 }
 
-impl Merging<'_> {
+impl CourseBuilder<'_> {
     fn finish(self, code: &str) -> Course {
         let mut titles: Vec<_> = self.titles.into_iter().collect();
-        // Stable, and the map gave them in the order of the alphabet.
+        // A stable sort keeps the map's alphabetical order.
         titles.sort_by(|(_, a), (_, b)| b.cmp(a));
         let titles = titles.into_iter().map(|(title, _)| title.to_owned()).collect();
         Course { code: code.to_owned(), titles, instructor: join(&self.instructors) }

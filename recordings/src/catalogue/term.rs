@@ -1,11 +1,11 @@
-//! Terms of the academic year, as people write them and as the catalogue codes them.
+//! Terms of the academic year, in words and in the catalogue's code.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate};
 
-/// The part of the year. In the order in which they come within a calendar year.
+/// The part of the year, in calendar order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Season {
@@ -27,7 +27,7 @@ impl Season {
         }
     }
 
-    /// The last digit of the catalogue's code.
+    /// Last digit of the catalogue's code.
     fn digit(self) -> i32 {
         match self {
             Self::Fall => 1,
@@ -61,9 +61,9 @@ impl Term {
         academic * 10 + self.season.digit()
     }
 
-    /// The regular term of this date and the one after it. Only Fall and Spring are regular: lectures of Winter and
-    /// Summer are few, and with them as "current" the courses of the two large terms would look as if they had gone.
-    /// Between the end of Spring and the start of Fall, Spring still counts: its recordings are still watched.
+    /// The regular term of this date and the one after it. Only Fall and Spring are regular: Winter and
+    /// Summer have few lectures, and with them as "current" the courses of the two large terms would look deleted. Between the
+    /// end of Spring and the start of Fall, Spring counts: its recordings are still watched.
     #[must_use]
     pub fn around(date: NaiveDate) -> [Self; 2] {
         let year = date.year();
@@ -81,9 +81,9 @@ impl fmt::Display for Term {
     }
 }
 
-/// A text that names no term.
+/// A text that is not a term.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no term; write it like \"Fall 2026\" or 20271")]
+#[error("{0:?} is not a term; write it like \"Fall 2026\" or 20271")]
 pub struct BadTerm(String);
 
 impl FromStr for Term {
@@ -94,19 +94,19 @@ impl FromStr for Term {
         let bad = || BadTerm(text.chars().take(40).collect());
         let trimmed = text.trim();
         let term = match trimmed.split_once(char::is_whitespace) {
-            Some((season, year)) => named(season, year.trim_start()),
-            None => coded(trimmed.strip_prefix("D-").unwrap_or(trimmed)),
+            Some((season, year)) => from_words(season, year.trim_start()),
+            None => from_code(trimmed.strip_prefix("D-").unwrap_or(trimmed)),
         };
         term.filter(|term| (1900..2200).contains(&term.year)).ok_or_else(bad)
     }
 }
 
-fn named(season: &str, year: &str) -> Option<Term> {
+fn from_words(season: &str, year: &str) -> Option<Term> {
     let season = Season::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(season))?;
     (year.len() == 4).then(|| year.parse().ok())?.map(|year| Term::new(season, year))
 }
 
-fn coded(code: &str) -> Option<Term> {
+fn from_code(code: &str) -> Option<Term> {
     let code: i32 = (code.len() == 5).then(|| code.parse().ok())??;
     let season = Season::ALL.into_iter().find(|known| known.digit() == code % 10)?;
     let year = if season == Season::Fall { code / 10 - 1 } else { code / 10 };

@@ -1,7 +1,7 @@
-//! `DeliveryInfo.aspx`: what Panopto's own viewer asks before it plays a recording.
+//! `DeliveryInfo.aspx`: the request of Panopto's viewer before it plays a recording.
 //!
-//! The end point answers with status 200 whatever happens, so the outcome is in the body. It belongs to no published
-//! API: every field may be missing, and what is not understood is an error of its own instead of a guess.
+//! The end point always answers with status 200; the outcome is in the body. It belongs to no published API: every field may
+//! be missing, and an unknown answer is an error, not a guess.
 
 use bedel_fetch::body::{self, BodyKind};
 use serde::Deserialize;
@@ -15,10 +15,10 @@ pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest title kept, in characters.
 const MAX_TITLE: usize = 300;
 
-/// Longest text of Panopto's kept in an error, in characters.
+/// Longest message of Panopto kept in an error, in characters.
 const MAX_MESSAGE: usize = 160;
 
-/// What Panopto says about a recording.
+/// Panopto's information about a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
     /// It can be played.
@@ -27,22 +27,22 @@ pub enum Delivery {
         stream_url: Url,
         /// The recording's name.
         title: Option<String>,
-        /// Its length in seconds.
+        /// Length in seconds.
         seconds: Option<f64>,
     },
     /// It is still being recorded or encoded.
     Encoding,
-    /// It can be seen after signing in only.
+    /// It needs a login.
     LoginRequired,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
-    /// Its owner has to bring it back from the archive.
+    /// It is archived; its owner has to restore it.
     Archived,
-    /// It is encoded, but there is nothing to play.
+    /// It is encoded, but has no stream.
     NoStream,
-    /// Panopto reports an error that we do not know: its words, as plain text.
+    /// An unknown error: Panopto's message, as plain text.
     Refused(String),
-    /// The answer is not what this end point gives.
+    /// Not an answer of this end point.
     Unreadable,
 }
 
@@ -54,7 +54,7 @@ pub fn end_point(recording: &Recording) -> Url {
     url
 }
 
-/// The form that the viewer posts there.
+/// The form that the viewer posts to the end point.
 #[must_use]
 pub fn form(key: DeliveryKey) -> Vec<(&'static str, String)> {
     let text = str::to_owned;
@@ -111,20 +111,20 @@ struct Variant {
     url: Option<String>,
 }
 
-/// Reads an answer that came from `end_point`.
+/// Reads an answer of `end_point`.
 #[must_use]
 pub fn read(end_point: &Url, bytes: &[u8], content_type: Option<&str>) -> Delivery {
     if let Ok(answer) = serde_json::from_slice::<Answer>(bytes) {
-        return understand(end_point, answer);
+        return interpret(end_point, answer);
     }
     match body::sniff(bytes, content_type) {
-        // Whatever page comes instead of JSON, it is the way to one that asks who we are.
+        // Any page instead of JSON leads to a login page.
         BodyKind::Login | BodyKind::Html => Delivery::LoginRequired,
         _ => Delivery::Unreadable,
     }
 }
 
-fn understand(end_point: &Url, answer: Answer) -> Delivery {
+fn interpret(end_point: &Url, answer: Answer) -> Delivery {
     let message = plain_text(&answer.error_message.unwrap_or_default());
     if answer.error_code.is_some_and(|code| code != 0) || (answer.delivery.is_none() && !message.is_empty()) {
         return failure(answer.error_code, message);
@@ -150,7 +150,7 @@ fn understand(end_point: &Url, answer: Answer) -> Delivery {
     }
 }
 
-/// Error code 2 means "sign in"; everything else is told by its words alone.
+/// Error code 2 means "sign in". Other errors are recognised by their message.
 fn failure(code: Option<i64>, message: String) -> Delivery {
     let words = message.to_lowercase();
     let says = |list: &[&str]| list.iter().any(|phrase| words.contains(phrase));
@@ -163,8 +163,8 @@ fn failure(code: Option<i64>, message: String) -> Delivery {
     }
 }
 
-/// Podcast streams join picture and sound, so they come first. Of the plain ones `DV` is the camera with its
-/// microphone; `SCREEN` and `OBJECT` may be slides without sound.
+/// Podcast streams have picture and sound, so they come first. Of the others, `DV` is the camera with its microphone; `SCREEN`
+/// and `OBJECT` may be slides without sound.
 fn stream_url(details: &Details) -> Option<String> {
     let podcasts = details.podcast_streams.iter().flatten();
     let mut plain: Vec<&Stream> = details.streams.iter().flatten().collect();
@@ -183,7 +183,7 @@ fn stream_url(details: &Details) -> Option<String> {
     podcast_urls.chain(plain_urls).flatten().find(|url| !url.trim().is_empty()).cloned()
 }
 
-/// A title fit for the database: no control characters, not endless, not empty.
+/// A title for the database: no control characters, at most 300 characters, not empty.
 fn title(name: &str) -> Option<String> {
     let clean: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let clean: String =
@@ -191,7 +191,7 @@ fn title(name: &str) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
-/// The words of a fragment of HTML: no tags, no links, one line, not endless.
+/// The text of a fragment of HTML: no tags, no links, one line, at most 160 characters.
 fn plain_text(html: &str) -> String {
     let mut text = String::new();
     let mut in_tag = false;
@@ -211,7 +211,7 @@ fn plain_text(html: &str) -> String {
     }
     let words: Vec<&str> = text.split_whitespace().filter(|word| !word.contains("://")).collect();
     let mut line = words.join(" ");
-    // A tag that ended before a comma has left a blank.
+    // A tag before a comma becomes a blank.
     for (loose, tight) in [(" ,", ","), (" .", "."), (" ;", ";"), (" :", ":")] {
         line = line.replace(loose, tight);
     }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_are_made_fit_for_the_database() {
+    fn titles_are_cleaned_for_the_database() {
         assert_eq!(title(" A\u{0}B \n C "), Some("A B C".into()));
         assert_eq!(title("\u{0} "), None);
         assert_eq!(title(&"é".repeat(1000)).map(|title| title.chars().count()), Some(MAX_TITLE));

@@ -1,35 +1,35 @@
-//! Whose hosts are Panopto's.
+//! Panopto's hosts.
 //!
-//! Panopto serves tenants as `NAME.hosted.panopto.com`, `NAME.cloud.panopto.eu`, `NAME.au.panopto.com` and the like,
-//! and universities put names of their own before it. The former are known here, the latter are configured.
+//! Panopto serves tenants as `NAME.hosted.panopto.com`, `NAME.cloud.panopto.eu`, `NAME.au.panopto.com` and similar names, known
+//! here. Universities also use domains of their own, which are configured.
 
 use url::{Host, Url};
 
-/// Domains that belong to Panopto. A host counts when it is a proper sub-domain.
-const OWN_DOMAINS: [&str; 2] = ["panopto.com", "panopto.eu"];
+/// Panopto's domains. A host has to be a proper sub-domain.
+const PANOPTO_DOMAINS: [&str; 2] = ["panopto.com", "panopto.eu"];
 
-/// Hosts that recordings come from, as entries of [`FetchSettings::hosts`](bedel_fetch::FetchSettings::hosts): Panopto's
-/// domains, its media domain, and the CDN that it publishes through.
+/// Hosts of recordings, for [`FetchPolicy::listed`](bedel_fetch::FetchPolicy::listed): Panopto's domains, its media domain, and
+/// the CDN that it publishes through.
 pub const FETCH_HOSTS: [&str; 4] = [".panopto.com", ".panopto.eu", ".panopto-content.com", ".cloudfront.net"];
 
-/// What a URL's host is to us.
+/// The kind of a URL's host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostKind {
-    /// Panopto's own, or a configured tenant: questions about the recording go to this origin.
+    /// Panopto, or a configured tenant. Requests about the recording go to its origin.
     Panopto {
-        /// Scheme, host and port to ask. Always https, except for a tenant that is configured with its port.
+        /// Scheme, host and port. Always https, except for a tenant that is configured with its port.
         origin: Url,
     },
-    /// An address instead of a name, and not a configured one.
+    /// A literal address that is not configured.
     IpAddress,
-    /// Somebody else's.
+    /// Any other host.
     Foreign,
 }
 
 /// Classifies the host of an http or https URL. `tenants` holds hosts, or `host:port` for development.
 ///
-/// Unencrypted http is accepted in a link to a host without a port, since the link is only read, but the host is then
-/// asked over https. Only a tenant configured as `host:port` is asked in the way the link says.
+/// A link to a host without a port may use http, since the link is only read; requests use https. Only a tenant configured as
+/// `host:port` is asked by the scheme of the link.
 #[must_use]
 pub fn classify(url: &Url, tenants: &[String]) -> HostKind {
     let Some(host) = url.host_str() else { return HostKind::Foreign };
@@ -43,8 +43,8 @@ pub fn classify(url: &Url, tenants: &[String]) -> HostKind {
             Err(_) => HostKind::Foreign,
         };
     }
-    // Panopto answers on the usual ports alone, so another one is not Panopto.
-    if url.port().is_none() && (tenant(host) || is_own(host)) {
+    // Panopto answers on the default ports only.
+    if url.port().is_none() && (tenant(host) || is_panopto(host)) {
         return match Url::parse(&format!("https://{host}/")) {
             Ok(origin) => HostKind::Panopto { origin },
             Err(_) => HostKind::Foreign,
@@ -56,9 +56,9 @@ pub fn classify(url: &Url, tenants: &[String]) -> HostKind {
     }
 }
 
-/// True for a host below one of Panopto's domains. Neither a final dot nor capital letters are expected.
-fn is_own(host: &str) -> bool {
-    OWN_DOMAINS.iter().any(|domain| is_below(host, domain))
+/// True for a host below one of Panopto's domains, in lower case and without a final dot.
+fn is_panopto(host: &str) -> bool {
+    PANOPTO_DOMAINS.iter().any(|domain| is_below(host, domain))
 }
 
 /// True for a proper sub-domain.

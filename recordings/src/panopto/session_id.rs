@@ -1,8 +1,7 @@
-//! Which recording an address names.
+//! The recording that an address names.
 //!
-//! The id found here is half of a lecture's key, so two addresses of one recording must give the same id, and
-//! addresses of two recordings must never give the same. Where that cannot be promised the address is refused, each
-//! time with a sentence that says what to send instead.
+//! The id is half of a lecture's key: two addresses of one recording must give the same id, and addresses of two recordings
+//! must never do. An address without that guarantee is refused, with a sentence that says what to send instead.
 
 use std::borrow::Cow;
 
@@ -14,7 +13,7 @@ use super::hosts::{self, HostKind};
 /// Longest address accepted, in bytes.
 const MAX_LENGTH: usize = 2048;
 
-/// Why an address names no recording. The texts are for a student.
+/// Why an address names no recording. The texts are for students.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionIdError {
     /// It cannot be read as a URL.
@@ -34,7 +33,7 @@ pub enum SessionIdError {
     /// It has a user name or a password.
     #[error("This address contains a user name or a password. Copy it again from the recording's page.")]
     Credentials,
-    /// Its host is an address instead of a name.
+    /// Its host is a literal address.
     #[error("This address names a machine by its number. Copy the address of the recording's page instead.")]
     IpHost,
     /// Its host is neither Panopto's nor a configured tenant.
@@ -57,7 +56,7 @@ pub enum SessionIdError {
         "This is the address of the login page. Sign in, open the recording and send the address of its page."
     )]
     LoginPage,
-    /// It only has a `tid`, which cannot be turned into a recording's id from outside.
+    /// It has only a `tid`, which cannot be turned into a recording's id from outside.
     #[error(
         "This link names the recording in a way that cannot be read from outside. Open it, choose Share, and send \
          the link shown there."
@@ -74,7 +73,7 @@ pub enum SessionIdError {
     /// It has several ids that differ.
     #[error("This address names two recordings. Open the one you want and send the address of its page.")]
     DifferingIds,
-    /// The address has no id, and the one the client sent beside it is not a GUID.
+    /// The address has no id, and the client's is not a GUID.
     #[error(
         "The session_id sent with this address is not one of Panopto's ids. Send the recording's page instead."
     )]
@@ -82,7 +81,7 @@ pub enum SessionIdError {
 }
 
 impl SessionIdError {
-    /// A stable word for programs.
+    /// A stable code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -105,7 +104,7 @@ impl SessionIdError {
     }
 }
 
-/// How Panopto's viewer asks for a recording.
+/// The key by which Panopto's viewer requests a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryKey {
     /// By the recording's id.
@@ -114,21 +113,21 @@ pub enum DeliveryKey {
     Tid(Uuid),
 }
 
-/// A recording, as an address names it.
+/// A recording that an address names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
     /// The lecture's key: a GUID in lower case with hyphens.
     pub session_id: String,
-    /// Where to ask about it: scheme, host and port.
+    /// Scheme, host and port for requests about it.
     pub origin: Url,
-    /// How to ask.
+    /// The key for requests about it.
     pub key: DeliveryKey,
 }
 
 /// The id of the recording that `panopto_url` names, a GUID in lower case. See [`recording`].
 ///
 /// # Errors
-/// Says why the address names no recording.
+/// Why the address names no recording.
 pub fn session_id(
     panopto_url: &str,
     client_session_id: Option<&str>,
@@ -137,11 +136,11 @@ pub fn session_id(
     recording(panopto_url, client_session_id, tenants).map(|recording| recording.session_id)
 }
 
-/// The recording that `panopto_url` names. `client_session_id` is what a client says the id is: it counts only where
-/// the address of a viewer has none. `tenants` are hosts accepted besides Panopto's own domains.
+/// The recording that `panopto_url` names. `client_session_id` counts only where the address of a viewer has
+/// no id. `tenants` are hosts accepted besides Panopto's domains.
 ///
 /// # Errors
-/// Says why the address names no recording.
+/// Why the address names no recording.
 pub fn recording(
     panopto_url: &str,
     client_session_id: Option<&str>,
@@ -151,7 +150,7 @@ pub fn recording(
         return Err(SessionIdError::TooLong);
     }
     let text = panopto_url.trim_matches(is_padding);
-    // The URL parser would silently drop tabs and line ends.
+    // The URL parser silently drops tabs and line ends.
     if text.chars().any(char::is_control) {
         return Err(SessionIdError::ControlCharacters);
     }
@@ -160,7 +159,7 @@ pub fn recording(
     match hosts::classify(&url, tenants) {
         HostKind::Panopto { origin } => identify(&url, origin, client_session_id),
         HostKind::IpAddress => Err(SessionIdError::IpHost),
-        HostKind::Foreign => match launched(&url, tenants) {
+        HostKind::Foreign => match from_launch_link(&url, tenants) {
             Some(result) => result,
             None => Err(foreign(&url)),
         },
@@ -192,7 +191,7 @@ fn identify(url: &Url, origin: Url, client: Option<&str>) -> Result<Recording, S
     }
     let found = match podcast_file(&path) {
         Some(stem) => guid(stem),
-        None => one_id(&values(url, &["id", "deliveryid"])),
+        None => single_id(&values(url, &["id", "deliveryid"])),
     };
     let by_id =
         |id: Uuid| Recording { session_id: id.to_string(), origin: origin.clone(), key: DeliveryKey::Id(id) };
@@ -201,7 +200,7 @@ fn identify(url: &Url, origin: Url, client: Option<&str>) -> Result<Recording, S
         (Err(SessionIdError::NoId), _) if has_only_playlist(url) => Err(SessionIdError::Playlist),
         (Err(SessionIdError::NoId), Some(client)) => {
             let id = guid(client).map_err(|_| SessionIdError::ClientIdNotAGuid)?;
-            let tid = one_id(&values(url, &["tid"]));
+            let tid = single_id(&values(url, &["tid"]));
             Ok(Recording { key: tid.map_or(DeliveryKey::Id(id), DeliveryKey::Tid), ..by_id(id) })
         }
         (Err(SessionIdError::NoId), None) if !values(url, &["tid"]).is_empty() => {
@@ -211,8 +210,8 @@ fn identify(url: &Url, origin: Url, client: Option<&str>) -> Result<Recording, S
     }
 }
 
-/// A learning platform's link that launches Panopto: the address inside it names the recording.
-fn launched(url: &Url, tenants: &[String]) -> Option<Result<Recording, SessionIdError>> {
+/// The recording of a learning platform's link that launches Panopto: the address inside it names the recording.
+fn from_launch_link(url: &Url, tenants: &[String]) -> Option<Result<Recording, SessionIdError>> {
     if !url.path().to_ascii_lowercase().ends_with("/external_tools/retrieve") {
         return None;
     }
@@ -224,14 +223,14 @@ fn launched(url: &Url, tenants: &[String]) -> Option<Result<Recording, SessionId
     }
     match hosts::classify(&inner, tenants) {
         HostKind::Panopto { origin } => {
-            let id = one_id(&values(&inner, &["custom_context_delivery"]));
+            let id = single_id(&values(&inner, &["custom_context_delivery"]));
             Some(id.map(|id| Recording { session_id: id.to_string(), origin, key: DeliveryKey::Id(id) }))
         }
         HostKind::IpAddress | HostKind::Foreign => Some(Err(foreign(&inner))),
     }
 }
 
-/// `GUID` of `…/Podcast/Download/GUID.mp4` and its sisters.
+/// `GUID` of `…/Podcast/Download/GUID.mp4` and similar paths.
 fn podcast_file(path: &str) -> Option<&str> {
     let mut segments = path.rsplit('/');
     let file = segments.next()?;
@@ -241,7 +240,7 @@ fn podcast_file(path: &str) -> Option<&str> {
     (is_podcast && known).then(|| file.split('.').next().unwrap_or_default())
 }
 
-/// The non-empty values of the query's `keys`, whose case does not matter to the servers.
+/// The non-empty values of the query's `keys`. The servers ignore case.
 fn values<'a>(url: &'a Url, keys: &[&str]) -> Vec<Cow<'a, str>> {
     url.query_pairs()
         .filter(|(key, _)| keys.iter().any(|wanted| key.eq_ignore_ascii_case(wanted)))
@@ -254,8 +253,8 @@ fn has_only_playlist(url: &Url) -> bool {
     !values(url, &["pid"]).is_empty() && values(url, &["tid"]).is_empty()
 }
 
-/// The one id that all values agree on.
-fn one_id(values: &[Cow<'_, str>]) -> Result<Uuid, SessionIdError> {
+/// The id of all values, which must agree.
+fn single_id(values: &[Cow<'_, str>]) -> Result<Uuid, SessionIdError> {
     let Some((first, others)) = values.split_first() else { return Err(SessionIdError::NoId) };
     let id = guid(first);
     if others.iter().any(|other| guid(other) != id) {
@@ -264,8 +263,8 @@ fn one_id(values: &[Cow<'_, str>]) -> Result<Uuid, SessionIdError> {
     id
 }
 
-/// A GUID as people paste it: any case, in braces, with blanks or invisible characters around it. The nil GUID is
-/// what Panopto writes where there is none.
+/// A GUID as people paste it: any case, in braces, with blanks or invisible characters around it. Panopto writes the nil GUID
+/// for none.
 fn guid(text: &str) -> Result<Uuid, SessionIdError> {
     let text = text.trim_matches(|c: char| is_padding(c) || matches!(c, '{' | '}'));
     let id = match text.len() {
@@ -275,7 +274,7 @@ fn guid(text: &str) -> Result<Uuid, SessionIdError> {
     if id.is_nil() { Err(SessionIdError::NotAGuid) } else { Ok(id) }
 }
 
-/// White space, and the invisible characters that come along when text is copied from a page.
+/// White space, and invisible characters that are copied along from a page.
 fn is_padding(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }

@@ -1,9 +1,8 @@
-//! Where a lecture's download is put together: a directory that outlives the attempt, so that the next one on this host
-//! goes on from what is there.
+//! The directory of a lecture's download. It outlives the attempt, so the next attempt on this host resumes.
 //!
-//! `ROOT/LECTURE/LEASE/`, with a file `lock` in it that its attempt holds, and with it everything that still writes. An
-//! attempt takes over what nobody holds any more, by giving it its own name. What a process that stands still holds is not
-//! touched: it may wake up and write. The next attempt then begins anew beside it.
+//! `ROOT/LECTURE/LEASE/` has a file `lock`, held by its attempt and by each write in flight. An attempt takes over an unlocked
+//! directory by renaming it to its own lease. A locked directory is left alone, even of a process that stands still: it may wake
+//! up and write. The next attempt then starts another one beside it.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -16,8 +15,8 @@ use bedel_queue::JobError;
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
-/// What nobody came back for in this time is removed: longer than a stage may wait and retry.
-const KEPT: Duration = Duration::from_secs(25 * 3600);
+/// Age at which an abandoned directory is removed: longer than a stage may wait and retry.
+const MAX_AGE: Duration = Duration::from_secs(25 * 3600);
 
 const LOCK: &str = "lock";
 
@@ -29,20 +28,20 @@ pub struct DownloadDir {
 }
 
 impl DownloadDir {
-    /// Takes over what an earlier attempt of this lecture left on this host, or makes a new directory. Removes what was left
-    /// for too long by whatever lecture, and what was left longest while there is more than `limit` bytes in all.
+    /// Takes over the largest abandoned directory of this lecture on this host, or makes a new one. Removes directories of all lectures
+    /// that are abandoned for 25 hours, and the oldest abandoned ones while all of them have more than `limit` bytes.
     ///
     /// # Errors
-    /// The disk's; `scratch-full` where running downloads alone fill more than `limit` bytes.
+    /// The disk's; `scratch-full` where running downloads alone have more than `limit` bytes.
     pub async fn open(root: &Path, lecture_id: Uuid, lease: Uuid, limit: u64) -> Result<Self, JobError> {
         let root = root.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
-            let taken = take_over(&root, lecture_id, lease)?;
-            let others = sweep(&root, limit)?;
-            Ok((others <= limit).then_some(taken))
+            let dir = take_over(&root, lecture_id, lease)?;
+            let total = sweep(&root, limit)?;
+            Ok((total <= limit).then_some(dir))
         });
         match opened.await.map_err(io::Error::from).flatten() {
-            Ok(Some(workplace)) => Ok(workplace),
+            Ok(Some(dir)) => Ok(dir),
             Ok(None) => Err(JobError::host_fault(
                 "scratch-full",
                 "The downloads of this server have no room at the moment. This lecture goes on once there is some; if it \
@@ -57,12 +56,12 @@ impl DownloadDir {
         self.path.join(name)
     }
 
-    /// Kept by everything that writes in it.
+    /// The lock. Each write in the directory keeps it.
     pub fn lock(&self) -> &Arc<File> {
         &self.lock
     }
 
-    /// Removes it: what is in it is of no use to anybody.
+    /// Removes the directory.
     pub async fn remove(self) {
         let removed = tokio::task::spawn_blocking(move || {
             let removed = std::fs::remove_dir_all(&self.path);
@@ -75,18 +74,24 @@ impl DownloadDir {
     }
 }
 
-/// The lectures that something is left of, or under way for, on this host. Blocks.
+/// The lectures with a download on this host, running or abandoned. Blocks.
+///
+/// # Errors
+/// The disk's.
 pub fn lectures(root: &Path) -> io::Result<Vec<Uuid>> {
     let id = |path: PathBuf| path.file_name()?.to_str()?.parse().ok();
     Ok(directories(root)?.into_iter().filter_map(id).collect())
 }
 
-/// Removes what was left of these lectures' downloads. What is under way stays. Blocks.
+/// Removes the abandoned downloads of these lectures. Running ones stay. Blocks.
+///
+/// # Errors
+/// The disk's.
 pub fn remove_lectures(root: &Path, lectures: &[Uuid]) -> io::Result<()> {
     for lecture in lectures {
         let directory = root.join(lecture.to_string());
         for path in directories(&directory)? {
-            if let Some(_lock) = lock_left(&path) {
+            if let Some(_lock) = lock_abandoned(&path) {
                 std::fs::remove_dir_all(&path)?;
             }
         }
@@ -95,26 +100,27 @@ pub fn remove_lectures(root: &Path, lectures: &[Uuid]) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the best of what earlier attempts left and names it after this one.
+/// Locks the largest abandoned directory of the lecture and renames it to this lease.
 fn take_over(root: &Path, lecture_id: Uuid, lease: Uuid) -> io::Result<DownloadDir> {
     let directory = root.join(lecture_id.to_string());
     create_private_dir(root)?;
     create_private_dir(&directory)?;
     let path = directory.join(lease.to_string());
-    let left = directories(&directory)?.into_iter();
-    let mut left: Vec<_> = left.filter_map(|path| Some((size(&path), lock_left(&path)?, path))).collect();
-    left.sort_by_key(|(bytes, ..)| *bytes);
-    let best = left.pop();
-    // One that is gone already is as good.
-    left.iter().for_each(|(_, _, path)| drop(std::fs::remove_dir_all(path)));
-    let lock = match best {
-        Some((_, lock, left)) => {
-            std::fs::rename(left, &path)?;
+    let found = directories(&directory)?.into_iter();
+    let mut abandoned: Vec<_> =
+        found.filter_map(|path| Some((size(&path), lock_abandoned(&path)?, path))).collect();
+    abandoned.sort_by_key(|(bytes, ..)| *bytes);
+    let largest = abandoned.pop();
+    // Another process may have removed one already.
+    abandoned.iter().for_each(|(_, _, path)| drop(std::fs::remove_dir_all(path)));
+    let lock = match largest {
+        Some((_, lock, old_path)) => {
+            std::fs::rename(old_path, &path)?;
             lock
         }
         None => {
             create_private_dir(&path)?;
-            // Locked before it has the name that others look for: nobody can be first.
+            // Locked before it gets its name, so no other process can lock it first.
             let new = path.join("lock.new");
             let lock = File::create(&new)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -122,31 +128,32 @@ fn take_over(root: &Path, lecture_id: Uuid, lease: Uuid) -> io::Result<DownloadD
             lock
         }
     };
-    // Its time says since when it is left, should this attempt end.
+    // Its time is the start of the age if this attempt ends.
     lock.set_len(0)?;
     (&lock).write_all(lease.to_string().as_bytes())?;
     Ok(DownloadDir { path, lock: Arc::new(lock) })
 }
 
-/// Removes what was left too long, and then what was left longest until there is room. Returns the bytes of what stays.
+/// Removes directories that are abandoned too long, then the oldest abandoned ones until there is room. Returns the bytes of the
+/// others.
 ///
-/// Only what goes is locked: an attempt that comes for the rest meanwhile finds it.
+/// Locks only what it removes, so an attempt can take over the rest meanwhile.
 fn sweep(root: &Path, limit: u64) -> io::Result<u64> {
     let clock = clock(root)?;
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     for lecture in directories(root)? {
-        places.extend(directories(&lecture)?.into_iter().map(|path| (age(&path, clock), size(&path), path)));
+        found.extend(directories(&lecture)?.into_iter().map(|path| (age(&path, clock), size(&path), path)));
     }
-    let mut total = places.iter().map(|(_, bytes, _)| bytes).sum();
-    places.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
-    for (age, bytes, path) in places {
-        if (age > KEPT || total > limit)
-            && let Some(_lock) = lock_left(&path)
+    let mut total = found.iter().map(|(_, bytes, _)| bytes).sum();
+    found.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+    for (age, bytes, path) in found {
+        if (age > MAX_AGE || total > limit)
+            && let Some(_lock) = lock_abandoned(&path)
         {
             total -= bytes.min(total);
             match std::fs::remove_dir_all(&path) {
-                Ok(()) => tracing::info!(bytes, "removed what a download had left"),
-                Err(error) => tracing::warn!(%error, "what a download left could not be removed"),
+                Ok(()) => tracing::info!(bytes, "removed an abandoned download"),
+                Err(error) => tracing::warn!(%error, "an abandoned download could not be removed"),
             }
             remove_if_empty(path.parent());
         }
@@ -154,27 +161,27 @@ fn sweep(root: &Path, limit: u64) -> io::Result<u64> {
     Ok(total)
 }
 
-/// The lock of a directory that nobody holds. None also where it went or was renamed while we looked.
-fn lock_left(path: &Path) -> Option<File> {
+/// Locks an abandoned directory. `None` where it is locked, or was removed or renamed meanwhile.
+fn lock_abandoned(path: &Path) -> Option<File> {
     let lock = File::options().read(true).write(true).open(path.join(LOCK)).ok()?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
     path.join(LOCK).exists().then_some(lock)
 }
 
-/// Since when nobody took this directory over.
+/// Time since an attempt took over the directory.
 fn age(path: &Path, clock: SystemTime) -> Duration {
     let taken = std::fs::metadata(path.join(LOCK)).and_then(|metadata| metadata.modified());
     taken.ok().and_then(|taken| clock.duration_since(taken).ok()).unwrap_or_default()
 }
 
-/// The time by the clock that stamps files.
+/// The time by the clock of the file system.
 fn clock(root: &Path) -> io::Result<SystemTime> {
     let path = root.join("clock");
     std::fs::write(&path, b".")?;
     std::fs::metadata(&path)?.modified()
 }
 
-/// The directories in this one; none where it is gone, since others end their downloads meanwhile.
+/// The directories in this one. None where it was removed: other downloads end meanwhile.
 fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -184,7 +191,7 @@ fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(directories.map(|entry| entry.path()).collect())
 }
 
-/// Bytes of the files below. What goes while we look does not count.
+/// Bytes of the files below. Files removed meanwhile do not count.
 fn size(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.metadata() {
@@ -200,7 +207,7 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A directory that is not empty stays, and that is no error.
+/// Keeps a directory that is not empty.
 fn remove_if_empty(path: Option<&Path>) {
     if let Some(path) = path {
         let _ = std::fs::remove_dir(path);

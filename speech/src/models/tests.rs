@@ -145,7 +145,7 @@ fn weights() -> Vec<u8> {
 }
 
 fn sha256_of_bytes(bytes: &[u8]) -> String {
-    hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(bytes))
+    hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes))
 }
 
 async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result<Installed, ModelError> {

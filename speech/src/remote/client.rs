@@ -3,51 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedel_fetch::{host, retry_after};
+use bedel_fetch::{CONNECT_TIMEOUT, FetchError, FetchPolicy, Fetcher, host, retry_after};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{ApiKey, RemoteError, RemoteSettings};
 use crate::engine::{Control, EngineError};
 
-/// Largest answer that is read, in bytes. Ten minutes of speech with every token have about one million.
+/// Largest answer read, in bytes. Ten minutes of speech with every token take about a million.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// So much of a server's words is passed on, in characters.
-const DETAIL: usize = 200;
+/// Longest excerpt of a server's answer in an error, in characters.
+const MAX_DETAIL: usize = 200;
 
 /// Outgoing HTTP cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the client of the speech server cannot be made: {0}")]
-pub struct ClientError(#[from] reqwest::Error);
+pub struct ClientError(#[from] FetchError);
 
-/// The way to one server. Cheap to clone.
+/// One speech server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    client: Client,
+    fetcher: Fetcher,
     settings: Arc<RemoteSettings>,
 }
 
 impl Server {
     /// The process must have installed a rustls provider before.
     pub(super) fn new(settings: RemoteSettings) -> Result<Self, ClientError> {
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A connection costs nothing beside minutes of work, and one that the server has just given up costs an attempt.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("bedel/", env!("CARGO_PKG_VERSION")));
-        if let Some(pem) = &settings.extra_ca {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
-        }
-        Ok(Self { client: builder.build()?, settings: Arc::new(settings) })
+        let fetcher = Fetcher::new(FetchPolicy {
+            extra_ca: settings.extra_ca.clone(),
+            // A new connection costs nothing beside minutes of work. One that the server has just closed costs an attempt.
+            idle_connections: 0,
+            ..FetchPolicy::operator()
+        })?;
+        // Checks the address once, for all requests below it.
+        drop(fetcher.request(Method::GET, &settings.url)?);
+        Ok(Self { fetcher, settings: Arc::new(settings) })
     }
 
     pub(super) fn settings(&self) -> &RemoteSettings {
@@ -56,33 +50,33 @@ impl Server {
 
     pub(super) fn with_model(&self, model: &str) -> Self {
         let settings = RemoteSettings { model: model.to_owned(), ..(*self.settings).clone() };
-        Self { client: self.client.clone(), settings: Arc::new(settings) }
+        Self { fetcher: self.fetcher.clone(), settings: Arc::new(settings) }
     }
 
     pub(super) fn host(&self) -> String {
         host(&self.settings.url)
     }
 
-    /// [`Engine::mark`](crate::Engine::mark) of an engine there: nobody can look at the model itself.
+    /// [`Engine::mark`](crate::Engine::mark) of an engine there. The model's own bytes are out of reach.
     pub(super) fn mark(&self, engine: &str) -> String {
         let RemoteSettings { url, model, language, .. } = &*self.settings;
         format!("{engine} {url} {model} {}", language.as_deref().unwrap_or("auto"))
     }
 
-    /// A request to a path below the address that is set, by its segments. Whatever a segment holds stays in it.
+    /// A request to a path below the server's address. Each segment is escaped.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.settings.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let request = self.client.request(method, url);
+        let request = self.fetcher.request(method, &url).expect("the server's address was checked by `new`");
         match &self.settings.key {
             Some(ApiKey(key)) => request.header(AUTHORIZATION, key.clone()),
             None => request,
         }
     }
 
-    /// Whether anybody is there, whatever they say to a question that is none.
+    /// Pings the server. Any answer will do.
     pub(super) async fn look(&self) -> Result<(), EngineError> {
         match timeout(CONNECT_TIMEOUT, self.request(Method::GET, &[]).send()).await {
             Ok(Ok(_)) => Ok(()),
@@ -93,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Sends it and reads the answer, within this time or until the control stops it.
+    /// Sends a request and reads the answer, until the time is up or the control cancels.
     pub(super) async fn ask(
         &self,
         request: RequestBuilder,
@@ -118,7 +112,7 @@ impl Server {
         let is_page = kind.starts_with(b"text/html");
         let body = self.body(response).await;
         if !status.is_success() || is_page {
-            // The status says more than what is wrong with the body.
+            // The status says more than the body's error.
             return Err(self.refused(status, after, is_page, &body.unwrap_or_default(), uploaded));
         }
         let body = body?;
@@ -153,7 +147,7 @@ impl Server {
         let (host, detail) = (self.host(), self.detail(body));
         let code = status.as_u16();
         match code {
-            // 409 is the answer to a key whose first request is still being worked on.
+            // 409: the first request with the same key is still in progress.
             409 | 429 | 503 => RemoteError::Busy { host, status: code, after, detail },
             502 | 504 | 520..=524 => {
                 RemoteError::BrokeOff { host, reason: format!("status {code}"), calls: 1 }
@@ -185,14 +179,14 @@ impl Server {
         RemoteError::BrokeOff { host, reason: reason.to_owned(), calls: 1 }
     }
 
-    /// The beginning of a server's words, for the log: on one line, without the key.
-    pub(super) fn detail(&self, words: &[u8]) -> String {
-        let text = String::from_utf8_lossy(words);
+    /// The start of a server's answer, for the log: one line, without the key.
+    pub(super) fn detail(&self, answer: &[u8]) -> String {
+        let text = String::from_utf8_lossy(answer);
         let text = match &self.settings.key {
             Some(key) => key.hidden_in(&text),
             None => text.into_owned(),
         };
-        let text = text.trim_start().chars().take(DETAIL);
+        let text = text.trim_start().chars().take(MAX_DETAIL);
         text.map(|character| if character.is_control() { ' ' } else { character }).collect()
     }
 }

@@ -117,7 +117,7 @@ impl Jwt {
                 let header = decode_header(token).map_err(|_| unknown())?;
                 jwks.key(header.kid.as_deref()).await.map_err(|error| match error {
                     JwksError::Unknown => unknown(),
-                    JwksError::Away => Problem::unavailable(
+                    JwksError::Unavailable => Problem::unavailable(
                         "The keys of the identity provider cannot be read at the moment.",
                     ),
                 })?

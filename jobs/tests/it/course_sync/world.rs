@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
-use bedel_fetch::FetchSettings;
+use bedel_fetch::FetchPolicy;
 use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
 use bedel_postgres::testing::TestDatabase;
@@ -105,11 +105,10 @@ impl World {
             sync_instructors: false,
         };
         change(&mut catalogue);
-        let fetch = FetchSettings {
-            allowed_private: vec![address.to_string()],
+        let fetch = FetchPolicy {
             max_bytes: 1024,
             stall_timeout: Duration::from_secs(10),
-            ..FetchSettings::default()
+            ..FetchPolicy::listed(Vec::new(), vec![address.to_string()])
         };
         let directory = tempfile::tempdir().expect("a directory");
         let settings = Settings { catalogue, ..world::settings(fetch) };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bedel_fetch::FetchSettings;
+use bedel_fetch::FetchPolicy;
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
@@ -59,12 +59,10 @@ pub struct Line {
 
 /// What a process of the tests and the tests themselves configure alike.
 pub fn settings(upstream: &str) -> Settings {
-    let mut settings = world::settings(FetchSettings {
-        hosts: FETCH_HOSTS.map(str::to_owned).into(),
-        allowed_private: vec![upstream.to_owned()],
+    let mut settings = world::settings(FetchPolicy {
         max_bytes: 8 << 20,
         stall_timeout: Duration::from_secs(10),
-        ..FetchSettings::default()
+        ..FetchPolicy::listed(FETCH_HOSTS.map(str::to_owned).into(), vec![upstream.to_owned()])
     });
     settings.tenants = vec![upstream.to_owned()];
     settings.catalogue.url = format!("http://{upstream}/XMLQuery.aspx");

@@ -11,18 +11,18 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 /// Bytes of a block.
 const BLOCK: usize = 16;
 
-/// Bytes that are decrypted at a time.
+/// Bytes decrypted at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// Decrypts `source` to `target`. Blocks.
 ///
 /// # Errors
-/// `InvalidData` where it was not encrypted with this key or was cut off; the disk's.
+/// `InvalidData` for another key or a truncated file; the disk's.
 pub(super) fn decrypt(source: &Path, target: &Path, key: [u8; 16], iv: [u8; 16]) -> io::Result<()> {
     let mut cipher = Decryptor::<Aes128>::new(&key.into(), &iv.into());
     let (mut source, mut target) = (File::open(source)?, File::create(target)?);
     let mut chunk = vec![0; CHUNK];
-    // The last block is held back: it carries the padding.
+    // The last block carries the padding, so it is written last.
     let mut last: Option<[u8; BLOCK]> = None;
     loop {
         let read = fill(&mut source, &mut chunk)?;
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// Against an implementation that is not ours.
+    /// Checks against ffmpeg's implementation.
     #[test]
     fn what_ffmpeg_encrypted_is_read() {
         let directory = tempfile::tempdir().expect("a directory");

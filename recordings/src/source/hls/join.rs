@@ -1,7 +1,7 @@
-//! Segments put one behind another.
+//! Concatenates segments.
 //!
-//! Transport streams, fragmented MPEG-4 behind its map and raw AAC are made for that. Where time or coding begin anew, a file
-//! begins anew too: in one file the time stamps would overlap.
+//! Transport streams, fragmented MPEG-4 behind its map, and raw AAC allow it. A new file begins where time or coding restart: in
+//! one file the time stamps would overlap.
 
 use std::fs::File;
 use std::io;
@@ -12,11 +12,11 @@ use super::playlist::{Entry, Recording};
 use super::segments::Segments;
 use crate::source::download_dir::DownloadDir;
 
-/// Writes the runs of a recording whose segments are all there, in order.
+/// Writes the runs of a recording, in order. All its segments must be finished.
 pub(super) async fn join(
     segments: &Segments<'_>,
     recording: &Recording,
-    place: &DownloadDir,
+    dir: &DownloadDir,
 ) -> io::Result<Vec<PathBuf>> {
     let mut runs: Vec<Vec<PathBuf>> = Vec::new();
     let mut map = None;
@@ -29,8 +29,8 @@ pub(super) async fn join(
             Entry::Segment { .. } => runs.push(map.iter().cloned().chain([segments.path(number)]).collect()),
         }
     }
-    let files = (0..runs.len()).map(|number| place.join(&format!("run-{number:03}"))).collect::<Vec<_>>();
-    let (targets, lock) = (files.clone(), Arc::clone(place.lock()));
+    let files = (0..runs.len()).map(|number| dir.join(&format!("run-{number:03}"))).collect::<Vec<_>>();
+    let (targets, lock) = (files.clone(), Arc::clone(dir.lock()));
     tokio::task::spawn_blocking(move || {
         let _lock = lock;
         for (target, parts) in targets.iter().zip(runs) {

@@ -1,14 +1,14 @@
-//! Which of a recording's streams is taken: we want its sound and nothing else.
+//! Picks one of a recording's streams. Only the sound matters.
 
 use m3u8_rs::{AlternativeMedia, AlternativeMediaType, MasterPlaylist, VariantStream};
 
 use crate::source::error::SourceError;
 
-/// What codecs of sound begin with, as RFC 6381 names them.
+/// Prefixes of audio codec names (RFC 6381).
 const SOUND: [&str; 9] = ["mp4a", "ac-3", "ec-3", "opus", "vorbis", "flac", "alac", "mp3", "ac-4"];
 
-/// The URI of the stream to fetch: an audio-only rendition if there is one, else an audio-only variant, else the variant with
-/// sound that costs least. A variant that does not name its codecs may have sound.
+/// The URI of the stream to fetch: an audio-only rendition, else an audio-only variant, else the variant with sound of the
+/// lowest bandwidth. A variant without codec names may have sound.
 pub(super) fn choose(master: &MasterPlaylist) -> Result<&str, SourceError> {
     let variants = || master.variants.iter().filter(|variant| !variant.is_i_frame);
     if let Some(rendition) = rendition(master) {
@@ -28,7 +28,7 @@ pub(super) fn choose(master: &MasterPlaylist) -> Result<&str, SourceError> {
     }
 }
 
-/// The audio rendition that a player would begin with. One without a URI is part of its variant.
+/// The audio rendition that a player starts with. One without a URI is part of its variant.
 fn rendition(master: &MasterPlaylist) -> Option<&str> {
     let audio =
         |media: &&AlternativeMedia| media.media_type == AlternativeMediaType::Audio && media.uri.is_some();

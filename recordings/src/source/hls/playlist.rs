@@ -1,16 +1,16 @@
-//! A playlist of segments, taken apart and checked before anything that it names is asked for.
+//! Reads a playlist of segments and checks every URL in it before the first request.
 
-use bedel_fetch::{Exact, FetchError, place};
-use m3u8_rs::{ByteRange, Key, KeyMethod, MediaPlaylist, MediaSegment};
+use bedel_fetch::{ByteRange, FetchError, without_query};
+use m3u8_rs::{Key, KeyMethod, MediaPlaylist, MediaSegment};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::source::error::SourceError;
 
-/// Most segments of one recording: eleven hours in pieces of two seconds.
+/// Most segments of one recording: eleven hours at two seconds each.
 const MAX_SEGMENTS: usize = 20_000;
 
-/// Most stretches that begin anew, each of which is put together by itself.
+/// Most runs of one recording. Each becomes a file.
 const MAX_RUNS: usize = 500;
 
 /// Longest recording, in seconds.
@@ -20,7 +20,7 @@ const MAX_SECONDS: f64 = 48.0 * 3600.0;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Piece {
     pub(super) url: Url,
-    pub(super) bytes: Option<Exact>,
+    pub(super) range: Option<ByteRange>,
     pub(super) cipher: Option<Cipher>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct Cipher {
     pub(super) iv: [u8; 16],
 }
 
-/// A segment, or what stands before segments (`EXT-X-MAP`).
+/// A segment, or the initialisation section of segments (`EXT-X-MAP`).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Entry {
-    /// What stands before the segments that follow. A new run begins with it.
+    /// The initialisation section of the segments that follow. A new run begins with it.
     Map(Piece),
-    /// A segment. `joins` is false where time or coding begin anew.
+    /// A segment. `joins` is false where time or coding restart.
     Segment { piece: Piece, joins: bool },
 }
 
@@ -53,25 +53,25 @@ impl Entry {
 pub(super) struct Recording {
     /// In order.
     pub(super) entries: Vec<Entry>,
-    /// Length in seconds that the playlist vouches for.
+    /// Length in seconds that the playlist announces.
     pub(super) seconds: f64,
-    /// The same for the same recording, whatever signatures its URLs carry.
+    /// Fingerprint of the recording, independent of the signatures in its URLs.
     pub(super) fingerprint: String,
 }
 
-/// Where the key is, and the vector where the playlist names one.
+/// The key's URL, and the vector if the playlist has one.
 type KeyAndVector = (Url, Option<[u8; 16]>);
 
-/// What holds for the segments that follow.
+/// State that applies to the segments that follow.
 #[derive(Default)]
 struct Context {
     cipher: Option<KeyAndVector>,
-    /// Where the last byte range ended.
+    /// The end of the last byte range.
     end: Option<(Url, u64)>,
     map: Option<Piece>,
 }
 
-/// Reads a media playlist. `resolve` turns a URI of it into a URL that may be asked.
+/// Reads a media playlist. `resolve` turns a URI in it into a checked URL.
 pub(super) fn read(
     playlist: &MediaPlaylist,
     resolve: impl Fn(&str) -> Result<Url, FetchError>,
@@ -92,9 +92,9 @@ pub(super) fn read(
         for tag in &segment.unknown_tags {
             match (tag.tag.as_str(), tag.rest.as_deref().map(str::trim)) {
                 ("X-GAP", _) => return Err(SourceError::Gap),
-                // The library takes this one for unknown.
+                // The library does not know this one.
                 ("X-KEY", Some("METHOD=NONE")) => context.cipher = None,
-                // It was none that the library could read, and it matters.
+                // The library could not read it, and it matters.
                 ("X-KEY" | "X-MAP" | "X-BYTERANGE", _) => return Err(SourceError::Unreadable),
                 _ => {}
             }
@@ -106,8 +106,8 @@ pub(super) fn read(
         let mut joins = !segment.discontinuity;
         if let Some(map) = &segment.map {
             let url = resolve(&map.uri)?;
-            let bytes = map.byte_range.as_ref().map(|range| exact(range, 0)).transpose()?;
-            let map = Piece { cipher: context.cipher_for(sequence), url, bytes };
+            let range = map.byte_range.as_ref().map(|range| byte_range(range, 0)).transpose()?;
+            let map = Piece { cipher: context.cipher_for(sequence), url, range };
             joins &= context.map.as_ref().is_none_or(|known| *known == map);
             if context.map.as_ref() != Some(&map) || !joins {
                 entries.push(Entry::Map(map.clone()));
@@ -133,7 +133,7 @@ pub(super) fn read(
 }
 
 impl Context {
-    /// Without a vector of its own a segment's number is one (RFC 8216, 5.2).
+    /// Without a vector, a segment's number is the vector (RFC 8216, 5.2).
     fn cipher_for(&self, sequence: u64) -> Option<Cipher> {
         let (key, iv) = self.cipher.clone()?;
         Some(Cipher { key, iv: iv.unwrap_or_else(|| u128::from(sequence).to_be_bytes()) })
@@ -146,31 +146,31 @@ impl Context {
         resolve: impl Fn(&str) -> Result<Url, FetchError>,
     ) -> Result<Piece, SourceError> {
         let url = resolve(&segment.uri)?;
-        let bytes = match &segment.byte_range {
+        let range = match &segment.byte_range {
             None => None,
             Some(range) => {
-                // Without a place a range begins where the last one of the same file ended.
+                // Without an offset, a range begins where the last one of the same file ended.
                 let end = self.end.take().filter(|(file, _)| *file == url).map(|(_, end)| end);
                 let first = range.offset.or(end).ok_or(SourceError::Unreadable)?;
-                let bytes = exact(range, first)?;
-                self.end = Some((url.clone(), bytes.first + bytes.length));
-                Some(bytes)
+                let range = byte_range(range, first)?;
+                self.end = Some((url.clone(), range.first + range.length));
+                Some(range)
             }
         };
-        Ok(Piece { url, bytes, cipher: self.cipher_for(sequence) })
+        Ok(Piece { url, range, cipher: self.cipher_for(sequence) })
     }
 }
 
-fn exact(range: &ByteRange, first: u64) -> Result<Exact, SourceError> {
+fn byte_range(range: &m3u8_rs::ByteRange, first: u64) -> Result<ByteRange, SourceError> {
     let first = range.offset.unwrap_or(first);
-    // Sums of two of them have to fit.
+    // The sum of both must not overflow.
     if range.length == 0 || range.length > 1 << 40 || first > 1 << 40 {
         return Err(SourceError::Unreadable);
     }
-    Ok(Exact { first, length: range.length })
+    Ok(ByteRange { first, length: range.length })
 }
 
-/// None where the segments that follow are not encrypted.
+/// `None` where the segments that follow are not encrypted.
 fn cipher(
     key: &Key,
     resolve: impl Fn(&str) -> Result<Url, FetchError>,
@@ -194,17 +194,17 @@ fn vector(text: &str) -> Option<[u8; 16]> {
     (digits.len() <= 32).then(|| u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes))?
 }
 
-/// The sum of the segments' lengths. Before version 3 of the format they are rounded to whole seconds, each up to half a
+/// The sum of the segments' lengths. Before version 3 of the format they are rounded to whole seconds, so each may be half a
 /// second too long.
 fn seconds(playlist: &MediaPlaylist) -> Result<f64, SourceError> {
     let mut seconds = 0.0;
     for segment in &playlist.segments {
-        let one = f64::from(segment.duration);
-        if !(one >= 0.0 && one.is_finite()) {
+        let duration = f64::from(segment.duration);
+        if !(duration >= 0.0 && duration.is_finite()) {
             return Err(SourceError::Unreadable);
         }
-        let rounded = playlist.version.unwrap_or(1) < 3 && one.fract() == 0.0;
-        seconds += if rounded { (one - 0.5).max(0.0) } else { one };
+        let rounded = playlist.version.unwrap_or(1) < 3 && duration.fract() == 0.0;
+        seconds += if rounded { (duration - 0.5).max(0.0) } else { duration };
     }
     if seconds > MAX_SECONDS { Err(SourceError::Refused { what: "more than 48 hours" }) } else { Ok(seconds) }
 }
@@ -213,10 +213,10 @@ fn fingerprint(entries: &[Entry]) -> String {
     let mut hash = Sha256::new();
     for entry in entries {
         let piece = entry.piece();
-        let cipher = piece.cipher.as_ref().map(|cipher| (place(&cipher.key), cipher.iv));
-        hash.update(format!("{} {:?} {cipher:?}\n", place(&piece.url), piece.bytes));
+        let cipher = piece.cipher.as_ref().map(|cipher| (without_query(&cipher.key), cipher.iv));
+        hash.update(format!("{} {:?} {cipher:?}\n", without_query(&piece.url), piece.range));
     }
-    hex::encode(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

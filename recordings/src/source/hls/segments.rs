@@ -1,4 +1,4 @@
-//! The segments: several at a time, each again until it is there, none ever left out.
+//! Fetches all segments, several at a time, with retries. None is skipped.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
@@ -18,31 +18,32 @@ use super::playlist::{Entry, Piece, Recording};
 use crate::source::download_dir::DownloadDir;
 use crate::source::error::SourceError;
 
-/// Segments that are fetched at a time: with 50 ms to the server the pauses between them no longer count.
-const AT_ONCE: usize = 8;
+/// Segments fetched at a time: enough to hide a round trip of 50 ms.
+const CONCURRENCY: usize = 8;
 
 /// Largest segment, in bytes.
 const MAX_SEGMENT_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Pauses between tries of one segment within an attempt.
-const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+/// Pauses before the retries of one segment within an attempt.
+const RETRY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// Longest that a key takes, from connecting to the last byte.
+/// Longest fetch of a key, from connecting to the last byte.
 const KEY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the segments are.
+/// Directory of the segments.
 const DIRECTORY: &str = "segments";
 
-/// Whose they are.
+/// File with the fingerprint of their recording.
 const FINGERPRINT: &str = "segments.of";
 
-/// Fetches a recording's segments into a workplace.
+/// Fetches a recording's segments into a download directory.
 pub(super) struct Segments<'a> {
     fetcher: &'a Fetcher,
-    place: &'a DownloadDir,
+    dir: &'a DownloadDir,
     recording: &'a Recording,
     directory: PathBuf,
-    /// Never stored: whoever has them may see the recording.
+    /// Never stored: they unlock the recording.
     keys: Mutex<HashMap<Url, [u8; 16]>>,
     /// Bytes on disk.
     bytes: AtomicU64,
@@ -50,27 +51,27 @@ pub(super) struct Segments<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// Keeps what is there where it belongs to the same recording.
+    /// Keeps the segments of an earlier attempt if they belong to the same recording.
     pub(super) async fn prepare(
         fetcher: &'a Fetcher,
-        place: &'a DownloadDir,
+        dir: &'a DownloadDir,
         recording: &'a Recording,
         max_bytes: u64,
     ) -> Result<Self, SourceError> {
-        let directory = place.join(DIRECTORY);
-        let known = tokio::fs::read_to_string(place.join(FINGERPRINT)).await.unwrap_or_default();
+        let directory = dir.join(DIRECTORY);
+        let known = tokio::fs::read_to_string(dir.join(FINGERPRINT)).await.unwrap_or_default();
         if known != recording.fingerprint {
             match tokio::fs::remove_dir_all(&directory).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                _ => tokio::fs::write(place.join(FINGERPRINT), &recording.fingerprint).await?,
+                _ => tokio::fs::write(dir.join(FINGERPRINT), &recording.fingerprint).await?,
             }
         }
         tokio::fs::create_dir_all(&directory).await?;
         let (keys, bytes) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self { fetcher, place, recording, directory, keys, bytes, max_bytes })
+        Ok(Self { fetcher, dir, recording, directory, keys, bytes, max_bytes })
     }
 
-    /// The segments that are there, by number, without those that a failing disk left empty.
+    /// The numbers of finished segments. Files that a failing disk left empty do not count.
     pub(super) async fn finished(&self) -> Result<HashSet<usize>, SourceError> {
         let mut finished = HashSet::new();
         let mut entries = tokio::fs::read_dir(&self.directory).await?;
@@ -81,7 +82,7 @@ impl<'a> Segments<'a> {
                 (Some(number), 1..) if number < self.recording.entries.len() => {
                     finished.insert(number);
                 }
-                // What an attempt was writing when it ended.
+                // An attempt ended while it wrote this.
                 _ => tokio::fs::remove_file(entry.path()).await?,
             }
         }
@@ -93,7 +94,7 @@ impl<'a> Segments<'a> {
         self.directory.join(format!("{number:06}"))
     }
 
-    /// Fetches what is missing. `done` is told the number of each segment when it is there.
+    /// Fetches the missing segments. Calls `done` with the number of each finished segment.
     pub(super) async fn fetch(
         &self,
         finished: &HashSet<usize>,
@@ -107,20 +108,19 @@ impl<'a> Segments<'a> {
         let done = &done;
         stream::iter(missing)
             .map(|number| async move {
-                self.one(number).await?;
+                self.fetch_with_retries(number).await?;
                 done(number);
                 Ok(())
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await
     }
 
-    /// Fetches one segment, with some patience.
-    async fn one(&self, number: usize) -> Result<(), SourceError> {
-        let mut pauses = PAUSES.iter();
+    async fn fetch_with_retries(&self, number: usize) -> Result<(), SourceError> {
+        let mut pauses = RETRY_PAUSES.iter();
         loop {
-            let error = match self.try_one(number).await {
+            let error = match self.fetch_segment(number).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -134,13 +134,13 @@ impl<'a> Segments<'a> {
             };
             match pauses.next() {
                 Some(pause) if may_pass => tokio::time::sleep(*pause).await,
-                _ => return Err(self.named(error, number)),
+                _ => return Err(self.missing_or(error, number)),
             }
         }
     }
 
-    /// What is not there is told as a missing part of the recording.
-    fn named(&self, error: SourceError, number: usize) -> SourceError {
+    /// Turns status 404 and 410 into a missing segment; other errors stay.
+    fn missing_or(&self, error: SourceError, number: usize) -> SourceError {
         match error {
             SourceError::Fetch(FetchError::Status { host, status: 404 | 410, .. }) => {
                 SourceError::Missing { host, number: number + 1, of: self.recording.entries.len() }
@@ -149,24 +149,24 @@ impl<'a> Segments<'a> {
         }
     }
 
-    async fn try_one(&self, number: usize) -> Result<(), SourceError> {
+    async fn fetch_segment(&self, number: usize) -> Result<(), SourceError> {
         let entry = &self.recording.entries[number];
         let piece = entry.piece();
-        let arriving = self.directory.join(format!("{number:06}.part"));
-        let mut part = PartFile::create(&arriving, self.place.lock()).await?;
+        let partial = self.directory.join(format!("{number:06}.part"));
+        let mut part = PartFile::create(&partial, self.dir.lock()).await?;
         let is_checked =
-            self.fetcher.fetch_exactly(&piece.url, piece.bytes, &mut part, MAX_SEGMENT_BYTES).await?;
+            self.fetcher.download_once(&piece.url, piece.range, &mut part, MAX_SEGMENT_BYTES).await?;
         drop(part);
-        // The library does not tell whether a key stood before or behind the map that it came with.
-        let is_clear =
-            matches!(entry, Entry::Map(_)) && body::sniff(&head(&arriving).await?, None) == BodyKind::Media;
-        let whole = match piece.cipher.as_ref().filter(|_| !is_clear) {
-            None => arriving,
+        // The library does not say whether a key came before or after its map.
+        let is_clear = matches!(entry, Entry::Map(_))
+            && body::sniff(&read_head(&partial).await?, None) == BodyKind::Media;
+        let segment = match piece.cipher.as_ref().filter(|_| !is_clear) {
+            None => partial,
             Some(cipher) => {
                 let key = self.key(&cipher.key).await?;
                 let plain = self.directory.join(format!("{number:06}.plain"));
-                let (lock, iv) = (self.place.lock().clone(), cipher.iv);
-                let (from, to) = (arriving.clone(), plain.clone());
+                let (lock, iv) = (self.dir.lock().clone(), cipher.iv);
+                let (from, to) = (partial.clone(), plain.clone());
                 let decrypted = tokio::task::spawn_blocking(move || {
                     let _lock = lock;
                     decrypt(&from, &to, key, iv)?;
@@ -179,16 +179,16 @@ impl<'a> Segments<'a> {
                 plain
             }
         };
-        let length = tokio::fs::metadata(&whole).await?.len();
-        self.look_at(&head(&whole).await?, length, piece, number, is_checked)?;
+        let length = tokio::fs::metadata(&segment).await?.len();
+        self.check_content(&read_head(&segment).await?, length, piece, number, is_checked)?;
         self.count(length)?;
-        // From here on it counts as finished.
-        Ok(tokio::fs::rename(&whole, self.path(number)).await?)
+        // The rename marks it as finished.
+        Ok(tokio::fs::rename(&segment, self.path(number)).await?)
     }
 
-    /// A page instead of a segment is what the server means to tell; everything else that is no media is damage. Where nothing
-    /// told the length, a segment that was cut off is known by its own structure.
-    fn look_at(
+    /// A page instead of a segment is the server's answer; anything else that is not media is damage. If the length is not
+    /// checked, the segment's own structure shows whether it was truncated.
+    fn check_content(
         &self,
         head: &[u8],
         length: u64,
@@ -203,7 +203,7 @@ impl<'a> Segments<'a> {
             }
             _ => return Err(self.damaged(number)),
         }
-        if !is_checked && !body::ends_as_it_should(head, length) {
+        if !is_checked && !body::ends_on_boundary(head, length) {
             return Err(self.damaged(number));
         }
         Ok(())
@@ -213,7 +213,7 @@ impl<'a> Segments<'a> {
         SourceError::Damaged { number: number + 1, of: self.recording.entries.len() }
     }
 
-    /// A key, asked for once.
+    /// A key, cached in memory.
     async fn key(&self, url: &Url) -> Result<[u8; 16], SourceError> {
         let mut keys = self.keys.lock().await;
         if let Some(key) = keys.get(url) {
@@ -243,7 +243,7 @@ impl<'a> Segments<'a> {
     }
 }
 
-async fn head(file: &Path) -> io::Result<Vec<u8>> {
+async fn read_head(file: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     tokio::fs::File::open(file).await?.take(body::HEAD_BYTES as u64).read_to_end(&mut head).await?;
     Ok(head)

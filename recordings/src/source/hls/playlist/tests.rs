@@ -18,7 +18,7 @@ fn shown(lines: &str) -> Vec<String> {
             Entry::Segment { joins: false, .. } => "|",
         };
         let name = piece.url.path_segments().and_then(Iterator::last).unwrap_or_default();
-        let bytes = piece.bytes.map(|bytes| format!(" {}+{}", bytes.first, bytes.length)).unwrap_or_default();
+        let bytes = piece.range.map(|bytes| format!(" {}+{}", bytes.first, bytes.length)).unwrap_or_default();
         let cipher = piece.cipher.as_ref().map(|cipher| format!(" {} {}", cipher.key.path(), cipher.iv[15]));
         format!("{how} {name}{bytes}{}", cipher.unwrap_or_default())
     };
