@@ -138,7 +138,7 @@ pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, S
             continue;
         }
         match engine(kind, options, media) {
-            Ok(engine) => engines = engines.and(kind, engine),
+            Ok(engine) => engines = engines.with(kind, engine),
             Err(reason) => tracing::warn!("no engine {} for jobs that ask for it: {reason}", kind.name()),
         }
     }

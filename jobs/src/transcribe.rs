@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bedel_media::MediaError;
 use bedel_queue::{Attempt, Backoff, Commit, End, Failure, Job, JobError, NewJob, Policy};
-use bedel_speech::decoded::seconds;
-use bedel_speech::{Choice, Control, Decoded, Transcript, listen, vtt};
+use bedel_speech::decoded_audio::seconds;
+use bedel_speech::{Choice, Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
 use bedel_storage::{StorageError, keys};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ impl Job for Transcribe {
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             told.set_progress(DECODED + (TRANSCRIBED - DECODED) * fraction);
         });
-        let heard = listen(engine.as_ref(), &sound, &control, &finished).await?;
+        let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &finished).await?;
         attempt.set_progress(TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
@@ -191,14 +191,18 @@ fn engine_missing() -> JobError {
 }
 
 /// The stored audio as a local file, and what is to be heard in it, decoded into a file below `scratch`.
-async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Decoded), JobError> {
+async fn decode(
+    ctx: &Environment,
+    key: &str,
+    scratch: &Scratch,
+) -> Result<(PathBuf, DecodedAudio), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
     match ctx.media.decode_pcm(&audio, &decoded).await {
         Err(MediaError::SourceMissing) => return Err(audio_missing()),
         done => done?,
     }
-    Ok((audio, Decoded::open(&decoded)?))
+    Ok((audio, DecodedAudio::open(&decoded)?))
 }
 
 /// Both files under their final keys, or an error. A reader that sees the row's key finds them complete.

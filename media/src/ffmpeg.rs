@@ -15,7 +15,7 @@ use super::{MediaError, Sound};
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
-/// Samples per second of what [`sound`] counts: one channel of 16 bits at this rate.
+/// Samples per second of what [`measure_sound`] counts: one channel of 16 bits at this rate.
 const COUNT_RATE: u32 = 16_000;
 
 /// Samples of less than a thousandth of the largest (-60 dB) are not heard: a muted microphone still makes some noise.
@@ -140,7 +140,7 @@ pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> 
     decodable(&finished)
 }
 
-pub(super) async fn sound(ffmpeg: &Path, file: &Path) -> Result<Sound, MediaError> {
+pub(super) async fn measure_sound(ffmpeg: &Path, file: &Path) -> Result<Sound, MediaError> {
     let rate = COUNT_RATE.to_string();
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"].map(OsStr::new).into();

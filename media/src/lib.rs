@@ -1,7 +1,7 @@
 //! ffmpeg and ffprobe, on local files only.
 //!
 //! An exit code of 0 proves nothing (a truncated file or a hole in the middle exits 0), so what counts is how many
-//! samples could be decoded: [`MediaTools::sound`].
+//! samples could be decoded: [`MediaTools::measure_sound`].
 //!
 //! Media is hostile. The tools may open local files and pipes alone, and only formats that hold their media
 //! themselves: a playlist named `lecture.mp4` could otherwise read any other file on this host into a transcript.
@@ -113,8 +113,8 @@ impl MediaTools {
     ///
     /// # Errors
     /// `NotMedia`, and the tools' own.
-    pub async fn sound(&self, file: &Path) -> Result<Sound, MediaError> {
-        ffmpeg::sound(&self.ffmpeg, file).await
+    pub async fn measure_sound(&self, file: &Path) -> Result<Sound, MediaError> {
+        ffmpeg::measure_sound(&self.ffmpeg, file).await
     }
 
     /// Writes the first audio stream to `target` as Whisper wants it: [`SAMPLE_RATE`](sound::SAMPLE_RATE) hertz, one channel, raw

@@ -91,7 +91,7 @@ impl fmt::Debug for Control {
 
 /// Some sound that is to be transcribed: a piece of a recording, or all of it.
 #[derive(Clone, Copy)]
-pub struct Passage<'a> {
+pub struct AudioChunk<'a> {
     /// [`SAMPLE_RATE`] of them per second and at least one, all of them numbers.
     pub samples: &'a Arc<Vec<f32>>,
     /// A two- or three-letter code; `None` leaves it to the engine's configuration.
@@ -101,14 +101,15 @@ pub struct Passage<'a> {
     /// A directory for files that are of no use afterwards. Its owner removes it.
     pub scratch: &'a Path,
     /// Who pays.
-    pub ledger: &'a dyn Ledger,
+    pub call_log: &'a dyn CallLog,
 }
 
-/// What is known of a passage that somebody else was asked for, and that may have to be paid.
+/// What is known of a chunk that somebody else was asked for, and that may have to be paid.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    /// [`Passage::name`].
-    pub passage: String,
+pub struct PaidCall {
+    /// [`AudioChunk::name`].
+    #[serde(rename = "passage")]
+    pub chunk: String,
     /// Calls that may have been paid for.
     pub calls: u32,
     /// Calls of which it is known that nothing will come of them: the next one asks for something new.
@@ -118,22 +119,22 @@ pub struct Order {
     pub task: Option<String>,
 }
 
-impl Order {
+impl PaidCall {
     /// The same for calls that ask for the same thing: a server that knows it does the work once.
     #[must_use]
-    pub fn key(&self) -> String {
-        format!("{}-{}", self.passage, self.failures)
+    pub fn idempotency_key(&self) -> String {
+        format!("{}-{}", self.chunk, self.failures)
     }
 }
 
 /// Where orders are entered.
-pub trait Ledger: Send + Sync {
-    /// What is known of a passage; nothing yet, or what an earlier attempt entered.
-    fn order(&self, passage: &str) -> Order;
+pub trait CallLog: Send + Sync {
+    /// What is known of a chunk; nothing yet, or what an earlier attempt entered.
+    fn paid_call(&self, chunk: &str) -> PaidCall;
 
     /// Enters it. It is not forgotten, whatever happens to this process, once this returns; where nobody is entitled to
     /// it any more that is an error, and while nobody knows it waits.
-    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>>;
+    fn record<'a>(&'a self, order: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>>;
 }
 
 /// A speech engine.
@@ -149,34 +150,34 @@ pub trait Engine: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Engine::transcribe`].
-    fn mark(&self) -> Result<String, EngineError>;
+    fn fingerprint(&self) -> Result<String, EngineError>;
 
-    /// Whether somebody else does the work, who may want to be paid for it: then each passage that was transcribed is kept,
+    /// Whether somebody else does the work, who may want to be paid for it: then each chunk that was transcribed is kept,
     /// however short it is.
     fn is_remote(&self) -> bool {
         false
     }
 
     /// The most it takes at once, in samples.
-    fn longest(&self) -> u64 {
-        pieces::LONGEST
+    fn max_samples(&self) -> u64 {
+        pieces::MAX_PIECE_SAMPLES
     }
 
     /// Finds out whether it could be used now, as far as that costs nothing.
     ///
     /// # Errors
     /// As [`Engine::transcribe`].
-    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Transcribes a passage.
+    /// Transcribes a chunk.
     ///
     /// Once the control's token fires the future ends at once. Work it left on another thread, as dropping it also
     /// does, stops by itself as soon as the engine can, and writes nothing.
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        chunk: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>>;
 }
@@ -208,7 +209,7 @@ pub enum EngineError {
     Media(#[from] MediaError),
     /// Whoever pays says no.
     #[error("{0}")]
-    Ledger(JobError),
+    CallLog(JobError),
     /// The engine gave up.
     #[error("the speech engine failed: {0}")]
     Failed(String),
@@ -217,13 +218,13 @@ pub enum EngineError {
 /// Paths, models and the engine's words go to the log; the student gets a sentence and what to do.
 impl From<EngineError> for JobError {
     fn from(error: EngineError) -> Self {
-        if !matches!(error, EngineError::Cancelled | EngineError::Ledger(_)) {
+        if !matches!(error, EngineError::Cancelled | EngineError::CallLog(_)) {
             tracing::warn!(%error, "no transcript");
         }
         match error {
             // The token fires when the attempt is cancelled, released or has lost its lease: nothing is ours to write.
             EngineError::Cancelled => Self::lost_lease(),
-            EngineError::Ledger(error) => error,
+            EngineError::CallLog(error) => error,
             EngineError::Remote(error) => error.into(),
             EngineError::Media(error) => error.into(),
             EngineError::Model(_) => JobError::host_fault(

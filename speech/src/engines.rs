@@ -94,7 +94,7 @@ impl Engines {
 
     /// Adds one for jobs that ask for it.
     #[must_use]
-    pub fn and(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+    pub fn with(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         self.engines.push((kind, engine));
         self
     }
@@ -106,7 +106,7 @@ impl Engines {
     }
 
     /// All of them, the default first.
-    pub fn all(&self) -> impl Iterator<Item = (EngineKind, &Arc<dyn Engine>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (EngineKind, &Arc<dyn Engine>)> {
         self.engines.iter().map(|(kind, engine)| (*kind, engine))
     }
 
@@ -138,7 +138,7 @@ impl Engines {
 mod tests {
     use futures::future::BoxFuture;
 
-    use super::super::engine::{Control, EngineError, EngineInfo, Passage, RawTranscript};
+    use super::super::engine::{AudioChunk, Control, EngineError, EngineInfo, RawTranscript};
     use super::*;
 
     #[derive(Debug)]
@@ -153,13 +153,13 @@ mod tests {
             (self.0 != "task").then(|| Arc::new(Self(self.0, model.to_owned())) as _)
         }
 
-        fn mark(&self) -> Result<String, EngineError> {
+        fn fingerprint(&self) -> Result<String, EngineError> {
             unimplemented_here()
         }
 
         fn transcribe<'a>(
             &'a self,
-            _: Passage<'a>,
+            _: AudioChunk<'a>,
             _: &'a Control,
         ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
             Box::pin(async { unimplemented_here() })
@@ -174,7 +174,7 @@ mod tests {
     fn a_job_gets_what_it_asks_for() {
         let engine = |name, model: &str| Arc::new(Named(name, model.to_owned()));
         let engines = Engines::new(EngineKind::Embedded, engine("whisper.cpp", "tiny.en"))
-            .and(EngineKind::Openai, engine("openai", "whisper-1"));
+            .with(EngineKind::Openai, engine("openai", "whisper-1"));
         assert_eq!(engines.names(), "embedded, openai");
         for (choice, engine, model) in [
             ("{}", "whisper.cpp", "tiny.en"),
@@ -190,7 +190,7 @@ mod tests {
         assert!(missing.to_string().contains("embedded, openai"), "{missing}");
         let missing = JobError::from(missing);
         assert_eq!((missing.class(), missing.wait_delay().is_some()), ("engine-missing", true));
-        let engines = engines.and(EngineKind::Task, engine("task", "its own"));
+        let engines = engines.with(EngineKind::Task, engine("task", "its own"));
         engines.choose(&tasks).unwrap();
         let fixed = engines.choose(&Choice { model: Some("large".to_owned()), ..tasks }).unwrap_err();
         assert!(JobError::from(fixed).is_fatal());

@@ -106,7 +106,7 @@ const KNOWN: &[Known] = &[
 
 /// A model in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledModel {
     /// Name to configure, e.g. `tiny.en`.
     pub name: String,
     /// The file whisper.cpp reads.
@@ -133,7 +133,7 @@ pub fn default_dir() -> Result<PathBuf, ModelError> {
 ///
 /// # Errors
 /// Each says what is wrong with which field and what to type.
-pub fn install(model: &str, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
+pub fn install(model: &str, sha256: Option<&str>, dir: &Path) -> Result<InstalledModel, ModelError> {
     install_with(Path::new("python3"), model, sha256, dir)
 }
 
@@ -142,7 +142,7 @@ fn install_with(
     model: &str,
     sha256: Option<&str>,
     dir: &Path,
-) -> Result<Installed, ModelError> {
+) -> Result<InstalledModel, ModelError> {
     let Some(known) = KNOWN.iter().find(|known| known.name == model) else {
         return match Url::parse(model) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => install_url(&url, sha256, dir),
@@ -168,7 +168,7 @@ fn install_with(
     store.add(known.name, Some(expected), |out| ggml::convert(&weights, &tokenizer, known.precision, out))
 }
 
-fn install_file(path: &str, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
+fn install_file(path: &str, sha256: Option<&str>, dir: &Path) -> Result<InstalledModel, ModelError> {
     let source = Path::new(path);
     if !source.is_file() {
         return Err(ModelError::Unknown { name: path.to_owned(), known: known_names() });
@@ -178,7 +178,7 @@ fn install_file(path: &str, sha256: Option<&str>, dir: &Path) -> Result<Installe
 }
 
 /// What was there of it is gone on with. A file that is not what it should be is thrown away.
-fn install_url(url: &Url, sha256: Option<&str>, dir: &Path) -> Result<Installed, ModelError> {
+fn install_url(url: &Url, sha256: Option<&str>, dir: &Path) -> Result<InstalledModel, ModelError> {
     if sha256.is_none() && url.scheme() == "http" {
         return Err(ModelError::Unencrypted);
     }
@@ -192,7 +192,12 @@ fn install_url(url: &Url, sha256: Option<&str>, dir: &Path) -> Result<Installed,
     added
 }
 
-fn add_file(store: &Store, name: &str, source: &Path, sha256: Option<&str>) -> Result<Installed, ModelError> {
+fn add_file(
+    store: &Store,
+    name: &str,
+    source: &Path,
+    sha256: Option<&str>,
+) -> Result<InstalledModel, ModelError> {
     store::check_magic(source)?;
     if let Some(expected) = sha256 {
         let found = store::sha256_of(source)?;
@@ -209,7 +214,7 @@ fn add_file(store: &Store, name: &str, source: &Path, sha256: Option<&str>) -> R
 ///
 /// # Errors
 /// The file system's.
-pub fn list(dir: &Path) -> Result<Vec<Installed>, ModelError> {
+pub fn list(dir: &Path) -> Result<Vec<InstalledModel>, ModelError> {
     store::list(dir)
 }
 
@@ -217,7 +222,7 @@ pub fn list(dir: &Path) -> Result<Vec<Installed>, ModelError> {
 ///
 /// # Errors
 /// `NotInstalled` or `Corrupt`, with what to type.
-pub fn verify(dir: &Path, name: &str) -> Result<Installed, ModelError> {
+pub fn verify(dir: &Path, name: &str) -> Result<InstalledModel, ModelError> {
     store::verify(dir, name)
 }
 

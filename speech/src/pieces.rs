@@ -4,19 +4,23 @@ use std::ops::Range;
 
 use bedel_media::sound::SAMPLE_RATE;
 
-use super::decoded::{Decoded, DecodedError};
+use super::decoded_audio::{DecodedAudio, DecodedAudioError};
 use super::pauses::{FRAME, Loudness};
 
 /// Most samples of a piece, where the engine takes as much at once: 10 minutes. Longer ones cost more to do again, and 38 MB of
 /// memory for each 10 minutes; shorter ones have more seams. No piece is shorter than half of that, unless the recording is.
-pub const LONGEST: u64 = 10 * 60 * SAMPLE_RATE as u64;
+pub const MAX_PIECE_SAMPLES: u64 = 10 * 60 * SAMPLE_RATE as u64;
 
 /// The piece that begins at this sample: to the end of the recording where no more than `longest` samples are left, else to the
 /// middle of the longest pause that leaves no piece shorter than half of that.
 ///
 /// # Errors
 /// The disk's.
-pub async fn piece(sound: &Decoded, start: u64, longest: u64) -> Result<Range<u64>, DecodedError> {
+pub async fn next_piece(
+    sound: &DecodedAudio,
+    start: u64,
+    longest: u64,
+) -> Result<Range<u64>, DecodedAudioError> {
     let (end, shortest) = (sound.samples(), longest / 2);
     if end - start <= longest {
         return Ok(start..end);
@@ -83,23 +87,32 @@ mod tests {
         assert_eq!(pause(&long), 50 * SECOND);
     }
 
-    fn sound(samples: u64) -> (tempfile::NamedTempFile, Decoded) {
+    fn sound(samples: u64) -> (tempfile::NamedTempFile, DecodedAudio) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(samples * 4).unwrap();
-        let sound = Decoded::open(file.path()).unwrap();
+        let sound = DecodedAudio::open(file.path()).unwrap();
         (file, sound)
     }
 
     #[tokio::test]
     async fn pieces_follow_one_another_to_the_end_and_none_is_too_short_or_too_long() {
         let minute = 60 * u64::from(SAMPLE_RATE);
-        let lengths = [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1];
-        for (samples, longest) in lengths.iter().flat_map(|samples| [(*samples, LONGEST), (*samples, minute)])
+        let lengths = [
+            1,
+            MAX_PIECE_SAMPLES,
+            MAX_PIECE_SAMPLES + 1,
+            11 * minute,
+            15 * minute + 7,
+            16 * minute,
+            47 * minute + 1,
+        ];
+        for (samples, longest) in
+            lengths.iter().flat_map(|samples| [(*samples, MAX_PIECE_SAMPLES), (*samples, minute)])
         {
             let (_file, sound) = sound(samples);
             let mut start = 0;
             while start < samples {
-                let found = piece(&sound, start, longest).await.unwrap();
+                let found = next_piece(&sound, start, longest).await.unwrap();
                 assert_eq!(found.start, start);
                 let length = found.end - found.start;
                 assert!(

@@ -5,14 +5,14 @@
 //! anything from outside.
 //!
 //! A call is made once in an attempt. Whether it is made again, when, and at whose expense, says the error's [`JobError`]: until
-//! then the pieces before it are kept, and the worker's slot is free. `orders` keeps count of those that may have been paid.
+//! then the pieces before it are kept, and the worker's slot is free. `paid_calls` keeps count of those that may have been paid.
 //!
 //! [`JobError`]: bedel_queue::JobError
 
 mod client;
 mod error;
 mod openai;
-mod orders;
+mod paid_calls;
 mod task;
 mod upload;
 
@@ -32,7 +32,7 @@ pub use task::Task;
 /// Bytes of an upload that are not the recording.
 const AROUND: u64 = 64 * 1024;
 
-/// Shortest passage that is sent, in seconds: below a few minutes the seams cost words.
+/// Shortest chunk that is sent, in seconds: below a few minutes the seams cost words.
 const SHORTEST_SECONDS: u64 = 60;
 
 /// Least of [`RemoteSettings::max_upload_bytes`]: an encoded minute, with room to spare.
@@ -68,11 +68,11 @@ impl RemoteSettings {
         self.grace + Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE) * self.patience)
     }
 
-    /// Most samples of a passage, so that it can be encoded to fit into an upload. Encoders keep to their rate on the whole only, so
+    /// Most samples of a chunk, so that it can be encoded to fit into an upload. Encoders keep to their rate on the whole only, so
     /// a quarter is to spare.
-    fn longest(&self) -> u64 {
+    fn max_samples(&self) -> u64 {
         let seconds = self.max_upload_bytes.saturating_sub(AROUND) * 8 * 3 / (SPEECH_BITS * 4);
-        (seconds.max(SHORTEST_SECONDS) * u64::from(SAMPLE_RATE)).min(pieces::LONGEST)
+        (seconds.max(SHORTEST_SECONDS) * u64::from(SAMPLE_RATE)).min(pieces::MAX_PIECE_SAMPLES)
     }
 }
 
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn passages_are_as_long_as_an_upload_may_be() {
-        let longest = |max_upload_bytes| RemoteSettings { max_upload_bytes, ..settings() }.longest();
+        let longest = |max_upload_bytes| RemoteSettings { max_upload_bytes, ..settings() }.max_samples();
         let seconds = |bytes| longest(bytes) / u64::from(SAMPLE_RATE);
-        assert_eq!(longest(25_000_000), pieces::LONGEST);
+        assert_eq!(longest(25_000_000), pieces::MAX_PIECE_SAMPLES);
         assert_eq!((seconds(LEAST_UPLOAD_BYTES), seconds(0)), (122, SHORTEST_SECONDS));
     }
 

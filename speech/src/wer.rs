@@ -36,7 +36,7 @@ fn add_word(costs: &mut [usize], wanted: &str, hypothesis: &[String]) {
 
 /// Something that was said, and when.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Spoken {
+pub struct SpokenSentence {
     /// Its words.
     pub text: String,
     /// Seconds from the start of the recording to its first sound.
@@ -48,7 +48,7 @@ pub struct Spoken {
 /// How far segments begin and end from where it was spoken, in seconds: of each sentence whose first word begins a segment, and of
 /// each whose last word ends one. `sentences` and `segments` are in order. Takes memory for the words of both multiplied.
 #[must_use]
-pub fn offsets(sentences: &[Spoken], segments: &[Segment]) -> Vec<f64> {
+pub fn offsets(sentences: &[SpokenSentence], segments: &[Segment]) -> Vec<f64> {
     let mut reference = Edges::default();
     for spoken in sentences {
         reference.add(&spoken.text, spoken.start, spoken.end);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn edges_are_compared_where_both_have_them() {
-        let spoken = |text: &str, start, end| Spoken { text: text.to_owned(), start, end };
+        let spoken = |text: &str, start, end| SpokenSentence { text: text.to_owned(), start, end };
         let segment = |text: &str, start, end| Segment { id: 0, start, end, text: text.to_owned() };
         let sentences = [spoken("Press one.", 1.0, 2.0), spoken("Good bye.", 3.0, 4.0), spoken("", 9.0, 9.0)];
         let exact = [segment("Press 1", 1.0, 2.0), segment("Good bye", 3.25, 4.5)];

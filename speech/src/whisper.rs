@@ -21,7 +21,7 @@ use whisper_rs::{
     WhisperSysState,
 };
 
-use super::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
+use super::engine::{AudioChunk, Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 use super::models;
 
 /// Quieter than this throughout (-80 dB) is digital silence. Whisper is known to invent words there.
@@ -69,7 +69,7 @@ impl Engine for Whisper {
         Some(Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone())))
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
+    fn fingerprint(&self) -> Result<String, EngineError> {
         let Inner { model, dir, language, sha256, .. } = &*self.inner;
         let mut known = sha256.lock().unwrap_or_else(PoisonError::into_inner);
         let sha256 = match &*known {
@@ -81,12 +81,12 @@ impl Engine for Whisper {
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        chunk: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
-            let samples = Arc::clone(passage.samples);
-            let language = passage.language.map(str::to_owned);
+            let samples = Arc::clone(chunk.samples);
+            let language = chunk.language.map(str::to_owned);
             let watch = Arc::new(Watch { control: control.clone(), dropped: AtomicBool::new(false) });
             let _stop = StopOnDrop(Arc::clone(&watch));
             let inner = Arc::clone(&self.inner);

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bedel_media::{MediaError, MediaTools};
-use bedel_speech::decoded::seconds;
+use bedel_speech::decoded_audio::seconds;
 use bedel_speech::{
-    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Order, Passage, Piece, Transcript, listen,
-    srt, vtt,
+    AudioChunk, CallLog, Control, DecodedAudio, DecodedAudioError, EngineError, PaidCall, Piece, PieceStore,
+    Transcript, srt, transcribe_pieces, vtt,
 };
 use clap::{Args, ValueEnum};
 use futures::future::BoxFuture;
@@ -60,34 +60,34 @@ enum Format {
 
 /// What goes wrong between the sound and the text.
 #[derive(Debug, thiserror::Error)]
-enum ListenError {
+enum TranscriptionError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Decoded(#[from] DecodedError),
+    Decoded(#[from] DecodedAudioError),
 }
 
 /// Nobody goes on from here.
-struct Forget<'a> {
+struct NoPieceStore<'a> {
     scratch: &'a Path,
     /// Of this run: another one pays again.
     name: Uuid,
 }
 
-impl Ledger for Forget<'_> {
-    fn order(&self, passage: &str) -> Order {
-        Order { passage: passage.to_owned(), ..Order::default() }
+impl CallLog for NoPieceStore<'_> {
+    fn paid_call(&self, chunk: &str) -> PaidCall {
+        PaidCall { chunk: chunk.to_owned(), ..PaidCall::default() }
     }
 
-    fn enter<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn record<'a>(&'a self, _: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async { Ok(()) })
     }
 }
 
-impl Keep for Forget<'_> {
-    type Error = ListenError;
+impl PieceStore for NoPieceStore<'_> {
+    type Error = TranscriptionError;
 
-    fn name(&self, samples: &Range<u64>) -> String {
+    fn chunk_name(&self, samples: &Range<u64>) -> String {
         format!("{}-{}-{}", self.name, samples.start, samples.end)
     }
 
@@ -95,11 +95,17 @@ impl Keep for Forget<'_> {
         self.scratch
     }
 
-    async fn find(&self, _: u64, _: &Decoded) -> Result<Option<Piece>, ListenError> {
+    async fn find_piece(&self, _: u64, _: &DecodedAudio) -> Result<Option<Piece>, TranscriptionError> {
         Ok(None)
     }
 
-    async fn keep(&self, _: &Piece, _: usize, _: f64, _: &Decoded) -> Result<(), ListenError> {
+    async fn save_piece(
+        &self,
+        _: &Piece,
+        _: usize,
+        _: f64,
+        _: &DecodedAudio,
+    ) -> Result<(), TranscriptionError> {
         Ok(())
     }
 }
@@ -140,14 +146,14 @@ impl TranscribeCommand {
                 told(&format!("{:.0} %", fraction * 100.0));
             }
         });
-        let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
+        let store = NoPieceStore { scratch: directory.path(), name: Uuid::new_v4() };
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
-            let (scratch, name) = (directory.path(), &forget.name(&(0..sound.samples())));
-            let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &forget };
-            engine.transcribe(passage, &control).await.map_err(|error| failed(&error))?
+            let (scratch, name) = (directory.path(), &store.chunk_name(&(0..sound.samples())));
+            let chunk = AudioChunk { samples: &samples, language: None, name, scratch, call_log: &store };
+            engine.transcribe(chunk, &control).await.map_err(|error| failed(&error))?
         } else {
-            let heard = listen(engine.as_ref(), &sound, &control, &forget).await;
+            let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await;
             heard.map_err(|error| failed(&error))?.into_raw()
         };
         Transcript::new(engine.describe(), heard, seconds(sound.samples())).map_err(|error| failed(&error))
@@ -179,14 +185,14 @@ impl TranscribeCommand {
     }
 }
 
-async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<Decoded, CliError> {
+async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<DecodedAudio, CliError> {
     let decoded = directory.join("audio.f32");
     let probed = media.probe(file).await.map_err(|error| failed(&error))?;
     if probed.audio.is_empty() {
         return Err(failed(&MediaError::NoAudio));
     }
     media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
-    Decoded::open(&decoded).map_err(|error| failed(&error))
+    DecodedAudio::open(&decoded).map_err(|error| failed(&error))
 }
 
 fn failed(error: &impl std::fmt::Display) -> CliError {

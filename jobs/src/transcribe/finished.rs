@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Attempt, Job, JobError};
-use bedel_speech::decoded::seconds;
+use bedel_speech::decoded_audio::seconds;
 use bedel_speech::digest::sha256;
-use bedel_speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
+use bedel_speech::{CallLog, DecodedAudio, Engine, EngineError, PaidCall, Piece, PieceStore};
 use bedel_storage::{Storage, StorageError, keys};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -52,7 +52,7 @@ struct Checkpoint {
     speed: Option<f64>,
     /// What a server was asked for and has not given yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    order: Option<Order>,
+    order: Option<PaidCall>,
 }
 
 /// The pieces of one attempt's lecture.
@@ -79,7 +79,7 @@ impl<'a> Finished<'a> {
         lecture_id: Uuid,
         engine: &Arc<dyn Engine>,
         audio: &Path,
-        sound: &Decoded,
+        sound: &DecodedAudio,
         scratch: &Scratch,
     ) -> Result<Self, JobError> {
         Ok(Self {
@@ -89,7 +89,7 @@ impl<'a> Finished<'a> {
             lecture_id,
             scratch: scratch.path.clone(),
             mark: mark(engine, audio).await?,
-            is_kept: engine.is_remote() || sound.samples() > engine.longest(),
+            is_kept: engine.is_remote() || sound.samples() > engine.max_samples(),
             begun: Instant::now(),
             checkpoint: Mutex::new(attempt.checkpoint().unwrap_or_default()),
         })
@@ -130,26 +130,26 @@ impl<'a> Finished<'a> {
     }
 }
 
-impl Ledger for Finished<'_> {
-    fn order(&self, passage: &str) -> Order {
+impl CallLog for Finished<'_> {
+    fn paid_call(&self, chunk: &str) -> PaidCall {
         let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = checkpoint.order.as_ref().filter(|order| order.passage == passage);
-        known.cloned().unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
+        let known = checkpoint.order.as_ref().filter(|order| order.chunk == chunk);
+        known.cloned().unwrap_or_else(|| PaidCall { chunk: chunk.to_owned(), ..PaidCall::default() })
     }
 
     /// In the checkpoint, whose statement finds out whether this attempt still has the job; while the database is away nobody knows.
-    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn record<'a>(&'a self, order: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async {
             let order = Some(order.clone());
-            self.save(|checkpoint| checkpoint.order = order).await.map_err(EngineError::Ledger)
+            self.save(|checkpoint| checkpoint.order = order).await.map_err(EngineError::CallLog)
         })
     }
 }
 
-impl Keep for Finished<'_> {
+impl PieceStore for Finished<'_> {
     type Error = JobError;
 
-    fn name(&self, samples: &Range<u64>) -> String {
+    fn chunk_name(&self, samples: &Range<u64>) -> String {
         // A person's retry is another job: it asks for something new where the one before failed for good.
         format!("{}-{}-{}-{}", self.attempt.job_id.simple(), self.mark, samples.start, samples.end)
     }
@@ -159,7 +159,7 @@ impl Keep for Finished<'_> {
     }
 
     /// One that cannot be read is made again.
-    async fn find(&self, start: u64, sound: &Decoded) -> Result<Option<Piece>, JobError> {
+    async fn find_piece(&self, start: u64, sound: &DecodedAudio) -> Result<Option<Piece>, JobError> {
         if !self.is_kept {
             return Ok(None);
         }
@@ -171,7 +171,13 @@ impl Keep for Finished<'_> {
         Ok(found.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
-    async fn keep(&self, piece: &Piece, number: usize, speed: f64, sound: &Decoded) -> Result<(), JobError> {
+    async fn save_piece(
+        &self,
+        piece: &Piece,
+        number: usize,
+        speed: f64,
+        sound: &DecodedAudio,
+    ) -> Result<(), JobError> {
         if !self.is_kept {
             return Ok(());
         }
@@ -193,7 +199,7 @@ fn goes_on() -> JobError {
 /// What pieces of this sound by this engine are known by.
 async fn mark(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
     let (engine, audio) = (Arc::clone(engine), audio.to_owned());
-    let looked = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
+    let looked = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.fingerprint())));
     let (digest, engine) =
         looked.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
     let made_of = serde_json::to_vec(&(VERSION, digest, engine?)).expect("plain data is JSON");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
-use super::{ConvertError, Installed, ggml};
+use super::{ConvertError, InstalledModel, ggml};
 use crate::digest::sha256;
 
 /// A store that this process alone may change, until it is dropped.
@@ -35,7 +35,7 @@ impl Store {
         &self.directory
     }
 
-    pub(super) fn verify(&self, name: &str) -> Result<Installed, ModelError> {
+    pub(super) fn verify(&self, name: &str) -> Result<InstalledModel, ModelError> {
         verify(&self.directory, name)
     }
 
@@ -45,7 +45,7 @@ impl Store {
         name: &str,
         expected: Option<(u64, &str)>,
         write: impl FnOnce(&mut dyn Write) -> Result<(), ConvertError>,
-    ) -> Result<Installed, ModelError> {
+    ) -> Result<InstalledModel, ModelError> {
         let path = path_of(&self.directory, name).ok_or_else(|| ModelError::BadName { path: name.into() })?;
         let temporary = self.temporary()?;
         let (bytes, sha256) = {
@@ -69,7 +69,7 @@ impl Store {
         note.write_all(line.as_bytes()).map_err(ModelError::io("write", note.path()))?;
         self.publish(note, &note_of(&path))?;
         self.publish(temporary, &path)?;
-        Ok(Installed { name: name.to_owned(), path, bytes, sha256 })
+        Ok(InstalledModel { name: name.to_owned(), path, bytes, sha256 })
     }
 
     fn temporary(&self) -> Result<tempfile::NamedTempFile, ModelError> {
@@ -129,7 +129,7 @@ fn noted(path: &Path) -> Option<String> {
     (sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| sha256.to_owned())
 }
 
-pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelError> {
+pub(super) fn verify(directory: &Path, name: &str) -> Result<InstalledModel, ModelError> {
     let path = path_of(directory, name).filter(|path| path.is_file());
     let path = path.ok_or_else(|| super::not_found(name, directory))?;
     check_magic(&path)?;
@@ -137,7 +137,7 @@ pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelErr
     match noted(&path) {
         Some(expected) if expected == found => {
             let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
-            Ok(Installed { name: name.to_owned(), path, bytes, sha256: found })
+            Ok(InstalledModel { name: name.to_owned(), path, bytes, sha256: found })
         }
         expected => {
             let expected = expected.unwrap_or_else(|| "none".into());
@@ -146,7 +146,7 @@ pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelErr
     }
 }
 
-pub(super) fn list(directory: &Path) -> Result<Vec<Installed>, ModelError> {
+pub(super) fn list(directory: &Path) -> Result<Vec<InstalledModel>, ModelError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -158,7 +158,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Installed>, ModelError> {
         let name = super::name_of(&path).filter(|name| path_of(directory, name).as_ref() == Some(&path));
         let (Some(name), Some(sha256)) = (name, noted(&path)) else { continue };
         let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
-        models.push(Installed { name, path, bytes, sha256 });
+        models.push(InstalledModel { name, path, bytes, sha256 });
     }
     models.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(models)

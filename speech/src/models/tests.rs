@@ -148,7 +148,7 @@ fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(bytes))
 }
 
-async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result<Installed, ModelError> {
+async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result<InstalledModel, ModelError> {
     // Whoever comes first wins; the others find it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = dir.to_owned();

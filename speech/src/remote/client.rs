@@ -63,8 +63,8 @@ impl Server {
         host(&self.settings.url)
     }
 
-    /// [`Engine::mark`](crate::Engine::mark) of an engine there: nobody can look at the model itself.
-    pub(super) fn mark(&self, engine: &str) -> String {
+    /// [`Engine::fingerprint`](crate::Engine::fingerprint) of an engine there: nobody can look at the model itself.
+    pub(super) fn fingerprint(&self, engine: &str) -> String {
         let RemoteSettings { url, model, language, .. } = &*self.settings;
         format!("{engine} {url} {model} {}", language.as_deref().unwrap_or("auto"))
     }
@@ -83,7 +83,7 @@ impl Server {
     }
 
     /// Whether anybody is there, whatever they say to a question that is none.
-    pub(super) async fn look(&self) -> Result<(), EngineError> {
+    pub(super) async fn ping(&self) -> Result<(), EngineError> {
         match timeout(CONNECT_TIMEOUT, self.request(Method::GET, &[]).send()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broken(&error).into()),

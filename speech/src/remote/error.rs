@@ -24,7 +24,7 @@ pub enum RemoteError {
     /// paid by now.
     #[error("the speech server {host} was asked and did not answer ({reason})")]
     BrokeOff { host: String, reason: String, calls: u32 },
-    /// So many calls for one passage may have been paid, and nothing came of them.
+    /// So many calls for one chunk may have been paid, and nothing came of them.
     #[error("the speech server {host} was asked {calls} times for the same and nothing came of it")]
     TooOften { host: String, calls: u32 },
     /// It has no time, or is at it already (409, 429, 503).

@@ -8,9 +8,9 @@ use reqwest::Method;
 
 use super::RemoteSettings;
 use super::client::{ClientError, Server};
-use super::orders::{self, Call};
+use super::paid_calls::{self, Call};
 use super::upload::Upload;
-use crate::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
+use crate::engine::{AudioChunk, Control, Engine, EngineError, EngineInfo, PaidCall, RawTranscript};
 
 /// An OpenAI-compatible server. The model has to know the response format `verbose_json`, as whisper-1 does.
 #[derive(Debug, Clone)]
@@ -28,21 +28,21 @@ impl OpenAi {
         Ok(Self { server: Server::new(settings)?, media })
     }
 
-    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
+    async fn ask(&self, chunk: AudioChunk<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
         let settings = self.server.settings();
-        let upload = Upload::of(&passage, &self.server, &self.media).await?;
+        let upload = Upload::of(&chunk, &self.server, &self.media).await?;
         let uploaded = upload.bytes();
-        let form = upload.form("file", &passage, settings);
+        let form = upload.form("file", &chunk, settings);
         let form = form.text("model", settings.model.clone()).text("response_format", "verbose_json");
-        let make = |order: &Order| {
+        let make = |order: &PaidCall| {
             let request = self.server.request(Method::POST, &["audio", "transcriptions"]);
             // A server that knows it answers a request that it has seen as it did before.
-            request.header("Idempotency-Key", order.key()).multipart(form)
+            request.header("Idempotency-Key", order.idempotency_key()).multipart(form)
         };
-        let call = Call { make, uploaded, time: settings.time_for(passage.samples.len()) };
-        let (answer, order) = orders::call(&self.server, &passage, call, control).await?;
+        let call = Call { make, uploaded, time: settings.time_for(chunk.samples.len()) };
+        let (answer, order) = paid_calls::make_call(&self.server, &chunk, call, control).await?;
         control.report(1.0);
-        orders::transcript(&self.server, &passage, order, answer).await
+        paid_calls::read_transcript(&self.server, &chunk, order, answer).await
     }
 }
 
@@ -55,27 +55,27 @@ impl Engine for OpenAi {
         Some(Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() }))
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
-        Ok(self.server.mark("openai"))
+    fn fingerprint(&self) -> Result<String, EngineError> {
+        Ok(self.server.fingerprint("openai"))
     }
 
     fn is_remote(&self) -> bool {
         true
     }
 
-    fn longest(&self) -> u64 {
-        self.server.settings().longest()
+    fn max_samples(&self) -> u64 {
+        self.server.settings().max_samples()
     }
 
-    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(self.server.look())
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.server.ping())
     }
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        chunk: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
-        Box::pin(self.ask(passage, control))
+        Box::pin(self.ask(chunk, control))
     }
 }

@@ -12,10 +12,10 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::client::{ClientError, Server};
-use super::orders::{self, Call};
+use super::paid_calls::{self, Call};
 use super::upload::Upload;
 use super::{RemoteError, RemoteSettings};
-use crate::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
+use crate::engine::{AudioChunk, Control, Engine, EngineError, EngineInfo, PaidCall, RawTranscript};
 
 /// Longest time for sending a recording and for asking once.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -55,53 +55,53 @@ impl Task {
         Ok(Self { server: Server::new(settings)?, media })
     }
 
-    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
-        let mut order = passage.ledger.order(passage.name);
+    async fn ask(&self, chunk: AudioChunk<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
+        let mut order = chunk.call_log.paid_call(chunk.name);
         if order.task.is_some() {
-            if let Some(transcript) = self.result(&order, &passage, LOOK, control).await? {
+            if let Some(transcript) = self.result(&order, &chunk, LOOK, control).await? {
                 return Ok(transcript);
             }
             // The server knows nothing of it any more; asked for the same, it might still remember that it was.
-            order = Order { failures: order.failures + 1, task: None, ..order };
-            passage.ledger.enter(&order).await?;
+            order = PaidCall { failures: order.failures + 1, task: None, ..order };
+            chunk.call_log.record(&order).await?;
         }
-        let order = self.begin(&passage, control).await?;
-        let time = self.server.settings().time_for(passage.samples.len());
-        match self.result(&order, &passage, time, control).await? {
+        let order = self.begin(&chunk, control).await?;
+        let time = self.server.settings().time_for(chunk.samples.len());
+        match self.result(&order, &chunk, time, control).await? {
             Some(transcript) => Ok(transcript),
             None => {
                 let error = self.failed(404, "it does not know the task that it has taken");
-                Err(orders::in_vain(&passage, order, error).await)
+                Err(paid_calls::record_failure(&chunk, order, error).await)
             }
         }
     }
 
-    /// Hands the passage in. The order has a task, and is entered.
-    async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<Order, EngineError> {
-        let upload = Upload::of(passage, &self.server, &self.media).await?;
+    /// Hands the chunk in. The order has a task, and is entered.
+    async fn begin(&self, chunk: &AudioChunk<'_>, control: &Control) -> Result<PaidCall, EngineError> {
+        let upload = Upload::of(chunk, &self.server, &self.media).await?;
         let uploaded = upload.bytes();
-        let form = upload.form("audio", passage, self.server.settings());
-        let make = |order: &Order| {
+        let form = upload.form("audio", chunk, self.server.settings());
+        let make = |order: &PaidCall| {
             let request = self.server.request(Method::POST, &["transcribe"]);
             // A server that knows it gives a request that it has seen the task of before.
-            request.header("Idempotency-Key", order.key()).multipart(form)
+            request.header("Idempotency-Key", order.idempotency_key()).multipart(form)
         };
         let call = Call { make, uploaded, time: UPLOAD_TIMEOUT };
-        let (answer, order) = orders::call(&self.server, passage, call, control).await?;
+        let (answer, order) = paid_calls::make_call(&self.server, chunk, call, control).await?;
         let Some(task) = task_id(&answer) else {
             let error = self.server.without_transcript(&answer);
-            return Err(orders::in_vain(passage, order, error).await);
+            return Err(paid_calls::record_failure(chunk, order, error).await);
         };
-        let order = Order { task: Some(task), ..order };
-        passage.ledger.enter(&order).await?;
+        let order = PaidCall { task: Some(task), ..order };
+        chunk.call_log.record(&order).await?;
         Ok(order)
     }
 
     /// What came of an order's task, within this time; `None` where the server does not know it.
     async fn result(
         &self,
-        order: &Order,
-        passage: &Passage<'_>,
+        order: &PaidCall,
+        chunk: &AudioChunk<'_>,
         time: Duration,
         control: &Control,
     ) -> Result<Option<RawTranscript>, EngineError> {
@@ -119,12 +119,14 @@ impl Task {
                         Outcome::Waiting => {}
                         Outcome::Done => {
                             let order = order.clone();
-                            return orders::transcript(&self.server, passage, order, answer).await.map(Some);
+                            return paid_calls::read_transcript(&self.server, chunk, order, answer)
+                                .await
+                                .map(Some);
                         }
                         // It would be the same for ever: the next attempt begins another one.
                         Outcome::Failed(reason) => {
                             let error = self.failed(200, &reason);
-                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                            return Err(paid_calls::record_failure(chunk, order.clone(), error).await);
                         }
                     }
                 }
@@ -139,7 +141,7 @@ impl Task {
                         }
                         false if is_unknown => return Ok(None),
                         false if error.is_final() => {
-                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                            return Err(paid_calls::record_failure(chunk, order.clone(), error).await);
                         }
                         false => return Err(error.into()),
                     }
@@ -202,28 +204,28 @@ impl Engine for Task {
         None
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
-        Ok(self.server.mark("task"))
+    fn fingerprint(&self) -> Result<String, EngineError> {
+        Ok(self.server.fingerprint("task"))
     }
 
     fn is_remote(&self) -> bool {
         true
     }
 
-    fn longest(&self) -> u64 {
-        self.server.settings().longest()
+    fn max_samples(&self) -> u64 {
+        self.server.settings().max_samples()
     }
 
-    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(self.server.look())
+    fn ping(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.server.ping())
     }
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        chunk: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
-        Box::pin(self.ask(passage, control))
+        Box::pin(self.ask(chunk, control))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A passage as a file that servers read.
+//! A chunk as a file that servers read.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use reqwest::multipart::{Form, Part};
 
 use super::client::Server;
 use super::{AROUND, RemoteError, RemoteSettings};
-use crate::engine::{EngineError, Passage};
+use crate::engine::{AudioChunk, EngineError};
 
 /// Bytes before the samples in a WAV file.
 const HEADER: u64 = 44;
@@ -26,19 +26,19 @@ pub(super) struct Upload {
 impl Upload {
     /// As WAV, which every server reads and nothing is lost in, where the server takes as much; else as AAC.
     pub(super) async fn of(
-        passage: &Passage<'_>,
+        chunk: &AudioChunk<'_>,
         server: &Server,
         media: &MediaTools,
     ) -> Result<Self, EngineError> {
         let most = server.settings().max_upload_bytes.saturating_sub(AROUND);
         let disk = |error: io::Error| MediaError::io("ffmpeg", &error);
-        let samples = Arc::clone(passage.samples);
+        let samples = Arc::clone(chunk.samples);
         let wav =
             tokio::task::spawn_blocking(move || wav(&samples)).await.map_err(|error| disk(error.into()))?;
         if wav.len() as u64 <= most {
             return Ok(Self { bytes: wav, name: "audio.wav", mime: "audio/wav" });
         }
-        let (source, target) = (passage.scratch.join("passage.wav"), passage.scratch.join("passage.m4a"));
+        let (source, target) = (chunk.scratch.join("chunk.wav"), chunk.scratch.join("chunk.m4a"));
         tokio::fs::write(&source, wav).await.map_err(disk)?;
         media.encode_speech(&source, &target).await?;
         let bytes = tokio::fs::read(&target).await.map_err(disk)?;
@@ -53,10 +53,10 @@ impl Upload {
     }
 
     /// As this field of a form, beside the language that is spoken, where anybody knows.
-    pub(super) fn form(self, field: &'static str, passage: &Passage<'_>, settings: &RemoteSettings) -> Form {
+    pub(super) fn form(self, field: &'static str, chunk: &AudioChunk<'_>, settings: &RemoteSettings) -> Form {
         let part = Part::bytes(self.bytes).file_name(self.name);
         let form = Form::new().part(field, part.mime_str(self.mime).expect("both are well-formed"));
-        match passage.language.or(settings.language.as_deref()) {
+        match chunk.language.or(settings.language.as_deref()) {
             Some(language) => form.text("language", language.to_owned()),
             None => form,
         }
@@ -66,7 +66,7 @@ impl Upload {
 /// One channel of 16 bits: canonical RIFF.
 fn wav(samples: &[f32]) -> Vec<u8> {
     let data = samples.len() as u64 * BYTES_PER_SAMPLE;
-    let small = |number: u64| u32::try_from(number).expect("a passage has at most ten minutes").to_le_bytes();
+    let small = |number: u64| u32::try_from(number).expect("a chunk has at most ten minutes").to_le_bytes();
     let mut wav = Vec::with_capacity(samples.len() * 2 + HEADER as usize);
     wav.extend_from_slice(b"RIFF");
     wav.extend_from_slice(&small(HEADER - 8 + data));

@@ -16,14 +16,14 @@ const BYTES_PER_SAMPLE: u64 = 4;
 
 /// A file of [`SAMPLE_RATE`] little-endian 32-bit floats per second, one channel, no header. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Decoded {
+pub struct DecodedAudio {
     file: Arc<File>,
     samples: u64,
 }
 
 /// Why decoded sound is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodedError {
+pub enum DecodedAudioError {
     /// More than a transcription takes.
     #[error(
         "the recording is at least {hours:.1} hours long, and at most {limit} hours can be transcribed; split it"
@@ -39,37 +39,39 @@ pub enum DecodedError {
     Unreadable(String),
 }
 
-impl From<io::Error> for DecodedError {
+impl From<io::Error> for DecodedAudioError {
     fn from(error: io::Error) -> Self {
         Self::Unreadable(error.kind().to_string())
     }
 }
 
-impl From<DecodedError> for JobError {
-    fn from(error: DecodedError) -> Self {
+impl From<DecodedAudioError> for JobError {
+    fn from(error: DecodedAudioError) -> Self {
         match error {
-            DecodedError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
-            DecodedError::Unreadable(_) => EngineError::Failed(error.to_string()).into(),
+            DecodedAudioError::TooLong { .. } => Self::fatal("too-long", error.to_string()),
+            DecodedAudioError::Unreadable(_) => EngineError::Failed(error.to_string()).into(),
         }
     }
 }
 
-impl Decoded {
+impl DecodedAudio {
     /// Opens a decoded file.
     ///
     /// # Errors
     /// `TooLong`; `Unreadable` where it is empty or ends within a sample.
-    pub fn open(path: &Path) -> Result<Self, DecodedError> {
+    pub fn open(path: &Path) -> Result<Self, DecodedAudioError> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let limit = MAX_HOURS * 3600 * u64::from(SAMPLE_RATE) * BYTES_PER_SAMPLE;
         if length > limit {
             #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
             let hours = length as f64 / limit as f64 * MAX_HOURS as f64;
-            return Err(DecodedError::TooLong { hours, limit: MAX_HOURS });
+            return Err(DecodedAudioError::TooLong { hours, limit: MAX_HOURS });
         }
         if length == 0 || length % BYTES_PER_SAMPLE != 0 {
-            return Err(DecodedError::Unreadable(format!("{length} bytes are no whole number of samples")));
+            return Err(DecodedAudioError::Unreadable(format!(
+                "{length} bytes are no whole number of samples"
+            )));
         }
         Ok(Self { file: Arc::new(file), samples: length / BYTES_PER_SAMPLE })
     }
@@ -85,7 +87,7 @@ impl Decoded {
     ///
     /// # Errors
     /// The disk's.
-    pub async fn read(&self, range: Range<u64>) -> Result<Vec<f32>, DecodedError> {
+    pub async fn read(&self, range: Range<u64>) -> Result<Vec<f32>, DecodedAudioError> {
         let file = Arc::clone(&self.file);
         let read = tokio::task::spawn_blocking(move || {
             let count = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
@@ -128,7 +130,7 @@ mod tests {
         let values: Vec<f32> = (0..200_000).map(|n| n as f32).collect();
         let mut bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         bytes[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
-        let sound = Decoded::open(file(&bytes).path()).unwrap();
+        let sound = DecodedAudio::open(file(&bytes).path()).unwrap();
         assert_eq!(sound.samples(), 200_000);
         assert_eq!(sound.read(0..3).await.unwrap(), [0.0, 0.0, 2.0]);
         assert_eq!(sound.read(70_000..200_000).await.unwrap(), values[70_000..]);
@@ -139,13 +141,13 @@ mod tests {
     #[test]
     fn half_a_sample_nothing_and_too_much_are_refused() {
         for bytes in [&[0; 0][..], &[0; 7]] {
-            let error = JobError::from(Decoded::open(file(bytes).path()).unwrap_err());
+            let error = JobError::from(DecodedAudio::open(file(bytes).path()).unwrap_err());
             assert_eq!((error.class(), error.is_fatal()), ("engine", false));
             assert!(error.to_string().contains("operators"), "{error}");
         }
         let long = tempfile::NamedTempFile::new().unwrap();
         long.as_file().set_len(13 * 3600 * 64_000).unwrap();
-        let error = JobError::from(Decoded::open(long.path()).unwrap_err());
+        let error = JobError::from(DecodedAudio::open(long.path()).unwrap_err());
         assert_eq!((error.class(), error.is_fatal()), ("too-long", true));
         assert!(error.to_string().contains("13.0 hours"), "{error}");
     }

@@ -10,8 +10,8 @@ use bedel_media::sound::SAMPLE_RATE;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::decoded::{Decoded, DecodedError, seconds};
-use super::engine::{Control, Engine, EngineError, Ledger, Passage, RawSegment, RawTranscript};
+use super::decoded_audio::{DecodedAudio, DecodedAudioError, seconds};
+use super::engine::{AudioChunk, CallLog, Control, Engine, EngineError, RawSegment, RawTranscript};
 use super::pauses::{self, FRAME};
 use super::pieces;
 
@@ -32,30 +32,30 @@ pub struct Piece {
 }
 
 /// Where finished pieces are kept, for whoever goes on.
-pub trait Keep: Ledger + Sized {
+pub trait PieceStore: CallLog + Sized {
     /// What goes wrong with it, and all else that may.
-    type Error: From<EngineError> + From<DecodedError>;
+    type Error: From<EngineError> + From<DecodedAudioError>;
 
-    /// What the passage of these samples is known by: [`Passage::name`].
-    fn name(&self, samples: &Range<u64>) -> String;
+    /// What the chunk of these samples is known by: [`AudioChunk::name`].
+    fn chunk_name(&self, samples: &Range<u64>) -> String;
 
     /// A directory for files that are of no use afterwards.
     fn scratch(&self) -> &Path;
 
     /// The piece that begins at this sample of a recording, where it is finished.
-    fn find(
+    fn find_piece(
         &self,
         start: u64,
-        sound: &Decoded,
+        sound: &DecodedAudio,
     ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
 
     /// Keeps a piece of a recording, the `number`th counted from 1. So many seconds of sound were transcribed in one by now.
-    fn keep(
+    fn save_piece(
         &self,
         piece: &Piece,
         number: usize,
         speed: f64,
-        sound: &Decoded,
+        sound: &DecodedAudio,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
@@ -74,7 +74,7 @@ const ENOUGH_BYTES: usize = 800;
 
 /// What is there of a transcript.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct Transcription {
     segments: Vec<RawSegment>,
     /// How much was said in each language, in bytes.
     spoken: BTreeMap<String, usize>,
@@ -92,32 +92,32 @@ pub struct Heard {
 ///
 /// # Errors
 /// The engine's, the disk's, and those of what keeps the pieces.
-pub async fn listen<K: Keep>(
+pub async fn transcribe_pieces<K: PieceStore>(
     engine: &dyn Engine,
-    sound: &Decoded,
+    sound: &DecodedAudio,
     control: &Control,
-    kept: &K,
-) -> Result<Heard, K::Error> {
+    store: &K,
+) -> Result<Transcription, K::Error> {
     let all = sound.samples();
-    let (mut heard, mut start) = (Heard::default(), 0);
+    let (mut heard, mut start) = (Transcription::default(), 0);
     while start < all {
-        let piece = match kept.find(start, sound).await? {
+        let piece = match store.find_piece(start, sound).await? {
             Some(piece) => piece,
             None => {
-                let range = pieces::piece(sound, start, engine.longest()).await?;
+                let range = pieces::next_piece(sound, start, engine.max_samples()).await?;
                 let (end, length) = (range.end, range.end - range.start);
-                let name = kept.name(&range);
+                let name = store.chunk_name(&range);
                 let samples = Arc::new(sound.read(range).await?);
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
-                let passage = Passage {
+                let chunk = AudioChunk {
                     samples: &samples,
                     language: heard.language(),
                     name: &name,
-                    scratch: kept.scratch(),
-                    ledger: kept,
+                    scratch: store.scratch(),
+                    call_log: store,
                 };
                 let begun = Instant::now();
-                let raw = engine.transcribe(passage, &part).await?;
+                let raw = engine.transcribe(chunk, &part).await?;
                 heard.elapsed += begun.elapsed();
                 heard.samples += length;
                 let (language, mut segments, raw) = (raw.language, raw.segments, bounded(raw.raw));
@@ -125,7 +125,7 @@ pub async fn listen<K: Keep>(
                 pauses::fit(&mut segments, &samples);
                 let piece = Piece { start, end, language, segments, raw };
                 let speed = seconds(heard.samples) / heard.elapsed.as_secs_f64().max(1e-3);
-                kept.keep(&piece, heard.pieces + 1, speed, sound).await?;
+                store.save_piece(&piece, heard.pieces + 1, speed, sound).await?;
                 piece
             }
         };
@@ -170,7 +170,7 @@ impl Peaks {
     }
 }
 
-impl Heard {
+impl Transcription {
     /// The language of what was said so far, where that is enough to tell: the next piece is in it. An engine that found out for
     /// each piece would write minutes in a language that it took the noise of a break for.
     fn language(&self) -> Option<&str> {
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_next_piece_is_in_the_language_of_most_of_what_was_said() {
-        let mut heard = Heard::default();
+        let mut heard = Transcription::default();
         heard.join(piece(0, 16_000, "cy", &[(0.0, 1.0, &"w".repeat(ENOUGH_BYTES - 1))]));
         heard.join(piece(0, 16_000, "", &[(0.0, 1.0, &"v".repeat(2 * ENOUGH_BYTES))]));
         assert_eq!(heard.language(), None);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn pieces_stand_behind_one_another_and_none_reaches_into_the_next() {
-        let mut heard = Heard::default();
+        let mut heard = Transcription::default();
         heard.join(piece(0, 32_000, "cy", &[]));
         heard.join(piece(32_000, 64_000, "en", &[(0.5, 1.0, " One."), (1.5, 9.0, " Two.")]));
         heard.join(piece(

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::RemoteError;
 use super::client::Server;
-use crate::decoded::seconds;
-use crate::engine::{Control, EngineError, Order, Passage, RawTranscript};
+use crate::decoded_audio::seconds;
+use crate::engine::{AudioChunk, Control, EngineError, PaidCall, RawTranscript};
 use crate::payload;
 
-/// Most calls of a job for one passage that may have been paid and brought nothing.
+/// Most calls of a job for one chunk that may have been paid and brought nothing.
 const MOST_CALLS: u32 = 6;
 
 /// What is sent: made of the order, with so many bytes to upload, answered within a time.
@@ -22,40 +22,44 @@ pub(super) struct Call<Make> {
 }
 
 /// Calls, and gives the answer and the order that it answers.
-pub(super) async fn call<Make: FnOnce(&Order) -> RequestBuilder>(
+pub(super) async fn make_call<Make: FnOnce(&PaidCall) -> RequestBuilder>(
     server: &Server,
-    passage: &Passage<'_>,
+    chunk: &AudioChunk<'_>,
     call: Call<Make>,
     control: &Control,
-) -> Result<(Value, Order), EngineError> {
-    let mut order = passage.ledger.order(passage.name);
+) -> Result<(Value, PaidCall), EngineError> {
+    let mut order = chunk.call_log.paid_call(chunk.name);
     if order.calls >= MOST_CALLS {
         return Err(RemoteError::TooOften { host: server.host(), calls: order.calls }.into());
     }
     order.calls += 1;
-    passage.ledger.enter(&order).await?;
+    chunk.call_log.record(&order).await?;
     match server.ask((call.make)(&order), call.uploaded, call.time, control).await {
         Ok(answer) => Ok((answer, order)),
-        Err(EngineError::Remote(error)) => Err(in_vain(passage, order, error).await),
+        Err(EngineError::Remote(error)) => Err(record_failure(chunk, order, error).await),
         Err(other) => Err(other),
     }
 }
 
 /// The transcript in the answer to an order.
-pub(super) async fn transcript(
+pub(super) async fn read_transcript(
     server: &Server,
-    passage: &Passage<'_>,
-    order: Order,
+    chunk: &AudioChunk<'_>,
+    order: PaidCall,
     answer: Value,
 ) -> Result<RawTranscript, EngineError> {
-    match payload::transcript(answer, seconds(passage.samples.len() as u64)) {
+    match payload::transcript(answer, seconds(chunk.samples.len() as u64)) {
         Ok(transcript) => Ok(transcript),
-        Err(answer) => Err(in_vain(passage, order, server.without_transcript(&answer)).await),
+        Err(answer) => Err(record_failure(chunk, order, server.without_transcript(&answer)).await),
     }
 }
 
 /// An order of which nothing came, for this reason. What follows from it is entered.
-pub(super) async fn in_vain(passage: &Passage<'_>, mut order: Order, error: RemoteError) -> EngineError {
+pub(super) async fn record_failure(
+    chunk: &AudioChunk<'_>,
+    mut order: PaidCall,
+    error: RemoteError,
+) -> EngineError {
     if error.is_unpaid() {
         order.calls = order.calls.saturating_sub(1);
     } else if error.is_final() {
@@ -70,7 +74,7 @@ pub(super) async fn in_vain(passage: &Passage<'_>, mut order: Order, error: Remo
             other => other.into(),
         };
     }
-    match passage.ledger.enter(&order).await {
+    match chunk.call_log.record(&order).await {
         Ok(()) => error.into(),
         Err(lost) => lost,
     }
