@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bedel_media::{MediaError, MediaTools};
+use bedel_media::MediaTools;
 use bedel_speech::decoded_audio::seconds;
 use bedel_speech::{
     AudioChunk, CallLog, Control, DecodedAudio, DecodedAudioError, EngineError, PaidCall, Piece, PieceStore,
@@ -187,10 +187,6 @@ impl TranscribeCommand {
 
 async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<DecodedAudio, CliError> {
     let decoded = directory.join("audio.f32");
-    let probed = media.probe(file).await.map_err(|error| failed(&error))?;
-    if probed.audio.is_empty() {
-        return Err(failed(&MediaError::NoAudio));
-    }
     media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
     DecodedAudio::open(&decoded).map_err(|error| failed(&error))
 }
