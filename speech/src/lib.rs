@@ -1,14 +1,56 @@
-//! From speech to text: engines, what they return, and the models they need.
+//! From decoded sound to a stored transcript.
+//!
+//! An [`Engine`] turns sound into timed text: Whisper in this process, or a speech server. [`transcribe_pieces`] cuts
+//! a long recording at pauses, hands each piece to the engine and stores it, so that a later attempt resumes behind
+//! the stored pieces. [`Transcript`] is the cleaned result, rendered as WebVTT or SubRip by [`vtt`] and [`srt`].
+//!
+//! # First program
+//!
+//! ```no_run
+//! # #[cfg(feature = "whisper")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::path::Path;
+//!
+//! use bedel_speech::whisper::Whisper;
+//! use bedel_speech::{DecodedAudio, Engine, Engines, engines::EngineKind, models, pieces};
+//!
+//! // `bedel_media::MediaTools::decode_pcm` writes such a file.
+//! let audio = DecodedAudio::open(Path::new("lecture.f32"))?;
+//! let first = pieces::next_piece(&audio, 0, pieces::MAX_PIECE_SAMPLES).await?;
+//! let whisper = Whisper::new(models::DEFAULT_MODEL, models::default_dir()?, None);
+//! println!("{}: samples {first:?}", whisper.fingerprint()?);
+//! let engines = Engines::new(EngineKind::Embedded, std::sync::Arc::new(whisper));
+//! println!("default engine: {:?}", engines.default_engine().describe());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `bedel transcribe` (`src/cli/transcribe.rs`) is the smallest complete caller of [`transcribe_pieces`].
+//!
+//! # Where to read
+//!
+//! 1. [`engine`]: the [`Engine`] trait, and [`AudioChunk`], what an engine gets.
+//! 2. [`transcription`]: the loop over the pieces of a recording. [`pieces`] and `pauses` decide where to cut.
+//! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it.
+//! 4. `whisper`: the embedded engine. [`models`]: install, verify and find its models.
+//! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their answers.
+//! 6. [`engines`]: the engines of a process, and the one that a job asks for.
+//! 7. [`wer`]: word error rate, for tests and benchmarks.
 
+pub mod call_log;
+pub mod control;
 pub mod decoded_audio;
 pub mod digest;
 pub mod engine;
+pub mod engine_error;
 pub mod engines;
 pub mod language;
 pub mod models;
 mod pauses;
 mod payload;
+pub mod piece_store;
 pub mod pieces;
+pub mod raw_transcript;
 pub mod remote;
 mod repetition;
 pub mod srt;
@@ -19,10 +61,13 @@ pub mod wer;
 #[cfg(feature = "whisper")]
 pub mod whisper;
 
+pub use call_log::{CallLog, PaidCall};
+pub use control::Control;
 pub use decoded_audio::{DecodedAudio, DecodedAudioError};
-pub use engine::{
-    AudioChunk, CallLog, Control, Engine, EngineError, EngineInfo, PaidCall, RawSegment, RawTranscript,
-};
+pub use engine::{AudioChunk, Engine, EngineInfo};
+pub use engine_error::EngineError;
 pub use engines::{Choice, Engines};
+pub use piece_store::{Piece, PieceStore};
+pub use raw_transcript::{RawSegment, RawTranscript};
 pub use transcript::Transcript;
-pub use transcription::{Piece, PieceStore, Transcription, transcribe_pieces};
+pub use transcription::{Transcription, transcribe_pieces};

@@ -1,145 +1,117 @@
-//! A whole recording, piece by piece, from wherever an earlier attempt came to.
+//! The loop over the pieces of a recording: find or transcribe each piece, store it, join the results.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bedel_media::sound::SAMPLE_RATE;
-use serde::{Deserialize, Serialize};
+use bedel_media::sound::{FRAME_SAMPLES, SAMPLE_RATE};
 use serde_json::{Value, json};
 
-use super::decoded_audio::{DecodedAudio, DecodedAudioError, seconds};
-use super::engine::{AudioChunk, CallLog, Control, Engine, EngineError, RawSegment, RawTranscript};
-use super::pauses::{self, FRAME};
-use super::pieces;
+use super::control::Control;
+use super::decoded_audio::{DecodedAudio, seconds};
+use super::engine::{AudioChunk, Engine};
+use super::piece_store::{Piece, PieceStore};
+use super::raw_transcript::{RawSegment, RawTranscript};
+use super::{pauses, pieces};
 
-/// A piece that was transcribed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Piece {
-    /// Its first sample in the recording.
-    pub start: u64,
-    /// The first sample of the next piece.
-    pub end: u64,
-    /// The language spoken in it, as a two- or three-letter code. Empty where the engine did not tell.
-    pub language: String,
-    /// With times from the start of the piece.
-    pub segments: Vec<RawSegment>,
-    /// What else the engine said, in its own words.
-    #[serde(default)]
-    pub raw: Value,
-}
-
-/// Where finished pieces are kept, for whoever goes on.
-pub trait PieceStore: CallLog + Sized {
-    /// What goes wrong with it, and all else that may.
-    type Error: From<EngineError> + From<DecodedAudioError>;
-
-    /// What the chunk of these samples is known by: [`AudioChunk::name`].
-    fn chunk_name(&self, samples: &Range<u64>) -> String;
-
-    /// A directory for files that are of no use afterwards.
-    fn scratch(&self) -> &Path;
-
-    /// The piece that begins at this sample of a recording, where it is finished.
-    fn find_piece(
-        &self,
-        start: u64,
-        sound: &DecodedAudio,
-    ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
-
-    /// Keeps a piece of a recording, the `number`th counted from 1. So many seconds of sound were transcribed in one by now.
-    fn save_piece(
-        &self,
-        piece: &Piece,
-        number: usize,
-        speed: f64,
-        sound: &DecodedAudio,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-}
-
-/// What is quieter cannot be heard: -60 dB.
+/// Quieter samples are inaudible: -60 dB.
 const AUDIBLE: f32 = 1e-3;
 
-/// Most of an engine's own words that are kept for a piece, in bytes of JSON. A server that tells every token of ten minutes uses a
-/// third of it; seventy pieces, half a day, stay below what a transcript may have to be read.
+/// Largest engine answer stored with a piece, in bytes of JSON. A server that lists every token of ten minutes uses a
+/// third of it. Seventy pieces, half a day, stay below the largest transcript that is read.
 const MAX_RAW_BYTES: usize = 512 * 1024;
 
-/// By so much a segment's times may be wrong, in seconds.
+/// How wrong a segment's times may be, in seconds.
 const INEXACT_SECONDS: f64 = 1.0;
 
-/// So much text tells its language: a minute of speech. In silence and noise an engine says anything, but not much.
-const ENOUGH_BYTES: usize = 800;
+/// Least text that reveals its language, in bytes: about a minute of speech. In silence and noise an engine invents
+/// text, but not that much.
+const MIN_LANGUAGE_BYTES: usize = 800;
 
-/// What is there of a transcript.
+/// The transcript of a recording, joined from its pieces.
 #[derive(Debug, Default)]
 pub struct Transcription {
     segments: Vec<RawSegment>,
-    /// How much was said in each language, in bytes.
-    spoken: BTreeMap<String, usize>,
-    /// What the engine said of each piece in its own words.
+    /// Bytes of text in each language.
+    text_bytes: BTreeMap<String, usize>,
+    /// The engine's answer for each piece.
     raw: Vec<Value>,
-    /// Pieces it is made of.
+    /// Number of pieces.
     pub pieces: usize,
-    /// Samples that were transcribed here; the others had been.
+    /// Samples transcribed by this attempt; the rest came from the store.
     pub samples: u64,
     /// Time the engine took for them.
     pub elapsed: Duration,
 }
 
-/// Transcribes what is not `kept` yet of `sound`. The control is told the share of all that is finished, and stops it.
+/// Transcribes every piece of `audio` that is not in `store` yet. Reports the finished share to `control`.
 ///
 /// # Errors
-/// The engine's, the disk's, and those of what keeps the pieces.
-pub async fn transcribe_pieces<K: PieceStore>(
+/// Those of the engine, the store and the decoded audio.
+pub async fn transcribe_pieces<S: PieceStore>(
     engine: &dyn Engine,
-    sound: &DecodedAudio,
+    audio: &DecodedAudio,
     control: &Control,
-    store: &K,
-) -> Result<Transcription, K::Error> {
-    let all = sound.samples();
-    let (mut heard, mut start) = (Transcription::default(), 0);
+    store: &S,
+) -> Result<Transcription, S::Error> {
+    let all = audio.samples();
+    let (mut transcription, mut start) = (Transcription::default(), 0);
     while start < all {
-        let piece = match store.find_piece(start, sound).await? {
+        let piece = match store.find_piece(start, audio).await? {
             Some(piece) => piece,
             None => {
-                let range = pieces::next_piece(sound, start, engine.max_samples()).await?;
+                let range = pieces::next_piece(audio, start, engine.max_samples()).await?;
                 let (end, length) = (range.end, range.end - range.start);
                 let name = store.chunk_name(&range);
-                let samples = Arc::new(sound.read(range).await?);
+                let samples = Arc::new(audio.read(range).await?);
                 let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
                 let chunk = AudioChunk {
                     samples: &samples,
-                    language: heard.language(),
+                    language: transcription.language(),
                     name: &name,
                     scratch: store.scratch(),
                     call_log: store,
                 };
                 let begun = Instant::now();
                 let raw = engine.transcribe(chunk, &part).await?;
-                heard.elapsed += begun.elapsed();
-                heard.samples += length;
-                let (language, mut segments, raw) = (raw.language, raw.segments, bounded(raw.raw));
+                transcription.elapsed += begun.elapsed();
+                transcription.samples += length;
+                let (language, mut segments, raw) = (raw.language, raw.segments, limit_raw(raw.raw));
                 Peaks::of(&samples).retain_audible(&mut segments);
-                pauses::fit(&mut segments, &samples);
+                pauses::snap_to_pauses(&mut segments, &samples);
                 let piece = Piece { start, end, language, segments, raw };
-                let speed = seconds(heard.samples) / heard.elapsed.as_secs_f64().max(1e-3);
-                store.save_piece(&piece, heard.pieces + 1, speed, sound).await?;
+                let speed = seconds(transcription.samples) / transcription.elapsed.as_secs_f64().max(1e-3);
+                store.save_piece(&piece, transcription.pieces + 1, speed, audio).await?;
                 piece
             }
         };
         start = piece.end;
         control.report(seconds(start) / seconds(all));
-        heard.join(piece);
+        transcription.append(piece);
     }
-    Ok(heard)
+    Ok(transcription)
 }
 
-/// The engine's own words, unless they are so many that a transcript could not be read any more.
-fn bounded(raw: Value) -> Value {
-    let bytes = raw.to_string().len();
-    if bytes <= MAX_RAW_BYTES { raw } else { json!({ "omitted_bytes": bytes }) }
+/// The engine's answer, or only its size where it would make the transcript too large to read.
+fn limit_raw(raw: Value) -> Value {
+    let mut bytes = ByteCount(0);
+    serde_json::to_writer(&mut bytes, &raw).expect("a count takes any JSON");
+    if bytes.0 <= MAX_RAW_BYTES { raw } else { json!({ "omitted_bytes": bytes.0 }) }
+}
+
+/// Counts what is written, and keeps nothing.
+struct ByteCount(usize);
+
+impl io::Write for ByteCount {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0 += buffer.len();
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The loudest sample of each frame.
@@ -148,11 +120,11 @@ struct Peaks(Vec<f32>);
 impl Peaks {
     fn of(samples: &[f32]) -> Self {
         let peak = |frame: &[f32]| frame.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-        Self(samples.chunks(FRAME).map(peak).collect())
+        Self(samples.chunks(FRAME_SAMPLES).map(peak).collect())
     }
 
-    /// Drops segments around which nothing can be heard. In silence an engine says what it was taught with: "Thank you for
-    /// watching."
+    /// Drops segments with nothing audible around them. In silence an engine repeats its training data: "Thank you
+    /// for watching."
     fn retain_audible(&self, segments: &mut Vec<RawSegment>) {
         segments.retain(|segment| self.is_audible(segment));
     }
@@ -163,31 +135,31 @@ impl Peaks {
             clippy::cast_sign_loss,
             reason = "the cast saturates at both ends"
         )]
-        let frame =
-            |seconds: f64| ((seconds * f64::from(SAMPLE_RATE) / FRAME as f64) as usize).min(self.0.len());
+        let frame = |seconds: f64| {
+            ((seconds * f64::from(SAMPLE_RATE) / FRAME_SAMPLES as f64) as usize).min(self.0.len())
+        };
         let around = frame(segment.start - INEXACT_SECONDS)..frame(segment.end + INEXACT_SECONDS);
         self.0.get(around).is_none_or(|around| around.iter().any(|peak| *peak >= AUDIBLE))
     }
 }
 
 impl Transcription {
-    /// The language of what was said so far, where that is enough to tell: the next piece is in it. An engine that found out for
-    /// each piece would write minutes in a language that it took the noise of a break for.
+    /// The language for the next piece, once enough text was spoken. An engine that detects it for each piece writes
+    /// minutes in a language that it took the noise of a break for.
     fn language(&self) -> Option<&str> {
-        let (language, bytes) = self.most_spoken()?;
-        (bytes >= ENOUGH_BYTES).then_some(language)
+        let (language, bytes) = self.main_language()?;
+        (bytes >= MIN_LANGUAGE_BYTES).then_some(language)
     }
 
-    fn most_spoken(&self) -> Option<(&str, usize)> {
-        let told = self.spoken.iter().filter(|(language, _)| !language.is_empty());
-        let spoken = told.map(|(language, bytes)| (language.as_str(), *bytes));
-        spoken.max_by_key(|(_, bytes)| *bytes)
+    fn main_language(&self) -> Option<(&str, usize)> {
+        let known = self.text_bytes.iter().filter(|(language, _)| !language.is_empty());
+        known.map(|(language, bytes)| (language.as_str(), *bytes)).max_by_key(|(_, bytes)| *bytes)
     }
 
-    /// Puts a piece behind what is there. What an engine heard beyond its piece's end was not there.
-    fn join(&mut self, piece: Piece) {
+    /// Appends a piece. Drops segments that begin behind the piece's end.
+    fn append(&mut self, piece: Piece) {
         let (offset, length) = (seconds(piece.start), seconds(piece.end - piece.start));
-        *self.spoken.entry(piece.language).or_default() +=
+        *self.text_bytes.entry(piece.language).or_default() +=
             piece.segments.iter().map(|segment| segment.text.len()).sum::<usize>();
         let inside = piece.segments.into_iter().filter(|segment| segment.start < length);
         self.segments.extend(inside.map(|segment| RawSegment {
@@ -201,10 +173,10 @@ impl Transcription {
         self.pieces += 1;
     }
 
-    /// All of it, in the language of most of it.
+    /// The whole transcript, in the language of most of its text.
     #[must_use]
     pub fn into_raw(self) -> RawTranscript {
-        let language = self.most_spoken().map_or_else(String::new, |(language, _)| language.to_owned());
+        let language = self.main_language().map_or_else(String::new, |(language, _)| language.to_owned());
         RawTranscript { language, segments: self.segments, raw: Value::Array(self.raw) }
     }
 }
@@ -221,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_in_silence_was_not_said() {
+    fn segments_in_silence_are_dropped() {
         let rate = SAMPLE_RATE as usize;
         let mut samples = vec![AUDIBLE / 2.0; 60 * rate];
         samples[20 * rate..21 * rate].fill(0.1);
@@ -231,41 +203,41 @@ mod tests {
         };
         assert!(said(20.2, 20.8) && said(19.0, 19.5) && said(21.9, 25.0) && said(0.0, 60.0));
         assert!(!said(0.0, 18.9) && !said(22.1, 40.0) && !said(59.0, 70.0) && !said(-5.0, -1.0));
-        assert!(said(f64::NAN, 70.0), "a time that is none tells nothing");
+        assert!(said(f64::NAN, 70.0), "a segment without a start is kept");
     }
 
     #[test]
-    fn an_engine_that_says_too_much_of_itself_is_cut_short() {
+    fn a_huge_engine_answer_is_replaced_by_its_size() {
         let short = json!({ "tokens": [1, 2, 3] });
-        assert_eq!(bounded(short.clone()), short);
-        let long = bounded(json!({ "tokens": "x".repeat(MAX_RAW_BYTES) }));
+        assert_eq!(limit_raw(short.clone()), short);
+        let long = limit_raw(json!({ "tokens": "x".repeat(MAX_RAW_BYTES) }));
         assert_eq!(long, json!({ "omitted_bytes": MAX_RAW_BYTES + 13 }));
     }
 
     #[test]
-    fn the_next_piece_is_in_the_language_of_most_of_what_was_said() {
-        let mut heard = Transcription::default();
-        heard.join(piece(0, 16_000, "cy", &[(0.0, 1.0, &"w".repeat(ENOUGH_BYTES - 1))]));
-        heard.join(piece(0, 16_000, "", &[(0.0, 1.0, &"v".repeat(2 * ENOUGH_BYTES))]));
-        assert_eq!(heard.language(), None);
-        heard.join(piece(16_000, 32_000, "en", &[(0.0, 1.0, &"x".repeat(ENOUGH_BYTES))]));
-        assert_eq!(heard.language(), Some("en"));
+    fn the_next_piece_gets_the_language_of_most_text() {
+        let mut transcription = Transcription::default();
+        transcription.append(piece(0, 16_000, "cy", &[(0.0, 1.0, &"w".repeat(MIN_LANGUAGE_BYTES - 1))]));
+        transcription.append(piece(0, 16_000, "", &[(0.0, 1.0, &"v".repeat(2 * MIN_LANGUAGE_BYTES))]));
+        assert_eq!(transcription.language(), None);
+        transcription.append(piece(16_000, 32_000, "en", &[(0.0, 1.0, &"x".repeat(MIN_LANGUAGE_BYTES))]));
+        assert_eq!(transcription.language(), Some("en"));
     }
 
     #[test]
-    fn pieces_stand_behind_one_another_and_none_reaches_into_the_next() {
-        let mut heard = Transcription::default();
-        heard.join(piece(0, 32_000, "cy", &[]));
-        heard.join(piece(32_000, 64_000, "en", &[(0.5, 1.0, " One."), (1.5, 9.0, " Two.")]));
-        heard.join(piece(
+    fn pieces_follow_each_other_without_overlap() {
+        let mut transcription = Transcription::default();
+        transcription.append(piece(0, 32_000, "cy", &[]));
+        transcription.append(piece(32_000, 64_000, "en", &[(0.5, 1.0, " One."), (1.5, 9.0, " Two.")]));
+        transcription.append(piece(
             64_000,
             80_000,
             "en",
             &[(-1.0, f64::NAN, " Three."), (1.0, 2.0, " Thanks for watching.")],
         ));
-        assert_eq!(heard.pieces, 3);
-        assert_eq!(heard.language(), None, "that was not much");
-        let raw = heard.into_raw();
+        assert_eq!(transcription.pieces, 3);
+        assert_eq!(transcription.language(), None, "too little text");
+        let raw = transcription.into_raw();
         let times: Vec<_> = raw.segments.iter().map(|segment| (segment.start, segment.end)).collect();
         assert_eq!(times[..2], [(2.5, 3.0), (3.5, 4.0)]);
         assert_eq!((times.len(), times[2].0, raw.language.as_str()), (3, 4.0, "en"));

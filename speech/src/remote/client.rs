@@ -9,8 +9,10 @@ use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode,
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{ApiKey, RemoteError, RemoteSettings};
-use crate::engine::{Control, EngineError};
+use super::error::RemoteError;
+use super::settings::{ApiKey, RemoteSettings};
+use crate::control::Control;
+use crate::engine_error::EngineError;
 
 /// Largest answer that is read, in bytes. Ten minutes of speech with every token have about one million.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;

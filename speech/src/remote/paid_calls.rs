@@ -1,81 +1,87 @@
-//! Calls that may have to be paid: entered before they are made, and struck out where they certainly cost nothing.
+//! Calls that may cost money. Each is recorded before it is made, and uncounted if it certainly cost nothing.
 
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
-use super::RemoteError;
 use super::client::Server;
+use super::error::RemoteError;
+use crate::call_log::PaidCall;
+use crate::control::Control;
 use crate::decoded_audio::seconds;
-use crate::engine::{AudioChunk, Control, EngineError, PaidCall, RawTranscript};
+use crate::engine::AudioChunk;
+use crate::engine_error::EngineError;
 use crate::payload;
+use crate::raw_transcript::RawTranscript;
 
-/// Most calls of a job for one chunk that may have been paid and brought nothing.
-const MOST_CALLS: u32 = 6;
+/// Most calls of a job for one chunk that may have been paid for without a result.
+const MAX_CALLS: u32 = 6;
 
-/// What is sent: made of the order, with so many bytes to upload, answered within a time.
-pub(super) struct Call<Make> {
-    pub(super) make: Make,
+/// A request to make.
+pub(super) struct Call<Build> {
+    /// Builds it, with the record's idempotency key.
+    pub(super) build: Build,
+    /// Bytes to upload.
     pub(super) uploaded: u64,
-    pub(super) time: Duration,
+    pub(super) timeout: Duration,
 }
 
-/// Calls, and gives the answer and the order that it answers.
-pub(super) async fn make_call<Make: FnOnce(&PaidCall) -> RequestBuilder>(
+/// Records the call, makes it, and returns the answer and the record.
+pub(super) async fn make_call<Build: FnOnce(&PaidCall) -> RequestBuilder>(
     server: &Server,
     chunk: &AudioChunk<'_>,
-    call: Call<Make>,
+    call: Call<Build>,
     control: &Control,
 ) -> Result<(Value, PaidCall), EngineError> {
-    let mut order = chunk.call_log.paid_call(chunk.name);
-    if order.calls >= MOST_CALLS {
-        return Err(RemoteError::TooOften { host: server.host(), calls: order.calls }.into());
+    let mut paid_call = chunk.call_log.paid_call(chunk.name);
+    if paid_call.calls >= MAX_CALLS {
+        return Err(RemoteError::TooOften { host: server.host(), calls: paid_call.calls }.into());
     }
-    order.calls += 1;
-    chunk.call_log.record(&order).await?;
-    match server.ask((call.make)(&order), call.uploaded, call.time, control).await {
-        Ok(answer) => Ok((answer, order)),
-        Err(EngineError::Remote(error)) => Err(record_failure(chunk, order, error).await),
+    paid_call.calls += 1;
+    chunk.call_log.record(&paid_call).await?;
+    match server.ask((call.build)(&paid_call), call.uploaded, call.timeout, control).await {
+        Ok(answer) => Ok((answer, paid_call)),
+        Err(EngineError::Remote(error)) => Err(record_failure(chunk, paid_call, error).await),
         Err(other) => Err(other),
     }
 }
 
-/// The transcript in the answer to an order.
+/// Reads the transcript in the answer to a call.
 pub(super) async fn read_transcript(
     server: &Server,
     chunk: &AudioChunk<'_>,
-    order: PaidCall,
+    paid_call: PaidCall,
     answer: Value,
 ) -> Result<RawTranscript, EngineError> {
     match payload::transcript(answer, seconds(chunk.samples.len() as u64)) {
         Ok(transcript) => Ok(transcript),
-        Err(answer) => Err(record_failure(chunk, order, server.without_transcript(&answer)).await),
+        Err(answer) => Err(record_failure(chunk, paid_call, server.without_transcript(&answer)).await),
     }
 }
 
-/// An order of which nothing came, for this reason. What follows from it is entered.
+/// Records what the error of a call means for the next one.
 pub(super) async fn record_failure(
     chunk: &AudioChunk<'_>,
-    mut order: PaidCall,
+    mut paid_call: PaidCall,
     error: RemoteError,
 ) -> EngineError {
-    if error.is_unpaid() {
-        order.calls = order.calls.saturating_sub(1);
+    if error.is_free() {
+        paid_call.calls = paid_call.calls.saturating_sub(1);
     } else if error.is_final() {
-        // Asked for the same again, a server that knows what it answered would say the same.
-        order.failures += 1;
-        order.task = None;
+        // A new idempotency key: for the old one, the server would repeat its answer.
+        paid_call.failures += 1;
+        paid_call.task = None;
     } else {
         return match error {
             RemoteError::BrokeOff { host, reason, .. } => {
-                RemoteError::BrokeOff { host, reason, calls: order.calls }.into()
+                RemoteError::BrokeOff { host, reason, calls: paid_call.calls }.into()
             }
             other => other.into(),
         };
     }
-    match chunk.call_log.record(&order).await {
+    match chunk.call_log.record(&paid_call).await {
         Ok(()) => error.into(),
-        Err(lost) => lost,
+        Err(log_error) => log_error,
     }
 }

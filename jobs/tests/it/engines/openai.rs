@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bedel_queue::JobError;
-use bedel_speech::remote::{ApiKey, OpenAi};
+use bedel_speech::remote::{ApiKey, RemoteEngine};
 use bedel_speech::{Engine, EngineError};
 
 use super::between::{Between, Fault};
@@ -12,8 +12,8 @@ use super::*;
 use crate::ledger::Book;
 use crate::world::decision;
 
-fn engine(settings: RemoteSettings) -> OpenAi {
-    OpenAi::new(settings, media()).expect("a client")
+fn engine(settings: RemoteSettings) -> RemoteEngine {
+    RemoteEngine::openai(settings, media()).expect("a client")
 }
 
 #[tokio::test(flavor = "multi_thread")]
