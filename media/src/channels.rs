@@ -1,7 +1,8 @@
 //! Picks the channel with the voice where the other one is noise.
 //!
-//! Some capture cards record a voice on one channel and noise on the other. Mixed into one, as everything else is,
-//! a recognizer makes out little (measured by others: an average log probability of -4 instead of -0.1).
+//! Some capture cards record a voice on one channel and noise on the other. Mixed into one, as everything
+//! else is, a recognizer makes out little (measured by others: an average log probability of -4 instead of
+//! -0.1).
 
 use std::path::Path;
 
@@ -19,8 +20,8 @@ const NOISE_RATIO: f32 = 2.0;
 /// Noise below this share of the speech's power (-30 dB) does no harm in the mix.
 const HARMLESS: f32 = 1e-3;
 
-/// True where `noise` is noise loud enough to spoil `speech` in the mix. The loudest 0.1 % count, so somebody who
-/// rarely speaks is no noise.
+/// True if `noise` is noise loud enough to spoil `speech` in the mix. The loudest 0.1 % count, so a
+/// rare speaker is no noise.
 fn spoils(noise: PowerLevels, speech: PowerLevels) -> bool {
     speech.has_speech()
         && noise.background > speech.loud * HARMLESS

@@ -1,7 +1,7 @@
 //! Child processes that die with their worker.
 //!
-//! Each tool runs in its own process group, next to a watcher: a shell that reads a pipe. The pipe closes when the
-//! worker drops its end or dies, even by `kill -9`. Then the watcher kills the group.
+//! Each tool runs in its own process group, next to a watcher: a shell that reads a pipe. The pipe closes
+//! when the worker drops its end or dies, even by `kill -9`. Then the watcher kills the group.
 //! (`PR_SET_PDEATHSIG` would fire when the spawning *thread* ends.)
 
 use std::ffi::{OsStr, OsString};
@@ -13,9 +13,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::error::MediaError;
 
-/// The shell starts the watcher and then becomes the tool: no tool runs unwatched, and the exit status is the tool's.
-/// The tool must not inherit the pipe. `kill -KILL 0` reaches every process of the group, and unlike a process id it
-/// cannot have been reused.
+/// The shell starts the watcher and then becomes the tool: no tool runs unwatched, and the exit status is the
+/// tool's. The tool must not inherit the pipe. `kill -KILL 0` reaches every process of the group, and unlike
+/// a process id it cannot have been reused.
 const GUARD: &str = r#"
 exec 3<&0 </dev/null
 ( { while read -r _; do :; done <&3; kill -KILL 0; } >/dev/null 2>&1 & )
@@ -35,8 +35,8 @@ pub(super) struct ToolOutput {
     pub(super) stderr: String,
 }
 
-/// Starts `program` with empty stdin and an environment without proxies or tokens. The child is the tool itself.
-/// Keep the returned pipe: the watcher kills the group when it closes.
+/// Starts `program` with empty stdin and an environment without proxies or tokens. The child is the tool
+/// itself. Keep the returned pipe: the watcher kills the group when it closes.
 fn start(program: &Path, args: &[OsString]) -> std::io::Result<(Child, Option<ChildStdin>)> {
     let mut child = Command::new("/bin/sh")
         .args([OsStr::new("-c"), OsStr::new(GUARD), OsStr::new("bedel-media-guard"), program.as_os_str()])
@@ -59,8 +59,8 @@ fn start(program: &Path, args: &[OsString]) -> std::io::Result<(Child, Option<Ch
 /// Runs a tool to its end and streams its output to `stdout`. Dropping the future kills the tool.
 ///
 /// # Errors
-/// If the tool is missing, cannot start, was killed or ran out of disk space, or if its pipes fail. Any other exit
-/// status is no error here.
+/// If the tool is missing, cannot start, was killed or ran out of disk space, or if its pipes fail. Any other
+/// exit status is no error here.
 pub(super) async fn run<T, Reading>(
     tool: &'static str,
     program: &Path,

@@ -10,15 +10,16 @@ use crate::child::{self, ToolOutput};
 use crate::error::MediaError;
 use crate::sound::{SAMPLE_RATE, SPEECH_BITS};
 
-/// Formats that contain their own media, by ffmpeg's names. Playlists, concatenation lists, image sequences and
-/// everything else that opens other files or devices stay out.
+/// Formats that contain their own media, by ffmpeg's names. Playlists, concatenation lists, image sequences
+/// and everything else that opens other files or devices stay out.
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
 /// Samples per second that [`measure_sound`] decodes to, as one channel of 16 bits.
 const COUNT_RATE: u32 = 16_000;
 
-/// Least amplitude of an audible sample: a thousandth of the largest (-60 dB). A muted microphone still makes some noise.
+/// Least amplitude of an audible sample: a thousandth of the largest (-60 dB). A muted microphone still makes
+/// some noise.
 const AUDIBLE: u16 = 33;
 
 /// What decoding a whole file found.
@@ -98,8 +99,8 @@ pub(super) async fn extract_audio(
     check_decoded(&finished)
 }
 
-/// Decodes at most `seconds` of sound: one wrong time stamp turns a file of some kilobytes into hours of silence.
-/// Mixes all channels, unless `channel` names one.
+/// Decodes at most `seconds` of sound: one wrong time stamp turns a file of some kilobytes into hours of
+/// silence. Mixes all channels, unless `channel` names one.
 pub(super) async fn decode_pcm(
     ffmpeg: &Path,
     file: &Path,
@@ -120,7 +121,8 @@ pub(super) async fn decode_pcm(
     check_decoded(&finished)
 }
 
-/// Streams two channels of at most `seconds` to `read`: interleaved samples of 16 bits, [`SAMPLE_RATE`] per second.
+/// Streams two channels of at most `seconds` to `read`: interleaved samples of 16 bits, [`SAMPLE_RATE`] per
+/// second.
 pub(super) async fn read_two_channels<T, Reading>(
     ffmpeg: &Path,
     file: &Path,

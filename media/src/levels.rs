@@ -1,7 +1,7 @@
 //! How loud a recording is in its quiet and its loud places.
 
-/// Least power of speech, as a multiple of the background's: 9 dB. With less between the two, nobody pauses or
-/// nobody speaks.
+/// Least power of speech, as a multiple of the background's: 9 dB. With less, there are no pauses
+/// or there is no speech.
 const SPEECH_RATIO: f32 = 8.0;
 
 /// Quantiles of the power of frames.

@@ -1,15 +1,17 @@
 //! ffmpeg and ffprobe on local files, as typed async functions.
 //!
-//! [`MediaTools`] probes, extracts, joins, measures, decodes and encodes. Each function starts one child process
-//! and returns a [`MediaError`] that says what failed and what to do. Dropping a future kills its process.
+//! [`MediaTools`] probes, extracts, joins, measures, decodes and encodes. Each function starts one child
+//! process and returns a [`MediaError`] that says what failed and what to do. Dropping a future kills its
+//! process.
 //!
 //! # Two rules
 //!
 //! **Count samples, trust no exit code.** A truncated file or a hole in the middle still exits 0. So
 //! [`MediaTools::measure_sound`] decodes everything and counts.
 //!
-//! **Treat media as hostile.** The tools may open local files and pipes only, and only formats that contain their
-//! own media. Otherwise a playlist named `lecture.mp4` could read any other file of this host into a transcript.
+//! **Treat media as hostile.** The tools may open local files and pipes only, and only formats that contain
+//! their own media. Otherwise a playlist named `lecture.mp4` could read any other file of this host into a
+//! transcript.
 //!
 //! # First program
 //!

@@ -42,8 +42,9 @@ impl MediaTools {
         &self.ffprobe
     }
 
-    /// Writes the first audio stream of `source` to `target`, as AAC in an MPEG-4 container. AAC is copied, anything
-    /// else is encoded. Replaces `target`; after an error its content is undefined. Returns the report on `source`.
+    /// Writes the first audio stream of `source` to `target`, as AAC in an MPEG-4 container. AAC is copied,
+    /// anything else is encoded. Replaces `target`; after an error its content is undefined. Returns the
+    /// report on `source`.
     ///
     /// # Errors
     /// `NoAudio`, `NotMedia`, and the tools' own.
@@ -54,8 +55,8 @@ impl MediaTools {
         Ok(report)
     }
 
-    /// Like [`MediaTools::extract_audio`], for a recording in several files, one after another. Their time stamps and
-    /// codecs may differ, so each is encoded again, in `directory`.
+    /// Like [`MediaTools::extract_audio`], for a recording in several files, one after another. Their time
+    /// stamps and codecs may differ, so each is encoded again, in `directory`.
     ///
     /// # Errors
     /// `NoAudio` if any file has none, `NotMedia`, and the tools' own.
@@ -79,8 +80,8 @@ impl MediaTools {
         ffmpeg::concatenate(&self.ffmpeg, &list_file, target).await
     }
 
-    /// Reads what the container says about its streams. Its durations are claims; [`MediaTools::measure_sound`]
-    /// checks them.
+    /// Reads what the container says about its streams. Its durations are claims;
+    /// [`MediaTools::measure_sound`] checks them.
     ///
     /// # Errors
     /// `NotMedia`, and the tools' own. A file without audio is no error here.
@@ -96,12 +97,13 @@ impl MediaTools {
         ffmpeg::measure_sound(&self.ffmpeg, file).await
     }
 
-    /// Writes the first audio stream to `target` in the form Whisper takes: [`SAMPLE_RATE`](crate::sound::SAMPLE_RATE)
-    /// hertz, one channel, raw little-endian 32-bit floats (`f32le`), no header: 64,000 bytes per second.
+    /// Writes the first audio stream to `target` in the form Whisper takes:
+    /// [`SAMPLE_RATE`](crate::sound::SAMPLE_RATE) hertz, one channel, raw little-endian 32-bit floats
+    /// (`f32le`), no header: 64,000 bytes per second.
     ///
-    /// Channels are mixed, except where one of two is speech and the other is noise. Gaps between time stamps become
-    /// silence, so second N of `target` is second N of `file`. Stops one second after [`MAX_HOURS`], which lets the
-    /// engine see that the recording is too long.
+    /// Channels are mixed, except where one of two is speech and the other is noise. Gaps between time stamps
+    /// become silence, so second N of `target` is second N of `file`. Stops one second after [`MAX_HOURS`],
+    /// which lets the engine see that the recording is too long.
     ///
     /// # Errors
     /// `NoAudio`, `NotMedia`, `DiskFull`, and the tools' own.

@@ -33,7 +33,7 @@ pub trait CallLog: Send + Sync {
     /// The last record of a chunk, also from an earlier attempt; an empty one if there is none.
     fn paid_call(&self, chunk: &str) -> PaidCall;
 
-    /// Stores the record. Once this returns, it survives a crash of this process. Fails if the job no longer belongs
-    /// to this attempt, and waits while that is unknown.
+    /// Stores the record. Once this returns, it survives a crash of this process. Fails if the job no longer
+    /// belongs to this attempt, and waits while that is unknown.
     fn record<'a>(&'a self, call: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>>;
 }

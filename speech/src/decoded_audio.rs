@@ -82,8 +82,14 @@ impl DecodedAudio {
         self.samples
     }
 
-    /// Reads a range of samples. NaN and infinity become silence, because they would spread to everything computed from
-    /// them.
+    /// Its length in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        seconds(self.samples)
+    }
+
+    /// Reads a range of samples. NaN and infinity become silence, because they would spread to everything
+    /// computed from them.
     ///
     /// # Errors
     /// `Unreadable`, also for a range beyond the end.

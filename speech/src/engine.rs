@@ -42,11 +42,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// The engine's name and its model's.
     fn describe(&self) -> EngineInfo;
 
-    /// The same engine with another model, or `None` if the engine has only one. An unknown model fails when used.
+    /// The same engine with another model, or `None` if the engine has only one. An unknown model fails when
+    /// used.
     fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>>;
 
-    /// Fingerprint of engine, model and settings. Identifies a local model by its content, not by its name. Blocks:
-    /// it may read the model.
+    /// Fingerprint of engine, model and settings. Identifies a local model by its content, not by its name.
+    /// Blocks: it may read the model.
     ///
     /// # Errors
     /// As [`Engine::transcribe`].
@@ -72,8 +73,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Transcribes a chunk.
     ///
-    /// Ends at once when the control is cancelled. Work on another thread then stops as soon as the engine can, and
-    /// writes nothing. Dropping the future has the same effect.
+    /// Ends at once when the control is cancelled. Work on another thread then stops as soon as the engine
+    /// can, and writes nothing. Dropping the future has the same effect.
     fn transcribe<'a>(
         &'a self,
         chunk: AudioChunk<'a>,

@@ -1,7 +1,7 @@
 //! Codes and names of languages, as engines report them.
 
-/// The lower-case code of a language, from a code (`en`, `en-US`) or an English name (`English`). `None` for anything
-/// else. Knows the names of Whisper's languages.
+/// The lower-case code of a language, from a code (`en`, `en-US`) or an English name (`English`). `None` for
+/// anything else. Knows the names of Whisper's languages.
 #[must_use]
 pub fn code(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();

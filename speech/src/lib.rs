@@ -1,39 +1,38 @@
 //! From decoded sound to a stored transcript.
 //!
-//! An [`Engine`] turns sound into timed text: Whisper in this process, or a speech server. [`transcribe_pieces`] cuts
-//! a long recording at pauses, hands each piece to the engine and stores it, so that a later attempt resumes behind
-//! the stored pieces. [`Transcript`] is the cleaned result, rendered as WebVTT or SubRip by [`vtt`] and [`srt`].
+//! An [`Engine`] turns sound into timed text: Whisper in this process, or a speech server.
+//! [`transcribe_pieces`] cuts a long recording at pauses, hands each piece to the engine and stores it, so
+//! that a later attempt resumes behind the stored pieces. [`Transcript`] is the cleaned result, rendered as
+//! WebVTT or SubRip by [`vtt`] and [`srt`].
 //!
 //! # First program
 //!
 //! ```no_run
 //! # #[cfg(feature = "whisper")]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::path::Path;
-//!
-//! use bedel_speech::whisper::Whisper;
-//! use bedel_speech::{DecodedAudio, Engine, Engines, engines::EngineKind, models, pieces};
+//! use bedel_speech::{Control, DecodedAudio, Engine, NoPieceStore, Transcript, models, transcribe_pieces};
 //!
 //! // `bedel_media::MediaTools::decode_pcm` writes such a file.
-//! let audio = DecodedAudio::open(Path::new("lecture.f32"))?;
-//! let first = pieces::next_piece(&audio, 0, pieces::MAX_PIECE_SAMPLES).await?;
-//! let whisper = Whisper::new(models::DEFAULT_MODEL, models::default_dir()?, None);
-//! println!("{}: samples {first:?}", whisper.fingerprint()?);
-//! let engines = Engines::new(EngineKind::Embedded, std::sync::Arc::new(whisper));
-//! println!("default engine: {:?}", engines.default_engine().describe());
+//! let audio = DecodedAudio::open("lecture.f32".as_ref())?;
+//! let engine = bedel_speech::whisper::Whisper::new(models::DEFAULT_MODEL, models::default_dir()?, None);
+//! let control = Control::new(Default::default(), |share| eprintln!("{:.0} %", share * 100.0));
+//! let store = NoPieceStore::new(std::env::temp_dir());
+//! let transcription = transcribe_pieces(&engine, &audio, &control, &store).await?;
+//! let transcript = Transcript::new(engine.describe(), transcription.into_raw(), audio.seconds())?;
+//! println!("{}", transcript.text);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! `bedel transcribe` (`src/cli/transcribe.rs`) is the smallest complete caller of [`transcribe_pieces`].
-//!
 //! # Where to read
 //!
 //! 1. [`engine`]: the [`Engine`] trait, and [`AudioChunk`], what an engine gets.
-//! 2. [`transcription`]: the loop over the pieces of a recording. [`pieces`] and `pauses` decide where to cut.
+//! 2. [`transcription`]: the loop over the pieces of a recording. [`pieces`] and `pauses` decide where to
+//!    cut.
 //! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it.
 //! 4. `whisper`: the embedded engine. [`models`]: install, verify and find its models.
-//! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their answers.
+//! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
+//!    answers.
 //! 6. [`engines`]: the engines of a process, and the one that a job asks for.
 //! 7. [`wer`]: word error rate, for tests and benchmarks.
 
@@ -46,6 +45,7 @@ pub mod engine_error;
 pub mod engines;
 pub mod language;
 pub mod models;
+pub mod no_piece_store;
 mod pauses;
 mod payload;
 pub mod piece_store;
@@ -67,6 +67,7 @@ pub use decoded_audio::{DecodedAudio, DecodedAudioError};
 pub use engine::{AudioChunk, Engine, EngineInfo};
 pub use engine_error::EngineError;
 pub use engines::{Choice, Engines};
+pub use no_piece_store::{NoPieceStore, NoPieceStoreError};
 pub use piece_store::{Piece, PieceStore};
 pub use raw_transcript::{RawSegment, RawTranscript};
 pub use transcript::Transcript;

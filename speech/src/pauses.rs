@@ -1,8 +1,8 @@
 //! Finds pauses in speech, by loudness.
 //!
-//! Quiet is relative to the recording: a little above its background, or far below its loud places. If the two are
-//! close together, nobody pauses or nobody speaks, and there are no pauses. For cutting this is as good as a voice
-//! detector (Silero), measured by `script/bench speech`.
+//! Quiet is relative to the recording: a little above its background, or far below its loud places. If the
+//! two are close together, the sound has no pauses. For cutting this is as good as a voice detector (Silero),
+//! measured by `script/bench speech`.
 
 use std::ops::Range;
 
@@ -20,8 +20,8 @@ const ABOVE_BACKGROUND: f32 = 4.0;
 /// Power that is always a pause, as a share of the loud places': -40 dB.
 const BELOW_SPEECH: f32 = 1e-4;
 
-/// Most frames by which the edge of a segment moves to the edge of a pause: half a second. Whisper's times are often
-/// that far off, and its segments leave no pauses between them.
+/// Most frames by which the edge of a segment moves to the edge of a pause: half a second. Whisper's times
+/// are often that far off, and its segments leave no pauses between them.
 const MAX_SHIFT_FRAMES: usize = 25;
 
 /// The loudness of a stretch of sound, frame by frame.
@@ -69,8 +69,8 @@ impl Loudness {
     }
 }
 
-/// Moves the start of each segment to the end of a nearby pause, and its end to the start of one. Times count from the
-/// start of `samples`.
+/// Moves the start of each segment to the end of a nearby pause, and its end to the start of one. Times count
+/// from the start of `samples`.
 pub(super) fn snap_to_pauses(segments: &mut [RawSegment], samples: &[f32]) {
     let pauses = Loudness::of(samples).pauses();
     for segment in segments {
@@ -134,7 +134,7 @@ mod tests {
             sound(20, &[(1.0, 3.0, 0.002), (5.0, 5.1, 0.002), (7.0, 9.0, 0.0), (19.0, 20.0, 0.001)]);
         let pauses = Loudness::of(&samples).pauses();
         assert_eq!(pauses, [50..150, 350..450, 950..1000]);
-        assert_eq!(Loudness::of(&sound(20, &[])).pauses(), [], "nobody pauses");
+        assert_eq!(Loudness::of(&sound(20, &[])).pauses(), [], "no pauses");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Reads the answers of speech servers: OpenAI's `verbose_json`, whisper.cpp's format, that of the previous system's
-//! server (`GET /result/{id}`), and RunPod's. The whole answer stays in [`RawTranscript::raw`].
+//! Reads the answers of speech servers: OpenAI's `verbose_json`, whisper.cpp's format, that of the previous
+//! system's server (`GET /result/{id}`), and RunPod's. The whole answer stays in [`RawTranscript::raw`].
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use super::{language, vtt};
 /// Most segments per second of sound. Nobody speaks as many; a broken server could send millions.
 const SEGMENTS_PER_SECOND: f64 = 20.0;
 
-/// The transcript in an answer about `seconds` of sound. Silence gives a transcript without segments. Returns an answer
-/// without a transcript, or with far too many segments, as the error.
+/// The transcript in an answer about `seconds` of sound. Silence gives a transcript without segments. Returns
+/// an answer without a transcript, or with far too many segments, as the error.
 pub(super) fn transcript(answer: Value, seconds: f64) -> Result<RawTranscript, Value> {
     match parse(&answer, seconds) {
         Some((language, segments)) => Ok(RawTranscript { language, segments, raw: answer }),
@@ -87,7 +87,7 @@ mod tests {
     fn shown(answer: Value) -> Option<(String, Vec<String>)> {
         let parsed = transcript(answer.clone(), 60.0).ok()?;
         assert_eq!(parsed.raw, answer, "the whole answer is kept");
-        let segments = parsed.segments.iter().map(|said| format!("{}-{}{}", said.start, said.end, said.text));
+        let segments = parsed.segments.iter().map(|each| format!("{}-{}{}", each.start, each.end, each.text));
         Some((parsed.language, segments.collect()))
     }
 

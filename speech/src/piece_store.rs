@@ -45,7 +45,8 @@ pub trait PieceStore: CallLog + Sized {
         audio: &DecodedAudio,
     ) -> impl Future<Output = Result<Option<Piece>, Self::Error>> + Send;
 
-    /// Stores the `number`th piece, counted from 1. `speed` is the seconds of sound transcribed per second so far.
+    /// Stores the `number`th piece, counted from 1. `speed` is the seconds of sound transcribed per second so
+    /// far.
     fn save_piece(
         &self,
         piece: &Piece,

@@ -7,12 +7,14 @@ use bedel_media::sound::{FRAME_SAMPLES, SAMPLE_RATE};
 use super::decoded_audio::{DecodedAudio, DecodedAudioError};
 use super::pauses::Loudness;
 
-/// Most samples of a piece, unless the engine takes less at once: 10 minutes, 38 MB of memory. A longer piece costs
-/// more to repeat; shorter pieces have more seams. No piece is shorter than half of that, unless the recording is.
+/// Most samples of a piece, unless the engine takes less at once: 10 minutes, 38 MB of memory. A longer piece
+/// costs more to repeat; shorter pieces have more seams. No piece is shorter than half of that, unless the
+/// recording is.
 pub const MAX_PIECE_SAMPLES: u64 = 10 * 60 * SAMPLE_RATE as u64;
 
-/// The piece that begins at the sample `start`. It takes the rest of the recording if that is at most `longest`
-/// samples. Otherwise it ends in the middle of the longest pause that leaves no piece shorter than `longest / 2`.
+/// The piece that begins at the sample `start`. It takes the rest of the recording if that is at most
+/// `longest` samples. Otherwise it ends in the middle of the longest pause that leaves no piece shorter than
+/// `longest / 2`.
 ///
 /// # Errors
 /// `Unreadable`.

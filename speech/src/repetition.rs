@@ -1,8 +1,8 @@
 //! Cuts the loops of an engine that got stuck.
 //!
-//! Whisper does this over music, noise or a bad recording: it repeats one phrase until the window ends, or one sentence
-//! for minutes. The first round of a loop stays, because it may have been spoken. People repeat themselves too, so a
-//! loop must be longer than natural speech.
+//! Whisper does this over music, noise or a bad recording: it repeats one phrase until the window ends, or
+//! one sentence for minutes. The first round of a loop stays, because it may have been spoken. People repeat
+//! themselves too, so a loop must be longer than natural speech.
 
 use super::raw_transcript::RawSegment;
 

@@ -18,7 +18,8 @@ pub fn render(transcript: &Transcript) -> String {
     out
 }
 
-/// Puts a cue's text on one line and breaks up arrows, which would start another cue. The format has no escapes.
+/// Puts a cue's text on one line and breaks up arrows, which would start another cue. The format has no
+/// escapes.
 fn one_line(text: &str) -> String {
     text.replace("-->", "->").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

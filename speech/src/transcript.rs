@@ -12,11 +12,12 @@ use super::repetition::cut_loops;
 /// Version of the [`Transcript`] format. Grows with every change that its readers must know of.
 pub const VERSION: u32 = 1;
 
-/// The content of `transcripts/{lecture_id}.json`, described in `docs/transcript.md`. Only `segments` is required, so
-/// files of other programs can be read.
+/// The content of `transcripts/{lecture_id}.json`, described in `docs/transcript.md`. Only `segments` is
+/// required, so files of other programs can be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {
-    /// Version of this format, 1. Files of other programs, and ours from before versions, have none and are read as 0.
+    /// Version of this format, 1. Files of other programs, and ours from before versions, have none and are
+    /// read as 0.
     #[serde(default)]
     pub version: u32,
     /// The texts of all segments, joined with single spaces.
@@ -36,8 +37,8 @@ pub struct Transcript {
     pub engine: String,
     /// Sorted by start. No end is before its start or after `duration`.
     pub segments: Vec<Segment>,
-    /// The engine's answers before any clean-up: for each piece of the recording, `start` and `end` in seconds, and its
-    /// `answer`, with times from the start of the piece. Written but never read here.
+    /// The engine's answers before any clean-up: for each piece of the recording, `start` and `end` in
+    /// seconds, and its `answer`, with times from the start of the piece. Written but never read here.
     #[serde(default, deserialize_with = "skip_raw")]
     #[schema(value_type = Vec<Object>)]
     pub raw: Value,
@@ -76,8 +77,8 @@ impl From<NoSpeech> for JobError {
 }
 
 impl Transcript {
-    /// Cleans an engine's result for a recording of `seconds`: trims texts, drops labels for silence, noise and music,
-    /// cuts loops, sorts and numbers the segments, and clamps their times to the recording.
+    /// Cleans an engine's result for a recording of `seconds`: trims texts, drops labels for silence, noise
+    /// and music, cuts loops, sorts and numbers the segments, and clamps their times to the recording.
     ///
     /// # Errors
     /// `NoSpeech` if nothing is left.

@@ -18,15 +18,15 @@ use super::{pauses, pieces};
 /// Quieter samples are inaudible: -60 dB.
 const AUDIBLE: f32 = 1e-3;
 
-/// Largest engine answer stored with a piece, in bytes of JSON. A server that lists every token of ten minutes uses a
-/// third of it. Seventy pieces, half a day, stay below the largest transcript that is read.
+/// Largest engine answer stored with a piece, in bytes of JSON. A server that lists every token of ten
+/// minutes uses a third of it. Seventy pieces, half a day, stay below the largest transcript that is read.
 const MAX_RAW_BYTES: usize = 512 * 1024;
 
 /// How wrong a segment's times may be, in seconds.
 const INEXACT_SECONDS: f64 = 1.0;
 
-/// Least text that reveals its language, in bytes: about a minute of speech. In silence and noise an engine invents
-/// text, but not that much.
+/// Least text that reveals its language, in bytes: about a minute of speech. In silence and noise an engine
+/// invents text, but not that much.
 const MIN_LANGUAGE_BYTES: usize = 800;
 
 /// The transcript of a recording, joined from its pieces.
@@ -93,7 +93,7 @@ pub async fn transcribe_pieces<S: PieceStore>(
     Ok(transcription)
 }
 
-/// The engine's answer, or only its size where it would make the transcript too large to read.
+/// The engine's answer, or only its size if it would make the transcript too large to read.
 fn limit_raw(raw: Value) -> Value {
     let mut bytes = ByteCount(0);
     serde_json::to_writer(&mut bytes, &raw).expect("a count takes any JSON");
@@ -123,8 +123,8 @@ impl Peaks {
         Self(samples.chunks(FRAME_SAMPLES).map(peak).collect())
     }
 
-    /// Drops segments with nothing audible around them. In silence an engine repeats its training data: "Thank you
-    /// for watching."
+    /// Drops segments with nothing audible around them. In silence an engine repeats its training data:
+    /// "Thank you for watching."
     fn retain_audible(&self, segments: &mut Vec<RawSegment>) {
         segments.retain(|segment| self.is_audible(segment));
     }
@@ -144,8 +144,8 @@ impl Peaks {
 }
 
 impl Transcription {
-    /// The language for the next piece, once enough text was spoken. An engine that detects it for each piece writes
-    /// minutes in a language that it took the noise of a break for.
+    /// The language for the next piece, once enough text was spoken. An engine that detects it for each piece
+    /// writes minutes in a language that it took the noise of a break for.
     fn language(&self) -> Option<&str> {
         let (language, bytes) = self.main_language()?;
         (bytes >= MIN_LANGUAGE_BYTES).then_some(language)
@@ -198,12 +198,22 @@ mod tests {
         let mut samples = vec![AUDIBLE / 2.0; 60 * rate];
         samples[20 * rate..21 * rate].fill(0.1);
         let peaks = Peaks::of(&samples);
-        let said = |start: f64, end: f64| {
+        let is_audible = |start: f64, end: f64| {
             peaks.is_audible(&RawSegment { start, end, text: "Thank you.".to_owned() })
         };
-        assert!(said(20.2, 20.8) && said(19.0, 19.5) && said(21.9, 25.0) && said(0.0, 60.0));
-        assert!(!said(0.0, 18.9) && !said(22.1, 40.0) && !said(59.0, 70.0) && !said(-5.0, -1.0));
-        assert!(said(f64::NAN, 70.0), "a segment without a start is kept");
+        assert!(
+            is_audible(20.2, 20.8)
+                && is_audible(19.0, 19.5)
+                && is_audible(21.9, 25.0)
+                && is_audible(0.0, 60.0)
+        );
+        assert!(
+            !is_audible(0.0, 18.9)
+                && !is_audible(22.1, 40.0)
+                && !is_audible(59.0, 70.0)
+                && !is_audible(-5.0, -1.0)
+        );
+        assert!(is_audible(f64::NAN, 70.0), "a segment without a start is kept");
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub fn render(transcript: &Transcript) -> String {
     out
 }
 
-/// `HH:MM:SS.mmm`, with `point` before the milliseconds. Rounds before it splits, so 59.9996 s is `00:01:00.000`.
+/// `HH:MM:SS.mmm`, with `point` before the milliseconds. Rounds before it splits, so 59.9996 s is
+/// `00:01:00.000`.
 pub(super) fn timestamp(seconds: f64, point: char) -> String {
     #[expect(
         clippy::cast_possible_truncation,

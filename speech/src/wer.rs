@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::transcript::Segment;
 
-/// Words to insert, delete or replace to turn `hypothesis` into `reference`, per word of `reference`. 0 is perfect; more
-/// than 1 is possible. Case, punctuation and the spelling of numbers do not count. For an empty `reference`, 0 if
-/// `hypothesis` is empty too, else 1.
+/// Words to insert, delete or replace to turn `hypothesis` into `reference`, per word of `reference`. 0 is
+/// perfect; more than 1 is possible. Case, punctuation and the spelling of numbers do not count. For an empty
+/// `reference`, 0 if `hypothesis` is empty too, else 1.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "word counts are far below 2^52")]
 pub fn word_error_rate(reference: &str, hypothesis: &str) -> f64 {
@@ -23,8 +23,8 @@ pub fn word_error_rate(reference: &str, hypothesis: &str) -> f64 {
     costs[hypothesis.len()] as f64 / reference.len() as f64
 }
 
-/// Adds a word to the reference. `costs[j]` is the distance between the reference so far and the first j words of the
-/// hypothesis.
+/// Adds a word to the reference. `costs[j]` is the distance between the reference so far and the first j
+/// words of the hypothesis.
 fn add_word(costs: &mut [usize], wanted: &str, hypothesis: &[String]) {
     let mut diagonal = costs[0];
     costs[0] += 1;
@@ -46,9 +46,9 @@ pub struct SpokenSentence {
     pub end: f64,
 }
 
-/// Offsets of segment edges from the spoken ones, in seconds: starts of sentences whose first word begins a segment,
-/// then ends of those whose last word ends one. Both inputs must be in order. Memory grows with the product of their
-/// numbers of words.
+/// Offsets of segment edges from the spoken ones, in seconds: starts of sentences whose first word begins a
+/// segment, then ends of those whose last word ends one. Both inputs must be in order. Memory grows with the
+/// product of their numbers of words.
 #[must_use]
 pub fn offsets(sentences: &[SpokenSentence], segments: &[Segment]) -> Vec<f64> {
     let mut reference = Edges::default();
@@ -113,8 +113,8 @@ fn pairs(reference: &[String], hypothesis: &[String]) -> BTreeMap<usize, usize> 
     pairs
 }
 
-/// Normalizes a text to words in lower case. An apostrophe joins, other punctuation separates. Small numbers become
-/// digits, and each digit is a word: 1234 is spoken as 1 2 3 4.
+/// Normalizes a text to words in lower case. An apostrophe joins, other punctuation separates. Small numbers
+/// become digits, and each digit is a word: 1234 is spoken as 1 2 3 4.
 fn words(text: &str) -> Vec<String> {
     let text: String = text
         .chars()

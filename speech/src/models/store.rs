@@ -201,7 +201,8 @@ pub fn resolve(name_or_path: &str, dir: &Path) -> Result<PathBuf, ModelError> {
     Ok(path)
 }
 
-/// The current sha256 of a model, by its name in the store `dir` or by its path, in hexadecimal. Reads all of it.
+/// The current sha256 of a model, by its name in the store `dir` or by its path, in hexadecimal. Reads all of
+/// it.
 ///
 /// # Errors
 /// As [`resolve`].

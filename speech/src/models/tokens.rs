@@ -1,7 +1,7 @@
 //! The tokens of a `tokenizer.json`, decoded to bytes.
 //!
-//! Byte-level vocabularies write each byte as one printable character. Bytes that are printable in Latin-1 stand for
-//! themselves; the other 68 are the characters from U+0100 on, in order.
+//! Byte-level vocabularies write each byte as one printable character. Bytes that are printable in Latin-1
+//! stand for themselves; the other 68 are the characters from U+0100 on, in order.
 
 use std::collections::BTreeMap;
 

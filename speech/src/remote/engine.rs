@@ -38,8 +38,9 @@ pub struct RemoteEngine {
 }
 
 impl RemoteEngine {
-    /// An OpenAI-compatible server at `settings.url`, which usually ends in `/v1`. The model must know the response
-    /// format `verbose_json`, as whisper-1 does. The process must have installed a rustls provider before.
+    /// An OpenAI-compatible server at `settings.url`, which usually ends in `/v1`. The model must know the
+    /// response format `verbose_json`, as whisper-1 does. The process must have installed a rustls provider
+    /// before.
     ///
     /// # Errors
     /// If the HTTP client cannot be built.

@@ -20,8 +20,8 @@ pub enum RemoteError {
     /// No connection.
     #[error("the speech server {host} could not be reached")]
     Unreachable { host: String },
-    /// A call without an answer (broken connection, 502, 504, 520 to 524). The server may have done the work; `calls`
-    /// may have been paid for by now.
+    /// A call without an answer (broken connection, 502, 504, 520 to 524). The server may have done the work;
+    /// `calls` may have been paid for by now.
     #[error("the speech server {host} did not answer ({reason})")]
     BrokeOff { host: String, reason: String, calls: u32 },
     /// Too many calls for one chunk may have been paid for without a result.
@@ -84,7 +84,8 @@ impl RemoteError {
     }
 }
 
-/// An error that does not depend on the recording spends no attempt: the lecture waits, and finished pieces stay stored.
+/// An error that does not depend on the recording spends no attempt: the lecture waits, and finished pieces
+/// stay stored.
 impl From<RemoteError> for JobError {
     fn from(error: RemoteError) -> Self {
         match error {

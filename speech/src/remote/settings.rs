@@ -1,4 +1,4 @@
-//! Where a speech server is, and what it takes.
+//! Address, key and limits of a speech server.
 
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ impl RemoteSettings {
         self.grace + Duration::from_secs_f64(samples as f64 / f64::from(SAMPLE_RATE) * self.patience)
     }
 
-    /// Most samples of a chunk that can be encoded to fit into an upload. Leaves a quarter to spare, because encoders
-    /// keep their rate only on average.
+    /// Most samples of a chunk that can be encoded to fit into an upload. Leaves a quarter to spare, because
+    /// encoders keep their rate only on average.
     pub(super) fn max_samples(&self) -> u64 {
         let seconds = self.max_upload_bytes.saturating_sub(FORM_BYTES) * 8 * 3 / (SPEECH_BITS * 4);
         (seconds.max(MIN_CHUNK_SECONDS) * u64::from(SAMPLE_RATE)).min(pieces::MAX_PIECE_SAMPLES)

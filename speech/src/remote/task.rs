@@ -1,7 +1,9 @@
-//! The task protocol: `POST {url}/transcribe` returns a task's id, `GET {url}/result/{id}` its state and result.
+//! The task protocol: `POST {url}/transcribe` returns a task's id, `GET {url}/result/{id}` its state and
+//! result.
 //!
-//! The id is recorded before anything else, so a later attempt polls the task instead of paying again. One database
-//! statement lies between the server's answer and the record: a process that dies there leaves a task that nobody polls.
+//! The id is recorded before anything else, so a later attempt polls the task instead of paying again. One
+//! database statement lies between the server's answer and the record: a process that dies there leaves a
+//! task that is never polled.
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,8 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest time of one poll.
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long an attempt polls a task of an earlier attempt. Enough to see whether it is done, or for a server to
-/// restart.
+/// How long an attempt polls a task of an earlier attempt. Enough to see whether it is done, or for a server
+/// to restart.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Consecutive failed polls before giving up.

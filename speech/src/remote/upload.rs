@@ -26,7 +26,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Encodes as WAV, which every server reads and which is lossless. Falls back to AAC if WAV is too large to upload.
+    /// Encodes as WAV, which every server reads and which is lossless. Falls back to AAC if WAV is too large
+    /// to upload.
     pub(super) async fn of(
         chunk: &AudioChunk<'_>,
         server: &Server,

@@ -17,7 +17,7 @@ fn engine(settings: RemoteSettings) -> RemoteEngine {
     RemoteEngine::task(settings, media()).expect("a client")
 }
 
-async fn server(manner: Manner) -> RemoteEngineServer {
+async fn server(manner: Manner) -> TaskServer {
     TaskServer::start(Arc::new(EMBEDDED.clone()), manner).await
 }
 
