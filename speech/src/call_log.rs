@@ -37,3 +37,16 @@ pub trait CallLog: Send + Sync {
     /// belongs to this attempt, and waits while that is unknown.
     fn record<'a>(&'a self, call: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_records_keep_their_field_names() {
+        let stored = r#"{"passage":"0a1b-0","calls":2,"failures":1,"task":"t"}"#;
+        let call: PaidCall = serde_json::from_str(stored).unwrap();
+        assert_eq!((call.chunk.as_str(), call.idempotency_key().as_str()), ("0a1b-0", "0a1b-0-1"));
+        assert_eq!(serde_json::to_string(&call).unwrap(), stored);
+    }
+}
