@@ -8,7 +8,7 @@ use bedel_jobs::installation::{self, TieError};
 use bedel_jobs::{Environment, Settings};
 use bedel_media::MediaTools;
 use bedel_speech::engines::EngineKind;
-use bedel_speech::remote::{OpenAi, Task};
+use bedel_speech::remote::RemoteEngine;
 use bedel_speech::{Engine, Engines};
 use bedel_storage::{Storage, StorageError};
 use sqlx::PgPool;
@@ -138,7 +138,7 @@ pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, S
             continue;
         }
         match engine(kind, options, media) {
-            Ok(engine) => engines = engines.and(kind, engine),
+            Ok(engine) => engines = engines.with(kind, engine),
             Err(reason) => tracing::warn!("no engine {} for jobs that ask for it: {reason}", kind.name()),
         }
     }
@@ -151,11 +151,11 @@ fn engine(kind: EngineKind, options: &SpeechOptions, media: &MediaTools) -> Resu
         EngineKind::Embedded => return embedded(options),
         EngineKind::Openai => {
             let settings = options.openai()?.ok_or_else(|| unset("BEDEL_OPENAI_URL"))?;
-            OpenAi::new(settings, media.clone()).map(|engine| Arc::new(engine) as _)
+            RemoteEngine::openai(settings, media.clone()).map(|engine| Arc::new(engine) as _)
         }
         EngineKind::Task => {
             let settings = options.task()?.ok_or_else(|| unset("BEDEL_TASK_URL"))?;
-            Task::new(settings, media.clone()).map(|engine| Arc::new(engine) as _)
+            RemoteEngine::task(settings, media.clone()).map(|engine| Arc::new(engine) as _)
         }
     };
     made.map_err(|error| error.to_string())

@@ -8,7 +8,7 @@ mod survival;
 use std::path::PathBuf;
 
 use bedel_speech::transcript::Segment;
-use bedel_speech::wer::{Spoken, offsets, word_error_rate};
+use bedel_speech::wer::{SpokenSentence, offsets, word_error_rate};
 
 use crate::cluster::Cluster;
 use crate::directory::Directory;
@@ -59,7 +59,7 @@ enum Part {
 struct Lecture {
     wav: PathBuf,
     m4a: PathBuf,
-    spoken: Vec<Spoken>,
+    spoken: Vec<SpokenSentence>,
     seconds: f64,
 }
 
@@ -143,7 +143,7 @@ async fn words(args: &SpeechArgs, lecture: &Lecture, directory: &Directory) -> R
     Ok(words_section(lecture, &results))
 }
 
-fn share_near(spoken: &[Spoken], segments: &[Segment]) -> f64 {
+fn share_near(spoken: &[SpokenSentence], segments: &[Segment]) -> f64 {
     let offsets = offsets(spoken, segments);
     offsets.iter().filter(|offset| **offset <= NEAR).count() as f64 / offsets.len().max(1) as f64
 }

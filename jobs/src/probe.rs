@@ -175,7 +175,7 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
     let report = media.probe(file).await?;
     let claimed = report.announced_seconds();
     let stream = report.audio.into_iter().next().ok_or(MediaError::NoAudio)?;
-    let sound = media.sound(file).await?;
+    let sound = media.measure_sound(file).await?;
     let decoded_seconds = sound.seconds;
     if decoded_seconds <= 0.0 {
         return Err(MediaError::NoAudio.into());

@@ -8,22 +8,22 @@
 //!
 //! An attempt first deletes the objects of older leases, so their late renames find nothing.
 
-mod finished;
+mod stored_pieces;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_media::MediaError;
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
-use bedel_speech::decoded::seconds;
-use bedel_speech::{Control, Decoded, Transcript, listen, vtt};
+use bedel_speech::decoded_audio::seconds;
+use bedel_speech::{Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
 use bedel_storage::{StorageError, keys};
 use bytes::Bytes;
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::finished::StoredPieces;
+use self::stored_pieces::StoredPieces;
 use crate::audio::{audio_missing, remove_leftovers, stored_audio};
 use crate::environment::{Context, Environment};
 use crate::error_class::{ErrorClass, names};
@@ -129,7 +129,7 @@ impl Job for Transcribe {
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             reporter.set_progress(PROGRESS_DECODED + (PROGRESS_TRANSCRIBED - PROGRESS_DECODED) * fraction);
         });
-        let heard = listen(engine.as_ref(), &sound, &control, &store).await?;
+        let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await?;
         attempt.set_progress(PROGRESS_TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
@@ -199,14 +199,14 @@ fn engine_missing() -> JobError {
 }
 
 /// The stored audio as a local file, and its samples, decoded into a file below `scratch`.
-async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, Decoded), JobError> {
+async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, DecodedAudio), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
     match ctx.media.decode_pcm(&audio, &decoded).await {
         Err(MediaError::SourceMissing) => return Err(audio_missing()),
         done => done?,
     }
-    Ok((audio, Decoded::open(&decoded)?))
+    Ok((audio, DecodedAudio::open(&decoded)?))
 }
 
 /// Stores payload and captions under their final keys. A reader that sees the key in the row finds both

@@ -1,76 +1,58 @@
-//! Which channel of a recording with two is worth hearing.
+//! Picks the channel with the voice where the other one is noise.
 //!
-//! Some capture cards record a voice on one channel and noise on the other. Mixed into one, as everything else is, a recognizer hears
-//! little of it (measured by others: an average log probability of -4 instead of -0.1).
+//! Some capture cards record a voice on one channel and noise on the other. Mixed into one, as everything
+//! else is, a recognizer makes out little (measured by others: an average log probability of -4 instead of
+//! -0.1).
 
 use std::path::Path;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
-use super::sound::SAMPLE_RATE;
-use super::{MediaError, ffmpeg};
+use crate::error::MediaError;
+use crate::ffmpeg;
+use crate::levels::PowerLevels;
+use crate::sound::FRAME_SAMPLES;
 
-/// Samples that are judged together: 20 ms.
-const FRAME: usize = SAMPLE_RATE as usize / 50;
+/// Most power of noise in its loudest places, as a multiple of its background: 3 dB.
+const NOISE_RATIO: f32 = 2.0;
 
-/// Times the power of its quiet places that the loudest of noise have at most (3 dB), and many of speech at least (9 dB).
-const NOISE: f32 = 2.0;
-const SPEECH: f32 = 8.0;
-
-/// Noise that has less than this share of the speech's power (-30 dB) does no harm when it is mixed in.
+/// Noise below this share of the speech's power (-30 dB) does no harm in the mix.
 const HARMLESS: f32 = 1e-3;
 
-/// How a channel goes up and down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Dynamics {
-    /// Power that a tenth of the frames do not have.
-    quiet: f32,
-    /// Power that a tenth of the frames have.
-    loud: f32,
-    /// Power that one of a thousand has: somebody who seldom speaks is no noise.
-    loudest: f32,
+/// True if `noise` is noise loud enough to spoil `speech` in the mix. The loudest 0.1 % count, so a
+/// rare speaker is no noise.
+fn spoils(noise: PowerLevels, speech: PowerLevels) -> bool {
+    speech.has_speech()
+        && noise.background > speech.loud * HARMLESS
+        && noise.loudest < noise.background * NOISE_RATIO
 }
 
-impl Dynamics {
-    fn of(mut power: Vec<f32>) -> Self {
-        power.sort_unstable_by(f32::total_cmp);
-        let share =
-            |thousandths: usize| power.get(power.len() * thousandths / 1000).copied().unwrap_or_default();
-        Self { quiet: share(100), loud: share(900), loudest: share(999) }
-    }
-
-    /// Noise beside this speech.
-    fn spoils(self, speech: Self) -> bool {
-        let is_speech = speech.loud > 0.0 && speech.loud >= speech.quiet * SPEECH;
-        is_speech && self.quiet > speech.loud * HARMLESS && self.loudest < self.quiet * NOISE
-    }
-}
-
-/// The one of two channels that somebody speaks in while the other is noise. `file` has two.
-pub(super) async fn worth_hearing(
+/// The index of the channel with speech if the other one is noise. `file` must have two channels.
+pub(super) async fn speech_channel(
     ffmpeg: &Path,
     file: &Path,
     seconds: u64,
 ) -> Result<Option<usize>, MediaError> {
-    let [left, right] = ffmpeg::two_channels(ffmpeg, file, seconds, powers).await?.map(Dynamics::of);
+    let powers = ffmpeg::read_two_channels(ffmpeg, file, seconds, frame_powers).await?;
+    let [left, right] = powers.map(PowerLevels::of);
     Ok(match () {
-        () if right.spoils(left) => Some(0),
-        () if left.spoils(right) => Some(1),
+        () if spoils(right, left) => Some(0),
+        () if spoils(left, right) => Some(1),
         () => None,
     })
 }
 
-/// The power of each channel's frames.
-async fn powers(mut stdout: ChildStdout) -> std::io::Result<[Vec<f32>; 2]> {
+/// The power of each channel's frames. A last frame that is not full is dropped.
+async fn frame_powers(mut stdout: ChildStdout) -> std::io::Result<[Vec<f32>; 2]> {
     let mut powers = [Vec::new(), Vec::new()];
-    let mut frame = vec![0; FRAME * 4];
+    let mut frame = vec![0; FRAME_SAMPLES * 4];
     loop {
-        let mut held = 0;
-        while held < frame.len() {
-            match stdout.read(&mut frame[held..]).await? {
+        let mut filled = 0;
+        while filled < frame.len() {
+            match stdout.read(&mut frame[filled..]).await? {
                 0 => return Ok(powers),
-                read => held += read,
+                read => filled += read,
             }
         }
         let mut sums = [0.0_f32; 2];
@@ -81,7 +63,7 @@ async fn powers(mut stdout: ChildStdout) -> std::io::Result<[Vec<f32>; 2]> {
             }
         }
         for (power, sum) in powers.iter_mut().zip(sums) {
-            power.push(sum / FRAME as f32);
+            power.push(sum / FRAME_SAMPLES as f32);
         }
     }
 }
@@ -91,15 +73,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_is_even_and_loud_and_speech_is_neither() {
-        let of = |quiet: f32, loud: f32| Dynamics::of([vec![quiet; 500], vec![loud; 500]].concat());
+    fn only_steady_loud_noise_spoils_speech() {
+        let of = |quiet: f32, loud: f32| PowerLevels::of([vec![quiet; 500], vec![loud; 500]].concat());
         let (noise, speech) = (of(0.01, 0.013), of(1e-5, 0.01));
-        assert!(noise.spoils(speech));
-        assert!(!speech.spoils(noise) && !speech.spoils(speech) && !noise.spoils(noise));
-        // Silence, hiss that nobody hears, and hiss in which somebody asks something now and then.
-        let seldom = Dynamics::of([vec![0.01; 980], vec![0.05; 20]].concat());
-        for harmless in [of(0.0, 0.0), of(1e-6, 1.1e-6), seldom, Dynamics::of(Vec::new())] {
-            assert!(!harmless.spoils(speech) && !noise.spoils(harmless), "{harmless:?}");
+        assert!(spoils(noise, speech));
+        assert!(!spoils(speech, noise) && !spoils(speech, speech) && !spoils(noise, noise));
+        // Silence, inaudible hiss, and hiss with a question now and then.
+        let questions = PowerLevels::of([vec![0.01; 980], vec![0.05; 20]].concat());
+        for harmless in [of(0.0, 0.0), of(1e-6, 1.1e-6), questions, PowerLevels::of(Vec::new())] {
+            assert!(!spoils(harmless, speech) && !spoils(noise, harmless), "{harmless:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A child process that dies with its worker.
+//! Child processes that die with their worker.
 //!
-//! The tool runs in a process group of its own, together with a watcher, a shell that reads a pipe. When the pipe
-//! closes, because the worker dropped its end or died in any way, `kill -9` included, the watcher kills the group.
+//! Each tool runs in its own process group, next to a watcher: a shell that reads a pipe. The pipe closes
+//! when the worker drops its end or dies, even by `kill -9`. Then the watcher kills the group.
 //! (`PR_SET_PDEATHSIG` would fire when the spawning *thread* ends.)
 
 use std::ffi::{OsStr, OsString};
@@ -11,30 +11,32 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::MediaError;
+use crate::error::MediaError;
 
-/// The shell starts the watcher and then becomes the tool, so that no tool ever runs unwatched and its exit status is
-/// the tool's own. The tool must not hold the pipe itself. `kill -KILL 0` reaches every process of the group and,
-/// unlike a process id, is never somebody else's by now.
+/// The shell starts the watcher and then becomes the tool: no tool runs unwatched, and the exit status is the
+/// tool's. The tool must not inherit the pipe. `kill -KILL 0` reaches every process of the group, and unlike
+/// a process id it cannot have been reused.
 const GUARD: &str = r#"
 exec 3<&0 </dev/null
 ( { while read -r _; do :; done <&3; kill -KILL 0; } >/dev/null 2>&1 & )
 exec "$@" 3<&-
 "#;
 
-/// Longest line of stderr that is looked at, and how many of the last ones an error repeats.
+/// Longest line of stderr read at once, in bytes.
 const LINE_BYTES: u64 = 1000;
+
+/// Lines of stderr, the last ones, that an error repeats.
 const LAST_LINES: usize = 3;
 
-/// A finished tool.
-pub(super) struct Finished {
+/// How a tool ended.
+pub(super) struct ToolOutput {
     pub(super) status: ExitStatus,
     /// The last lines of stderr, without paths.
     pub(super) stderr: String,
 }
 
-/// Starts `program` with nothing to read and an environment without proxies or tokens. The pipe keeps it alive: the
-/// watcher kills the group when the last writing end closes. The child is the tool itself.
+/// Starts `program` with empty stdin and an environment without proxies or tokens. The child is the tool
+/// itself. Keep the returned pipe: the watcher kills the group when it closes.
 fn start(program: &Path, args: &[OsString]) -> std::io::Result<(Child, Option<ChildStdin>)> {
     let mut child = Command::new("/bin/sh")
         .args([OsStr::new("-c"), OsStr::new(GUARD), OsStr::new("bedel-media-guard"), program.as_os_str()])
@@ -49,22 +51,22 @@ fn start(program: &Path, args: &[OsString]) -> std::io::Result<(Child, Option<Ch
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
-    // Taken out, or waiting for the child would close it.
+    // Waiting for the child would close it.
     let pipe = child.stdin.take();
     Ok((child, pipe))
 }
 
-/// Runs a tool to its end. `stdout` gets its output while it runs. Dropping the future kills the tool.
+/// Runs a tool to its end and streams its output to `stdout`. Dropping the future kills the tool.
 ///
 /// # Errors
-/// Where the tool cannot be started, its pipes fail, it is missing, was killed, or ran out of disk space. A tool that
-/// merely says no is no error.
+/// If the tool is missing, cannot start, was killed or ran out of disk space, or if its pipes fail. Any other
+/// exit status is no error here.
 pub(super) async fn run<T, Reading>(
     tool: &'static str,
     program: &Path,
     args: &[OsString],
     stdout: impl FnOnce(ChildStdout) -> Reading,
-) -> Result<(Finished, T), MediaError>
+) -> Result<(ToolOutput, T), MediaError>
 where
     Reading: Future<Output = std::io::Result<T>>,
 {
@@ -72,15 +74,15 @@ where
     let (mut child, _pipe) = start(program, args).map_err(io)?;
     let out = child.stdout.take().expect("stdout is piped");
     let err = child.stderr.take().expect("stderr is piped");
-    // Both pipes are drained together: a chatty one that nobody reads would stop the tool.
+    // Drain both pipes at once: a full one would block the tool.
     let (output, lines) = futures::future::try_join(stdout(out), last_lines(err)).await.map_err(io)?;
     let status = child.wait().await.map_err(io)?;
-    let stderr = without_paths(&lines.join("; "), args);
+    let stderr = strip_paths(&lines.join("; "), args);
     match status.code() {
         None => Err(MediaError::Killed { tool }),
         Some(126 | 127) => Err(MediaError::ToolMissing { tool }),
         Some(code) if code != 0 && stderr.contains("No space left on device") => Err(MediaError::DiskFull),
-        Some(_) => Ok((Finished { status, stderr }, output)),
+        Some(_) => Ok((ToolOutput { status, stderr }, output)),
     }
 }
 
@@ -104,8 +106,8 @@ async fn last_lines(stderr: impl AsyncRead + Unpin) -> std::io::Result<Vec<Strin
     }
 }
 
-/// Takes paths, memory addresses and control characters out of a tool's words: they end in `error_message`.
-fn without_paths(text: &str, args: &[OsString]) -> String {
+/// Strips paths, memory addresses and control characters from a tool's words: they end up in `error_message`.
+fn strip_paths(text: &str, args: &[OsString]) -> String {
     let mut text = text.to_owned();
     for path in args.iter().filter_map(|arg| arg.to_str()).filter(|arg| arg.contains('/')) {
         text = text.replace(path, "the file").replace(path.trim_start_matches("file:"), "the file");
@@ -124,8 +126,8 @@ mod tests {
     #[test]
     fn an_error_names_no_path() {
         let args = ["-i".into(), "file:/srv/scratch/a b/source".into()];
-        let said =
+        let stderr =
             "[mov @ 0x55d0] moov atom not found; file:/srv/scratch/a b/source: Invalid data; see '/etc/x'";
-        assert_eq!(without_paths(said, &args), "[mov @ moov atom not found; the file: Invalid data; see …");
+        assert_eq!(strip_paths(stderr, &args), "[mov @ moov atom not found; the file: Invalid data; see …");
     }
 }

@@ -1,10 +1,10 @@
-//! What can go wrong with ffmpeg and ffprobe.
+//! Errors of ffmpeg and ffprobe.
 
 use std::io;
 
 use bedel_queue::JobError;
 
-/// What went wrong with ffmpeg or ffprobe. The texts hold no path.
+/// Why ffmpeg or ffprobe failed. The texts contain no path.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// The program is not installed on this host.
@@ -13,34 +13,34 @@ pub enum MediaError {
          Fedora: dnf install ffmpeg-free, macOS: brew install ffmpeg)"
     )]
     ToolMissing {
-        /// Its name.
+        /// The program.
         tool: &'static str,
     },
-    /// The file to read is not there.
+    /// The input file does not exist.
     #[error("the media file is missing")]
     SourceMissing,
-    /// The file holds no sound.
+    /// The file has no audio stream.
     #[error("the recording has no audio track; submit the stream that carries the sound")]
     NoAudio,
     /// The file cannot be decoded.
     #[error("the file is not a recording that can be decoded: {detail}")]
     NotMedia {
-        /// The tool's last words.
+        /// The end of the tool's stderr.
         detail: String,
     },
-    /// No space is left for the output.
+    /// The disk is full.
     #[error("no disk space is left for work in progress")]
     DiskFull,
-    /// Something killed the tool, such as the kernel for want of memory.
+    /// A signal killed the tool; often the kernel, when memory runs out.
     #[error("{tool} was killed by the system; the host may be short of memory")]
     Killed {
-        /// Its name.
+        /// The program.
         tool: &'static str,
     },
-    /// The tool could not be started, or its pipes failed.
+    /// The tool could not start, or its pipes failed.
     #[error("{tool} could not be run: {reason}")]
     Io {
-        /// Its name.
+        /// The program.
         tool: &'static str,
         /// The operating system's reason.
         reason: String,
@@ -48,7 +48,7 @@ pub enum MediaError {
 }
 
 impl MediaError {
-    /// Trouble with a tool or the disk, by the kind of the operating system's error.
+    /// Maps an I/O error of the operating system.
     #[must_use]
     pub fn io(tool: &'static str, source: &io::Error) -> Self {
         match source.kind() {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_lacks_spends_no_attempt() {
+    fn host_faults_spend_no_attempt() {
         for (error, class) in [
             (MediaError::ToolMissing { tool: "ffmpeg" }, "tool-missing"),
             (MediaError::DiskFull, "disk-full"),

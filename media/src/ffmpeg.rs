@@ -1,4 +1,4 @@
-//! What we ask of ffmpeg.
+//! The command lines of ffmpeg.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -6,29 +6,39 @@ use std::path::Path;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
-use super::child::{self, Finished};
-use super::sound::{SAMPLE_RATE, SPEECH_BITS};
-use super::{MediaError, Sound};
+use crate::child::{self, ToolOutput};
+use crate::error::MediaError;
+use crate::sound::{SAMPLE_RATE, SPEECH_BITS};
 
-/// Formats that hold their media themselves, as ffmpeg names them. Playlists, concatenation lists, image sequences and
-/// everything that opens other files or devices are not here.
+/// Formats that contain their own media, by ffmpeg's names. Playlists, concatenation lists, image sequences
+/// and everything else that opens other files or devices stay out.
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
-/// Samples per second of what [`sound`] counts: one channel of 16 bits at this rate.
+/// Samples per second that [`measure_sound`] decodes to, as one channel of 16 bits.
 const COUNT_RATE: u32 = 16_000;
 
-/// Samples of less than a thousandth of the largest (-60 dB) are not heard: a muted microphone still makes some noise.
+/// Least amplitude of an audible sample: a thousandth of the largest (-60 dB). A muted microphone still makes
+/// some noise.
 const AUDIBLE: u16 = 33;
 
-/// A local file as ffmpeg's input or output; without `file:` a name such as `http:x` would be a protocol.
+/// What decoding a whole file found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SoundStats {
+    /// Seconds, counted sample by sample. A hole does not count, whatever the time stamps around it say.
+    pub seconds: f64,
+    /// Share of the samples, 0 to 1, that are louder than -60 dB.
+    pub audible_share: f64,
+}
+
+/// A local file as ffmpeg's input or output. Without `file:`, a name such as `http:x` would be a protocol.
 pub(super) fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(std::path::absolute(path).as_deref().unwrap_or(path));
     url
 }
 
-/// Options that come before `-i`, for both tools.
+/// The input options of both tools.
 pub(super) fn input(path: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> =
         ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-i"].map(OsString::from).into();
@@ -36,8 +46,8 @@ pub(super) fn input(path: &Path) -> Vec<OsString> {
     args
 }
 
-/// The same for a list of files in its own directory, which nobody but us may have written.
-fn list_input(path: &Path) -> Vec<OsString> {
+/// Input options for a concatenation list. The list must be ours: it can name any file in its directory.
+fn concat_input(path: &Path) -> Vec<OsString> {
     let formats = format!("concat,{FORMATS}");
     let mut args: Vec<OsString> =
         ["-f", "concat", "-protocol_whitelist", "file,pipe", "-format_whitelist", &formats, "-i"]
@@ -47,8 +57,8 @@ fn list_input(path: &Path) -> Vec<OsString> {
     args
 }
 
-/// Writes the first audio stream as AAC of one and the same kind, so that the results can stand behind one another.
-pub(super) async fn encode_alike(ffmpeg: &Path, source: &Path, target: &Path) -> Result<(), MediaError> {
+/// Encodes the first audio stream as AAC with fixed parameters, so that the results can be concatenated.
+pub(super) async fn encode_uniform(ffmpeg: &Path, source: &Path, target: &Path) -> Result<(), MediaError> {
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "aac", "-b:a", "128k"]
             .map(OsStr::new)
@@ -57,10 +67,10 @@ pub(super) async fn encode_alike(ffmpeg: &Path, source: &Path, target: &Path) ->
     let target = file_url(target);
     output.push(&target);
     let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
-    decodable(&finished)
+    check_decoded(&finished)
 }
 
-/// Puts the files of a list one behind another.
+/// Joins the files of a list, in order, without encoding them again.
 pub(super) async fn concatenate(ffmpeg: &Path, list: &Path, target: &Path) -> Result<(), MediaError> {
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-c:a", "copy", "-movflags", "+faststart", "-f", "ipod", "-y"]
@@ -68,8 +78,8 @@ pub(super) async fn concatenate(ffmpeg: &Path, list: &Path, target: &Path) -> Re
             .into();
     let target = file_url(target);
     output.push(&target);
-    let (finished, ()) = run_on(ffmpeg, list_input(list), &output, |_| async { Ok(()) }).await?;
-    decodable(&finished)
+    let (finished, ()) = run_on(ffmpeg, concat_input(list), &output, |_| async { Ok(()) }).await?;
+    check_decoded(&finished)
 }
 
 pub(super) async fn extract_audio(
@@ -86,11 +96,11 @@ pub(super) async fn extract_audio(
     let target = file_url(target);
     output.push(&target);
     let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
-    decodable(&finished)
+    check_decoded(&finished)
 }
 
-/// At most `seconds` of sound: one wrong time stamp makes hours of silence out of a file of some kilobytes. All channels are mixed,
-/// unless one is asked for.
+/// Decodes at most `seconds` of sound: one wrong time stamp turns a file of some kilobytes into hours of
+/// silence. Mixes all channels, unless `channel` names one.
 pub(super) async fn decode_pcm(
     ffmpeg: &Path,
     file: &Path,
@@ -108,11 +118,12 @@ pub(super) async fn decode_pcm(
     output.extend(["-t", &seconds, "-c:a", "pcm_f32le", "-f", "f32le", "-y"].map(OsStr::new));
     output.push(&target);
     let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
-    decodable(&finished)
+    check_decoded(&finished)
 }
 
-/// Has the two channels of at most so many seconds read, samples of 16 bits side by side, [`SAMPLE_RATE`] of them per second.
-pub(super) async fn two_channels<T, Reading>(
+/// Streams two channels of at most `seconds` to `read`: interleaved samples of 16 bits, [`SAMPLE_RATE`] per
+/// second.
+pub(super) async fn read_two_channels<T, Reading>(
     ffmpeg: &Path,
     file: &Path,
     seconds: u64,
@@ -126,7 +137,7 @@ where
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "2", "-ar"].map(OsStr::new).into();
     output.extend([&rate, "-t", &seconds, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
     let (finished, value) = run(ffmpeg, file, &output, read).await?;
-    decodable(&finished)?;
+    check_decoded(&finished)?;
     Ok(value)
 }
 
@@ -137,21 +148,21 @@ pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> 
     output.extend([&bits, "-movflags", "+faststart", "-f", "ipod", "-y"].map(OsStr::new));
     output.push(&target);
     let (finished, ()) = run(ffmpeg, file, &output, |_| async { Ok(()) }).await?;
-    decodable(&finished)
+    check_decoded(&finished)
 }
 
-pub(super) async fn sound(ffmpeg: &Path, file: &Path) -> Result<Sound, MediaError> {
+pub(super) async fn measure_sound(ffmpeg: &Path, file: &Path) -> Result<SoundStats, MediaError> {
     let rate = COUNT_RATE.to_string();
     let mut output: Vec<&OsStr> =
         ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"].map(OsStr::new).into();
     output.extend([&rate, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
-    let (finished, counted) = run(ffmpeg, file, &output, count).await?;
-    decodable(&finished)?;
+    let (finished, counts) = run(ffmpeg, file, &output, count_samples).await?;
+    check_decoded(&finished)?;
     // 2^53 samples at 16 kHz are 17,000 years.
-    #[expect(clippy::cast_precision_loss, reason = "exact far beyond any recording")]
-    let (samples, audible) = (counted.samples as f64, counted.audible as f64);
+    #[expect(clippy::cast_precision_loss, reason = "exact for any recording")]
+    let (samples, audible) = (counts.samples as f64, counts.audible as f64);
     let audible_share = if samples > 0.0 { audible / samples } else { 0.0 };
-    Ok(Sound { seconds: samples / f64::from(COUNT_RATE), audible_share })
+    Ok(SoundStats { seconds: samples / f64::from(COUNT_RATE), audible_share })
 }
 
 async fn run<T, Reading>(
@@ -159,7 +170,7 @@ async fn run<T, Reading>(
     source: &Path,
     output: &[&OsStr],
     stdout: impl FnOnce(ChildStdout) -> Reading,
-) -> Result<(Finished, T), MediaError>
+) -> Result<(ToolOutput, T), MediaError>
 where
     Reading: Future<Output = std::io::Result<T>>,
 {
@@ -174,7 +185,7 @@ async fn run_on<T, Reading>(
     input: Vec<OsString>,
     output: &[&OsStr],
     stdout: impl FnOnce(ChildStdout) -> Reading,
-) -> Result<(Finished, T), MediaError>
+) -> Result<(ToolOutput, T), MediaError>
 where
     Reading: Future<Output = std::io::Result<T>>,
 {
@@ -186,33 +197,33 @@ where
 }
 
 #[derive(Default)]
-struct Counted {
+struct SampleCounts {
     samples: u64,
     audible: u64,
 }
 
-async fn count(mut stdout: ChildStdout) -> std::io::Result<Counted> {
+async fn count_samples(mut stdout: ChildStdout) -> std::io::Result<SampleCounts> {
     let mut buffer = vec![0; 256 * 1024];
-    let (mut counted, mut held) = (Counted::default(), 0);
+    let (mut counts, mut filled) = (SampleCounts::default(), 0);
     loop {
-        let read = stdout.read(&mut buffer[held..]).await?;
+        let read = stdout.read(&mut buffer[filled..]).await?;
         if read == 0 {
-            return Ok(counted);
+            return Ok(counts);
         }
-        let (samples, rest) = buffer[..held + read].as_chunks::<2>();
-        counted.samples += samples.len() as u64;
-        counted.audible +=
+        let (samples, rest) = buffer[..filled + read].as_chunks::<2>();
+        counts.samples += samples.len() as u64;
+        counts.audible +=
             samples.iter().filter(|bytes| i16::from_le_bytes(**bytes).unsigned_abs() >= AUDIBLE).count()
                 as u64;
-        // Half a sample waits for its other half.
-        held = rest.len();
+        // Keep half a sample until its other half arrives.
+        filled = rest.len();
         if let [byte] = *rest {
             buffer[0] = byte;
         }
     }
 }
 
-fn decodable(finished: &Finished) -> Result<(), MediaError> {
+fn check_decoded(finished: &ToolOutput) -> Result<(), MediaError> {
     if finished.status.success() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What we ask of ffprobe.
+//! The command line of ffprobe, and its report.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,19 +7,20 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
-use super::{MediaError, child, ffmpeg};
+use crate::error::MediaError;
+use crate::{child, ffmpeg};
 
 /// Largest report that is read, in bytes: a file may name thousands of streams.
 const MAX_REPORT: u64 = 4 * 1024 * 1024;
 
-/// What a container says of itself.
+/// What a container says about its streams.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeReport {
-    /// Length of the container in seconds, where it says one.
+    /// Length of the container in seconds, if stated.
     pub container_seconds: Option<f64>,
     /// The audio streams, in the container's order.
     pub audio: Vec<AudioStream>,
-    /// Whether there is a moving picture; a cover image is none.
+    /// True if there is a moving picture. A cover image does not count.
     pub has_video: bool,
 }
 
@@ -43,7 +44,7 @@ pub struct AudioStream {
     pub channels: u32,
     /// Samples per second.
     pub sample_rate: u32,
-    /// Length in seconds, where the container says one for this stream.
+    /// Length in seconds, if the container states it for this stream.
     pub seconds: Option<f64>,
     /// Seconds from the container's beginning to the first sample.
     pub start_seconds: f64,
@@ -90,21 +91,21 @@ pub(super) async fn probe(ffprobe: &Path, file: &Path) -> Result<ProbeReport, Me
             .map(OsString::from)
             .into();
     args.extend(ffmpeg::input(file));
-    let (finished, json) = child::run("ffprobe", ffprobe, &args, read).await?;
+    let (finished, json) = child::run("ffprobe", ffprobe, &args, read_report).await?;
     let not_media = |detail: String| MediaError::NotMedia { detail };
     if !finished.status.success() {
         return Err(not_media(finished.stderr));
     }
     let report: Report = serde_json::from_slice(&json)
-        .map_err(|error| not_media(format!("ffprobe's report could not be read ({error})")))?;
+        .map_err(|error| not_media(format!("ffprobe's report is unreadable ({error})")))?;
     Ok(report.into())
 }
 
-async fn read(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
+async fn read_report(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
     let mut json = Vec::new();
     let mut limited = stdout.take(MAX_REPORT);
     limited.read_to_end(&mut json).await?;
-    // What is over the limit is read and dropped, or the tool would wait for ever.
+    // Drain the rest, or the tool blocks on a full pipe.
     tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await?;
     Ok(json)
 }

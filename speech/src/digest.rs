@@ -1,10 +1,13 @@
-//! SHA-256 of what a reader has.
+//! SHA-256 of a reader.
 
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of everything a reader has, as 64 lower-case hexadecimal digits. Blocks.
+/// Hashes a reader to its end. Returns 64 lower-case hexadecimal digits. Blocks.
+///
+/// # Errors
+/// If reading fails.
 pub fn sha256(mut reader: impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

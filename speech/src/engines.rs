@@ -1,4 +1,4 @@
-//! The engines a process has, and which of them a job gets.
+//! The engines of a process, and the choice a job can make among them.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
 
-/// A kind of engine, by the name that configuration and jobs have for it.
+/// A kind of engine, as configuration and jobs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
-    /// Whisper in the worker's own process.
+    /// Whisper in the worker's process.
     Embedded,
-    /// A server that speaks as OpenAI's does.
+    /// A server with OpenAI's API.
     Openai,
-    /// A server that takes a recording as a task and is asked for its result.
+    /// A server that takes a recording as a task and is polled for the result.
     Task,
 }
 
 impl EngineKind {
-    /// As it is written.
+    /// The name in configuration and jobs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,38 +31,38 @@ impl EngineKind {
     }
 }
 
-/// What a job asks for instead of what its worker is set to.
+/// The engine and model that a job asks for instead of its worker's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Choice {
     /// The kind of engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
-    /// The model, by the name that the engine knows it by.
+    /// The model, by the engine's name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
-/// The engines of a process; the first is the one for jobs that do not choose.
+/// The engines of a process. The first is the default.
 #[derive(Debug, Clone)]
 pub struct Engines {
     engines: Vec<(EngineKind, Arc<dyn Engine>)>,
 }
 
-/// No engine here is what a job asks for.
+/// This process does not have the engine a job asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoSuchEngine {
-    /// It has none of that kind.
-    #[error("this worker has no engine {}; it has {there}", kind.name())]
+    /// There is no engine of that kind.
+    #[error("this worker has no engine {}; it has {available}", kind.name())]
     Kind {
-        /// What was asked for.
+        /// The kind requested.
         kind: EngineKind,
-        /// What it has.
-        there: String,
+        /// The kinds available.
+        available: String,
     },
-    /// The engine has one model.
-    #[error("the engine {} has no choice of models: leave the model away, or take another engine", kind.name())]
+    /// The engine has only one model.
+    #[error("the engine {} has only one model: leave out the model, or choose another engine", kind.name())]
     Model {
-        /// The engine.
+        /// The kind requested.
         kind: EngineKind,
     },
 }
@@ -78,23 +78,23 @@ impl From<NoSuchEngine> for JobError {
         JobError::host_fault(
             "engine-missing",
             format!(
-                "This lecture is to be transcribed by the engine {name}, which this worker does not have. It goes on at one that \
-                 does; if it ends as failed, tell the operators."
+                "This lecture needs the engine {name}, which this worker does not have. It continues on a worker that has it; if \
+                 it ends as failed, tell the operators."
             ),
         )
     }
 }
 
 impl Engines {
-    /// With one engine.
+    /// A set with one engine, the default.
     #[must_use]
     pub fn new(kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         Self { engines: vec![(kind, engine)] }
     }
 
-    /// Adds one for jobs that ask for it.
+    /// Adds an engine for jobs that ask for it.
     #[must_use]
-    pub fn and(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
+    pub fn with(mut self, kind: EngineKind, engine: Arc<dyn Engine>) -> Self {
         self.engines.push((kind, engine));
         self
     }
@@ -106,30 +106,30 @@ impl Engines {
     }
 
     /// All of them, the default first.
-    pub fn all(&self) -> impl Iterator<Item = (EngineKind, &Arc<dyn Engine>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (EngineKind, &Arc<dyn Engine>)> {
         self.engines.iter().map(|(kind, engine)| (*kind, engine))
     }
 
-    /// The engine for jobs that do not choose.
+    /// The engine for jobs that do not choose one.
     #[must_use]
     pub fn default_engine(&self) -> &Arc<dyn Engine> {
         &self.engines[0].1
     }
 
-    /// What a job asks for.
+    /// The engine and model that a job asks for. An unknown model fails when used.
     ///
     /// # Errors
-    /// Where there is no engine of that kind here, or it has no choice of models. Whether there is such a model is seen when it is
-    /// used.
+    /// If there is no engine of that kind, or it has only one model.
     pub fn choose(&self, choice: &Choice) -> Result<Arc<dyn Engine>, NoSuchEngine> {
         let wanted = choice.engine.unwrap_or(self.engines[0].0);
         let found = self.engines.iter().find(|(kind, _)| *kind == wanted);
-        let (kind, engine) = found.ok_or_else(|| NoSuchEngine::Kind { kind: wanted, there: self.names() })?;
+        let (kind, engine) =
+            found.ok_or_else(|| NoSuchEngine::Kind { kind: wanted, available: self.names() })?;
         let Some(model) = &choice.model else { return Ok(Arc::clone(engine)) };
         engine.with_model(model).ok_or_else(|| match choice.engine {
             Some(kind) => NoSuchEngine::Model { kind },
-            // Another worker's own engine may have it.
-            None => NoSuchEngine::Kind { kind: *kind, there: self.names() },
+            // Another worker's default engine may have the model.
+            None => NoSuchEngine::Kind { kind: *kind, available: self.names() },
         })
     }
 }
@@ -138,7 +138,10 @@ impl Engines {
 mod tests {
     use futures::future::BoxFuture;
 
-    use super::super::engine::{Control, EngineError, EngineInfo, Passage, RawTranscript};
+    use super::super::control::Control;
+    use super::super::engine::{AudioChunk, EngineInfo};
+    use super::super::engine_error::EngineError;
+    use super::super::raw_transcript::RawTranscript;
     use super::*;
 
     #[derive(Debug)]
@@ -153,28 +156,28 @@ mod tests {
             (self.0 != "task").then(|| Arc::new(Self(self.0, model.to_owned())) as _)
         }
 
-        fn mark(&self) -> Result<String, EngineError> {
-            unimplemented_here()
+        fn fingerprint(&self) -> Result<String, EngineError> {
+            not_implemented()
         }
 
         fn transcribe<'a>(
             &'a self,
-            _: Passage<'a>,
+            _: AudioChunk<'a>,
             _: &'a Control,
         ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
-            Box::pin(async { unimplemented_here() })
+            Box::pin(async { not_implemented() })
         }
     }
 
-    fn unimplemented_here<T>() -> Result<T, EngineError> {
-        Err(EngineError::Failed("it only has a name".to_owned()))
+    fn not_implemented<T>() -> Result<T, EngineError> {
+        Err(EngineError::Failed("not implemented".to_owned()))
     }
 
     #[test]
-    fn a_job_gets_what_it_asks_for() {
+    fn a_job_gets_the_engine_and_model_it_asks_for() {
         let engine = |name, model: &str| Arc::new(Named(name, model.to_owned()));
         let engines = Engines::new(EngineKind::Embedded, engine("whisper.cpp", "tiny.en"))
-            .and(EngineKind::Openai, engine("openai", "whisper-1"));
+            .with(EngineKind::Openai, engine("openai", "whisper-1"));
         assert_eq!(engines.names(), "embedded, openai");
         for (choice, engine, model) in [
             ("{}", "whisper.cpp", "tiny.en"),
@@ -190,7 +193,7 @@ mod tests {
         assert!(missing.to_string().contains("embedded, openai"), "{missing}");
         let missing = JobError::from(missing);
         assert_eq!((missing.class(), missing.wait_delay().is_some()), ("engine-missing", true));
-        let engines = engines.and(EngineKind::Task, engine("task", "its own"));
+        let engines = engines.with(EngineKind::Task, engine("task", "its own"));
         engines.choose(&tasks).unwrap();
         let fixed = engines.choose(&Choice { model: Some("large".to_owned()), ..tasks }).unwrap_err();
         assert!(JobError::from(fixed).is_fatal());

@@ -1,7 +1,7 @@
-//! Languages, by the codes and by the names that engines give them.
+//! Codes and names of languages, as engines report them.
 
-/// The code of a language that is given as a code (`en`, `en-US`) or by its English name (`English`), in lower case; `None` for
-/// anything else. Names are those of Whisper's languages.
+/// The lower-case code of a language, from a code (`en`, `en-US`) or an English name (`English`). `None` for
+/// anything else. Knows the names of Whisper's languages.
 #[must_use]
 pub fn code(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
@@ -13,6 +13,7 @@ pub fn code(text: &str) -> Option<String> {
     (is_code && code != "und").then(|| code.to_owned())
 }
 
+/// English names and codes of Whisper's languages.
 const NAMES: [(&str, &str); 100] = [
     ("afrikaans", "af"),
     ("albanian", "sq"),
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_names() {
+    fn codes_and_names_are_recognized() {
         for (text, expected) in [
             ("en", Some("en")),
             (" English ", Some("en")),
@@ -141,7 +142,7 @@ mod tests {
 
     #[cfg(feature = "whisper")]
     #[test]
-    fn the_names_are_those_of_whisper() {
+    fn the_names_match_whisper() {
         let known: std::collections::BTreeMap<_, _> = NAMES.into_iter().collect();
         let theirs = (0..=whisper_rs::get_lang_max_id()).map(|id| {
             let name = whisper_rs::get_lang_str_full(id).expect("a name");

@@ -1,29 +1,29 @@
-//! What speech servers answer, in the shapes that are known: OpenAI's `verbose_json`, whisper.cpp's own, that of the server of the
-//! system before this one (`GET /result/{id}`), and RunPod's. Whatever else an answer holds stays in [`RawTranscript::raw`].
+//! Reads the answers of speech servers: OpenAI's `verbose_json`, whisper.cpp's format, that of the previous
+//! system's server (`GET /result/{id}`), and RunPod's. The whole answer stays in [`RawTranscript::raw`].
 
 use serde_json::Value;
 
-use super::engine::{RawSegment, RawTranscript};
+use super::raw_transcript::{RawSegment, RawTranscript};
 use super::{language, vtt};
 
-/// Most segments for a second of sound. Nobody says as many; a server that does would keep us busy with them.
+/// Most segments per second of sound. Nobody speaks as many; a broken server could send millions.
 const SEGMENTS_PER_SECOND: f64 = 20.0;
 
-/// The transcript in an answer, of sound that lasts so many `seconds`. Nothing said is a transcript without segments; an answer in
-/// which no transcript is, or far too many segments, is given back.
+/// The transcript in an answer about `seconds` of sound. Silence gives a transcript without segments. Returns
+/// an answer without a transcript, or with far too many segments, as the error.
 pub(super) fn transcript(answer: Value, seconds: f64) -> Result<RawTranscript, Value> {
-    match heard(&answer, seconds) {
+    match parse(&answer, seconds) {
         Some((language, segments)) => Ok(RawTranscript { language, segments, raw: answer }),
         None => Err(answer),
     }
 }
 
-fn heard(answer: &Value, seconds: f64) -> Option<(String, Vec<RawSegment>)> {
+fn parse(answer: &Value, seconds: f64) -> Option<(String, Vec<RawSegment>)> {
     let inner: Vec<&Value> =
         ["/result", "/output"].iter().filter_map(|place| answer.pointer(place)).collect();
     let places: Vec<&Value> = std::iter::once(answer).chain(inner.iter().copied()).collect();
-    let alone = inner.iter().filter_map(|place| place.as_str());
-    let texts: Vec<&str> = places.iter().flat_map(|place| texts(place)).chain(alone).collect();
+    let plain = inner.iter().filter_map(|place| place.as_str());
+    let texts: Vec<&str> = places.iter().flat_map(|place| texts(place)).chain(plain).collect();
     let segments = places
         .iter()
         .flat_map(|place| [list(place, "segments"), list(place, "transcription")])
@@ -32,18 +32,18 @@ fn heard(answer: &Value, seconds: f64) -> Option<(String, Vec<RawSegment>)> {
         .find(|segments| !segments.is_empty());
     let segments = match (segments, texts.iter().find(|text| !text.trim().is_empty())) {
         (Some(segments), _) => segments,
-        // Without times, it was said somewhere in there.
+        // Text without times covers all of the sound.
         (None, Some(text)) => vec![RawSegment { start: 0.0, end: seconds, text: (*text).to_owned() }],
         (None, None) => {
             let has_list = places.iter().any(|place| place.get("segments").is_some_and(Value::is_array));
             (has_list || !texts.is_empty()).then(Vec::new)?
         }
     };
-    let is_believed = segments.len() as f64 <= SEGMENTS_PER_SECOND * seconds.max(1.0);
-    let spoken = ["language", "detected_language"];
-    let spoken = places.iter().flat_map(|place| spoken.iter().filter_map(|key| place.get(*key)?.as_str()));
-    let language = spoken.filter_map(language::code).next().unwrap_or_default();
-    is_believed.then_some((language, segments))
+    let is_plausible = segments.len() as f64 <= SEGMENTS_PER_SECOND * seconds.max(1.0);
+    let keys = ["language", "detected_language"];
+    let codes = places.iter().flat_map(|place| keys.iter().filter_map(|key| place.get(*key)?.as_str()));
+    let language = codes.filter_map(language::code).next().unwrap_or_default();
+    is_plausible.then_some((language, segments))
 }
 
 fn texts(place: &Value) -> impl Iterator<Item = &str> {
@@ -59,7 +59,7 @@ fn segment(entry: &Value) -> Option<RawSegment> {
     let text = entry.get("text")?.as_str().filter(|text| !text.trim().is_empty())?;
     let time = |key: &str| {
         entry.get(key).and_then(number).or_else(|| {
-            // whisper.cpp's own: milliseconds.
+            // whisper.cpp's format, in milliseconds.
             let side = if key == "start" { "from" } else { "to" };
             Some(entry.get("offsets")?.get(side)?.as_f64()? / 1000.0)
         })
@@ -68,7 +68,7 @@ fn segment(entry: &Value) -> Option<RawSegment> {
     Some(RawSegment { start, end: end.max(start), text: text.to_owned() })
 }
 
-/// A number, also as text.
+/// A finite number, or a string with one.
 fn number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::String(text) => text.trim().parse().ok()?,
@@ -83,16 +83,16 @@ mod tests {
 
     use super::*;
 
-    /// Language, and each segment as `start-end text`.
+    /// The language, and each segment as `start-end text`.
     fn shown(answer: Value) -> Option<(String, Vec<String>)> {
-        let heard = transcript(answer.clone(), 60.0).ok()?;
-        assert_eq!(heard.raw, answer, "nothing is lost");
-        let segments = heard.segments.iter().map(|said| format!("{}-{}{}", said.start, said.end, said.text));
-        Some((heard.language, segments.collect()))
+        let parsed = transcript(answer.clone(), 60.0).ok()?;
+        assert_eq!(parsed.raw, answer, "the whole answer is kept");
+        let segments = parsed.segments.iter().map(|each| format!("{}-{}{}", each.start, each.end, each.text));
+        Some((parsed.language, segments.collect()))
     }
 
     #[test]
-    fn each_shape_is_read() {
+    fn known_formats_are_read() {
         let one = json!([{ "id": 0, "start": 0.5, "end": 2.0, "text": " One.", "avg_logprob": -0.2 }]);
         for (answer, language) in [
             (
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn without_segments_the_captions_count_and_then_the_text() {
+    fn captions_and_then_text_replace_missing_segments() {
         let vtt = "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nOne.\n";
         for (answer, expected) in [
             (json!({ "transcript": "One.", "vtt_content": vtt }), "1-2 One."),
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn times_that_go_back_are_mended_and_what_is_no_number_is_none() {
+    fn reversed_times_are_fixed_and_non_numbers_dropped() {
         let answer = json!({ "segments": [{ "start": 2, "end": 1, "text": "a" }, { "start": "inf", "end": "nan", "text": "b" }] });
         assert_eq!(shown(answer).expect("a transcript").1, ["2-2a"]);
     }
 
     #[test]
-    fn nothing_said_is_a_transcript_and_no_answer_is_none() {
+    fn silence_is_a_transcript_and_an_unknown_answer_is_not() {
         for silent in
             [json!({ "text": "" }), json!({ "text": " ", "segments": [] }), json!({ "segments": [] })]
         {

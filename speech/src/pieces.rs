@@ -1,38 +1,44 @@
-//! Where a long recording is cut: at pauses, so that no word is in two pieces.
+//! Cuts a long recording at pauses, so that no word is in two pieces.
 
 use std::ops::Range;
 
-use bedel_media::sound::SAMPLE_RATE;
+use bedel_media::sound::{FRAME_SAMPLES, SAMPLE_RATE};
 
-use super::decoded::{Decoded, DecodedError};
-use super::pauses::{FRAME, Loudness};
+use super::decoded_audio::{DecodedAudio, DecodedAudioError};
+use super::pauses::Loudness;
 
-/// Most samples of a piece, where the engine takes as much at once: 10 minutes. Longer ones cost more to do again, and 38 MB of
-/// memory for each 10 minutes; shorter ones have more seams. No piece is shorter than half of that, unless the recording is.
-pub const LONGEST: u64 = 10 * 60 * SAMPLE_RATE as u64;
+/// Most samples of a piece, unless the engine takes less at once: 10 minutes, 38 MB of memory. A longer piece
+/// costs more to repeat; shorter pieces have more seams. No piece is shorter than half of that, unless the
+/// recording is.
+pub const MAX_PIECE_SAMPLES: u64 = 10 * 60 * SAMPLE_RATE as u64;
 
-/// The piece that begins at this sample: to the end of the recording where no more than `longest` samples are left, else to the
-/// middle of the longest pause that leaves no piece shorter than half of that.
+/// The piece that begins at the sample `start`. It takes the rest of the recording if that is at most
+/// `longest` samples. Otherwise it ends in the middle of the longest pause that leaves no piece shorter than
+/// `longest / 2`.
 ///
 /// # Errors
-/// The disk's.
-pub async fn piece(sound: &Decoded, start: u64, longest: u64) -> Result<Range<u64>, DecodedError> {
+/// `Unreadable`.
+pub async fn next_piece(
+    sound: &DecodedAudio,
+    start: u64,
+    longest: u64,
+) -> Result<Range<u64>, DecodedAudioError> {
     let (end, shortest) = (sound.samples(), longest / 2);
     if end - start <= longest {
         return Ok(start..end);
     }
     let from = start + shortest;
     let window = sound.read(from..(start + longest).min(end - shortest)).await?;
-    Ok(start..from + pause(&window) as u64)
+    Ok(start..from + cut_point(&window) as u64)
 }
 
-/// The middle of the longest pause, in samples. Where there is none, the quietest place.
-fn pause(samples: &[f32]) -> usize {
+/// The middle of the longest pause, in samples, or of the quietest place if there is no pause.
+fn cut_point(samples: &[f32]) -> usize {
     let loudness = Loudness::of(samples);
-    // Of several, the first.
+    // `rev`, because `max_by_key` takes the last of several.
     let longest = loudness.pauses().into_iter().rev().max_by_key(ExactSizeIterator::len);
     let place = longest.or_else(|| loudness.quietest()).unwrap_or_default();
-    ((place.start + place.end) * FRAME / 2).min(samples.len())
+    ((place.start + place.end) * FRAME_SAMPLES / 2).min(samples.len())
 }
 
 #[cfg(test)]
@@ -41,7 +47,7 @@ mod tests {
 
     const SECOND: usize = SAMPLE_RATE as usize;
 
-    /// Noise of this amplitude that is the same each time.
+    /// Reproducible noise.
     fn noise(samples: usize, amplitude: f32) -> Vec<f32> {
         let mut state = 1_u32;
         std::iter::repeat_with(|| {
@@ -52,7 +58,7 @@ mod tests {
         .collect()
     }
 
-    /// Loud noise with quieter places: from, length (both in samples) and amplitude.
+    /// Loud noise with quieter stretches: first sample, samples, amplitude.
     fn speech(samples: usize, pauses: &[(usize, usize, f32)]) -> Vec<f32> {
         let mut sound = noise(samples, 0.3);
         for &(from, length, amplitude) in pauses {
@@ -62,44 +68,53 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_the_longest_pause_is_found_in_noise() {
+    fn cuts_in_the_middle_of_the_longest_pause() {
         let short: Vec<_> = (1..60).map(|n| (n * SECOND, SECOND / 4, 0.01)).collect();
         let mut pauses = short.clone();
         pauses.push((70 * SECOND, SECOND, 0.01));
-        let found = pause(&speech(100 * SECOND, &pauses));
-        assert!(found.abs_diff(70 * SECOND + SECOND / 2) <= FRAME, "{found}");
+        let found = cut_point(&speech(100 * SECOND, &pauses));
+        assert!(found.abs_diff(70 * SECOND + SECOND / 2) <= FRAME_SAMPLES, "{found}");
     }
 
     #[test]
-    fn without_a_pause_the_quietest_place_is_taken() {
-        let found = pause(&speech(100 * SECOND, &[(42 * SECOND, SECOND / 10, 0.2)]));
+    fn cuts_at_the_quietest_place_without_a_pause() {
+        let found = cut_point(&speech(100 * SECOND, &[(42 * SECOND, SECOND / 10, 0.2)]));
         assert!(found.abs_diff(42 * SECOND + SECOND / 20) <= SECOND / 5, "{found}");
     }
 
     #[test]
-    fn silence_is_cut_anywhere() {
-        assert!(pause(&vec![0.0; 10 * SECOND]) <= 10 * SECOND);
+    fn silence_can_be_cut() {
+        assert!(cut_point(&vec![0.0; 10 * SECOND]) <= 10 * SECOND);
         let long = speech(100 * SECOND, &[(20 * SECOND, 60 * SECOND, 0.0)]);
-        assert_eq!(pause(&long), 50 * SECOND);
+        assert_eq!(cut_point(&long), 50 * SECOND);
     }
 
-    fn sound(samples: u64) -> (tempfile::NamedTempFile, Decoded) {
+    fn sound(samples: u64) -> (tempfile::NamedTempFile, DecodedAudio) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(samples * 4).unwrap();
-        let sound = Decoded::open(file.path()).unwrap();
+        let sound = DecodedAudio::open(file.path()).unwrap();
         (file, sound)
     }
 
     #[tokio::test]
-    async fn pieces_follow_one_another_to_the_end_and_none_is_too_short_or_too_long() {
+    async fn pieces_cover_the_recording_within_their_limits() {
         let minute = 60 * u64::from(SAMPLE_RATE);
-        let lengths = [1, LONGEST, LONGEST + 1, 11 * minute, 15 * minute + 7, 16 * minute, 47 * minute + 1];
-        for (samples, longest) in lengths.iter().flat_map(|samples| [(*samples, LONGEST), (*samples, minute)])
+        let lengths = [
+            1,
+            MAX_PIECE_SAMPLES,
+            MAX_PIECE_SAMPLES + 1,
+            11 * minute,
+            15 * minute + 7,
+            16 * minute,
+            47 * minute + 1,
+        ];
+        for (samples, longest) in
+            lengths.iter().flat_map(|samples| [(*samples, MAX_PIECE_SAMPLES), (*samples, minute)])
         {
             let (_file, sound) = sound(samples);
             let mut start = 0;
             while start < samples {
-                let found = piece(&sound, start, longest).await.unwrap();
+                let found = next_piece(&sound, start, longest).await.unwrap();
                 assert_eq!(found.start, start);
                 let length = found.end - found.start;
                 assert!(

@@ -1,11 +1,11 @@
-//! A transcript as SubRip, for players that know no WebVTT.
+//! A transcript as SubRip, for players without WebVTT.
 
 use std::fmt::Write;
 
 use super::transcript::Transcript;
 use super::vtt::timestamp;
 
-/// The whole file: one cue per segment, numbered from 1.
+/// Renders a file with one cue per segment, numbered from 1.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::new();
@@ -18,7 +18,8 @@ pub fn render(transcript: &Transcript) -> String {
     out
 }
 
-/// A cue's text is one line, without the arrow that would start another cue. The format knows no escapes.
+/// Puts a cue's text on one line and breaks up arrows, which would start another cue. The format has no
+/// escapes.
 fn one_line(text: &str) -> String {
     text.replace("-->", "->").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_numbered_cues() {
+    fn cues_are_numbered() {
         let segment = |id, start, end, text: &str| Segment { id, start, end, text: text.into() };
         let transcript = Transcript {
             version: 1,

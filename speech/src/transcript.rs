@@ -1,28 +1,29 @@
-//! The transcript as it is stored: cleaned, numbered and in order.
+//! The stored transcript: cleaned, sorted and numbered.
 
 use bedel_queue::JobError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::engine::{EngineInfo, RawSegment, RawTranscript};
-use super::repetition::without_loops;
+use super::engine::EngineInfo;
+use super::raw_transcript::{RawSegment, RawTranscript};
+use super::repetition::cut_loops;
 
-/// The form of [`Transcript`] that is written: its number grows with every change that a reader of the last one has to know of.
+/// Version of the [`Transcript`] format. Grows with every change that its readers must know of.
 pub const VERSION: u32 = 1;
 
-/// The payload of `transcripts/{lecture_id}.json`, described in `docs/reference/transcript.md`. One that another program wrote is read for
-/// its segments.
+/// The content of `transcripts/{lecture_id}.json`, described in `docs/reference/transcript.md`. Only `segments` is
+/// required, so files of other programs can be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Transcript {
-    /// The form of this payload, 1. One that another program wrote, or this one did before forms were numbered, has none and
-    /// is read as 0.
+    /// Version of this format, 1. Files of other programs, and ours from before versions, have none and are
+    /// read as 0.
     #[serde(default)]
     pub version: u32,
-    /// Everything that was said, segment by segment, with single blanks between them.
+    /// The texts of all segments, joined with single spaces.
     #[serde(default)]
     pub text: String,
-    /// The language spoken, as a two- or three-letter code. Empty where the engine does not tell.
+    /// The language spoken, as a two- or three-letter code. Empty if the engine does not say.
     #[serde(default)]
     pub language: String,
     /// Length of the sound in seconds.
@@ -34,21 +35,20 @@ pub struct Transcript {
     /// The engine that made it, e.g. `whisper.cpp`.
     #[serde(default)]
     pub engine: String,
-    /// In order; starts never go back, no end lies before its start or after `duration`.
+    /// Sorted by start. No end is before its start or after `duration`.
     pub segments: Vec<Segment>,
-    /// What the engine said in its own words, before anything was trimmed or dropped: for each piece of the recording that it was
-    /// given `start` and `end` in seconds, and its `answer`, with times from the start of the piece. Only ever
-    /// written: whoever reads a transcript here has no use for it.
-    #[serde(default, deserialize_with = "unread")]
+    /// The engine's answers before any clean-up: for each piece of the recording, `start` and `end` in
+    /// seconds, and its `answer`, with times from the start of the piece. Written but never read here.
+    #[serde(default, deserialize_with = "skip_raw")]
     #[schema(value_type = Vec<Object>)]
     pub raw: Value,
 }
 
-fn unread<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+fn skip_raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Value::Null)
 }
 
-/// A piece of speech, usually a sentence or less.
+/// A stretch of speech, usually a sentence or less.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Segment {
     /// From 0, without gaps.
@@ -58,11 +58,11 @@ pub struct Segment {
     pub start: f64,
     /// Seconds from the start of the recording, to the millisecond.
     pub end: f64,
-    /// What was said, trimmed.
+    /// The text spoken, trimmed.
     pub text: String,
 }
 
-/// Nobody speaks in the recording.
+/// The recording contains no speech.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no speech was found in this recording: it may be silent, hold music only, or have been recorded with the \
@@ -77,21 +77,21 @@ impl From<NoSpeech> for JobError {
 }
 
 impl Transcript {
-    /// Cleans what an engine returned: trims texts, drops marks for silence, noise and music, cuts loops, puts the segments in order
-    /// inside the recording, which lasts so many `seconds`, and numbers them.
+    /// Cleans an engine's result for a recording of `seconds`: trims texts, drops labels for silence, noise
+    /// and music, cuts loops, sorts and numbers the segments, and clamps their times to the recording.
     ///
     /// # Errors
-    /// `NoSpeech` where nothing is left.
+    /// `NoSpeech` if nothing is left.
     pub fn new(info: EngineInfo, raw: RawTranscript, seconds: f64) -> Result<Self, NoSpeech> {
         let duration = milliseconds(seconds);
         let RawTranscript { language, segments, raw } = raw;
         let mut spoken: Vec<RawSegment> = segments
             .into_iter()
-            .map(|segment| RawSegment { text: speech_of(&segment.text), ..segment })
+            .map(|segment| RawSegment { text: clean_text(&segment.text), ..segment })
             .filter(|segment| !segment.text.is_empty())
             .collect();
         spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
-        let spoken = without_loops(spoken);
+        let spoken = cut_loops(spoken);
         let segments: Vec<Segment> = (0..)
             .zip(spoken)
             .map(|(id, RawSegment { start, end, text })| {
@@ -108,21 +108,21 @@ impl Transcript {
     }
 }
 
-/// To the millisecond; never negative, never not a number.
+/// Rounds to the millisecond. Negative times and NaN become 0.
 fn milliseconds(seconds: f64) -> f64 {
     (seconds.max(0.0) * 1000.0).round() / 1000.0
 }
 
-/// The text without surrounding blanks and without marks for silence; empty where nothing was said.
-fn speech_of(text: &str) -> String {
+/// Trims a text and drops labels for silence. Empty if no speech is left.
+fn clean_text(text: &str) -> String {
     let text = text.replace("[BLANK_AUDIO]", " ").replace("BLANK_AUDIO", " ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let spoken = text.chars().any(char::is_alphanumeric) && !is_mark(&text);
+    let spoken = text.chars().any(char::is_alphanumeric) && !is_sound_label(&text);
     if spoken { text } else { String::new() }
 }
 
-/// Whole texts in brackets describe sounds: `[ Silence ]`, `(upbeat music)`, `*coughs*`.
-fn is_mark(text: &str) -> bool {
+/// True for a text all in brackets, which describes a sound: `[ Silence ]`, `(upbeat music)`, `*coughs*`.
+fn is_sound_label(text: &str) -> bool {
     [('[', ']'), ('(', ')'), ('*', '*'), ('♪', '♪')].into_iter().any(|(open, close)| {
         text.strip_prefix(open)
             .and_then(|rest| rest.strip_suffix(close))
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_dropped_and_the_rest_is_numbered_anew() {
+    fn sound_labels_are_dropped_and_segments_renumbered() {
         let made = transcript(
             10.0,
             &[
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn times_stay_in_order_and_inside_the_recording() {
+    fn times_stay_sorted_and_inside_the_recording() {
         let made = transcript(
             4.0,
             &[(3.5, 9.0, "c"), (-1.0, 0.5, "a"), (2.0, 1.0, "b"), (f64::NAN, 1.0, "e"), (5.0, 6.0, "d")],
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_cut_and_what_follows_is_numbered_behind_it() {
+    fn a_loop_is_cut_before_segments_are_numbered() {
         let looped: Vec<_> =
             (0..20).map(|n| (f64::from(n), f64::from(n) + 1.0, "Thanks for watching.")).collect();
         let mut segments = vec![(0.0, 0.5, "Hello.")];
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_transcript_and_says_what_to_do() {
+    fn silence_is_an_error_that_says_what_to_do() {
         assert_eq!(transcript(5.0, &[]), Err(NoSpeech));
         assert_eq!(transcript(5.0, &[(0.0, 5.0, "[BLANK_AUDIO]")]), Err(NoSpeech));
         let error = JobError::from(NoSpeech);

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::engine::RawSegment;
+use super::raw_transcript::RawSegment;
 use super::transcript::Transcript;
 
-/// The whole file: one cue per segment.
+/// Renders a file with one cue per segment.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::from("WEBVTT\n");
@@ -17,7 +17,8 @@ pub fn render(transcript: &Transcript) -> String {
     out
 }
 
-/// `HH:MM:SS.mmm` with another `point` if need be, rounded to the millisecond before it is split, so that 59.9996 s is `00:01:00.000`.
+/// `HH:MM:SS.mmm`, with `point` before the milliseconds. Rounds before it splits, so 59.9996 s is
+/// `00:01:00.000`.
 pub(super) fn timestamp(seconds: f64, point: char) -> String {
     #[expect(
         clippy::cast_possible_truncation,
@@ -30,7 +31,7 @@ pub(super) fn timestamp(seconds: f64, point: char) -> String {
     format!("{:02}:{:02}:{seconds:02}{point}{milliseconds:03}", minutes / 60, minutes % 60)
 }
 
-/// A cue's text is one line, without tags and without the arrow that would start another cue.
+/// Puts a cue's text on one line and escapes it, so that it contains no tag and no arrow.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -45,7 +46,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The cues of a file that somebody else wrote, in its order. What is no cue is passed over.
+/// Reads the cues of a file from another program, in order. Skips everything else.
 pub(super) fn parse(file: &str) -> Vec<RawSegment> {
     let mut cues: Vec<RawSegment> = Vec::new();
     let mut is_open = false;
@@ -70,7 +71,7 @@ fn times(line: &str) -> Option<(f64, f64)> {
     Some((seconds(start.trim())?, seconds(rest.split_whitespace().next()?)?))
 }
 
-/// `HH:MM:SS.mmm`; hours may be left out, and the point may be a comma.
+/// Reads `HH:MM:SS.mmm`. The hours are optional, and the point may be a comma.
 fn seconds(timestamp: &str) -> Option<f64> {
     let parts: Vec<&str> = timestamp.split(':').collect();
     let (last, before) = parts.split_last().filter(|(_, before)| (1..=2).contains(&before.len()))?;
@@ -80,7 +81,7 @@ fn seconds(timestamp: &str) -> Option<f64> {
     Some(f64::from(minutes) * 60.0 + seconds)
 }
 
-/// A cue's text without tags, its references replaced.
+/// A cue's text without tags, with character references decoded.
 fn plain(line: &str) -> String {
     let (mut text, mut is_tag) = (String::with_capacity(line.len()), false);
     for character in line.chars() {
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_carry() {
+    fn rounding_carries_into_minutes_and_hours() {
         for (seconds, expected) in [
             (0.0, "00:00:00.000"),
             (0.9994, "00:00:00.999"),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn text_can_neither_be_a_tag_nor_start_a_cue() {
+    fn text_cannot_form_a_tag_or_a_cue() {
         for (text, expected) in [
             ("a & b", "a &amp; b"),
             ("x < y", "x &lt; y"),
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_head_and_cues() {
+    fn a_file_has_a_header_and_cues() {
         let segment = |id, start, end, text: &str| Segment { id, start, end, text: text.into() };
         let transcript = Transcript {
             version: 1,
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_write_is_read() {
+    fn files_of_other_programs_are_read() {
         let file = "WEBVTT - by somebody\nKind: captions\n\nNOTE no cue\n\n1\n00:01.500 --> 00:03,250 align:start\n<v Bob>One &amp;\n\
                     <i>two</i> &lt;3\n\n01:00:00.000 --> 01:00:01.000\nThree.\r\n\nlost\n\nnever --> ever\nmore\n\n00:07.000 --> 00:08.000\n\n00:99.000 --> 1\n";
         let cues = parse(file);

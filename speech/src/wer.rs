@@ -1,4 +1,4 @@
-//! How far a transcript is from what was spoken: in words, and in time.
+//! Accuracy of a transcript: word error rate and time offsets.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::transcript::Segment;
 
-/// Words to insert, delete or replace to get from `hypothesis` to `reference`, per word of `reference`. 0 is perfect;
-/// more than 1 is possible. Case, punctuation and the spelling of numbers do not count. Where `reference` has
-/// no words it is 0 for no words and 1 for any.
+/// Words to insert, delete or replace to turn `hypothesis` into `reference`, per word of `reference`. 0 is
+/// perfect; more than 1 is possible. Case, punctuation and the spelling of numbers do not count. For an empty
+/// `reference`, 0 if `hypothesis` is empty too, else 1.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "numbers of words are far below 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "word counts are far below 2^52")]
 pub fn word_error_rate(reference: &str, hypothesis: &str) -> f64 {
     let (reference, hypothesis) = (words(reference), words(hypothesis));
     if reference.is_empty() {
@@ -23,7 +23,8 @@ pub fn word_error_rate(reference: &str, hypothesis: &str) -> f64 {
     costs[hypothesis.len()] as f64 / reference.len() as f64
 }
 
-/// `costs[j]` is the distance between the reference's words so far and the first j words of the hypothesis. Adds one to those.
+/// Adds a word to the reference. `costs[j]` is the distance between the reference so far and the first j
+/// words of the hypothesis.
 fn add_word(costs: &mut [usize], wanted: &str, hypothesis: &[String]) {
     let mut diagonal = costs[0];
     costs[0] += 1;
@@ -34,9 +35,9 @@ fn add_word(costs: &mut [usize], wanted: &str, hypothesis: &[String]) {
     }
 }
 
-/// Something that was said, and when.
+/// A sentence of the reference, with its times.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Spoken {
+pub struct SpokenSentence {
     /// Its words.
     pub text: String,
     /// Seconds from the start of the recording to its first sound.
@@ -45,10 +46,11 @@ pub struct Spoken {
     pub end: f64,
 }
 
-/// How far segments begin and end from where it was spoken, in seconds: of each sentence whose first word begins a segment, and of
-/// each whose last word ends one. `sentences` and `segments` are in order. Takes memory for the words of both multiplied.
+/// Offsets of segment edges from the spoken ones, in seconds: starts of sentences whose first word begins a
+/// segment, then ends of those whose last word ends one. Both inputs must be in order. Memory grows with the
+/// product of their numbers of words.
 #[must_use]
-pub fn offsets(sentences: &[Spoken], segments: &[Segment]) -> Vec<f64> {
+pub fn offsets(sentences: &[SpokenSentence], segments: &[Segment]) -> Vec<f64> {
     let mut reference = Edges::default();
     for spoken in sentences {
         reference.add(&spoken.text, spoken.start, spoken.end);
@@ -65,7 +67,7 @@ pub fn offsets(sentences: &[Spoken], segments: &[Segment]) -> Vec<f64> {
     [between(&reference.starts, &hypothesis.starts), between(&reference.ends, &hypothesis.ends)].concat()
 }
 
-/// Words, and when some of them begin and end.
+/// Words, and the times of those that begin or end a sentence or segment.
 #[derive(Debug, Default)]
 struct Edges {
     words: Vec<String>,
@@ -84,7 +86,7 @@ impl Edges {
     }
 }
 
-/// Words of the reference that were found, and which of the hypothesis they are, in one of the closest alignments.
+/// Pairs of equal words, reference to hypothesis by index, in one of the closest alignments.
 fn pairs(reference: &[String], hypothesis: &[String]) -> BTreeMap<usize, usize> {
     let mut rows: Vec<Vec<usize>> = vec![(0..=hypothesis.len()).collect()];
     for (number, wanted) in reference.iter().enumerate() {
@@ -111,8 +113,8 @@ fn pairs(reference: &[String], hypothesis: &[String]) -> BTreeMap<usize, usize> 
     pairs
 }
 
-/// Lower case; an apostrophe joins, any other punctuation separates; small numbers as digits, and each digit as a word: 1234 is
-/// said as 1 2 3 4.
+/// Normalizes a text to words in lower case. An apostrophe joins, other punctuation separates. Small numbers
+/// become digits, and each digit is a word: 1234 is spoken as 1 2 3 4.
 fn words(text: &str) -> Vec<String> {
     let text: String = text
         .chars()
@@ -189,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn edges_are_compared_where_both_have_them() {
-        let spoken = |text: &str, start, end| Spoken { text: text.to_owned(), start, end };
+    fn offsets_compare_edges_that_both_have() {
+        let spoken = |text: &str, start, end| SpokenSentence { text: text.to_owned(), start, end };
         let segment = |text: &str, start, end| Segment { id: 0, start, end, text: text.to_owned() };
         let sentences = [spoken("Press one.", 1.0, 2.0), spoken("Good bye.", 3.0, 4.0), spoken("", 9.0, 9.0)];
         let exact = [segment("Press 1", 1.0, 2.0), segment("Good bye", 3.25, 4.5)];
         assert_eq!(offsets(&sentences, &exact), [0.0, 0.25, 0.0, 0.5]);
-        // A word that was not heard, and an edge that is elsewhere, tell nothing.
+        // A wrong word, or an edge inside a segment, gives no offset.
         let loose = [segment("Dress 1 good", 0.0, 3.5), segment("bye", 3.5, 4.25)];
         assert_eq!(offsets(&sentences, &loose), [0.25]);
         assert_eq!(offsets(&sentences, &[]), [0.0; 0]);

@@ -1,12 +1,12 @@
 //! Whisper in this process (whisper.cpp).
 //!
-//! The weights are loaded once, at the first transcription, and shared; every transcription has a state of its own.
-//! Each uses one thread: whisper.cpp's threads spin while they wait for each other, so two on two busy cores were
-//! measured to cost four to six times the time of one. Run as many jobs as there are cores instead.
+//! The first transcription loads the weights, and all share them; each has its own state. Each uses one
+//! thread, because whisper.cpp's threads spin while they wait for each other: two on two busy cores took four
+//! to six times as long as one (measured). Run as many jobs as there are cores instead.
 //!
-//! Stopping: a transcription's future ends at once. The thread behind it ends at whisper.cpp's next look at the abort
-//! callback. That is after every token, but only once per pass of the encoder over 30 seconds of sound, and not at
-//! all in the spectrogram at the beginning: seconds on a free core, longer on a busy one.
+//! Cancelling ends the future at once. Its thread ends when whisper.cpp next checks the abort callback: after
+//! every token, but only once per pass of the encoder over 30 seconds of sound, and never in the spectrogram
+//! at the beginning. That takes seconds on a free core, longer on a busy one.
 
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,13 +21,16 @@ use whisper_rs::{
     WhisperSysState,
 };
 
-use super::engine::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
+use super::control::Control;
+use super::engine::{AudioChunk, Engine, EngineInfo};
+use super::engine_error::EngineError;
 use super::models;
+use super::raw_transcript::{RawSegment, RawTranscript};
 
-/// Quieter than this throughout (-80 dB) is digital silence. Whisper is known to invent words there.
+/// Most amplitude of digital silence (-80 dB). Whisper tends to invent words there.
 const SILENCE: f32 = 1e-4;
 
-/// Whisper in this process.
+/// An engine that runs a Whisper model.
 #[derive(Debug, Clone)]
 pub struct Whisper {
     inner: Arc<Inner>,
@@ -39,14 +42,14 @@ struct Inner {
     dir: PathBuf,
     language: Option<String>,
     context: Mutex<Option<Arc<WhisperContext>>>,
-    /// The model's sha256, once it was asked for.
+    /// The model's sha256, once computed.
     sha256: Mutex<Option<String>>,
 }
 
 impl Whisper {
-    /// An engine with this model, a name in the store `dir` or a path. `language` is what recordings are in where
-    /// the caller of a transcription does not say; `None` lets a model that knows several find out. Nothing is read
-    /// before the first transcription.
+    /// An engine for a model: its name in the store `dir`, or its path. `language` applies unless the caller
+    /// of a transcription names one; `None` lets a multilingual model detect it. Reads nothing before the
+    /// first transcription.
     pub fn new(model: impl Into<String>, dir: impl Into<PathBuf>, language: Option<String>) -> Self {
         let (model, dir) = (model.into(), dir.into());
         let (context, sha256) = (Mutex::default(), Mutex::default());
@@ -61,7 +64,7 @@ impl Engine for Whisper {
         EngineInfo { engine: "whisper.cpp".into(), model: name }
     }
 
-    /// One that is not this one's is loaded, and forgotten with what this gives.
+    /// Another model is loaded separately, and unloaded with the returned engine.
     fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
         if self.inner.model == model {
             return Some(Arc::new(self.clone()));
@@ -69,7 +72,7 @@ impl Engine for Whisper {
         Some(Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone())))
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
+    fn fingerprint(&self) -> Result<String, EngineError> {
         let Inner { model, dir, language, sha256, .. } = &*self.inner;
         let mut known = sha256.lock().unwrap_or_else(PoisonError::into_inner);
         let sha256 = match &*known {
@@ -81,17 +84,17 @@ impl Engine for Whisper {
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        chunk: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {
-            let samples = Arc::clone(passage.samples);
-            let language = passage.language.map(str::to_owned);
-            let watch = Arc::new(Watch { control: control.clone(), dropped: AtomicBool::new(false) });
-            let _stop = StopOnDrop(Arc::clone(&watch));
+            let samples = Arc::clone(chunk.samples);
+            let language = chunk.language.map(str::to_owned);
+            let abort = Arc::new(AbortState { control: control.clone(), dropped: AtomicBool::new(false) });
+            let _stop = StopOnDrop(Arc::clone(&abort));
             let inner = Arc::clone(&self.inner);
             let work =
-                tokio::task::spawn_blocking(move || inner.transcribe(&samples, language.as_deref(), &watch));
+                tokio::task::spawn_blocking(move || inner.transcribe(&samples, language.as_deref(), &abort));
             tokio::select! {
                 biased;
                 done = work => done.map_err(|error| EngineError::Failed(error.to_string()))?,
@@ -101,20 +104,20 @@ impl Engine for Whisper {
     }
 }
 
-/// What the two callbacks look at.
-struct Watch {
+/// State shared with the two callbacks.
+struct AbortState {
     control: Control,
     dropped: AtomicBool,
 }
 
-impl Watch {
+impl AbortState {
     fn is_stopped(&self) -> bool {
         self.dropped.load(Ordering::Relaxed) || self.control.is_cancelled()
     }
 }
 
-/// Blocking work outlives the future that started it, so dropping the future has to stop it.
-struct StopOnDrop(Arc<Watch>);
+/// Stops the blocking work, which outlives the future that started it.
+struct StopOnDrop(Arc<AbortState>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -127,9 +130,9 @@ impl Inner {
         &self,
         samples: &[f32],
         language: Option<&str>,
-        watch: &Watch,
+        abort: &AbortState,
     ) -> Result<RawTranscript, EngineError> {
-        if watch.is_stopped() {
+        if abort.is_stopped() {
             return Err(EngineError::Cancelled);
         }
         let context = self.context()?;
@@ -142,31 +145,31 @@ impl Inner {
                 raw: Value::Null,
             });
         }
-        if watch.is_stopped() {
+        if abort.is_stopped() {
             return Err(EngineError::Cancelled);
         }
         let mut state = context.create_state().map_err(failed)?;
-        let outcome = state.full(parameters(language, watch), samples);
-        if watch.is_stopped() {
+        let outcome = state.full(parameters(language, abort), samples);
+        if abort.is_stopped() {
             return Err(EngineError::Cancelled);
         }
         outcome.map_err(failed)?;
-        watch.control.report(1.0);
+        abort.control.report(1.0);
         let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
-        let (segments, raw) = said(&state);
+        let (segments, raw) = read_segments(&state);
         Ok(RawTranscript { language: spoken.to_owned(), segments, raw })
     }
 
-    /// The weights; whoever comes first loads them.
+    /// The weights; the first call loads them.
     fn context(&self) -> Result<Arc<WhisperContext>, EngineError> {
         let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &*context {
             return Ok(Arc::clone(loaded));
         }
-        // Without a logging backend of its own, this keeps whisper.cpp from writing to standard error.
+        // With no logging backend set, this keeps whisper.cpp from writing to standard error.
         whisper_rs::install_logging_hooks();
         let path = models::resolve(&self.model, &self.dir)?;
-        // Flash attention stays off: in this version of whisper.cpp it was measured to be a fifth slower on a processor.
+        // Flash attention stays off: on a CPU it is a fifth slower in this version of whisper.cpp (measured).
         let loaded = WhisperContext::new_with_params(&path, WhisperContextParameters::default());
         let loaded = Arc::new(loaded.map_err(|_| {
             EngineError::Failed(format!(
@@ -178,13 +181,17 @@ impl Inner {
         Ok(loaded)
     }
 
-    /// A model for English alone is told so; it would read any other mark as a word.
-    fn language<'a>(&self, context: &WhisperContext, asked: Option<&'a str>) -> Result<&'a str, EngineError> {
+    /// An English-only model always gets `en`: it would read any other language token as a word.
+    fn language<'a>(
+        &self,
+        context: &WhisperContext,
+        requested: Option<&'a str>,
+    ) -> Result<&'a str, EngineError> {
         let known = |language: &str| {
             language.bytes().all(|byte| byte.is_ascii_lowercase())
                 && whisper_rs::get_lang_id(language).is_some()
         };
-        match asked {
+        match requested {
             None if context.is_multilingual() => Ok("auto"),
             None | Some("en") => Ok("en"),
             Some(language) if context.is_multilingual() && known(language) => Ok(language),
@@ -199,7 +206,7 @@ fn failed(error: whisper_rs::WhisperError) -> EngineError {
     EngineError::Failed(error.to_string())
 }
 
-fn parameters<'a>(language: &'a str, watch: &Watch) -> FullParams<'a, 'static> {
+fn parameters<'a>(language: &'a str, abort: &AbortState) -> FullParams<'a, 'static> {
     let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
     parameters.set_n_threads(1);
     parameters.set_language(Some(language));
@@ -207,12 +214,12 @@ fn parameters<'a>(language: &'a str, watch: &Watch) -> FullParams<'a, 'static> {
     parameters.set_print_realtime(false);
     parameters.set_print_timestamps(false);
     parameters.set_print_special(false);
-    let data = std::ptr::from_ref(watch).cast_mut().cast::<c_void>();
-    // whisper-rs offers safe setters too; its one for aborting hands the callback a pointer of another type.
-    // SAFETY: both callbacks take `data` for a shared reference to `Watch`, which is what it is, and which outlives
-    // the one call these parameters are made for. Neither touches the context or the state.
+    let data = std::ptr::from_ref(abort).cast_mut().cast::<c_void>();
+    // whisper-rs has safe setters too, but its abort setter passes the callback a pointer of another type.
+    // SAFETY: both callbacks take `data` for a shared reference to `AbortState`, which it is, and which
+    // outlives the one call that uses these parameters. Neither touches the context or the state.
     unsafe {
-        parameters.set_abort_callback(Some(on_abort_asked));
+        parameters.set_abort_callback(Some(on_abort_check));
         parameters.set_abort_callback_user_data(data);
         parameters.set_progress_callback(Some(on_progress));
         parameters.set_progress_callback_user_data(data);
@@ -220,10 +227,10 @@ fn parameters<'a>(language: &'a str, watch: &Watch) -> FullParams<'a, 'static> {
     parameters
 }
 
-unsafe extern "C" fn on_abort_asked(data: *mut c_void) -> bool {
-    // SAFETY: `parameters` passed a `Watch` that is alive during the call.
-    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
-    watch.is_stopped()
+unsafe extern "C" fn on_abort_check(data: *mut c_void) -> bool {
+    // SAFETY: `parameters` passed an `AbortState` that outlives the call.
+    let abort = unsafe { &*data.cast_const().cast::<AbortState>() };
+    abort.is_stopped()
 }
 
 unsafe extern "C" fn on_progress(
@@ -233,21 +240,21 @@ unsafe extern "C" fn on_progress(
     data: *mut c_void,
 ) {
     // SAFETY: as above.
-    let watch = unsafe { &*data.cast_const().cast::<Watch>() };
-    // The caller's code must not unwind through C.
-    let reported = catch_unwind(AssertUnwindSafe(|| watch.control.report(f64::from(percent) / 100.0)));
+    let abort = unsafe { &*data.cast_const().cast::<AbortState>() };
+    // A panic must not unwind through C.
+    let reported = catch_unwind(AssertUnwindSafe(|| abort.control.report(f64::from(percent) / 100.0)));
     if reported.is_err() {
         tracing::error!("the progress callback of a transcription panicked");
     }
 }
 
-/// The segments, and whisper.cpp's own view of them.
-fn said(state: &WhisperState) -> (Vec<RawSegment>, Value) {
+/// The segments, and whisper.cpp's answer in its own format.
+fn read_segments(state: &WhisperState) -> (Vec<RawSegment>, Value) {
     // whisper.cpp counts in hundredths of a second.
-    #[expect(clippy::cast_precision_loss, reason = "hundredths of seconds of at most some hours")]
+    #[expect(clippy::cast_precision_loss, reason = "at most some hours")]
     let seconds = |hundredths: i64| hundredths as f64 / 100.0;
     let segments = state.as_iter().filter_map(|segment| {
-        // A character cut in two between segments is replaced, not an error.
+        // Lossy: a character may be cut in two between segments.
         let text = segment.to_str_lossy().ok()?.into_owned();
         let (start, end) = (seconds(segment.start_timestamp()), seconds(segment.end_timestamp()));
         let raw = json!({

@@ -1,6 +1,6 @@
 //! `bedel model`.
 
-use bedel_speech::models::{self, Installed};
+use bedel_speech::models::{self, InstalledModel};
 use clap::{Args, Subcommand};
 
 use super::{CliError, table};
@@ -130,6 +130,6 @@ impl ListModels {
     }
 }
 
-fn json(model: &Installed) -> serde_json::Value {
+fn json(model: &InstalledModel) -> serde_json::Value {
     serde_json::json!({ "name": model.name, "bytes": model.bytes, "sha256": model.sha256, "path": model.path })
 }

@@ -2,21 +2,16 @@
 
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
-use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bedel_media::{MediaError, MediaTools};
-use bedel_speech::decoded::seconds;
+use bedel_media::MediaTools;
 use bedel_speech::{
-    Control, Decoded, DecodedError, EngineError, Keep, Ledger, Order, Passage, Piece, Transcript, listen,
-    srt, vtt,
+    AudioChunk, Control, DecodedAudio, NoPieceStore, PieceStore, Transcript, srt, transcribe_pieces, vtt,
 };
 use clap::{Args, ValueEnum};
-use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::CliError;
 use crate::config::speech::SpeechOptions;
@@ -58,52 +53,6 @@ enum Format {
     Json,
 }
 
-/// What goes wrong between the sound and the text.
-#[derive(Debug, thiserror::Error)]
-enum ListenError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Decoded(#[from] DecodedError),
-}
-
-/// Nobody goes on from here.
-struct Forget<'a> {
-    scratch: &'a Path,
-    /// Of this run: another one pays again.
-    name: Uuid,
-}
-
-impl Ledger for Forget<'_> {
-    fn order(&self, passage: &str) -> Order {
-        Order { passage: passage.to_owned(), ..Order::default() }
-    }
-
-    fn enter<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-impl Keep for Forget<'_> {
-    type Error = ListenError;
-
-    fn name(&self, samples: &Range<u64>) -> String {
-        format!("{}-{}-{}", self.name, samples.start, samples.end)
-    }
-
-    fn scratch(&self) -> &Path {
-        self.scratch
-    }
-
-    async fn find(&self, _: u64, _: &Decoded) -> Result<Option<Piece>, ListenError> {
-        Ok(None)
-    }
-
-    async fn keep(&self, _: &Piece, _: usize, _: f64, _: &Decoded) -> Result<(), ListenError> {
-        Ok(())
-    }
-}
-
 impl TranscribeCommand {
     /// Decodes, transcribes and writes; tells on a terminal how far it is. Ctrl-C leaves nothing behind.
     ///
@@ -140,17 +89,17 @@ impl TranscribeCommand {
                 told(&format!("{:.0} %", fraction * 100.0));
             }
         });
-        let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
+        let store = NoPieceStore::new(directory.path());
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
-            let (scratch, name) = (directory.path(), &forget.name(&(0..sound.samples())));
-            let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &forget };
-            engine.transcribe(passage, &control).await.map_err(|error| failed(&error))?
+            let (scratch, name) = (directory.path(), &store.chunk_name(&(0..sound.samples())));
+            let chunk = AudioChunk { samples: &samples, language: None, name, scratch, call_log: &store };
+            engine.transcribe(chunk, &control).await.map_err(|error| failed(&error))?
         } else {
-            let heard = listen(engine.as_ref(), &sound, &control, &forget).await;
+            let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await;
             heard.map_err(|error| failed(&error))?.into_raw()
         };
-        Transcript::new(engine.describe(), heard, seconds(sound.samples())).map_err(|error| failed(&error))
+        Transcript::new(engine.describe(), heard, sound.seconds()).map_err(|error| failed(&error))
     }
 
     fn rendered(&self, transcript: &Transcript) -> String {
@@ -179,14 +128,10 @@ impl TranscribeCommand {
     }
 }
 
-async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<Decoded, CliError> {
+async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<DecodedAudio, CliError> {
     let decoded = directory.join("audio.f32");
-    let probed = media.probe(file).await.map_err(|error| failed(&error))?;
-    if probed.audio.is_empty() {
-        return Err(failed(&MediaError::NoAudio));
-    }
     media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
-    Decoded::open(&decoded).map_err(|error| failed(&error))
+    DecodedAudio::open(&decoded).map_err(|error| failed(&error))
 }
 
 fn failed(error: &impl std::fmt::Display) -> CliError {

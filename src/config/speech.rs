@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_speech::engines::EngineKind;
-use bedel_speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
+use bedel_speech::remote::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
 use url::Url;
 
@@ -55,7 +55,7 @@ pub struct SpeechOptions {
     pub task_model: String,
 
     /// Largest upload that a server takes, in MiB: what is larger is encoded, and cut in shorter pieces
-    #[arg(long, env = "BEDEL_ENGINE_MAX_UPLOAD_MIB", default_value_t = 24, value_name = "MIB", value_parser = clap::value_parser!(u64).range(LEAST_UPLOAD_BYTES >> 20..=1024))]
+    #[arg(long, env = "BEDEL_ENGINE_MAX_UPLOAD_MIB", default_value_t = 24, value_name = "MIB", value_parser = clap::value_parser!(u64).range(MIN_UPLOAD_BYTES >> 20..=1024))]
     pub engine_max_upload_mib: u64,
 
     /// Seconds that a server may take for a second of sound, on top of two minutes

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use bedel_media::sound::SAMPLE_RATE;
-use bedel_speech::{Decoded, pieces};
+use bedel_speech::{DecodedAudio, pieces};
 use tokio::process::Command;
 
 use crate::directory::Directory;
@@ -85,10 +85,10 @@ async fn by_loudness(lecture: &Lecture, samples: &[f32], directory: &Path) -> Re
     let file = directory.join("noisy.f32");
     let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     std::fs::write(&file, bytes).map_err(io("write samples"))?;
-    let sound = Decoded::open(&file).map_err(peer)?;
+    let sound = DecodedAudio::open(&file).map_err(peer)?;
     let (mut inside, mut all) = (0, 0);
     for (start, _) in windows(samples.len()) {
-        let piece = pieces::piece(&sound, start, LONGEST).await.map_err(peer)?;
+        let piece = pieces::next_piece(&sound, start, LONGEST).await.map_err(peer)?;
         inside += usize::from(is_inside(lecture, piece.end as f64 / f64::from(SAMPLE_RATE)));
         all += 1;
     }

@@ -98,7 +98,7 @@ async fn a_recording_becomes_stored_audio_once_or_twice() {
     let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
     let report = world.ctx.media.probe(&audio).await.expect("a report");
     assert_eq!((report.audio.len(), report.audio[0].codec.as_str(), report.has_video), (1, "aac", false));
-    let seconds = world.ctx.media.sound(&audio).await.expect("seconds").seconds;
+    let seconds = world.ctx.media.measure_sound(&audio).await.expect("seconds").seconds;
     assert!((2.9..3.2).contains(&seconds), "{seconds}");
 }
 

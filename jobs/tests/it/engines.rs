@@ -13,7 +13,7 @@ use bedel_media::MediaTools;
 use bedel_speech::remote::RemoteSettings;
 use bedel_speech::wer::word_error_rate;
 use bedel_speech::whisper::Whisper;
-use bedel_speech::{Control, Decoded, RawTranscript, models};
+use bedel_speech::{Control, DecodedAudio, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::speech_server as settings;
@@ -86,7 +86,7 @@ async fn uploaded(body: &[u8], content_type: &str, field: &str) -> (String, f64)
             let (file, decoded) = (directory.path().join("upload"), directory.path().join("upload.f32"));
             std::fs::write(&file, part.bytes().await.expect("bytes")).expect("written");
             media().decode_pcm(&file, &decoded).await.expect("sound");
-            let samples = Decoded::open(Path::new(&decoded)).expect("samples").samples();
+            let samples = DecodedAudio::open(Path::new(&decoded)).expect("samples").samples();
             return (name, samples as f64 / 16_000.0);
         }
     }

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use bedel_speech::{EngineError, Ledger, Order, Passage};
+use bedel_speech::{AudioChunk, CallLog, EngineError, PaidCall};
 use futures::future::BoxFuture;
 
 /// A ledger in memory.
 #[derive(Debug, Default)]
 pub struct Book {
     /// As they were entered, one after the other.
-    pub entered: Mutex<Vec<Order>>,
+    pub entered: Mutex<Vec<PaidCall>>,
     /// Nobody is entitled any more.
     pub is_closed: bool,
 }
@@ -21,13 +21,13 @@ impl Book {
         samples: &'a Arc<Vec<f32>>,
         language: Option<&'a str>,
         scratch: &'a Path,
-    ) -> Passage<'a> {
-        Passage { samples, language, name: "0a1b-0", scratch, ledger: self }
+    ) -> AudioChunk<'a> {
+        AudioChunk { samples, language, name: "0a1b-0", scratch, call_log: self }
     }
 
     /// What is known now.
-    pub fn last(&self) -> Order {
-        self.order("0a1b-0")
+    pub fn last(&self) -> PaidCall {
+        self.paid_call("0a1b-0")
     }
 
     /// How many calls were entered, those that were struck out again included.
@@ -38,14 +38,14 @@ impl Book {
     }
 }
 
-impl Ledger for Book {
-    fn order(&self, passage: &str) -> Order {
+impl CallLog for Book {
+    fn paid_call(&self, chunk: &str) -> PaidCall {
         let entered = self.entered.lock().expect("no panic");
-        let last = entered.last().filter(|order| order.passage == passage).cloned();
-        last.unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
+        let last = entered.last().filter(|order| order.chunk == chunk).cloned();
+        last.unwrap_or_else(|| PaidCall { chunk: chunk.to_owned(), ..PaidCall::default() })
     }
 
-    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn record<'a>(&'a self, order: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async {
             if self.is_closed {
                 return Err(EngineError::Cancelled);

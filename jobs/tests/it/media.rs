@@ -41,7 +41,7 @@ async fn aac_is_copied_and_anything_else_is_encoded() {
     let stream = &report.audio[0];
     assert_eq!((stream.codec.as_str(), stream.channels, stream.sample_rate), ("aac", 2, 44_100));
     assert!((report.container_seconds.unwrap() - 6.0).abs() < 0.2, "{report:?}");
-    assert!((tools().sound(&target).await.unwrap().seconds - 6.0).abs() < 0.2);
+    assert!((tools().measure_sound(&target).await.unwrap().seconds - 6.0).abs() < 0.2);
 }
 
 #[tokio::test]
@@ -59,12 +59,12 @@ async fn a_hole_and_a_cut_are_seen_in_the_samples_alone() {
     let dir = tempdir().unwrap();
     let hole = recordings::with_hole(dir.path());
     assert!(tools().probe(&hole).await.unwrap().container_seconds.unwrap() > 29.0);
-    let decoded = tools().sound(&hole).await.unwrap().seconds;
+    let decoded = tools().measure_sound(&hole).await.unwrap().seconds;
     assert!((24.5..25.5).contains(&decoded), "{decoded}");
 
     let cut = recordings::truncated(dir.path(), 60);
     assert!(tools().probe(&cut).await.unwrap().container_seconds.unwrap() > 59.0);
-    let decoded = tools().sound(&cut).await.unwrap().seconds;
+    let decoded = tools().measure_sound(&cut).await.unwrap().seconds;
     assert!((20.0..40.0).contains(&decoded), "{decoded}");
 }
 
@@ -90,7 +90,7 @@ async fn what_is_not_media_is_refused_for_good_and_without_paths() {
     std::fs::write(&page, "<!DOCTYPE html><title>Sign in</title>".repeat(100)).unwrap();
     for error in [
         tools().probe(&page).await.unwrap_err(),
-        tools().sound(&page).await.unwrap_err(),
+        tools().measure_sound(&page).await.unwrap_err(),
         tools().extract_audio(&page, &dir.path().join("out")).await.unwrap_err(),
     ] {
         assert!(matches!(error, MediaError::NotMedia { .. }), "{error}");
@@ -131,7 +131,7 @@ async fn lists_that_name_other_files_are_refused() {
         for name in ["lecture.mp4", "lecture.m3u8", "lecture.ffconcat", "lecture.sdp"] {
             let file = dir.path().join(format!("{number}-{name}"));
             std::fs::write(&file, list).unwrap();
-            let error = tools().sound(&file).await.unwrap_err();
+            let error = tools().measure_sound(&file).await.unwrap_err();
             assert!(matches!(error, MediaError::NotMedia { .. }), "{name}: {list}: {error}");
             assert!(matches!(tools().probe(&file).await.unwrap_err(), MediaError::NotMedia { .. }));
         }
@@ -153,7 +153,7 @@ async fn a_chatty_tool_does_not_hang() {
         }
     }
     std::fs::write(&source, bytes).unwrap();
-    let decoded = tokio::time::timeout(Duration::from_secs(60), tools().sound(&source)).await;
+    let decoded = tokio::time::timeout(Duration::from_secs(60), tools().measure_sound(&source)).await;
     let decoded = decoded.expect("it ends");
     assert!(matches!(decoded, Ok(sound) if sound.seconds < 119.0), "{decoded:?}");
 }
@@ -204,7 +204,7 @@ fn is_ffmpeg(pid: &str) -> bool {
 #[tokio::test]
 async fn helper_that_runs_ffmpeg() {
     if let Ok(file) = std::env::var("BEDEL_TEST_ENDLESS") {
-        let _ = tools().sound(Path::new(&file)).await;
+        let _ = tools().measure_sound(Path::new(&file)).await;
     }
 }
 
@@ -230,7 +230,7 @@ async fn dropping_the_work_kills_ffmpeg() {
     let file = endless(dir.path());
     let work = tokio::spawn({
         let file = file.clone();
-        async move { tools().sound(Path::new(&file)).await }
+        async move { tools().measure_sound(Path::new(&file)).await }
     });
     until(Duration::from_secs(20), "ffmpeg runs", || processes_on(&file).iter().any(|pid| is_ffmpeg(pid)));
     work.abort();
@@ -244,7 +244,7 @@ async fn a_tool_that_was_killed_is_worth_another_attempt() {
     let file = endless(dir.path());
     let work = tokio::spawn({
         let file = file.clone();
-        async move { tools().sound(Path::new(&file)).await }
+        async move { tools().measure_sound(Path::new(&file)).await }
     });
     let ffmpeg = || processes_on(&file).into_iter().find(|pid| is_ffmpeg(pid));
     until(Duration::from_secs(20), "ffmpeg runs", || ffmpeg().is_some());
@@ -260,7 +260,7 @@ async fn a_tool_that_was_killed_is_worth_another_attempt() {
 async fn nothing_is_left_after_a_normal_end() {
     let dir = tempdir().unwrap();
     let file = recordings::audio(dir.path(), 2);
-    tools().sound(&file).await.unwrap();
+    tools().measure_sound(&file).await.unwrap();
     until(Duration::from_secs(1), "the watcher ends", || processes_on(file.to_str().unwrap()).is_empty());
 }
 

@@ -30,7 +30,7 @@ async fn run(world: &World, id: Uuid) -> Result<(), JobError> {
 
 async fn stored_seconds(world: &World, id: Uuid) -> f64 {
     let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    world.ctx.media.sound(&audio).await.expect("sound").seconds
+    world.ctx.media.measure_sound(&audio).await.expect("sound").seconds
 }
 
 /// The `Range` headers of all requests for the recording, in order.
@@ -144,7 +144,7 @@ async fn a_part_of_another_version_is_not_put_behind_this_one() {
     run(&world, id).await.expect("fetched anew");
     assert_eq!(asked(&world), [None, Some(format!("bytes={at}-")), None]);
     let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    let sound = world.ctx.media.sound(&audio).await.expect("sound");
+    let sound = world.ctx.media.measure_sound(&audio).await.expect("sound");
     assert!(sound.audible_share > 0.9, "no half of it is silent: {sound:?}");
 }
 

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bedel_media::MediaTools;
-use bedel_speech::{Control, Decoded, Engine, EngineInfo, Transcript, vtt};
+use bedel_speech::{Control, DecodedAudio, Engine, EngineInfo, Transcript, vtt};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -151,7 +151,7 @@ async fn transcribed(engine: &dyn Engine, audio: &[u8]) -> Transcript {
     let (file, decoded) = (directory.path().join("audio"), directory.path().join("audio.f32"));
     std::fs::write(&file, audio).expect("written");
     MediaTools::find().expect("ffmpeg").decode_pcm(&file, &decoded).await.expect("a recording");
-    let sound = Decoded::open(&decoded).expect("sound");
+    let sound = DecodedAudio::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
     let (book, control) = (Book::default(), Control::new(CancellationToken::new(), |_| ()));
     let heard =

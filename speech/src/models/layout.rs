@@ -1,6 +1,6 @@
-//! Which CTranslate2 tensor, or which part of one, each ggml tensor comes from, in the order they are written.
+//! Maps each ggml tensor, in file order, to the CTranslate2 tensor or part of one that it comes from.
 
-/// Rows `part` of `parts` equal parts of a CTranslate2 tensor.
+/// A CTranslate2 tensor, or one of `parts` equal groups of its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub tensor: String,
@@ -14,7 +14,7 @@ fn whole(name: &str, tensor: &str) -> Entry {
     (name.to_owned(), Source { tensor: tensor.to_owned(), part: 0, parts: 1 })
 }
 
-fn piece(name: &str, tensor: &str, part: usize, parts: usize) -> Entry {
+fn part_of(name: &str, tensor: &str, part: usize, parts: usize) -> Entry {
     (name.to_owned(), Source { tensor: tensor.to_owned(), part, parts })
 }
 
@@ -27,28 +27,29 @@ fn norm(name: &str, tensor: &str) -> [Entry; 2] {
         .map(|(kind, theirs)| whole(&format!("{name}.{kind}"), &format!("{tensor}/{theirs}")))
 }
 
-/// Query, key and value are one fused tensor; the bias of the key is zero in Whisper and has no tensor in ggml.
+/// Query, key and value are one fused tensor. The bias of the key is zero in Whisper, and ggml has no tensor
+/// for it.
 fn self_attention(name: &str, tensor: &str) -> Vec<Entry> {
     let (weight, bias) = (format!("{tensor}/linear_0/weight"), format!("{tensor}/linear_0/bias"));
     let mut entries = vec![
-        piece(&format!("{name}.query.weight"), &weight, 0, 3),
-        piece(&format!("{name}.query.bias"), &bias, 0, 3),
-        piece(&format!("{name}.key.weight"), &weight, 1, 3),
-        piece(&format!("{name}.value.weight"), &weight, 2, 3),
-        piece(&format!("{name}.value.bias"), &bias, 2, 3),
+        part_of(&format!("{name}.query.weight"), &weight, 0, 3),
+        part_of(&format!("{name}.query.bias"), &bias, 0, 3),
+        part_of(&format!("{name}.key.weight"), &weight, 1, 3),
+        part_of(&format!("{name}.value.weight"), &weight, 2, 3),
+        part_of(&format!("{name}.value.bias"), &bias, 2, 3),
     ];
     entries.extend(linear(&format!("{name}.out"), &format!("{tensor}/linear_1")));
     entries
 }
 
-/// The query is a tensor of its own, key and value are fused.
+/// The query is a separate tensor; key and value are fused.
 fn cross_attention(name: &str, tensor: &str) -> Vec<Entry> {
     let (weight, bias) = (format!("{tensor}/linear_1/weight"), format!("{tensor}/linear_1/bias"));
     let mut entries = linear(&format!("{name}.query"), &format!("{tensor}/linear_0")).to_vec();
     entries.extend([
-        piece(&format!("{name}.key.weight"), &weight, 0, 2),
-        piece(&format!("{name}.value.weight"), &weight, 1, 2),
-        piece(&format!("{name}.value.bias"), &bias, 1, 2),
+        part_of(&format!("{name}.key.weight"), &weight, 0, 2),
+        part_of(&format!("{name}.value.weight"), &weight, 1, 2),
+        part_of(&format!("{name}.value.bias"), &bias, 1, 2),
     ]);
     entries.extend(linear(&format!("{name}.out"), &format!("{tensor}/linear_2")));
     entries
@@ -69,7 +70,7 @@ fn block(side: &str, layer: usize) -> Vec<Entry> {
     entries
 }
 
-/// Every tensor of a model with so many encoder and decoder layers.
+/// Every tensor of a model with these numbers of encoder and decoder layers.
 pub(super) fn tensors(audio_layers: usize, text_layers: usize) -> Vec<Entry> {
     let mut entries = vec![whole("encoder.positional_embedding", "encoder/position_encodings/encodings")];
     entries.extend(linear("encoder.conv1", "encoder/conv1"));

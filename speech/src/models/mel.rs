@@ -1,15 +1,17 @@
-//! The mel filter bank that Whisper was trained with: 80 triangles on Slaney's mel scale, each of area one, over the
-//! 201 frequencies of a 400-point Fourier transform at 16 kHz. It is a constant of the model family; CTranslate2
-//! files leave it out and ggml files carry it.
+//! The mel filter bank that Whisper was trained with: 80 triangles on Slaney's mel scale, each of area one,
+//! over the 201 frequencies of a 400-point Fourier transform at 16 kHz. The same for the whole model family:
+//! CTranslate2 files omit it, ggml files contain it.
 
 /// Number of filters.
 pub(super) const FILTERS: usize = 80;
+
 /// Frequencies from 0 to 8 kHz, 40 Hz apart.
 pub(super) const FREQUENCIES: usize = 201;
 
 const SPACING_HZ: f64 = 40.0;
 const HIGHEST_HZ: f64 = 8000.0;
-/// Below 1 kHz the scale is linear, above it logarithmic: 27 mels for a factor of 6.4.
+
+/// The scale is linear below 1 kHz and logarithmic above: 27 mels for a factor of 6.4.
 const BEND_HZ: f64 = 1000.0;
 const BEND_MEL: f64 = 15.0;
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
@@ -54,7 +56,7 @@ mod tests {
         for (index, filter) in weights.chunks(FREQUENCIES).enumerate() {
             assert!(filter.iter().all(|weight| (0.0..0.05).contains(weight)), "{index}");
             assert!(filter.iter().any(|weight| *weight > 0.0), "{index}");
-            // Wide filters are sampled finely enough for the sum to show the area.
+            // Only wide filters have enough samples for the sum to approximate the area.
             if index >= 60 {
                 let area: f64 = filter.iter().map(|weight| f64::from(*weight) * SPACING_HZ).sum();
                 assert!((area - 1.0).abs() < 0.02, "{index}: {area}");

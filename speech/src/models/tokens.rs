@@ -1,7 +1,7 @@
-//! The tokens of a `tokenizer.json`, as the bytes they stand for.
+//! The tokens of a `tokenizer.json`, decoded to bytes.
 //!
-//! Byte-level vocabularies write each byte as one printable character: those that are printable in Latin-1 as
-//! themselves, the other 68 as the characters from U+0100 on, in order.
+//! Byte-level vocabularies write each byte as one printable character. Bytes that are printable in Latin-1
+//! stand for themselves; the other 68 are the characters from U+0100 on, in order.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ struct Vocabulary {
     vocab: BTreeMap<String, u32>,
 }
 
-/// Tokens 0 to `count` - 1. Tokens from `count` on are Whisper's own marks, which whisper.cpp adds by itself.
+/// Tokens 0 to `count` - 1. The tokens after them are Whisper's special ones, which whisper.cpp adds itself.
 pub(super) fn tokens(json: &[u8], count: usize) -> Result<Vec<Vec<u8>>, FormatError> {
     let tokenizer: Tokenizer =
         serde_json::from_slice(json).map_err(|error| FormatError::Tokenizer(error.to_string()))?;
@@ -47,7 +47,7 @@ fn byte_of_character() -> BTreeMap<char, u8> {
         let character = if matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff) {
             char::from(byte)
         } else {
-            let character = char::from_u32(next).expect("68 characters from U+0100 on exist");
+            let character = char::from_u32(next).expect("U+0100 to U+0143 are characters");
             next += 1;
             character
         };
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_and_bytes_of_multi_byte_characters_are_decoded() {
+    fn spaces_and_multi_byte_characters_are_decoded() {
         // "Ġ" stands for a blank, "Ċ" for a line feed, "Ã©" for the two bytes of "é".
         let json = r#"{"model":{"vocab":{"a":0,"Ġthe":1,"Ċ":2,"Ã©":3,"<|endoftext|>":4}}}"#;
         let tokens = tokens(json.as_bytes(), 4).unwrap();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_tokens_and_other_texts_are_errors() {
+    fn missing_and_malformed_tokens_are_errors() {
         let refused = |json: &str| tokens(json.as_bytes(), 2).unwrap_err();
         assert!(matches!(refused("{"), FormatError::Tokenizer(_)));
         assert!(matches!(refused(r#"{"model":{"vocab":{"a":0}}}"#), FormatError::Unexpected { .. }));

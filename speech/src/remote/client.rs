@@ -9,8 +9,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{ApiKey, RemoteError, RemoteSettings};
-use crate::engine::{Control, EngineError};
+use super::error::RemoteError;
+use super::settings::{ApiKey, RemoteSettings};
+use crate::control::Control;
+use crate::engine_error::EngineError;
 
 /// Largest answer read, in bytes. Ten minutes of speech with every token take about a million.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -57,8 +59,8 @@ impl Server {
         host(&self.settings.url)
     }
 
-    /// [`Engine::mark`](crate::Engine::mark) of an engine there. The model's own bytes are out of reach.
-    pub(super) fn mark(&self, engine: &str) -> String {
+    /// [`Engine::fingerprint`](crate::Engine::fingerprint) of an engine there. The model's own bytes are out of reach.
+    pub(super) fn fingerprint(&self, engine: &str) -> String {
         let RemoteSettings { url, model, language, .. } = &*self.settings;
         format!("{engine} {url} {model} {}", language.as_deref().unwrap_or("auto"))
     }
@@ -77,7 +79,7 @@ impl Server {
     }
 
     /// Pings the server. Any answer will do.
-    pub(super) async fn look(&self) -> Result<(), EngineError> {
+    pub(super) async fn ping(&self) -> Result<(), EngineError> {
         match timeout(CONNECT_TIMEOUT, self.request(Method::GET, &[]).send()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broken(&error).into()),

@@ -1,61 +1,61 @@
-//! What can go wrong with a speech server, and what follows from it for a job.
+//! Errors of speech servers, and what they mean for a job.
 
 use std::time::Duration;
 
 use bedel_queue::JobError;
 
-/// How long we stay away from a server that cannot be reached or has no time, where it does not say how long.
+/// Pause before a retry of an unreachable or busy server that does not say how long to wait.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Longest pause after calls that were not answered.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Longest pause after unanswered calls.
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
-/// How long until a task that takes its time is looked at again.
-const LATER: Duration = Duration::from_secs(120);
+/// Pause before the next attempt polls a slow task again.
+const TASK_PAUSE: Duration = Duration::from_secs(120);
 
-/// Why a speech server gave no transcript. Texts name the host at most, never a path or a key.
+/// Why a speech server returned no transcript. Texts name the host, never a path or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields say what they are: host, the server's own words")]
+#[expect(missing_docs, reason = "field names say it: the host, and the server's words as detail")]
 pub enum RemoteError {
     /// No connection.
     #[error("the speech server {host} could not be reached")]
     Unreachable { host: String },
-    /// It was asked, and no answer came (a connection that broke, 502, 504, 520 to 524): it may have done the work. So many calls may have been
-    /// paid by now.
-    #[error("the speech server {host} was asked and did not answer ({reason})")]
+    /// A call without an answer (broken connection, 502, 504, 520 to 524). The server may have done the work;
+    /// `calls` may have been paid for by now.
+    #[error("the speech server {host} did not answer ({reason})")]
     BrokeOff { host: String, reason: String, calls: u32 },
-    /// So many calls for one passage may have been paid, and nothing came of them.
-    #[error("the speech server {host} was asked {calls} times for the same and nothing came of it")]
+    /// Too many calls for one chunk may have been paid for without a result.
+    #[error("{calls} calls to the speech server {host} for the same audio failed")]
     TooOften { host: String, calls: u32 },
-    /// It has no time, or is at it already (409, 429, 503).
-    #[error("the speech server {host} has no time (status {status}): {detail}")]
+    /// It is busy, perhaps with the same request (409, 429, 503).
+    #[error("the speech server {host} is busy (status {status}): {detail}")]
     Busy { host: String, status: u16, after: Option<Duration>, detail: String },
-    /// It does not let us in (401, 402, 403).
-    #[error("the speech server {host} does not let us in (status {status}); check its key")]
+    /// It denies access (401, 402, 403).
+    #[error("the speech server {host} denies access (status {status}); check its key")]
     NotAllowed { host: String, status: u16 },
-    /// There is no speech server at this address: another status than its own, a redirect, or a web page.
-    #[error("there is no speech server at the address that is set for {host} (status {status}): {detail}")]
+    /// The address is not a speech server's: an unexpected status, a redirect, or a web page.
+    #[error("no speech server at the address configured for {host} (status {status}): {detail}")]
     NotThere { host: String, status: u16, detail: String },
-    /// It takes no upload of this size (413).
-    #[error("the speech server {host} takes no upload of {bytes} bytes; set its largest upload lower")]
+    /// The upload is too large (413).
+    #[error("the speech server {host} rejects an upload of {bytes} bytes; lower its upload limit")]
     TooLarge { host: String, bytes: u64 },
-    /// It does not accept what it was sent, or failed at it.
+    /// It rejected the request, or failed while processing it.
     #[error("the speech server {host} failed (status {status}): {detail}")]
     Failed { host: String, status: u16, detail: String },
-    /// Its answer is no transcript.
-    #[error("the speech server {host} gave an answer without a transcript: {detail}")]
+    /// The answer contains no transcript.
+    #[error("the speech server {host} answered without a transcript: {detail}")]
     Garbled { host: String, detail: String },
-    /// Nothing came in the time that was set for so much sound.
+    /// No answer within the timeout.
     #[error("the speech server {host} did not answer within {seconds} seconds")]
     TimedOut { host: String, seconds: u64 },
-    /// A task is still under way after the time that was set for so much sound. It goes on.
-    #[error("the speech server {host} is still at it after {seconds} seconds")]
+    /// A task still runs after its timeout. It keeps running.
+    #[error("the speech server {host} is still working after {seconds} seconds")]
     StillRunning { host: String, seconds: u64 },
 }
 
 impl RemoteError {
-    /// True where asking for a task again soon may well help.
-    pub(super) fn is_passing(&self) -> bool {
+    /// True if polling again soon may succeed.
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } | Self::Busy { .. } => true,
             Self::TimedOut { .. } | Self::Garbled { .. } => true,
@@ -64,19 +64,19 @@ impl RemoteError {
         }
     }
 
-    /// True where nothing was done that anybody would have to pay for.
-    pub(super) fn is_unpaid(&self) -> bool {
-        let has_no_time = matches!(self, Self::Unreachable { .. } | Self::Busy { .. });
-        has_no_time || matches!(self, Self::NotAllowed { .. } | Self::NotThere { .. } | Self::TooLarge { .. })
+    /// True if the call certainly cost nothing.
+    pub(super) fn is_free(&self) -> bool {
+        let is_away = matches!(self, Self::Unreachable { .. } | Self::Busy { .. });
+        is_away || matches!(self, Self::NotAllowed { .. } | Self::NotThere { .. } | Self::TooLarge { .. })
     }
 
-    /// True where it is certain that nothing will come of the call any more.
+    /// True if the call certainly has no result.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::Garbled { .. })
     }
 
-    /// How long the server asks us to stay away.
-    pub(super) fn after(&self) -> Option<Duration> {
+    /// How long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { after, .. } => *after,
             _ => None,
@@ -84,49 +84,51 @@ impl RemoteError {
     }
 }
 
-/// What says nothing about the recording spends no attempt: the finished pieces are kept, and the lecture waits.
+/// An error that does not depend on the recording spends no attempt: the lecture waits, and finished pieces
+/// stay stored.
 impl From<RemoteError> for JobError {
     fn from(error: RemoteError) -> Self {
         match error {
             RemoteError::Unreachable { .. } => Self::wait(
                 "engine-away",
-                "The speech server cannot be reached. This lecture goes on once it can; if it ends as failed, tell the operators and \
-                 use retry.",
+                "The speech server cannot be reached. This lecture continues once it can; if it ends as failed, tell the operators \
+                 and use retry.",
                 PAUSE,
             ),
-            // Each time it may be paid for, so the server gets more and more time to come to itself.
+            // Each call may cost money, so the pauses grow.
             RemoteError::BrokeOff { calls, .. } => Self::wait(
                 "engine-away",
-                "The speech server was asked and did not answer. This lecture goes on once it does; if it ends as failed, tell the \
+                "The speech server did not answer. This lecture continues once it does; if it ends as failed, tell the \
                  operators and use retry.",
-                PAUSE.saturating_mul(4_u32.saturating_pow(calls.saturating_sub(1))).min(LONGEST),
+                PAUSE.saturating_mul(4_u32.saturating_pow(calls.saturating_sub(1))).min(MAX_PAUSE),
             ),
             RemoteError::TooOften { .. } => Self::fatal(
                 "engine",
-                "The speech server was asked several times and nothing came of it. Tell the operators, and use retry later.",
+                "Several calls to the speech server failed. Tell the operators, and use retry later.",
             ),
             RemoteError::Busy { after, .. } => Self::wait(
                 "engine-busy",
-                "The speech server has no time. This lecture goes on once it has; if it ends as failed, use retry later.",
+                "The speech server is busy. This lecture continues once it is free; if it ends as failed, use retry later.",
                 after.unwrap_or(PAUSE),
             ),
             RemoteError::StillRunning { .. } => Self::wait(
                 "engine-busy",
-                "The speech server is still at it. This lecture goes on once it has finished; if it ends as failed, use retry later.",
-                LATER,
+                "The speech server is still working. This lecture continues once it has finished; if it ends as failed, use \
+                 retry later.",
+                TASK_PAUSE,
             ),
             RemoteError::NotAllowed { .. } | RemoteError::NotThere { .. } | RemoteError::TooLarge { .. } => {
                 JobError::host_fault(
                     "engine-refused",
-                    "The speech server does not take what it is sent, because of a setting. This lecture goes on once that is corrected; \
-                 if it ends as failed, tell the operators and use retry.",
+                    "The speech server rejects requests because of a setting. This lecture continues once that is corrected; \
+                     if it ends as failed, tell the operators and use retry.",
                 )
             }
             RemoteError::Failed { .. } | RemoteError::Garbled { .. } | RemoteError::TimedOut { .. } => {
                 Self::retry(
                     "engine",
-                    "The recording could not be transcribed by the speech server. If this lecture ends as failed, use retry later, and \
-                 tell the operators if it stays.",
+                    "The recording could not be transcribed by the speech server. If this lecture ends as failed, use retry \
+                     later, and tell the operators if it fails again.",
                 )
             }
         }
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_decides_by_itself() {
+    fn server_errors_map_to_job_errors() {
         let host = || "gpu:8000".to_owned();
         let detail = || "/secret/path".to_owned();
         let minute = Duration::from_secs(60);
@@ -148,10 +150,10 @@ mod tests {
             (RemoteError::Unreachable { host: host() }, "engine-away", Some(PAUSE)),
             (broke_off(1), "engine-away", Some(PAUSE)),
             (broke_off(3), "engine-away", Some(PAUSE * 16)),
-            (broke_off(99), "engine-away", Some(LONGEST)),
+            (broke_off(99), "engine-away", Some(MAX_PAUSE)),
             (busy(None), "engine-busy", Some(PAUSE)),
             (busy(Some(minute)), "engine-busy", Some(minute)),
-            (RemoteError::StillRunning { host: host(), seconds: 1 }, "engine-busy", Some(LATER)),
+            (RemoteError::StillRunning { host: host(), seconds: 1 }, "engine-busy", Some(TASK_PAUSE)),
             (
                 RemoteError::NotAllowed { host: host(), status: 401 },
                 "engine-refused",

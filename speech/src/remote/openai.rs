@@ -1,81 +1,35 @@
-//! Servers that speak as OpenAI's does: `POST {url}/audio/transcriptions`, answered when all is transcribed.
-
-use std::sync::Arc;
+//! OpenAI's protocol: `POST {url}/audio/transcriptions`, answered with the finished transcript.
 
 use bedel_media::MediaTools;
-use futures::future::BoxFuture;
 use reqwest::Method;
 
-use super::RemoteSettings;
-use super::client::{ClientError, Server};
-use super::orders::{self, Call};
+use super::client::Server;
+use super::paid_calls::{self, Call};
 use super::upload::Upload;
-use crate::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
+use crate::call_log::PaidCall;
+use crate::control::Control;
+use crate::engine::AudioChunk;
+use crate::engine_error::EngineError;
+use crate::raw_transcript::RawTranscript;
 
-/// An OpenAI-compatible server. The model has to know the response format `verbose_json`, as whisper-1 does.
-#[derive(Debug, Clone)]
-pub struct OpenAi {
-    server: Server,
-    media: MediaTools,
-}
-
-impl OpenAi {
-    /// The server at `settings.url`, which usually ends in `/v1`. The process must have installed a rustls provider before.
-    ///
-    /// # Errors
-    /// Where outgoing HTTP cannot be set up.
-    pub fn new(settings: RemoteSettings, media: MediaTools) -> Result<Self, ClientError> {
-        Ok(Self { server: Server::new(settings)?, media })
-    }
-
-    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
-        let settings = self.server.settings();
-        let upload = Upload::of(&passage, &self.server, &self.media).await?;
-        let uploaded = upload.bytes();
-        let form = upload.form("file", &passage, settings);
-        let form = form.text("model", settings.model.clone()).text("response_format", "verbose_json");
-        let make = |order: &Order| {
-            let request = self.server.request(Method::POST, &["audio", "transcriptions"]);
-            // A server that knows it answers a request that it has seen as it did before.
-            request.header("Idempotency-Key", order.key()).multipart(form)
-        };
-        let call = Call { make, uploaded, time: settings.time_for(passage.samples.len()) };
-        let (answer, order) = orders::call(&self.server, &passage, call, control).await?;
-        control.report(1.0);
-        orders::transcript(&self.server, &passage, order, answer).await
-    }
-}
-
-impl Engine for OpenAi {
-    fn describe(&self) -> EngineInfo {
-        EngineInfo { engine: "openai".to_owned(), model: self.server.settings().model.clone() }
-    }
-
-    fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
-        Some(Arc::new(Self { server: self.server.with_model(model), media: self.media.clone() }))
-    }
-
-    fn mark(&self) -> Result<String, EngineError> {
-        Ok(self.server.mark("openai"))
-    }
-
-    fn is_remote(&self) -> bool {
-        true
-    }
-
-    fn longest(&self) -> u64 {
-        self.server.settings().longest()
-    }
-
-    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(self.server.look())
-    }
-
-    fn transcribe<'a>(
-        &'a self,
-        passage: Passage<'a>,
-        control: &'a Control,
-    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
-        Box::pin(self.ask(passage, control))
-    }
+pub(super) async fn transcribe(
+    server: &Server,
+    media: &MediaTools,
+    chunk: AudioChunk<'_>,
+    control: &Control,
+) -> Result<RawTranscript, EngineError> {
+    let settings = server.settings();
+    let upload = Upload::of(&chunk, server, media).await?;
+    let uploaded = upload.bytes();
+    let form = upload.form("file", &chunk, settings);
+    let form = form.text("model", settings.model.clone()).text("response_format", "verbose_json");
+    let build = |paid_call: &PaidCall| {
+        let request = server.request(Method::POST, &["audio", "transcriptions"]);
+        // A server that honours the key repeats its answer to a request it has seen.
+        request.header("Idempotency-Key", paid_call.idempotency_key()).multipart(form)
+    };
+    let call = Call { build, uploaded, timeout: settings.call_timeout(chunk.samples.len()) };
+    let (answer, paid_call) = paid_calls::make_call(server, &chunk, call, control).await?;
+    control.report(1.0);
+    paid_calls::read_transcript(server, &chunk, paid_call, answer).await
 }

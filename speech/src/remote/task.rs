@@ -1,153 +1,160 @@
-//! Servers that take a recording as a task: `POST {url}/transcribe` gives its id, `GET {url}/result/{id}` what became of it.
+//! The task protocol: `POST {url}/transcribe` returns a task's id, `GET {url}/result/{id}` its state and
+//! result.
 //!
-//! The id is entered before anything else is done, so whoever goes on asks for the result and does not pay again. Between the server's
-//! answer and that lies one statement to the database: a process that dies there leaves a task that nobody asks for.
+//! The id is recorded before anything else, so a later attempt polls the task instead of paying again. One
+//! database statement lies between the server's answer and the record: a process that dies there leaves a
+//! task that is never polled.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bedel_media::MediaTools;
-use futures::future::BoxFuture;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{ClientError, Server};
-use super::orders::{self, Call};
+use super::client::Server;
+use super::error::RemoteError;
+use super::paid_calls::{self, Call};
 use super::upload::Upload;
-use super::{RemoteError, RemoteSettings};
-use crate::engine::{Control, Engine, EngineError, EngineInfo, Order, Passage, RawTranscript};
+use crate::call_log::PaidCall;
+use crate::control::Control;
+use crate::engine::AudioChunk;
+use crate::engine_error::EngineError;
+use crate::raw_transcript::RawTranscript;
 
-/// Longest time for sending a recording and for asking once.
+/// Longest time to upload a recording.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Longest time of one poll.
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long an attempt asks for a task of one before it: whether it is done is seen at once, and whether a server that is restarted comes
-/// back, soon.
-const LOOK: Duration = Duration::from_secs(60);
+/// How long an attempt polls a task of an earlier attempt. Enough to see whether it is done, or for a server
+/// to restart.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// So many times in a row nothing may come of asking.
-const FAILURES: usize = 5;
+/// Consecutive failed polls before giving up.
+const MAX_FAILED_POLLS: usize = 5;
 
-/// Longest id of a task that is believed, in bytes.
-const MAX_ID: usize = 200;
+/// Longest accepted id of a task, in bytes.
+const MAX_ID_BYTES: usize = 200;
 
-/// What became of a task.
+/// The state of a task.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum TaskState {
     Done,
     Failed(String),
-    Waiting,
+    Running,
 }
 
-/// A task server.
-#[derive(Debug, Clone)]
-pub struct Task {
-    server: Server,
-    media: MediaTools,
+pub(super) async fn transcribe(
+    server: &Server,
+    media: &MediaTools,
+    chunk: AudioChunk<'_>,
+    control: &Control,
+) -> Result<RawTranscript, EngineError> {
+    let client = TaskClient { server, media, chunk, control };
+    let mut paid_call = chunk.call_log.paid_call(chunk.name);
+    if paid_call.task.is_some() {
+        if let Some(transcript) = client.poll(&paid_call, RESUME_TIMEOUT).await? {
+            return Ok(transcript);
+        }
+        // The server has lost the task, but it might still know the old idempotency key.
+        paid_call = PaidCall { failures: paid_call.failures + 1, task: None, ..paid_call };
+        chunk.call_log.record(&paid_call).await?;
+    }
+    let paid_call = client.start().await?;
+    let timeout = server.settings().call_timeout(chunk.samples.len());
+    match client.poll(&paid_call, timeout).await? {
+        Some(transcript) => Ok(transcript),
+        None => {
+            let error = client.failed(404, "it does not know the task that it accepted");
+            Err(paid_calls::record_failure(&chunk, paid_call, error).await)
+        }
+    }
 }
 
-impl Task {
-    /// The server at `settings.url`. The process must have installed a rustls provider before.
-    ///
-    /// # Errors
-    /// Where outgoing HTTP cannot be set up.
-    pub fn new(settings: RemoteSettings, media: MediaTools) -> Result<Self, ClientError> {
-        Ok(Self { server: Server::new(settings)?, media })
-    }
+/// One chunk's conversation with a task server.
+struct TaskClient<'a> {
+    server: &'a Server,
+    media: &'a MediaTools,
+    chunk: AudioChunk<'a>,
+    control: &'a Control,
+}
 
-    async fn ask(&self, passage: Passage<'_>, control: &Control) -> Result<RawTranscript, EngineError> {
-        let mut order = passage.ledger.order(passage.name);
-        if order.task.is_some() {
-            if let Some(transcript) = self.result(&order, &passage, LOOK, control).await? {
-                return Ok(transcript);
-            }
-            // The server knows nothing of it any more; asked for the same, it might still remember that it was.
-            order = Order { failures: order.failures + 1, task: None, ..order };
-            passage.ledger.enter(&order).await?;
-        }
-        let order = self.begin(&passage, control).await?;
-        let time = self.server.settings().time_for(passage.samples.len());
-        match self.result(&order, &passage, time, control).await? {
-            Some(transcript) => Ok(transcript),
-            None => {
-                let error = self.failed(404, "it does not know the task that it has taken");
-                Err(orders::in_vain(&passage, order, error).await)
-            }
-        }
-    }
-
-    /// Hands the passage in. The order has a task, and is entered.
-    async fn begin(&self, passage: &Passage<'_>, control: &Control) -> Result<Order, EngineError> {
-        let upload = Upload::of(passage, &self.server, &self.media).await?;
+impl TaskClient<'_> {
+    /// Uploads the chunk and records the task's id.
+    async fn start(&self) -> Result<PaidCall, EngineError> {
+        let Self { server, media, chunk, control } = self;
+        let upload = Upload::of(chunk, server, media).await?;
         let uploaded = upload.bytes();
-        let form = upload.form("audio", passage, self.server.settings());
-        let make = |order: &Order| {
-            let request = self.server.request(Method::POST, &["transcribe"]);
-            // A server that knows it gives a request that it has seen the task of before.
-            request.header("Idempotency-Key", order.key()).multipart(form)
+        let form = upload.form("audio", chunk, server.settings());
+        let build = |paid_call: &PaidCall| {
+            let request = server.request(Method::POST, &["transcribe"]);
+            // A server that honours the key returns the same task for a request it has seen.
+            request.header("Idempotency-Key", paid_call.idempotency_key()).multipart(form)
         };
-        let call = Call { make, uploaded, time: UPLOAD_TIMEOUT };
-        let (answer, order) = orders::call(&self.server, passage, call, control).await?;
+        let call = Call { build, uploaded, timeout: UPLOAD_TIMEOUT };
+        let (answer, paid_call) = paid_calls::make_call(server, chunk, call, control).await?;
         let Some(task) = task_id(&answer) else {
-            let error = self.server.without_transcript(&answer);
-            return Err(orders::in_vain(passage, order, error).await);
+            let error = server.without_transcript(&answer);
+            return Err(paid_calls::record_failure(chunk, paid_call, error).await);
         };
-        let order = Order { task: Some(task), ..order };
-        passage.ledger.enter(&order).await?;
-        Ok(order)
+        let paid_call = PaidCall { task: Some(task), ..paid_call };
+        chunk.call_log.record(&paid_call).await?;
+        Ok(paid_call)
     }
 
-    /// What came of an order's task, within this time; `None` where the server does not know it.
-    async fn result(
+    /// Polls the task until it ends or the time is up. `None` if the server does not know it.
+    async fn poll(
         &self,
-        order: &Order,
-        passage: &Passage<'_>,
-        time: Duration,
-        control: &Control,
+        paid_call: &PaidCall,
+        timeout: Duration,
     ) -> Result<Option<RawTranscript>, EngineError> {
-        let settings = self.server.settings();
-        let task = order.task.as_deref().unwrap_or_default();
+        let Self { server, chunk, control, .. } = self;
+        let settings = server.settings();
+        let task = paid_call.task.as_deref().unwrap_or_default();
         let begun = Instant::now();
         let mut failures = 0;
         loop {
             let mut pause = settings.poll;
-            let request = self.server.request(Method::GET, &["result", task]);
-            match self.server.ask(request, 0, POLL_TIMEOUT, control).await {
+            let request = server.request(Method::GET, &["result", task]);
+            match server.ask(request, 0, POLL_TIMEOUT, control).await {
                 Ok(answer) => {
                     failures = 0;
-                    match outcome(&answer) {
-                        Outcome::Waiting => {}
-                        Outcome::Done => {
-                            let order = order.clone();
-                            return orders::transcript(&self.server, passage, order, answer).await.map(Some);
+                    match task_state(&answer) {
+                        TaskState::Running => {}
+                        TaskState::Done => {
+                            let paid_call = paid_call.clone();
+                            return paid_calls::read_transcript(server, chunk, paid_call, answer)
+                                .await
+                                .map(Some);
                         }
-                        // It would be the same for ever: the next attempt begins another one.
-                        Outcome::Failed(reason) => {
+                        // A failed task stays failed: the next attempt starts another one.
+                        TaskState::Failed(reason) => {
                             let error = self.failed(200, &reason);
-                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                            return Err(paid_calls::record_failure(chunk, paid_call.clone(), error).await);
                         }
                     }
                 }
                 Err(EngineError::Remote(error)) => {
                     let is_unknown = matches!(error, RemoteError::NotThere { status: 404 | 410, .. });
-                    match failures < FAILURES && (is_unknown || error.is_passing()) {
-                        // A proxy that has lost the server for a moment says anything.
+                    match failures < MAX_FAILED_POLLS && (is_unknown || error.is_transient()) {
+                        // A proxy that lost the server for a moment may return any status.
                         true => {
-                            tracing::warn!(%error, "a task's result could not be asked for");
+                            tracing::warn!(%error, "polling a task failed");
                             failures += 1;
-                            pause = pause.max(error.after().unwrap_or_default());
+                            pause = pause.max(error.retry_after().unwrap_or_default());
                         }
                         false if is_unknown => return Ok(None),
                         false if error.is_final() => {
-                            return Err(orders::in_vain(passage, order.clone(), error).await);
+                            return Err(paid_calls::record_failure(chunk, paid_call.clone(), error).await);
                         }
                         false => return Err(error.into()),
                     }
                 }
                 Err(error) => return Err(error),
             }
-            if begun.elapsed() >= time {
-                let (host, seconds) = (self.server.host(), time.as_secs());
+            if begun.elapsed() >= timeout {
+                let (host, seconds) = (server.host(), timeout.as_secs());
                 return Err(RemoteError::StillRunning { host, seconds }.into());
             }
             tokio::select! {
@@ -158,72 +165,35 @@ impl Task {
     }
 
     fn failed(&self, status: u16, reason: &str) -> RemoteError {
-        RemoteError::Failed {
-            host: self.server.host(),
-            status,
-            detail: self.server.detail(reason.as_bytes()),
-        }
+        let (host, detail) = (self.server.host(), self.server.detail(reason.as_bytes()));
+        RemoteError::Failed { host, status, detail }
     }
 }
 
-/// The id of a task that was taken.
+/// The id in the answer to a new task.
 fn task_id(answer: &Value) -> Option<String> {
     let id = ["task_id", "id"].iter().find_map(|key| match answer.get(*key)? {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
         _ => None,
     })?;
-    let is_usable = (1..=MAX_ID).contains(&id.len()) && id.chars().all(|character| !character.is_control());
+    let is_usable =
+        (1..=MAX_ID_BYTES).contains(&id.len()) && id.chars().all(|character| !character.is_control());
     (is_usable && id != "." && id != "..").then_some(id)
 }
 
-/// Whatever is not known is under way.
-fn outcome(answer: &Value) -> Outcome {
+/// The state in an answer. An unknown state counts as running.
+fn task_state(answer: &Value) -> TaskState {
     let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
     match status.to_ascii_lowercase().as_str() {
-        "completed" | "success" | "succeeded" | "done" | "complete" => Outcome::Done,
+        "completed" | "success" | "succeeded" | "done" | "complete" => TaskState::Done,
         "failed" | "error" | "cancelled" | "timed_out" => {
             let reason = answer
                 .get("error")
                 .map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
-            Outcome::Failed(reason.unwrap_or_else(|| format!("its task is {status}")))
+            TaskState::Failed(reason.unwrap_or_else(|| format!("its task is {status}")))
         }
-        _ => Outcome::Waiting,
-    }
-}
-
-impl Engine for Task {
-    fn describe(&self) -> EngineInfo {
-        EngineInfo { engine: "task".to_owned(), model: self.server.settings().model.clone() }
-    }
-
-    /// These servers have one model.
-    fn with_model(&self, _: &str) -> Option<Arc<dyn Engine>> {
-        None
-    }
-
-    fn mark(&self) -> Result<String, EngineError> {
-        Ok(self.server.mark("task"))
-    }
-
-    fn is_remote(&self) -> bool {
-        true
-    }
-
-    fn longest(&self) -> u64 {
-        self.server.settings().longest()
-    }
-
-    fn look(&self) -> BoxFuture<'_, Result<(), EngineError>> {
-        Box::pin(self.server.look())
-    }
-
-    fn transcribe<'a>(
-        &'a self,
-        passage: Passage<'a>,
-        control: &'a Control,
-    ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
-        Box::pin(self.ask(passage, control))
+        _ => TaskState::Running,
     }
 }
 
@@ -234,26 +204,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_for_a_state_is_known() {
+    fn task_states_are_recognized_by_name() {
         for done in ["completed", "success", "succeeded", "done", "complete", "COMPLETED"] {
-            assert_eq!(outcome(&json!({ "status": done })), Outcome::Done, "{done}");
+            assert_eq!(task_state(&json!({ "status": done })), TaskState::Done, "{done}");
         }
         for failed in ["failed", "error", "FAILED", "CANCELLED", "TIMED_OUT"] {
-            let reason = outcome(&json!({ "status": failed, "error": "no sound" }));
-            assert_eq!(reason, Outcome::Failed("no sound".to_owned()), "{failed}");
-            assert!(matches!(outcome(&json!({ "status": failed })), Outcome::Failed(_)));
+            let reason = task_state(&json!({ "status": failed, "error": "no sound" }));
+            assert_eq!(reason, TaskState::Failed("no sound".to_owned()), "{failed}");
+            assert!(matches!(task_state(&json!({ "status": failed })), TaskState::Failed(_)));
         }
         for waiting in
             ["pending", "processing", "queued", "running", "IN_QUEUE", "IN_PROGRESS", "thinking", ""]
         {
-            assert_eq!(outcome(&json!({ "status": waiting })), Outcome::Waiting, "{waiting}");
+            assert_eq!(task_state(&json!({ "status": waiting })), TaskState::Running, "{waiting}");
         }
-        assert_eq!(outcome(&json!([])), Outcome::Waiting);
+        assert_eq!(task_state(&json!([])), TaskState::Running);
     }
 
     #[test]
-    fn ids_are_short_words_and_no_way_to_elsewhere() {
-        let long = "x".repeat(MAX_ID + 1);
+    fn task_ids_are_short_and_no_path() {
+        let long = "x".repeat(MAX_ID_BYTES + 1);
         for (answer, expected) in [
             (json!({ "task_id": "a/../b?c" }), Some("a/../b?c")),
             (json!({ "id": 7 }), Some("7")),

@@ -208,9 +208,9 @@ async fn engines(options: &SpeechOptions) -> Vec<Finding> {
         Err(text) => return vec![Finding::fail("engine", text)],
     };
     let mut findings = Vec::new();
-    for (kind, engine) in engines.all() {
+    for (kind, engine) in engines.iter() {
         let info = engine.describe();
-        findings.push(match engine.look().await {
+        findings.push(match engine.ping().await {
             Ok(()) => Finding::ok(
                 "engine",
                 format!("{}: {} with the model {}", kind.name(), info.engine, info.model),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bedel_queue::JobError;
-use bedel_speech::remote::{ApiKey, OpenAi};
+use bedel_speech::remote::{ApiKey, RemoteEngine};
 use bedel_speech::{Engine, EngineError};
 
 use super::between::{Between, Fault};
@@ -12,8 +12,8 @@ use super::*;
 use crate::ledger::Book;
 use crate::world::decision;
 
-fn engine(settings: RemoteSettings) -> OpenAi {
-    OpenAi::new(settings, media()).expect("a client")
+fn engine(settings: RemoteSettings) -> RemoteEngine {
+    RemoteEngine::openai(settings, media()).expect("a client")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn what_is_too_large_is_encoded_and_understood() {
     let between = Between::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&between.url) });
-    assert!(engine.longest() < 600 * 16_000);
+    assert!(engine.max_samples() < 600 * 16_000);
     let book = Book::default();
     let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
     assert_heard("encoded", &heard.expect("heard"), seconds(&SPEECH));
@@ -217,8 +217,8 @@ async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_co
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
     between.misbehave([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
-    engine_there.look().await.expect("somebody is there");
-    engine(settings(&nobody)).look().await.expect_err("nobody is there");
+    engine_there.ping().await.expect("somebody is there");
+    engine(settings(&nobody)).ping().await.expect_err("nobody is there");
     let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine-away", "wait"));
     assert_eq!((book.calls(), book.last().calls), (1, 0), "struck out");

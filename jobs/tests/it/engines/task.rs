@@ -2,7 +2,7 @@
 
 use bedel_queue::JobError;
 use bedel_speech::Engine;
-use bedel_speech::remote::{ApiKey, Task};
+use bedel_speech::remote::{ApiKey, RemoteEngine};
 
 use super::between::{Between, Fault};
 use super::*;
@@ -13,8 +13,8 @@ use crate::world::decision;
 const WAITS: Manner =
     Manner { shape: Shape::Top, words: ("done", "running"), keeps_waiting: usize::MAX, fails: None };
 
-fn engine(settings: RemoteSettings) -> Task {
-    Task::new(settings, media()).expect("a client")
+fn engine(settings: RemoteSettings) -> RemoteEngine {
+    RemoteEngine::task(settings, media()).expect("a client")
 }
 
 async fn server(manner: Manner) -> TaskServer {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bedel_jobs::registry;
 use bedel_queue::{Queue, run_worker};
-use bedel_speech::wer::{Spoken, offsets, word_error_rate};
-use bedel_speech::{Control, Decoded, Engine, Transcript};
+use bedel_speech::wer::{SpokenSentence, offsets, word_error_rate};
+use bedel_speech::{Control, DecodedAudio, Engine, Transcript};
 use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info};
 use tokio_util::sync::CancellationToken;
@@ -30,12 +30,12 @@ const FOR_THE_PIECES: f64 = 0.005;
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.05;
 
-fn spoken() -> Vec<Spoken> {
+fn spoken() -> Vec<SpokenSentence> {
     let json = std::fs::read(directory("spoken").join("spoken.json")).expect("what is said");
     serde_json::from_slice(&json).expect("what is said")
 }
 
-fn words(spoken: &[Spoken]) -> String {
+fn words(spoken: &[SpokenSentence]) -> String {
     spoken.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
@@ -107,7 +107,7 @@ async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
     let decoded = scratch.path().join("lecture.f32");
     let media = bedel_media::MediaTools::find().expect("ffmpeg");
     media.decode_pcm(&directory("spoken").join("lecture.m4a"), &decoded).await.expect("sound");
-    let sound = Decoded::open(&decoded).expect("sound");
+    let sound = DecodedAudio::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
     let (book, control) = (Book::default(), Control::new(CancellationToken::new(), |_| ()));
     let whole = whisper("tiny.en");

@@ -12,7 +12,7 @@ use bedel_queue::WorkerOptions;
 use bedel_speech::Engine;
 #[cfg(feature = "whisper")]
 use bedel_speech::models;
-use bedel_speech::remote::Task;
+use bedel_speech::remote::RemoteEngine;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -47,7 +47,9 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
         "quick" => Some(Arc::new(Quick::default())),
         url => {
             let settings = world::speech_server(&url.parse().expect("the address of a task server"));
-            Some(Arc::new(Task::new(settings, MediaTools::find().expect("ffmpeg")).expect("a client")))
+            Some(Arc::new(
+                RemoteEngine::task(settings, MediaTools::find().expect("ffmpeg")).expect("a client"),
+            ))
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bedel_speech::decoded::seconds;
-use bedel_speech::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment, RawTranscript};
+use bedel_speech::decoded_audio::seconds;
+use bedel_speech::{AudioChunk, Control, Engine, EngineError, EngineInfo, RawSegment, RawTranscript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -26,13 +26,13 @@ impl Engine for Quick {
         None
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
+    fn fingerprint(&self) -> Result<String, EngineError> {
         Ok("quick".to_owned())
     }
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        passage: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {

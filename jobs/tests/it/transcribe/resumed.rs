@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
-use bedel_speech::{Control, EngineError, EngineInfo, Passage, RawSegment, RawTranscript, Transcript};
+use bedel_speech::{AudioChunk, Control, EngineError, EngineInfo, RawSegment, RawTranscript, Transcript};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -52,13 +52,13 @@ impl Engine for Listener {
         Some(Arc::new(Self { mark: self.mark, stumbles_at, model, ..Self::default() }))
     }
 
-    fn mark(&self) -> Result<String, EngineError> {
+    fn fingerprint(&self) -> Result<String, EngineError> {
         Ok(self.mark.to_owned())
     }
 
     fn transcribe<'a>(
         &'a self,
-        passage: Passage<'a>,
+        passage: AudioChunk<'a>,
         control: &'a Control,
     ) -> BoxFuture<'a, Result<RawTranscript, EngineError>> {
         Box::pin(async move {

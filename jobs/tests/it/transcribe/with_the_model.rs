@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bedel_speech::wer::word_error_rate;
 use bedel_speech::whisper::Whisper;
-use bedel_speech::{Control, Decoded, EngineError, Transcript, models};
+use bedel_speech::{Control, DecodedAudio, EngineError, Transcript, models};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ async fn stored(lab: &Lab, key: &str) -> Bytes {
 async fn long_speech(lab: &Lab, directory: &Path, minutes: usize) -> Arc<Vec<f32>> {
     let once = directory.join("once.f32");
     lab.ctx.media.decode_pcm(&speech(directory, SPOKEN), &once).await.expect("decoded");
-    let once = Decoded::open(&once).expect("samples");
+    let once = DecodedAudio::open(&once).expect("samples");
     let once = once.read(0..once.samples()).await.expect("samples");
     Arc::new(once.into_iter().cycle().take(minutes * 60 * 16_000).collect())
 }

@@ -1,4 +1,4 @@
-//! On a synthetic model of width two.
+//! Converts a synthetic model of width two.
 
 use super::super::ctranslate2::tests::file;
 use super::*;
@@ -60,7 +60,7 @@ fn vocabulary() -> Vec<u8> {
 }
 
 #[test]
-fn a_synthetic_model_gets_the_expected_header_and_size() {
+fn a_synthetic_model_gets_the_expected_header() {
     let mut out = Vec::new();
     convert(&bytes(&tiny()), &vocabulary(), Precision::Half, &mut out).unwrap();
     let number = |index: usize| i32::from_le_bytes(out[index * 4..index * 4 + 4].try_into().unwrap());
@@ -76,7 +76,7 @@ fn a_synthetic_model_gets_the_expected_header_and_size() {
 }
 
 #[test]
-fn a_model_without_any_one_tensor_or_in_another_precision_is_refused() {
+fn a_missing_tensor_or_wrong_precision_is_refused() {
     let vocabulary = vocabulary();
     let complete = tiny();
     for index in 0..complete.len() {
@@ -92,7 +92,7 @@ fn a_model_without_any_one_tensor_or_in_another_precision_is_refused() {
     assert!(error.to_string().contains("half precision"), "{error}");
 }
 
-/// That it is what whisper.cpp's own program makes is seen by the checksums of whole models.
+/// The checksums of whole models show that the result equals that of whisper.cpp's own program.
 #[test]
 fn blocks_of_eight_bits_share_a_factor() {
     let numbers: Vec<f32> = (0..64).map(|n| if n < 32 { (n as f32 - 16.0) / 8.0 } else { 0.0 }).collect();

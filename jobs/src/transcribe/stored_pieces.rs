@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Attempt, Job, JobError};
-use bedel_speech::decoded::seconds;
+use bedel_speech::decoded_audio::seconds;
 use bedel_speech::digest::sha256;
-use bedel_speech::{Decoded, Engine, EngineError, Keep, Ledger, Order, Piece};
+use bedel_speech::{CallLog, DecodedAudio, Engine, EngineError, PaidCall, Piece, PieceStore};
 use bedel_storage::{Storage, StorageError, keys};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -57,7 +57,7 @@ struct Checkpoint {
     speed: Option<f64>,
     /// The call to a server that has not returned a result yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    order: Option<Order>,
+    order: Option<PaidCall>,
 }
 
 /// The stored pieces of one lecture, as its attempt reads and writes them.
@@ -84,7 +84,7 @@ impl<'a> StoredPieces<'a> {
         lecture_id: Uuid,
         engine: &Arc<dyn Engine>,
         audio: &Path,
-        sound: &Decoded,
+        sound: &DecodedAudio,
         scratch: &Scratch,
     ) -> Result<Self, JobError> {
         Ok(Self {
@@ -94,7 +94,7 @@ impl<'a> StoredPieces<'a> {
             lecture_id,
             scratch: scratch.path.clone(),
             fingerprint: fingerprint(engine, audio).await?,
-            is_resumable: engine.is_remote() || sound.samples() > engine.longest(),
+            is_resumable: engine.is_remote() || sound.samples() > engine.max_samples(),
             begun: Instant::now(),
             checkpoint: Mutex::new(attempt.checkpoint().unwrap_or_default()),
         })
@@ -136,27 +136,27 @@ impl<'a> StoredPieces<'a> {
     }
 }
 
-impl Ledger for StoredPieces<'_> {
-    fn order(&self, passage: &str) -> Order {
+impl CallLog for StoredPieces<'_> {
+    fn paid_call(&self, chunk: &str) -> PaidCall {
         let checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = checkpoint.order.as_ref().filter(|order| order.passage == passage);
-        known.cloned().unwrap_or_else(|| Order { passage: passage.to_owned(), ..Order::default() })
+        let known = checkpoint.order.as_ref().filter(|order| order.chunk == chunk);
+        known.cloned().unwrap_or_else(|| PaidCall { chunk: chunk.to_owned(), ..PaidCall::default() })
     }
 
     /// Records the call in the checkpoint, whose statement checks the lease. Waits during a database outage: the
     /// lease cannot be checked then.
-    fn enter<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn record<'a>(&'a self, order: &'a PaidCall) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async {
             let order = Some(order.clone());
-            self.update_checkpoint(|checkpoint| checkpoint.order = order).await.map_err(EngineError::Ledger)
+            self.update_checkpoint(|checkpoint| checkpoint.order = order).await.map_err(EngineError::CallLog)
         })
     }
 }
 
-impl Keep for StoredPieces<'_> {
+impl PieceStore for StoredPieces<'_> {
     type Error = JobError;
 
-    fn name(&self, samples: &Range<u64>) -> String {
+    fn chunk_name(&self, samples: &Range<u64>) -> String {
         // A retry by hand is another job: its name differs, so the server does not repeat an old failure.
         format!("{}-{}-{}-{}", self.attempt.job_id.simple(), self.fingerprint, samples.start, samples.end)
     }
@@ -166,7 +166,7 @@ impl Keep for StoredPieces<'_> {
     }
 
     /// Ignores an unreadable piece: it is transcribed again.
-    async fn find(&self, start: u64, sound: &Decoded) -> Result<Option<Piece>, JobError> {
+    async fn find_piece(&self, start: u64, sound: &DecodedAudio) -> Result<Option<Piece>, JobError> {
         if !self.is_resumable {
             return Ok(None);
         }
@@ -178,7 +178,7 @@ impl Keep for StoredPieces<'_> {
         Ok(stored.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
-    async fn keep(&self, piece: &Piece, number: usize, speed: f64, sound: &Decoded) -> Result<(), JobError> {
+    async fn save_piece(&self, piece: &Piece, number: usize, speed: f64, sound: &DecodedAudio) -> Result<(), JobError> {
         if !self.is_resumable {
             return Ok(());
         }
@@ -200,7 +200,7 @@ fn continue_later() -> JobError {
 /// Fingerprint of the sound, the engine with its model and settings, and [`FINGERPRINT_VERSION`].
 async fn fingerprint(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
     let (engine, audio) = (Arc::clone(engine), audio.to_owned());
-    let digested = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.mark())));
+    let digested = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.fingerprint())));
     let (digest, engine) =
         digested.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
     let input = serde_json::to_vec(&(FINGERPRINT_VERSION, digest, engine?)).expect("plain data is JSON");
