@@ -70,6 +70,6 @@ pub struct RunOptions {
     #[arg(long, default_value = "results", hide = true)]
     pub results: PathBuf,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../../docs", hide = true)]
     pub docs: PathBuf,
 }

@@ -39,7 +39,7 @@ pub struct DownloadArgs {
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../../docs", hide = true)]
     docs: PathBuf,
 }
 

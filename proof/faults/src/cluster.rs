@@ -72,7 +72,7 @@ impl Cluster {
             _directory: directory,
         };
         let mut connection = PgConnection::connect(&cluster.url(TEMPLATE)).await?;
-        sqlx::migrate!("../migrations/versions").run(&mut connection).await?;
+        sqlx::migrate!("../../migrations/versions").run(&mut connection).await?;
         sqlx::raw_sql(jobs::SCHEMA).execute(&mut connection).await?;
         connection.close().await?;
         Ok(Arc::new(cluster))

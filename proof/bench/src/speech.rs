@@ -40,7 +40,7 @@ pub struct SpeechArgs {
     #[arg(long)]
     publish: bool,
     /// Where published results go.
-    #[arg(long, default_value = "../docs", hide = true)]
+    #[arg(long, default_value = "../../docs", hide = true)]
     docs: PathBuf,
 }
 
