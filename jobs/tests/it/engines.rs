@@ -1,6 +1,6 @@
 //! Engines that are servers, with real ones behind them, and with the same ones misbehaving.
 
-mod between;
+mod http_proxy;
 mod openai;
 mod peers;
 mod task;
@@ -16,7 +16,7 @@ use bedel_speech::whisper::Whisper;
 use bedel_speech::{Control, Decoded, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::speech_server as settings;
+use crate::environment::speech_server as settings;
 
 const SPOKEN: &str = "The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor cools \
      and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields.";

@@ -9,7 +9,7 @@ use bedel_queue::JobError;
 use bedel_upstream::{Reply, Upstream};
 use url::Url;
 
-use crate::world::{decision, fetch_settings, fetcher};
+use crate::environment::{decision, fetch_settings, fetcher};
 
 /// Bytes that begin like an MPEG-4 file.
 fn media(length: usize) -> Vec<u8> {

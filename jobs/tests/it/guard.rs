@@ -15,7 +15,7 @@ use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
 use futures::future::BoxFuture;
 use url::Url;
 
-use crate::world::{PATIENCE, decision, fetch_settings, fetcher, fetcher_with};
+use crate::environment::{PATIENCE, decision, fetch_settings, fetcher, fetcher_with};
 
 const NAME: &str = "cdn.test";
 

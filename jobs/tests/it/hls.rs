@@ -16,7 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::download::attempt;
-use crate::world::{PATIENCE, World, decision};
+use crate::environment::{PATIENCE, UpstreamEnv, decision};
 
 /// Twelve seconds in three segments.
 static PLAIN: LazyLock<Hls> = LazyLock::new(|| made(&HlsOptions::default()));
@@ -28,7 +28,7 @@ fn made(options: &HlsOptions) -> Hls {
     Hls::make(tempfile::tempdir().expect("a directory").path(), options)
 }
 
-impl World {
+impl UpstreamEnv {
     /// Brings the playlist's recording in, and says how long the sound was announced to be.
     async fn bring_in(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
         let job = Download { lecture_id: id, announced_seconds: None };
@@ -67,53 +67,52 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         (Kind::PackedAac, Encryption::None, false),
         (Kind::PackedAac, once, false),
     ];
-    let world = World::patient().await;
+    let env = UpstreamEnv::patient().await;
     for (kind, encryption, video) in forms {
         let form = format!("{kind:?} {encryption:?} video={video}");
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
-        let id =
-            world.lecture(&world.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
+        let id = env.lecture(&env.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
         let announced =
-            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+            env.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
-        assert_eq!(world.heard(id), whole(12), "{form}");
-        assert!(!world.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
-        world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
-        world.execute("DELETE FROM lectures WHERE id = $1", id).await;
+        assert_eq!(env.heard(id), whole(12), "{form}");
+        assert!(!env.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
+        env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+        env.execute("DELETE FROM lectures WHERE id = $1", id).await;
     }
 }
 
 #[tokio::test]
 async fn ranges_without_offsets_and_breaks_are_understood() {
-    let world = World::patient().await;
+    let env = UpstreamEnv::patient().await;
     let ranges = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
-    world.upstream.serve_hls("/r.hls", &ranges);
-    world.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
-    let id = world.lecture(&world.upstream.url("/r.hls/index.m3u8")).await;
-    world.bring_in(id, &attempt(id)).await.expect("brought in");
-    assert_eq!(world.heard(id), whole(12));
+    env.upstream.serve_hls("/r.hls", &ranges);
+    env.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
+    let id = env.lecture(&env.upstream.url("/r.hls/index.m3u8")).await;
+    env.bring_in(id, &attempt(id)).await.expect("brought in");
+    assert_eq!(env.heard(id), whole(12));
 
     // Two encodings of their own, one behind the other: time begins anew, and the container is another.
     let other =
         made(&HlsOptions { kind: Kind::Fmp4, seconds: 6, segment_seconds: 2, ..HlsOptions::default() });
-    world.upstream.serve_hls("/a/x.hls", &PLAIN);
-    world.upstream.serve_hls("/a/y.hls", &other);
+    env.upstream.serve_hls("/a/x.hls", &PLAIN);
+    env.upstream.serve_hls("/a/y.hls", &other);
     let joined = PLAIN.playlist().clone().under("x.hls/").then(other.playlist().clone().under("y.hls/"));
-    world.upstream.on("/a/all.m3u8", [joined.reply()]);
-    world.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
-    let id = world.lecture(&world.upstream.url("/a/all.m3u8")).await;
-    let announced = world.bring_in(id, &attempt(id)).await.expect("brought in");
+    env.upstream.on("/a/all.m3u8", [joined.reply()]);
+    env.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
+    let id = env.lecture(&env.upstream.url("/a/all.m3u8")).await;
+    let announced = env.bring_in(id, &attempt(id)).await.expect("brought in");
     assert!((announced - PLAIN.seconds() - other.seconds()).abs() < 0.01, "{announced}");
-    let heard: Vec<u32> = world.heard(id).into_iter().flatten().collect();
+    let heard: Vec<u32> = env.heard(id).into_iter().flatten().collect();
     assert_eq!(heard[..12], (0..12).collect::<Vec<_>>(), "{heard:?}");
     assert!((5..=6).contains(&heard[12..].len()) && heard[12..].is_sorted(), "{heard:?}");
 }
 
 #[tokio::test]
 async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched() {
-    let world = World::patient().await;
+    let env = UpstreamEnv::patient().await;
     for folder in ["/m/sound.hls", "/m/low.hls", "/m/high.hls"] {
-        world.upstream.serve_hls(folder, &PLAIN);
+        env.upstream.serve_hls(folder, &PLAIN);
     }
     let variant = |name: &str, bandwidth| {
         Variant::new(&format!("{name}.hls/index.m3u8"), bandwidth)
@@ -122,41 +121,41 @@ async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched()
     };
     let variants = [variant("high", 900_000).audio("a"), variant("low", 300_000).audio("a")];
     let sound = Rendition::new("a", "English", "sound.hls/index.m3u8").default();
-    let id = world.lecture(&world.upstream.url("/m/master.m3u8")).await;
+    let id = env.lecture(&env.upstream.url("/m/master.m3u8")).await;
     for (renditions, chosen, others) in
         [(vec![sound.clone()], "sound", ["low", "high"]), (vec![sound.inside()], "low", ["sound", "high"])]
     {
-        let before = |name: &str| world.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
+        let before = |name: &str| env.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
         let counts = others.map(before);
-        world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
-        world.bring_in(id, &attempt(id)).await.expect("brought in");
-        assert_eq!(world.heard(id), whole(12));
+        env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
+        env.bring_in(id, &attempt(id)).await.expect("brought in");
+        assert_eq!(env.heard(id), whole(12));
         assert_eq!(before(chosen), 1, "{chosen}");
         assert_eq!(others.map(before), counts, "the others are not asked for");
     }
     let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
-    world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("slides");
+    env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
+    let error = env.bring_in(id, &attempt(id)).await.expect_err("slides");
     assert_eq!(decision(&error), ("no-audio", "fatal"));
 }
 
 #[tokio::test]
 async fn segments_come_several_at_a_time_and_end_up_in_order() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     // The earlier, the later.
     for (number, (name, bytes)) in LONG.files().iter().enumerate() {
         let late = Duration::from_millis(300 - 15 * number as u64);
         let resource = Resource::new(bytes.clone()).always(Fault::Latency(late));
-        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+        env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
-    let id = world.lecture(&url).await;
+    let id = env.lecture(&url).await;
     let attempt = attempt(id);
-    world.bring_in(id, &attempt).await.expect("brought in");
-    assert_eq!(world.heard(id), whole(30));
-    let most = world.upstream.most_at_once();
+    env.bring_in(id, &attempt).await.expect("brought in");
+    assert_eq!(env.heard(id), whole(30));
+    let most = env.upstream.most_at_once();
     assert!((4..=8).contains(&most), "{most} at once");
-    assert!(world.upstream.connections() <= 10, "{} connections", world.upstream.connections());
+    assert!(env.upstream.connections() <= 10, "{} connections", env.upstream.connections());
 }
 
 /// What a server does to one segment, for as long as it likes: the attempt goes on or ends, but nothing is left out.
@@ -198,24 +197,26 @@ async fn a_segment_is_tried_again_and_never_left_out() {
     ];
     let passing = ["missing", "forbidden", "in trouble", "cut", "reset", "silent", "no media", "empty"];
     for (name, once, always, outcome) in cases {
-        let world = match name {
-            "silent" => World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(1)).await,
-            _ => World::patient().await,
+        let env = match name {
+            "silent" => {
+                UpstreamEnv::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(1)).await
+            }
+            _ => UpstreamEnv::patient().await,
         };
-        let url = world.upstream.serve_hls("/x.hls", &LONG);
+        let url = env.upstream.serve_hls("/x.hls", &LONG);
         let (file, bytes) = &LONG.files()[7];
         let path = format!("/x.hls/{file}");
-        let id = world.lecture(&url).await;
+        let id = env.lecture(&url).await;
         if passing.contains(&name) {
-            world.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
-            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(world.heard(id), whole(30), "{name}");
-            world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+            env.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
+            env.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(env.heard(id), whole(30), "{name}");
+            env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
         }
-        world.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
-        let error = world.bring_in(id, &attempt(id)).await.expect_err(name);
+        env.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
+        let error = env.bring_in(id, &attempt(id)).await.expect_err(name);
         assert_eq!(decision(&error), outcome, "{name}: {error}");
-        world.nothing_is_stored(name).await;
+        env.nothing_is_stored(name).await;
     }
 }
 
@@ -224,66 +225,66 @@ async fn a_segment_is_tried_again_and_never_left_out() {
 async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
     for kind in [Kind::Ts, Kind::Fmp4] {
         let hls = made(&HlsOptions { kind, ..HlsOptions::default() });
-        let world = World::patient().await;
-        let url = world.upstream.serve_hls("/x.hls", &hls);
+        let env = UpstreamEnv::patient().await;
+        let url = env.upstream.serve_hls("/x.hls", &hls);
         let (name, bytes) = hls.files().last().expect("files");
         let half = bytes.slice(..bytes.len() / 2 + 1);
-        world.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
-        let id = world.lecture(&url).await;
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("a half");
+        env.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
+        let id = env.lecture(&url).await;
+        let error = env.bring_in(id, &attempt(id)).await.expect_err("a half");
         assert_eq!(decision(&error), ("segment-damaged", "retry"), "{kind:?}");
-        world.nothing_is_stored("a half").await;
+        env.nothing_is_stored("a half").await;
     }
 }
 
 #[tokio::test]
 async fn what_was_fetched_survives_a_failed_attempt() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     let (last, bytes) = LONG.files().last().expect("files");
     let last = format!("/x.hls/{last}");
-    world.upstream.on(&last, [Reply::html(404, "<html>gone")]);
-    let id = world.lecture(&url).await;
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.upstream.on(&last, [Reply::html(404, "<html>gone")]);
+    let id = env.lecture(&url).await;
+    let error = env.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
     assert_eq!(decision(&error), ("segment-missing", "retry"));
     assert!(error.to_string().contains("part 15 of 15"), "{error}");
-    let before = world.upstream.requests().len();
+    let before = env.upstream.requests().len();
 
-    world.upstream.serve(&last, Resource::new(bytes.clone()));
-    world.bring_in(id, &attempt(id)).await.expect("the rest");
+    env.upstream.serve(&last, Resource::new(bytes.clone()));
+    env.bring_in(id, &attempt(id)).await.expect("the rest");
     let asked: Vec<_> =
-        world.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
+        env.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
     assert_eq!(asked, ["/x.hls/index.m3u8".to_owned(), last], "the playlist and what was missing");
-    assert_eq!(world.heard(id), whole(30));
+    assert_eq!(env.heard(id), whole(30));
 }
 
 /// The same address, another recording: what is there of the first is none of its parts.
 #[tokio::test]
 async fn segments_of_another_recording_are_not_kept() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     let last = LONG.files().last().expect("files");
-    world.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
-    let id = world.lecture(&url).await;
-    world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    world.bring_in(id, &attempt(id)).await.expect("the other one");
-    assert_eq!(world.heard(id), whole(12));
+    env.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
+    let id = env.lecture(&url).await;
+    env.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    env.bring_in(id, &attempt(id)).await.expect("the other one");
+    assert_eq!(env.heard(id), whole(12));
 }
 
 /// They would be heard at the wrong place, or twice.
 #[tokio::test]
 async fn other_bytes_than_were_asked_for_are_no_segment() {
     let hls = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.serve_hls("/r.hls", &hls)).await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.serve_hls("/r.hls", &hls)).await;
     let (name, bytes) = hls.files().first().expect("the file of all ranges");
     for fault in [Fault::IgnoreRange, Fault::RangeFrom(0), Fault::ContentRange("bytes 1-2/3".to_owned())] {
         let resource = Resource::new(bytes.clone()).always(fault.clone());
-        world.upstream.serve(&format!("/r.hls/{name}"), resource);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("other bytes");
+        env.upstream.serve(&format!("/r.hls/{name}"), resource);
+        let error = env.bring_in(id, &attempt(id)).await.expect_err("other bytes");
         assert_eq!(decision(&error), ("upstream-refused", "fatal"), "{fault:?}: {error}");
-        world.nothing_is_stored("other bytes").await;
+        env.nothing_is_stored("other bytes").await;
     }
 }
 
@@ -291,9 +292,9 @@ async fn other_bytes_than_were_asked_for_are_no_segment() {
 async fn all_segments_together_have_a_largest_size() {
     let all: u64 = PLAIN.files().iter().map(|(_, bytes)| bytes.len() as u64).sum();
     for (limit, refused) in [(all, false), (all - 1, true)] {
-        let world = World::with(|settings| settings.fetch.max_bytes = limit).await;
-        let id = world.lecture(&world.upstream.serve_hls("/x.hls", &PLAIN)).await;
-        let outcome = world.bring_in(id, &attempt(id)).await;
+        let env = UpstreamEnv::with(|settings| settings.fetch.max_bytes = limit).await;
+        let id = env.lecture(&env.upstream.serve_hls("/x.hls", &PLAIN)).await;
+        let outcome = env.bring_in(id, &attempt(id)).await;
         let decided = outcome.as_ref().err().map(decision);
         assert_eq!(decided, refused.then_some(("too-large", "fatal")), "{limit}: {outcome:?}");
     }
@@ -302,58 +303,56 @@ async fn all_segments_together_have_a_largest_size() {
 /// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
 #[tokio::test]
 async fn a_signature_that_runs_out_keeps_what_came_before() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &LONG);
     for (name, bytes) in &LONG.files()[7..] {
         let resource = Resource::new(bytes.clone()).always(Reply::new(403, "application/xml", "<Error>"));
-        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+        env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("expired");
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
+    let error = env.bring_in(id, &attempt(id)).await.expect_err("expired");
     assert_eq!(decision(&error), ("access-denied", "fatal"));
     assert!(error.to_string().contains("send it again"), "{error}");
     for (name, bytes) in &LONG.files()[7..] {
-        world.upstream.serve(&format!("/x.hls/{name}"), Resource::new(bytes.clone()));
+        env.upstream.serve(&format!("/x.hls/{name}"), Resource::new(bytes.clone()));
     }
     let first = format!("/x.hls/{}", LONG.files()[0].0);
-    world
-        .execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id)
-        .await;
-    world.bring_in(id, &attempt(id)).await.expect("a fresh address");
-    assert_eq!(world.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
-    assert_eq!(world.heard(id), whole(30));
+    env.execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id).await;
+    env.bring_in(id, &attempt(id)).await.expect("a fresh address");
+    assert_eq!(env.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
+    assert_eq!(env.heard(id), whole(30));
 }
 
 #[tokio::test]
 async fn a_recording_that_goes_on_is_waited_for() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &LONG);
-    world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &LONG);
+    env.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("it goes on");
+        let error = env.bring_in(id, &attempt(id)).await.expect_err("it goes on");
         assert_eq!(decision(&error), ("live", "wait"));
     }
-    world.bring_in(id, &attempt(id)).await.expect("it has ended");
-    assert_eq!(world.heard(id), whole(30));
+    env.bring_in(id, &attempt(id)).await.expect("it has ended");
+    assert_eq!(env.heard(id), whole(30));
 }
 
 /// The upstream at 127.0.0.1, and at the same port what nobody may ask.
-async fn watched() -> (World, Canary) {
+async fn watched() -> (UpstreamEnv, Canary) {
     let (upstream, canary) = Upstream::start_with_canary().await;
-    (World::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
+    (UpstreamEnv::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
 }
 
 #[tokio::test]
 async fn no_uri_of_a_playlist_leads_astray() {
-    let (world, canary) = watched().await;
+    let (env, canary) = watched().await;
     let directory = tempfile::tempdir().expect("a directory");
     let secret = directory.path().join("secret.ts");
     std::fs::write(&secret, &PLAIN.files()[0].1).expect("written");
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     let playlist = || PLAIN.playlist().clone();
-    for (what, uri) in hls::hostile::uris(world.upstream.port(), &secret) {
+    for (what, uri) in hls::hostile::uris(env.upstream.port(), &secret) {
         let master = Reply::playlist(hls::master(&[Variant::new(&uri, 1)], &[]));
         let rendition = Rendition::new("a", "English", &uri).default();
         let variant = Variant::new("index.m3u8", 1).audio("a");
@@ -364,25 +363,25 @@ async fn no_uri_of_a_playlist_leads_astray() {
             ("a variant", master),
             ("a rendition", Reply::playlist(hls::master(&[variant], &[rendition]))),
         ] {
-            let asked = world.upstream.requests().len();
+            let asked = env.upstream.requests().len();
             let text = format!("{what} as {place}: {uri}");
-            world.upstream.on("/x.hls/index.m3u8", [reply]);
-            let error = world.bring_in(id, &attempt(id)).await.expect_err(&text);
-            let base = Url::parse(&world.upstream.url("/x.hls/index.m3u8")).expect("a URL");
+            env.upstream.on("/x.hls/index.m3u8", [reply]);
+            let error = env.bring_in(id, &attempt(id)).await.expect_err(&text);
+            let base = Url::parse(&env.upstream.url("/x.hls/index.m3u8")).expect("a URL");
             let leads_away = base.join(&uri).map_or(true, |url| url.origin() != base.origin());
             if leads_away {
                 assert!(error.is_fatal(), "{text}: {error}");
                 assert_eq!(
-                    world.upstream.requests().len(),
+                    env.upstream.requests().len(),
                     asked + 1,
                     "{text}: only the playlist was asked for"
                 );
             } else {
                 // No address but a name in the playlist's own folder, which its server does not have.
-                assert!(world.upstream.requests().len() > asked + 1, "{text}: {error}");
+                assert!(env.upstream.requests().len() > asked + 1, "{text}: {error}");
             }
             assert!(!error.to_string().contains("secret.ts"), "{text}: {error}");
-            world.nothing_is_stored(&text).await;
+            env.nothing_is_stored(&text).await;
         }
     }
     assert_eq!(canary.contacts().await, 0);
@@ -390,11 +389,11 @@ async fn no_uri_of_a_playlist_leads_astray() {
 
 #[tokio::test]
 async fn playlists_that_ask_for_too_much_are_refused() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     let itself = hls::master(&[Variant::new("inner.m3u8", 1)], &[]);
-    world.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
+    env.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
     let huge = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{}", "#\n".repeat(5 << 20));
     let table = [
         (PLAIN.playlist().clone().repeated(100_000).reply(), ("playlist-refused", "fatal")),
@@ -407,12 +406,12 @@ async fn playlists_that_ask_for_too_much_are_refused() {
         ),
     ];
     for (number, (reply, outcome)) in table.into_iter().enumerate() {
-        world.upstream.on("/x.hls/index.m3u8", [reply]);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("refused");
+        env.upstream.on("/x.hls/index.m3u8", [reply]);
+        let error = env.bring_in(id, &attempt(id)).await.expect_err("refused");
         assert_eq!(decision(&error), outcome, "{number}: {error}");
     }
     let segments: usize =
-        PLAIN.segments().iter().map(|name| world.upstream.requests_of(&format!("/x.hls/{name}")).len()).sum();
+        PLAIN.segments().iter().map(|name| env.upstream.requests_of(&format!("/x.hls/{name}")).len()).sum();
     assert_eq!(segments, 0, "not one segment was asked for");
 }
 
@@ -421,9 +420,9 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
     let key = *b"sixteen bytes ok";
     let hls =
         made(&HlsOptions { encryption: Encryption::Aes128 { key, rotate: false }, ..HlsOptions::default() });
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &hls);
-    let id = world.lecture(&url).await;
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &hls);
+    let id = env.lecture(&url).await;
     let file =
         hls.files().iter().find(|(_, bytes)| bytes.as_ref() == key).map(|(name, _)| format!("/x.hls/{name}"));
     let file = file.expect("the key's file");
@@ -433,13 +432,13 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
         (Reply::new(403, "application/xml", "<Error>"), ("access-denied", "fatal")),
         (Reply::media("another key 16 b"), ("segment-damaged", "retry")),
     ] {
-        world.upstream.on(&file, [reply]);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("no key");
+        env.upstream.on(&file, [reply]);
+        let error = env.bring_in(id, &attempt(id)).await.expect_err("no key");
         assert_eq!(decision(&error), outcome, "{error}");
         assert!(!format!("{error:?}").contains("sixteen"), "{error:?}");
     }
     let mut left = Vec::new();
-    files(&world.ctx.downloads, &mut left);
+    files(&env.ctx.downloads, &mut left);
     assert!(left.iter().all(|file| std::fs::read(file).expect("read") != key), "the key is on no disk");
 }
 

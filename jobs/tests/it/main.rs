@@ -7,11 +7,11 @@ mod course_sync;
 mod download;
 #[cfg(feature = "whisper")]
 mod engines;
+mod environment;
 mod fetch;
 mod guard;
 mod hls;
 mod ledger;
-mod library;
 mod media;
 #[cfg(feature = "whisper")]
 mod peers;
@@ -22,5 +22,5 @@ mod resume;
 mod storage;
 mod submit;
 mod task_server;
+mod test_env;
 mod transcribe;
-mod world;

@@ -178,13 +178,13 @@ async fn a_storage_belongs_to_one_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_new_storages_at_once_one_is_tied() {
-    let database = crate::world::database().await;
+    let database = crate::environment::database().await;
     let ((one, _a), (other, _b)) = (storage(), storage());
     let (first, second) = tokio::join!(tie(&one, &database.pool), tie(&other, &database.pool));
     let (tied, loser) = if first.is_ok() { (&one, second) } else { (&other, first) };
     let error = loser.unwrap_err();
     assert!(matches!(error, TieError::Storage(StorageError::NotMarked { .. })), "{error}");
-    tie(&tied, &database.pool).await.unwrap();
+    tie(tied, &database.pool).await.unwrap();
 }
 
 #[test]

@@ -7,11 +7,12 @@ mod worker;
 
 use std::path::PathBuf;
 
+use bedel_test_support::Cluster;
 use bedel_media::MediaTools;
 use bedel_upstream::{Fault, Upstream};
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::server;
 use crate::error::{BenchError, Result, peer};
 use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
@@ -66,7 +67,7 @@ struct Round {
 pub async fn run(args: &DownloadArgs) -> Result<()> {
     println!("making {RECORDING_SECONDS} seconds of sound and picture, and of sound in {SEGMENTS} segments");
     let materials = Materials::make().await?;
-    let cluster = Cluster::start().await?;
+    let cluster = server::start().await?;
     let machine = Machine::look(&cluster).await?;
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {

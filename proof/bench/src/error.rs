@@ -8,9 +8,9 @@ pub enum BenchError {
     /// The database refused or was lost.
     #[error("the database: {0}")]
     Database(#[from] sqlx::Error),
-    /// The server could not be started.
+    /// The server.
     #[error(transparent)]
-    Server(#[from] bedel_postgres::PostgresError),
+    Server(#[from] bedel_test_support::ClusterError),
     /// A file, a pipe or a process.
     #[error("cannot {what}: {source}")]
     Io {

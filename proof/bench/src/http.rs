@@ -6,10 +6,11 @@ mod pgbench;
 
 use std::path::PathBuf;
 
+use bedel_test_support::Cluster;
 use sqlx::{Connection, PgConnection};
 
 use crate::clock;
-use crate::cluster::Cluster;
+use crate::server;
 use crate::error::Result;
 use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
@@ -57,7 +58,7 @@ struct Round {
 
 /// Measures and tells.
 pub async fn run(args: &HttpArgs) -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = server::start().await?;
     let machine = Machine::look(&cluster).await?;
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
@@ -84,7 +85,7 @@ pub async fn run(args: &HttpArgs) -> Result<()> {
 /// In a fresh database, so that no round finds what another left.
 async fn round(args: &HttpArgs, cluster: &Cluster) -> Result<Round> {
     let name = format!("api_{}", clock::now());
-    cluster.create(&name, None).await?;
+    cluster.create(&name).await?;
     let url = cluster.url(&name);
     let api = Api::start(&args.bedel, &url).await?;
     let lecture = api.submit_one().await?;

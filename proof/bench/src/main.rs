@@ -1,7 +1,6 @@
 //! Bedel beside others, all in the same run. Started by `script/bench`.
 
 mod clock;
-mod cluster;
 mod contender;
 mod database;
 mod directory;
@@ -17,6 +16,7 @@ mod probe;
 mod program;
 mod report;
 mod run;
+mod server;
 mod speech;
 mod worker;
 

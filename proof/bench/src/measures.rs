@@ -14,9 +14,9 @@ mod throughput;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bedel_test_support::Cluster;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Cluster;
 use crate::contender::{Contender, Producer, Tuning};
 use crate::database::Database;
 use crate::error::Result;
@@ -151,7 +151,7 @@ impl Bench<'_> {
         W: AsyncFnOnce(&mut Database) -> Result<Values>,
     {
         let name = format!("measure_{}", contender.name());
-        self.cluster.create(&name, None).await?;
+        self.cluster.create(&name).await?;
         let outcome = async {
             contender.setup(&self.cluster.url(&name)).await?;
             self.within(&name, work).await
@@ -167,7 +167,7 @@ impl Bench<'_> {
         W: AsyncFnOnce(&mut Database) -> Result<Values>,
     {
         let name = format!("measure_{}", contender.name());
-        self.cluster.create(&name, Some(template)).await?;
+        self.cluster.copy(template, &name).await?;
         let outcome = self.within(&name, work).await;
         self.cluster.drop(&name).await?;
         outcome

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bedel_test_support::Cluster;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Cluster;
 use crate::contender::{Contender, Tuning};
 use crate::error::{BenchError, Result, io};
 use crate::measures::{Measure, Sizes, Values};

@@ -1,8 +1,10 @@
 //! One run: rounds over all contenders, interleaved, on one server.
 
+use bedel_test_support::Cluster;
+
 use crate::clock;
-use crate::cluster::Cluster;
 use crate::contender::{Contender, Tuning};
+use crate::server;
 use crate::error::{BenchError, Result};
 use crate::measures::{Bench, Measure, Sizes, Values, latency};
 use crate::options::RunOptions;
@@ -31,7 +33,7 @@ async fn measure(options: &RunOptions) -> Result<Report> {
     let tuning: Tuning = options.tune.parse()?;
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
     let rounds = if options.quick { 1 } else { options.rounds };
-    let cluster = Cluster::start().await?;
+    let cluster = server::start().await?;
     let mut report = Report::new(&cluster, &contenders, &tuning, sizes).await?;
     let bench = Bench { cluster: &cluster, sizes, tuning: &tuning };
     let measures: Vec<Measure> = Measure::ALL

@@ -7,11 +7,12 @@ mod survival;
 
 use std::path::PathBuf;
 
+use bedel_test_support::Cluster;
 use bedel_speech::transcript::Segment;
 use bedel_speech::wer::{Spoken, offsets, word_error_rate};
 
-use crate::cluster::Cluster;
 use crate::directory::Directory;
+use crate::server;
 use crate::error::{BenchError, Result, io};
 use crate::page::{self, Row};
 use crate::report::{Machine, figure};
@@ -93,7 +94,7 @@ struct Heard {
 /// Measures and tells.
 pub async fn run(args: &SpeechArgs) -> Result<()> {
     let lecture = Lecture::open(args)?;
-    let cluster = Cluster::start().await?;
+    let cluster = server::start().await?;
     let machine = Machine::look(&cluster).await?;
     let directory = Directory::create("speech-")?;
     let mut sections = Vec::new();

@@ -19,9 +19,9 @@ pub enum FaultsError {
     /// The schema.
     #[error("the migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The server could not be run.
+    /// The server.
     #[error(transparent)]
-    Postgres(#[from] bedel_postgres::PostgresError),
+    Server(#[from] bedel_test_support::ClusterError),
     /// A worker that did not start.
     #[error(transparent)]
     Worker(#[from] bedel_queue::WorkerError),

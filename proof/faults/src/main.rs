@@ -6,7 +6,6 @@
 
 mod checker;
 mod clock;
-mod cluster;
 mod doubles;
 mod error;
 mod expect;
@@ -14,14 +13,13 @@ mod jobs;
 mod ledger;
 mod plan;
 mod process;
-mod proxy;
 mod publish;
 mod report;
 mod rescue;
 mod round;
 mod scenarios;
+mod server;
 mod suite;
-mod wire;
 mod worker;
 
 use std::path::PathBuf;

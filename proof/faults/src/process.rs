@@ -20,7 +20,7 @@ pub struct Kill {
     pub pid: u32,
     /// Its name.
     pub name: String,
-    /// When, on the machine's monotonic clock.
+    /// Moment, on the machine's monotonic clock.
     pub at_ms: i64,
 }
 

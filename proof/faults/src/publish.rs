@@ -17,7 +17,7 @@ const END: &str = "<!-- table: end -->";
 /// Where the file cannot be read or written, or has no marks.
 pub async fn publish(file: &Path, report: &Report, suite: &Suite) -> Result<(), FaultsError> {
     let text = std::fs::read_to_string(file).map_err(FaultsError::file("read", file))?;
-    let mut connection = sqlx::PgConnection::connect(&suite.cluster().await?.url("postgres")).await?;
+    let mut connection = sqlx::PgConnection::connect(&suite.server().await?.cluster.url("postgres")).await?;
     let (day, version): (String, String) =
         sqlx::query_as("-- publish\nSELECT now()::date::text, current_setting('server_version')")
             .fetch_one(&mut connection)

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bedel_queue::{NewJob, Queue, enqueue};
+use bedel_test_support::PgProxy;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::checker::{Chain, check};
-use crate::cluster::Cluster;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::jobs::{Act, Errand, Hasty, Visit};
@@ -18,6 +18,7 @@ use crate::ledger::{self, Entry, What};
 use crate::plan::Plan;
 use crate::process::{GLANCE, Process};
 use crate::report::Outcome;
+use crate::server::RoundServer;
 
 /// How quickly the workers of a round beat and judge.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,7 @@ pub struct Round {
     /// Ledger, files and logs.
     pub directory: PathBuf,
     /// The server.
-    pub cluster: Arc<Cluster>,
+    pub server: Arc<RoundServer>,
     /// The database.
     pub url: String,
     /// A pool of the suite's own, not through any proxy.
@@ -78,16 +79,16 @@ impl Round {
     ///
     /// # Errors
     /// Where its database or its directory cannot be made.
-    pub async fn new(plan: Plan, directory: PathBuf, cluster: &Arc<Cluster>) -> Result<Self, FaultsError> {
+    pub async fn new(plan: Plan, directory: PathBuf, server: &Arc<RoundServer>) -> Result<Self, FaultsError> {
         for part in ["temporary", "final"] {
             let path = directory.join(part);
             std::fs::create_dir_all(&path).map_err(FaultsError::file("create", &path))?;
         }
-        let (url, pool) = cluster.database().await?;
+        let (url, pool) = server.database().await?;
         Ok(Self {
             plan,
             directory,
-            cluster: Arc::clone(cluster),
+            server: Arc::clone(server),
             url,
             queue: Queue::new(pool.clone()),
             pool,
@@ -97,6 +98,14 @@ impl Round {
             chains: Vec::new(),
             started: 0,
         })
+    }
+
+    /// A proxy to its server.
+    ///
+    /// # Errors
+    /// If the socket cannot be created.
+    pub fn proxy(&self) -> Result<PgProxy, FaultsError> {
+        PgProxy::start(&self.url.parse()?).map_err(FaultsError::io("start a proxy"))
     }
 
     /// Starts a worker process and returns at once.

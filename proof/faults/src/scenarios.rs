@@ -15,6 +15,7 @@ mod schedulers;
 mod server_kills;
 mod statements;
 mod stops;
+mod support;
 mod terms;
 mod unique;
 
@@ -23,8 +24,6 @@ use std::time::Instant;
 use futures::future::LocalBoxFuture;
 
 use crate::error::FaultsError;
-use crate::jobs::Act;
-use crate::plan::Plan;
 use crate::report::{Outcome, Report, Row};
 use crate::suite::Suite;
 
@@ -103,14 +102,4 @@ pub async fn play(suite: &Suite, only: &[String]) -> Result<Report, FaultsError>
         report.rows.push(Row { name, title, outcome });
     }
     Ok(report)
-}
-
-/// Work of every harmless sort that takes `low` to `high` milliseconds.
-fn some_act(plan: &mut Plan, low: u64, high: u64) -> Act {
-    let ms = plan.between(low, high);
-    match plan.index(4) {
-        0 => Act::March(4, ms / 4),
-        1 | 2 => Act::Promote(ms / 2, ms / 2),
-        _ => Act::Sleep(ms),
-    }
 }

@@ -7,11 +7,11 @@ use futures::StreamExt;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::cluster::Cluster;
 use crate::error::FaultsError;
 use crate::plan::Plan;
 use crate::report::Outcome;
 use crate::round::Round;
+use crate::server::RoundServer;
 
 /// How much is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Suite {
     form: Form,
     seed: u64,
     rounds: Option<u32>,
-    cluster: OnceCell<Arc<Cluster>>,
+    server: OnceCell<Arc<RoundServer>>,
     directory: TempDir,
 }
 
@@ -44,7 +44,7 @@ impl Suite {
             .prefix("bedel-faults-rounds-")
             .tempdir()
             .map_err(FaultsError::io("create a directory"))?;
-        Ok(Self { form, seed, rounds, cluster: OnceCell::new(), directory })
+        Ok(Self { form, seed, rounds, server: OnceCell::new(), directory })
     }
 
     /// The seed.
@@ -69,8 +69,8 @@ impl Suite {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub async fn cluster(&self) -> Result<&Arc<Cluster>, FaultsError> {
-        self.cluster.get_or_try_init(Cluster::start).await
+    pub async fn server(&self) -> Result<&Arc<RoundServer>, FaultsError> {
+        self.server.get_or_try_init(RoundServer::start).await
     }
 
     /// One round with a database of its own.
@@ -81,10 +81,10 @@ impl Suite {
         &self,
         scenario: &str,
         number: u32,
-        cluster: &Arc<Cluster>,
+        server: &Arc<RoundServer>,
     ) -> Result<Round, FaultsError> {
         let directory = self.directory.path().join(format!("{scenario}-{number}"));
-        Round::new(Plan::of_round(self.seed, scenario, number), directory, cluster).await
+        Round::new(Plan::of_round(self.seed, scenario, number), directory, server).await
     }
 
     /// Plays `rounds` rounds on the shared server, so many side by side, and adds up what became of them. A round that
@@ -103,7 +103,7 @@ impl Suite {
         let play = &play;
         futures::stream::iter(0..rounds)
             .map(|number| async move {
-                let outcome = async { self.one(scenario, number, self.cluster().await?, play).await }.await;
+                let outcome = async { self.one(scenario, number, self.server().await?, play).await }.await;
                 outcome.unwrap_or_else(|error| Outcome::broken(&error)).of_round(number)
             })
             .buffer_unordered(side_by_side)
@@ -118,12 +118,12 @@ impl Suite {
         Fut: Future<Output = Result<Outcome, FaultsError>>,
     {
         let mut sum = Outcome::default();
-        let cluster = match Cluster::start().await {
-            Ok(cluster) => cluster,
+        let server = match RoundServer::start().await {
+            Ok(server) => server,
             Err(error) => return Outcome::broken(&error),
         };
         for number in 0..rounds {
-            let outcome = self.one(scenario, number, &cluster, &play).await;
+            let outcome = self.one(scenario, number, &server, &play).await;
             sum = sum.and(outcome.unwrap_or_else(|error| Outcome::broken(&error)).of_round(number));
         }
         sum
@@ -133,17 +133,17 @@ impl Suite {
         &self,
         scenario: &str,
         number: u32,
-        cluster: &Arc<Cluster>,
+        server: &Arc<RoundServer>,
         play: &F,
     ) -> Result<Outcome, FaultsError>
     where
         F: Fn(Round, u32) -> Fut,
         Fut: Future<Output = Result<Outcome, FaultsError>>,
     {
-        let round = self.round(scenario, number, cluster).await?;
+        let round = self.round(scenario, number, server).await?;
         let url = round.url.clone();
         let outcome = play(round, number).await?;
-        cluster.remove(&url).await?;
+        server.remove(&url).await?;
         Ok(outcome)
     }
 }

@@ -22,7 +22,6 @@ mod ordering;
 mod outcomes;
 mod pausing;
 mod plain;
-mod proxy;
 mod pruning;
 mod puppet;
 mod readme;

@@ -6,11 +6,11 @@ use bedel_queue::JobError;
 use bedel_speech::remote::{ApiKey, OpenAi};
 use bedel_speech::{Engine, EngineError};
 
-use super::between::{Between, Fault};
+use super::http_proxy::{Fault, HttpProxy};
 use super::peers::Peer;
 use super::*;
+use crate::environment::decision;
 use crate::ledger::Book;
-use crate::world::decision;
 
 fn engine(settings: RemoteSettings) -> OpenAi {
     OpenAi::new(settings, media()).expect("a client")
@@ -39,15 +39,15 @@ async fn real_servers_hear_what_was_said_twice_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_encoded_and_understood() {
     let peer = Peer::faster_whisper().await;
-    let between = Between::start(&peer.url).await;
+    let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&between.url) });
+    let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&proxy.url) });
     assert!(engine.longest() < 600 * 16_000);
     let book = Book::default();
     let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
     assert_heard("encoded", &heard.expect("heard"), seconds(&SPEECH));
 
-    let seen = &between.seen()[0];
+    let seen = &proxy.requests()[0];
     assert!(seen.body.len() < 200_000, "{} bytes", seen.body.len());
     let (name, length) = uploaded(&seen.body, seen.header("content-type").expect("a type"), "file").await;
     assert_eq!(name, "audio.m4a");
@@ -57,10 +57,10 @@ async fn what_is_too_large_is_encoded_and_understood() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call() {
     let peer = Peer::whisper_cpp().await;
-    let (between, elsewhere) = (Between::start(&peer.url).await, Between::start(&peer.url).await);
+    let (proxy, elsewhere) = (HttpProxy::start(&peer.url).await, HttpProxy::start(&peer.url).await);
     let scratch = tempfile::tempdir().expect("a directory");
     let key = ApiKey::new("hunter2").expect("a key");
-    let engine = engine(RemoteSettings { key: Some(key), ..settings(&between.url) });
+    let engine = engine(RemoteSettings { key: Some(key), ..settings(&proxy.url) });
     let answer =
         |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let with = |status, name, value| Fault::Answer { status, headers: vec![(name, value)], body: "later" };
@@ -106,7 +106,7 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         (Fault::CutAnswer, "engine-away", "wait", Some(30)),
     ];
     for (number, (fault, class, what, delay)) in cases.into_iter().enumerate() {
-        between.misbehave([fault.clone()]);
+        proxy.answer_with([fault.clone()]);
         let book = Book::default();
         let passage = book.passage(&SPEECH, Some("en"), scratch.path());
         let error = engine.transcribe(passage, &control()).await.expect_err(class);
@@ -115,7 +115,7 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         assert_eq!(decision(&error), (class, what), "{fault:?}");
         let waits = error.wait_delay().map(|delay| delay.as_secs());
         assert!(delay.is_none() || waits == delay, "{fault:?}: {waits:?}");
-        assert_eq!((between.seen().len(), book.calls()), (number + 1, 1), "{fault:?}");
+        assert_eq!((proxy.requests().len(), book.calls()), (number + 1, 1), "{fault:?}");
         // What certainly cost nothing is struck out, and what is answered for good is not asked for under the same key.
         let (known, is_unpaid) = (book.last(), matches!(class, "engine-busy" | "engine-refused"));
         assert_eq!(
@@ -124,12 +124,12 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
             "{fault:?}"
         );
     }
-    assert_eq!(elsewhere.seen().len(), 0, "a redirect is not followed");
+    assert_eq!(elsewhere.requests().len(), 0, "a redirect is not followed");
 
     let book = Book::default();
     let heard = engine.transcribe(book.passage(&SPEECH, Some("en"), scratch.path()), &control()).await;
     assert_heard("afterwards", &heard.expect("heard"), seconds(&SPEECH));
-    let seen = between.seen();
+    let seen = proxy.requests();
     let last = seen.last().expect("a request");
     assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/v1/audio/transcriptions"));
     assert_eq!(last.header("authorization"), Some("Bearer hunter2"));
@@ -143,12 +143,12 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_apart() {
     let peer = Peer::whisper_cpp().await;
-    let between = Between::start(&peer.url).await;
+    let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let (engine, book) = (engine(settings(&between.url)), Book::default());
+    let (engine, book) = (engine(settings(&proxy.url)), Book::default());
     let passage = book.passage(&SPEECH, None, scratch.path());
     let gateway = Fault::Answer { status: 504, headers: vec![("content-type", "text/html")], body: "<html>" };
-    between.misbehave(std::iter::repeat_n([gateway, Fault::CutAnswer], 3).flatten());
+    proxy.answer_with(std::iter::repeat_n([gateway, Fault::CutAnswer], 3).flatten());
     let mut delays = Vec::new();
     for _ in 0..6 {
         let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
@@ -157,33 +157,30 @@ async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_a
     }
     assert_eq!(delays, [30, 120, 480, 1920, 3600, 3600]);
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
-    assert_eq!((decision(&error), between.seen().len()), (("engine", "fatal"), 6));
-    assert!(between.seen().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
+    assert_eq!((decision(&error), proxy.requests().len()), (("engine", "fatal"), 6));
+    assert!(proxy.requests().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancelled() {
     let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let between = Between::start(&nobody).await;
+    let proxy = HttpProxy::start(&nobody).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
 
-    between.misbehave([Fault::Silence, Fault::Silence]);
-    let quick = engine(RemoteSettings {
-        grace: Duration::from_millis(200),
-        patience: 0.01,
-        ..settings(&between.url)
-    });
+    proxy.answer_with([Fault::Silence, Fault::Silence]);
+    let quick =
+        engine(RemoteSettings { grace: Duration::from_millis(200), patience: 0.01, ..settings(&proxy.url) });
     let error = JobError::from(quick.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
 
     let token = CancellationToken::new();
     let control = Control::new(token.clone(), |_| ());
-    let patient = engine(settings(&between.url));
+    let patient = engine(settings(&proxy.url));
     let waiting = patient.transcribe(passage, &control);
     tokio::pin!(waiting);
-    while between.seen().len() < 2 {
+    while proxy.requests().len() < 2 {
         tokio::select! {
             outcome = &mut waiting => panic!("{outcome:?}"),
             () = tokio::time::sleep(Duration::from_millis(5)) => {}
@@ -193,7 +190,7 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
     token.cancel();
     let error = waiting.await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
-    while between.given_up() < 2 {
+    while proxy.abandoned() < 2 {
         assert!(
             cancelled.elapsed() < Duration::from_secs(1),
             "the server still believes that somebody waits"
@@ -205,18 +202,18 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
 #[tokio::test]
 async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_costs_nothing() {
     let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let between = Between::start(&nobody).await;
+    let proxy = HttpProxy::start(&nobody).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let closed = Book { is_closed: true, ..Book::default() };
-    let engine_there = engine(settings(&between.url));
+    let engine_there = engine(settings(&proxy.url));
     let error =
         engine_there.transcribe(closed.passage(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
-    assert_eq!(between.seen().len(), 0);
+    assert_eq!(proxy.requests().len(), 0);
 
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
-    between.misbehave([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
+    proxy.answer_with([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
     engine_there.look().await.expect("somebody is there");
     engine(settings(&nobody)).look().await.expect_err("nobody is there");
     let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());

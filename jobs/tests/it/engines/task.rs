@@ -4,11 +4,11 @@ use bedel_queue::JobError;
 use bedel_speech::Engine;
 use bedel_speech::remote::{ApiKey, Task};
 
-use super::between::{Between, Fault};
+use super::http_proxy::{Fault, HttpProxy};
 use super::*;
+use crate::environment::decision;
 use crate::ledger::Book;
 use crate::task_server::{Manner, Shape, TaskServer};
-use crate::world::decision;
 
 const WAITS: Manner =
     Manner { shape: Shape::Top, words: ("done", "running"), keeps_waiting: usize::MAX, fails: None };
@@ -114,30 +114,30 @@ async fn a_task_that_takes_its_time_frees_the_slot_and_is_asked_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
     let server = server(Manner { keeps_waiting: 2, ..Manner::default() }).await;
-    let between = Between::start(&server.url).await;
+    let proxy = HttpProxy::start(&server.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let (engine, book) = (engine(settings(&between.url)), Book::default());
+    let (engine, book) = (engine(settings(&proxy.url)), Book::default());
     let passage = book.passage(&SPEECH, None, scratch.path());
     let answer =
         |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let taken = answer(200, r#"{"task_id": "x/../../transcribe"}"#);
 
     // What a server calls a task is no way to another of its paths.
-    between.misbehave([taken].into_iter().chain(std::iter::repeat_n(answer(404, ""), 6)));
+    proxy.answer_with([taken].into_iter().chain(std::iter::repeat_n(answer(404, ""), 6)));
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
-    assert_eq!(between.seen()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
+    assert_eq!(proxy.requests()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
     book.entered.lock().expect("no panic").clear();
 
     // The upload is handed on, and behind it the trouble begins.
     let wrong =
         [answer(404, "no backend"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
-    between.misbehave([Fault::None].into_iter().chain(wrong));
+    proxy.answer_with([Fault::None].into_iter().chain(wrong));
     let heard = engine.transcribe(passage, &control()).await.expect("heard");
     assert_heard("in the end", &heard, seconds(&SPEECH));
     assert_eq!(server.posted().len(), 1);
 
-    between.misbehave(std::iter::repeat_n(answer(502, ""), 6));
+    proxy.answer_with(std::iter::repeat_n(answer(502, ""), 6));
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!((decision(&error), noted(&book)), (("engine-away", "wait"), 1));
     engine.transcribe(passage, &control()).await.expect("heard");
@@ -145,7 +145,7 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
 
     for strange in [r#"{"task_id": ".."}"#, r#"{"task_id": ""}"#, "[]"] {
         let nobody = Book::default();
-        between.misbehave([answer(200, strange)]);
+        proxy.answer_with([answer(200, strange)]);
         let passage = nobody.passage(&SPEECH, None, scratch.path());
         let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
         assert_eq!((decision(&error), noted(&nobody)), (("engine", "retry"), 0), "{strange}");

@@ -11,12 +11,11 @@ use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info};
 use tokio_util::sync::CancellationToken;
 
-use super::STAGES;
-use super::line::{LECTURE, Line, options, settings};
+use super::harness::{Harness, LECTURE, STAGES, options, settings};
 use super::process::whisper;
+use crate::environment;
 use crate::ledger::Book;
 use crate::peers::directory;
-use crate::world;
 
 /// Minutes of speech on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(1500);
@@ -39,18 +38,18 @@ fn words(spoken: &[Spoken]) -> String {
     spoken.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The transcript that the whole line makes of the lecture with this model, and of how many pieces.
+/// The transcript that the whole harness makes of the lecture with this model, and of how many pieces.
 async fn transcribed(model: &str) -> (Transcript, usize) {
-    let line = Line::new().await;
+    let harness = Harness::new().await;
     let lecture = std::fs::read(directory("spoken").join("lecture.m4a")).expect("the lecture");
-    line.upstream.serve("/spoken.m4a", Resource::new(lecture));
-    let described = delivery_info::ready(&line.upstream.url("/spoken.m4a"), "Lecture 1", 1021.0);
-    line.upstream.on(delivery_info::PATH, [described]);
-    line.start("submit").await;
-    let (pool, mut settings) = (line.pool().clone(), settings(&line.upstream.host()));
+    harness.upstream.serve("/spoken.m4a", Resource::new(lecture));
+    let described = delivery_info::ready(&harness.upstream.url("/spoken.m4a"), "Lecture 1", 1021.0);
+    harness.upstream.on(delivery_info::PATH, [described]);
+    harness.start("submit").await;
+    let (pool, mut settings) = (harness.pool().clone(), settings(&harness.upstream.host()));
     settings.fetch.max_bytes = 32 << 20;
     let engine: Arc<dyn Engine> = Arc::new(whisper(model));
-    let ctx = Arc::new(world::environment(pool, line.directory.path(), settings, Some(engine)));
+    let ctx = Arc::new(environment::create(pool, harness.directory.path(), settings, Some(engine)));
     let stop = CancellationToken::new();
     let worker = tokio::spawn(run_worker(
         Queue::new(ctx.pool.clone()),
@@ -59,9 +58,9 @@ async fn transcribed(model: &str) -> (Transcript, usize) {
         stop.clone(),
     ));
     let begun = Instant::now();
-    while line.count("transcribe", "completed").await == 0 {
+    while harness.count("transcribe", "completed").await == 0 {
         assert!(begun.elapsed() < PATIENCE, "no transcript after {PATIENCE:?}");
-        let lecture = line.lecture().await.expect("the lecture");
+        let lecture = harness.lecture().await.expect("the lecture");
         assert_eq!(lecture.error_message, None);
         tokio::time::sleep(Duration::from_millis(250)).await;
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bedel_jobs::registry::registry;
 
-use super::line::Line;
+use super::harness::Harness;
 
 #[tokio::test]
 async fn the_documented_policies_are_those_of_the_code() {
-    let line = Line::new().await;
-    let policies = registry(line.ctx.clone()).policies();
+    let harness = Harness::new().await;
+    let policies = registry(harness.ctx.clone()).policies();
     let page = include_str!("../../../../docs/jobs.md");
     let rows: Vec<Vec<&str>> = page
         .lines()

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedel_test_support::Cluster;
 use bedel_jobs::download::Download;
 use bedel_jobs::lecture::{grouped, unique_key};
 use bedel_queue::{NewJob, Queue, enqueue};
@@ -13,7 +14,6 @@ use uuid::Uuid;
 
 use super::{AT_ONCE, wrong};
 use crate::clock;
-use crate::cluster::Cluster;
 use crate::error::{BenchError, Result, io};
 use crate::program::{PATIENCE, Program, memory};
 
@@ -36,7 +36,7 @@ impl<'a> Worker<'a> {
     /// Starts it; it may ask this upstream. Returns when it is ready.
     pub(super) async fn start(bedel: &Path, cluster: &'a Cluster, upstream: &str) -> Result<Self> {
         let database = format!("download_{}", clock::now());
-        cluster.create(&database, None).await?;
+        cluster.create(&database).await?;
         let url = cluster.url(&database);
         let program = Program::new(bedel, &url).await?;
         let mut command = program.command(&["worker"]);

@@ -19,7 +19,7 @@ async fn template(bench: &Bench<'_>, contender: &dyn Contender) -> Result<String
     if bench.cluster.has(&name).await? {
         return Ok(name);
     }
-    bench.cluster.create(&name, None).await?;
+    bench.cluster.create(&name).await?;
     let url = bench.cluster.url(&name);
     contender.setup(&url).await?;
     let mut db = Database::connect(url).await?;

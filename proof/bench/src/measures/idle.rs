@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender) -> Result<Values> {
     let name = format!("idle_{}", contender.name());
-    bench.cluster.create(&name, None).await?;
+    bench.cluster.create(&name).await?;
     bench.cluster.run(format!("ALTER DATABASE \"{name}\" SET pg_stat_statements.track = 'top'")).await?;
     let outcome = watch(bench, contender, &name).await;
     bench.cluster.drop(&name).await?;

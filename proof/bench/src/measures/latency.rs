@@ -68,7 +68,7 @@ pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender, db: &mut Data
 
 /// The floor under every contender's latency.
 pub async fn floor(bench: &Bench<'_>) -> Result<Values> {
-    bench.cluster.create(floor::NAME, None).await?;
+    bench.cluster.create(floor::NAME).await?;
     let url = bench.cluster.url(floor::NAME);
     let latencies = floor::latencies(&url, WARMUP, bench.sizes.paced, PACE).await;
     bench.cluster.drop(floor::NAME).await?;

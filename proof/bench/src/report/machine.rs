@@ -5,10 +5,11 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Instant;
 
+use bedel_test_support::Cluster;
 use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 
-use crate::cluster::{Cluster, SETTINGS};
+use crate::server::SETTINGS;
 use crate::error::{Result, io};
 use crate::report::figure;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bedel_test_support::Cluster;
 use bedel_jobs::lecture::unique_key;
 use bedel_jobs::transcribe::Transcribe;
 use bedel_queue::{NewJob, Queue, enqueue};
@@ -15,7 +16,6 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::cluster::Cluster;
 use crate::error::{BenchError, Result, io};
 use crate::program::{Program, cpu_seconds, ended_badly};
 use super::{Lecture, SpeechArgs};
@@ -123,7 +123,7 @@ struct Run {
 impl Run {
     async fn start(args: &SpeechArgs, cluster: &Cluster, audio: &Path, workers: usize) -> Result<Self> {
         let database = format!("survival_{}", clock::now());
-        cluster.create(&database, None).await?;
+        cluster.create(&database).await?;
         let url = cluster.url(&database);
         let program = Program::new(&args.bedel, &url).await?;
         let pool = PgPool::connect(&url).await?;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::some_act;
+use bedel_test_support::{Moment, Statement};
+
+use super::support::{some_act, until_held};
 use crate::error::FaultsError;
 use crate::expect::Allowance;
-use crate::proxy::{Proxy, When, Which};
 use crate::report::Outcome;
 use crate::round::Round;
 use crate::suite::Suite;
 
-/// A proxy waits this long for its statement.
+/// Longest wait for the statement.
 const REACHED: Duration = Duration::from_secs(20);
 
 /// Every statement comes by this late in a round, at the latest.
@@ -22,8 +23,8 @@ pub async fn claim(suite: &Suite) -> Outcome {
     suite
         .play("claim-answer", rounds, 5, async |round, number| {
             // A claim is given up after 5 s.
-            let held = if number % 4 == 3 { Duration::from_secs(6) } else { Duration::ZERO };
-            one(round, "claim", When::AfterRows, held, false).await
+            let late = if number % 4 == 3 { Duration::from_secs(6) } else { Duration::ZERO };
+            one(round, "claim", Moment::AfterRows, late, false).await
         })
         .await
 }
@@ -33,8 +34,8 @@ pub async fn beat(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(4, 30);
     suite
         .play("beat-answer", rounds, 5, async |round, number| {
-            let held = Duration::from_millis(if number % 2 == 1 { 500 } else { 0 });
-            one(round, "heartbeat::beat", When::After, held, true).await
+            let late = Duration::from_millis(if number % 2 == 1 { 500 } else { 0 });
+            one(round, "heartbeat::beat", Moment::After, late, true).await
         })
         .await
 }
@@ -45,8 +46,8 @@ pub async fn commit(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(6, 45);
     suite
         .play("commit-answer", rounds, 5, async |round, number| {
-            let (when, held) = sorts(number);
-            one(round, "COMMIT", when, held, true).await
+            let (moment, late) = sorts(number);
+            one(round, "COMMIT", moment, late, true).await
         })
         .await
 }
@@ -56,28 +57,28 @@ pub async fn complete(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(6, 45);
     suite
         .play("complete-answer", rounds, 5, async |round, number| {
-            let (when, held) = sorts(number);
-            one(round, "fence::complete", when, held, true).await
+            let (moment, late) = sorts(number);
+            one(round, "fence::complete", moment, late, true).await
         })
         .await
 }
 
-fn sorts(number: u32) -> (When, Duration) {
+fn sorts(number: u32) -> (Moment, Duration) {
     match number % 3 {
-        0 => (When::Before, Duration::ZERO),
-        1 => (When::After, Duration::ZERO),
-        _ => (When::After, Duration::from_millis(1500)),
+        0 => (Moment::Before, Duration::ZERO),
+        1 => (Moment::After, Duration::ZERO),
+        _ => (Moment::After, Duration::from_millis(1500)),
     }
 }
 
 async fn one(
     mut round: Round,
     statement: &'static str,
-    when: When,
-    held: Duration,
+    moment: Moment,
+    late: Duration,
     watched: bool,
 ) -> Result<Outcome, FaultsError> {
-    let proxy = Proxy::start(&round.url)?;
+    let proxy = round.proxy()?;
     let url = proxy.url(&round.url);
     // The proxied worker alone gets the jobs; the one that watches has no slots.
     let mut worker = round.worker_at(&url)?;
@@ -91,18 +92,18 @@ async fn one(
         None
     };
     let skip = usize::try_from(round.plan.between(0, SKIPPED)).expect("small");
-    let mut shut = proxy.shut(Which::Named(statement), when, skip);
+    let mut hold = proxy.hold_later(Statement::Named(statement), moment, skip);
     for _ in 0..3 {
         let act = some_act(&mut round.plan, 20, 200);
         round.enqueue(act.clone(), 3).await?;
         round.enqueue_errand(act).await?;
     }
-    shut.reached(REACHED).await?;
-    if held.is_zero() {
-        shut.cut();
+    until_held(&mut hold, REACHED).await?;
+    if late.is_zero() {
+        hold.cut();
     } else {
-        tokio::time::sleep(held).await;
-        shut.open();
+        tokio::time::sleep(late).await;
+        hold.release();
     }
     round.settle(Duration::from_secs(60)).await;
     let allowance = Allowance { starts: Some(1), ..Allowance::default() };

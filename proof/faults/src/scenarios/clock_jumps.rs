@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::some_act;
+use super::support::some_act;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::jobs::Act;

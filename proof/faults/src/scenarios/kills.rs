@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::some_act;
+use super::support::some_act;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::report::Outcome;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::some_act;
+use super::support::some_act;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
-use crate::proxy::Proxy;
 use crate::report::Outcome;
 use crate::round::Round;
 use crate::suite::Suite;
@@ -15,8 +14,8 @@ pub async fn play(suite: &Suite) -> Outcome {
 }
 
 async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
-    let proxy = Proxy::start(&round.url)?;
-    proxy.mute();
+    let proxy = round.proxy()?;
+    proxy.mute_notifications();
     let worker = round.worker_at(&proxy.url(&round.url))?;
     round.registered(&worker).await?;
     for _ in 0..6 {
@@ -27,7 +26,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     round.settle(Duration::from_secs(30)).await;
     let allowance = Allowance { starts: Some(1), ..Allowance::default() };
     let outcome = round.check(&allowance).await?;
-    match proxy.kept_back() {
+    match proxy.muted_notifications() {
         0 => Err(FaultsError::Setup("no notification came by: nothing was shown".to_owned())),
         faults => Ok(Outcome { faults, ..outcome }),
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cluster::Ending;
+use bedel_test_support::Shutdown;
+
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::jobs::Act;
@@ -15,17 +16,17 @@ pub async fn play(suite: &Suite) -> Outcome {
     suite
         .play_apart("restarts", suite.rounds(3, 13), async |round, number| {
             let (ending, away) = match (number % 3, form) {
-                (0, _) => (Ending::Fast, Duration::ZERO),
-                (1, _) => (Ending::Immediate, Duration::ZERO),
-                (_, Form::Long) if number == 2 => (Ending::Fast, Duration::from_secs(60)),
-                _ => (Ending::Immediate, Duration::from_secs(5)),
+                (0, _) => (Shutdown::Fast, Duration::ZERO),
+                (1, _) => (Shutdown::Immediate, Duration::ZERO),
+                (_, Form::Long) if number == 2 => (Shutdown::Fast, Duration::from_secs(60)),
+                _ => (Shutdown::Immediate, Duration::from_secs(5)),
             };
             one(round, ending, away).await
         })
         .await
 }
 
-async fn one(mut round: Round, ending: Ending, away: Duration) -> Result<Outcome, FaultsError> {
+async fn one(mut round: Round, ending: Shutdown, away: Duration) -> Result<Outcome, FaultsError> {
     let mut workers = round.workers(2).await?;
     for _ in 0..10 {
         let act = match round.plan.index(3) {
@@ -37,10 +38,10 @@ async fn one(mut round: Round, ending: Ending, away: Duration) -> Result<Outcome
         round.enqueue_errand(act).await?;
     }
     tokio::time::sleep(round.plan.millis(50, 1500)).await;
-    round.cluster.restart(ending, away).await?;
+    round.server.cluster.restart(ending, away).await?;
     round.settle(Duration::from_secs(60)).await;
     let allowance =
-        Allowance { starts: Some(1), forgotten_claims: ending != Ending::Fast, ..Allowance::default() };
+        Allowance { starts: Some(1), forgotten_claims: ending != Shutdown::Fast, ..Allowance::default() };
     let mut outcome = Outcome { faults: 1, ..round.check(&allowance).await? };
     for worker in &mut workers {
         if let Some(status) = worker.ended() {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::cluster::Ending;
+use bedel_test_support::Shutdown;
+
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::jobs::Act;
@@ -27,8 +28,8 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     }
     for _ in 0..DEATHS {
         tokio::time::sleep(round.plan.millis(50, 500)).await;
-        let ending = if round.plan.chance(50) { Ending::Killed } else { Ending::Immediate };
-        round.cluster.restart(ending, Duration::ZERO).await?;
+        let ending = if round.plan.chance(50) { Shutdown::Kill } else { Shutdown::Immediate };
+        round.server.cluster.restart(ending, Duration::ZERO).await?;
     }
     round.settle(Duration::from_secs(60)).await;
     let allowance = Allowance { starts: Some(1), forgotten_claims: true, ..Allowance::default() };

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use bedel_test_support::{Moment, Statement};
 use futures::StreamExt;
 
+use super::support::until_held;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::jobs::Act;
 use crate::plan::Plan;
-use crate::proxy::{Proxy, When, Which};
 use crate::report::Outcome;
 use crate::round::Round;
 use crate::suite::{Form, Suite};
@@ -35,12 +36,13 @@ async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
     let mut points = Vec::new();
     for (number, act) in [Act::Sleep(20), Act::Fail(1), Act::Refuse].into_iter().enumerate() {
         let round = suite
-            .round("statements-learnt", u32::try_from(number).expect("small"), suite.cluster().await?)
+            .round("statements-learnt", u32::try_from(number).expect("small"), suite.server().await?)
             .await?;
         let statements = learn(round, act.clone()).await?;
         for (number, statement) in statements.into_iter().enumerate() {
             points.extend(
-                [When::Before, When::After].map(|when| (act.clone(), number, statement.clone(), when)),
+                [Moment::Before, Moment::After]
+                    .map(|moment| (act.clone(), number, statement.clone(), moment)),
             );
         }
     }
@@ -51,14 +53,14 @@ async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
         }
     }
     let outcome = futures::stream::iter(points.into_iter().zip(0..))
-        .map(async |((act, number, statement, when), round)| {
+        .map(async |((act, number, statement, moment), round)| {
             let played = async {
-                let round = suite.round(NAME, round, suite.cluster().await?).await?;
-                one(round, act.clone(), number, when).await
+                let round = suite.round(NAME, round, suite.server().await?).await?;
+                one(round, act.clone(), number, moment).await
             };
             let mut outcome = played.await.unwrap_or_else(|error| Outcome::broken(&error));
             for detail in &mut outcome.details {
-                *detail = format!("{when:?} statement {number} ({statement}) of {act:?}: {detail}");
+                *detail = format!("{moment:?} statement {number} ({statement}) of {act:?}: {detail}");
             }
             outcome
         })
@@ -70,13 +72,13 @@ async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
 
 /// The statements of a first attempt, to its second COMMIT.
 async fn learn(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
-    let proxy = Proxy::start(&round.url)?;
+    let proxy = round.proxy()?;
     let _worker = round.worker_at(&proxy.url(&round.url))?;
     round.enqueue(act, 2).await?;
     round.settle(Duration::from_secs(30)).await;
     let mut commits = 0;
     let mut statements = Vec::new();
-    for statement in proxy.passed() {
+    for statement in proxy.statements() {
         commits += usize::from(statement == "COMMIT");
         statements.push(statement);
         if commits == 2 {
@@ -91,16 +93,16 @@ async fn learn(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
     Ok(statements)
 }
 
-async fn one(mut round: Round, act: Act, number: usize, when: When) -> Result<Outcome, FaultsError> {
+async fn one(mut round: Round, act: Act, number: usize, moment: Moment) -> Result<Outcome, FaultsError> {
     let errors = i32::from(matches!(act, Act::Fail(_) | Act::Refuse));
     let refused = matches!(act, Act::Refuse);
-    let proxy = Proxy::start(&round.url)?;
-    let mut shut = proxy.shut(Which::OfAttempts(number), when, 0);
+    let proxy = round.proxy()?;
+    let mut hold = proxy.hold(Statement::OfAttempts(number), moment);
     let mut victim = round.worker_at(&proxy.url(&round.url))?;
     let item = round.enqueue(act, 2).await?;
-    shut.reached(REACHED).await?;
+    until_held(&mut hold, REACHED).await?;
     victim.kill()?;
-    shut.cut();
+    hold.cut();
     let _rescuer = round.worker()?;
     round.settle(Duration::from_secs(30)).await;
     let discarded = refused.then_some(item).into_iter().collect();

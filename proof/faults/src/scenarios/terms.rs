@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::some_act;
+use super::support::some_act;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
 use crate::report::Outcome;

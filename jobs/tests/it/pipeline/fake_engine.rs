@@ -7,17 +7,17 @@ use bedel_speech::{Control, Engine, EngineError, EngineInfo, Passage, RawSegment
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::left::hex;
+use super::snapshot::hex;
 
 /// Stands in for a speech engine where its speed is not the matter: tens of transcriptions of the same three seconds
 /// would take minutes. What it hears depends on every sample, so a transcript of half a file would be another one.
 #[derive(Debug, Default)]
-pub struct Quick {
+pub struct FakeEngine {
     /// It hears nothing, which no further attempt would change.
     pub deaf: std::sync::atomic::AtomicBool,
 }
 
-impl Engine for Quick {
+impl Engine for FakeEngine {
     fn describe(&self) -> EngineInfo {
         EngineInfo { engine: "quick".to_owned(), model: "test".to_owned() }
     }

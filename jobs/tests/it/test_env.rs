@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world;
+use crate::environment;
 
-pub struct Library {
+pub struct TestEnv {
     pub ctx: Context,
     pub directory: TempDir,
     _database: TestDatabase,
@@ -34,23 +34,23 @@ pub struct Ended {
     pub class: Option<String>,
 }
 
-impl Library {
+impl TestEnv {
     pub async fn open() -> Self {
         Self::with(|_| ()).await
     }
 
     /// With changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let database = world::database().await;
+        let database = environment::database().await;
         let directory = tempfile::tempdir().unwrap();
-        let mut settings = world::settings(FetchSettings {
+        let mut settings = environment::settings(FetchSettings {
             hosts: FETCH_HOSTS.map(str::to_owned).into(),
             max_bytes: 1 << 20,
             stall_timeout: Duration::from_secs(5),
             ..FetchSettings::default()
         });
         change(&mut settings);
-        let ctx = Arc::new(world::environment(database.pool.clone(), directory.path(), settings, None));
+        let ctx = Arc::new(environment::create(database.pool.clone(), directory.path(), settings, None));
         std::fs::create_dir(&ctx.scratch).unwrap();
         let id = installation_of_database(&mut database.pool.acquire().await.unwrap()).await.unwrap();
         ctx.storage.ensure_installation(id).await.unwrap();

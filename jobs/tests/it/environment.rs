@@ -28,7 +28,7 @@ pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
 /// A machine that is busy with other tests may be silent for a while.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct World {
+pub struct UpstreamEnv {
     pub ctx: Context,
     pub upstream: Upstream,
     pub storage_dir: PathBuf,
@@ -59,7 +59,7 @@ pub fn settings(fetch: FetchSettings) -> Settings {
 }
 
 /// Storage and scratch below `directory`, and real tools.
-pub fn environment(
+pub fn create(
     pool: PgPool,
     directory: &Path,
     settings: Settings,
@@ -79,7 +79,7 @@ pub fn environment(
 
 /// A speech server at this address, asked for its results often.
 pub fn speech_server(url: &Url) -> RemoteSettings {
-    // Whoever comes first wins; the others find it installed.
+    // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     RemoteSettings {
         url: url.clone(),
@@ -112,12 +112,12 @@ pub fn fetcher(settings: FetchSettings) -> Fetcher {
 
 /// One that asks `lookup` where a name is.
 pub fn fetcher_with(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Fetcher {
-    // Whoever comes first wins; the others find it installed.
+    // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Fetcher::with_lookup(settings, lookup).expect("a client")
 }
 
-impl World {
+impl UpstreamEnv {
     pub async fn new() -> Self {
         Self::with(|_| ()).await
     }
@@ -138,7 +138,7 @@ impl World {
         let directory = tempfile::tempdir().expect("a directory");
         let mut settings = Settings { tenants: vec![upstream.host()], ..settings(fetch_settings(&upstream)) };
         change(&mut settings);
-        let ctx = Arc::new(environment(database.pool.clone(), directory.path(), settings, None));
+        let ctx = Arc::new(create(database.pool.clone(), directory.path(), settings, None));
         let storage_dir = directory.path().join("storage");
         Self { ctx, upstream, storage_dir, _database: database, _directory: directory }
     }
@@ -147,7 +147,7 @@ impl World {
     pub async fn lecture(&self, stream_url: &str) -> Uuid {
         let page = self.upstream.url(&format!("/Panopto/Pages/Viewer.aspx?id={SESSION}"));
         sqlx::query_scalar(
-            "-- world::lecture
+            "-- environment::lecture
              INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url)
              VALUES (gen_random_uuid(), $1, $2, $3) RETURNING id",
         )

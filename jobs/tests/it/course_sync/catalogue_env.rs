@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::world;
+use crate::environment;
 
 pub const FALL: &str = "Fall 2026";
 pub const SPRING: &str = "Spring 2027";
@@ -38,7 +38,7 @@ pub enum Answer {
 
 type Answers = Arc<Mutex<HashMap<String, Answer>>>;
 
-pub struct World {
+pub struct CatalogueEnv {
     ctx: Context,
     answers: Answers,
     pub database: TestDatabase,
@@ -86,13 +86,13 @@ async fn answer(
     made.expect("a response")
 }
 
-impl World {
+impl CatalogueEnv {
     pub async fn new() -> Self {
         Self::with(|_| ()).await
     }
 
     pub async fn with(change: impl FnOnce(&mut CatalogueSettings)) -> Self {
-        let database = world::database().await;
+        let database = environment::database().await;
         let answers = Answers::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -112,8 +112,8 @@ impl World {
             ..FetchSettings::default()
         };
         let directory = tempfile::tempdir().expect("a directory");
-        let settings = Settings { catalogue, ..world::settings(fetch) };
-        let ctx = Arc::new(world::environment(database.pool.clone(), directory.path(), settings, None));
+        let settings = Settings { catalogue, ..environment::settings(fetch) };
+        let ctx = Arc::new(environment::create(database.pool.clone(), directory.path(), settings, None));
         Self { ctx, answers, database, _directory: directory }
     }
 

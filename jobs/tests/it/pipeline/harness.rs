@@ -16,6 +16,7 @@ use bedel_postgres::testing::TestDatabase;
 use bedel_queue::{NewJob, Queue, WorkerOptions, run_worker};
 use bedel_recordings::panopto::hosts::FETCH_HOSTS;
 use bedel_storage::keys;
+use bedel_test_support::{Hold, PgProxy};
 use bedel_upstream::{Reply, Upstream, delivery_info};
 use bytes::Bytes;
 use sqlx::PgPool;
@@ -24,11 +25,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::left::files;
-use super::quick::Quick;
-use super::{CRON, STAGES};
+use super::fake_engine::FakeEngine;
+use super::snapshot::files;
+use crate::environment::{self, SESSION};
 use crate::recordings;
-use crate::world::{self, SESSION};
+
+/// Kinds of the stages of a lecture, in order.
+pub const STAGES: [&str; 4] = ["submit", "download", "probe", "transcribe"];
+/// Kinds that a schedule starts.
+pub const CRON: [&str; 2] = ["cleanup-orphans", "course-sync"];
 
 /// The same ids in every database, so that what is left can be compared.
 pub const LECTURE: Uuid = Uuid::from_u128(1);
@@ -49,17 +54,17 @@ pub static RECORDING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(recordings::video(directory.path(), 3, "aac", "lecture.mp4")).expect("a recording")
 });
 
-pub struct Line {
+pub struct Harness {
     pub ctx: Context,
     pub database: TestDatabase,
     pub upstream: Upstream,
     pub directory: TempDir,
-    pub engine: Arc<Quick>,
+    pub engine: Arc<FakeEngine>,
 }
 
 /// What a process of the tests and the tests themselves configure alike.
 pub fn settings(upstream: &str) -> Settings {
-    let mut settings = world::settings(FetchSettings {
+    let mut settings = environment::settings(FetchSettings {
         hosts: FETCH_HOSTS.map(str::to_owned).into(),
         allowed_private: vec![upstream.to_owned()],
         max_bytes: 8 << 20,
@@ -72,7 +77,7 @@ pub fn settings(upstream: &str) -> Settings {
     settings
 }
 
-/// Quick beats, as the tests have little time.
+/// FakeEngine beats, as the tests have little time.
 pub fn options(kinds: &[&str]) -> WorkerOptions {
     WorkerOptions {
         name: format!("test:{}", std::process::id()),
@@ -84,14 +89,14 @@ pub fn options(kinds: &[&str]) -> WorkerOptions {
     }
 }
 
-impl Line {
+impl Harness {
     pub async fn new() -> Self {
         Self::with(|_| ()).await
     }
 
     /// A database, a storage and an upstream, with the rows and files that the jobs will meet, and no job yet.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let database = world::database().await;
+        let database = environment::database().await;
         let upstream = Upstream::start().await;
         upstream.on("/lecture.mp4", [Reply::media(RECORDING.clone())]);
         upstream
@@ -106,15 +111,15 @@ impl Line {
         let directory = tempfile::tempdir().expect("a directory");
         let mut settings = settings(&upstream.host());
         change(&mut settings);
-        let engine = Arc::new(Quick::default());
+        let engine = Arc::new(FakeEngine::default());
         let pool = database.pool.clone();
-        let ctx = world::environment(pool, directory.path(), settings, Some(engine.clone()));
+        let ctx = environment::create(pool, directory.path(), settings, Some(engine.clone()));
         std::fs::create_dir(&ctx.scratch).expect("scratch");
         let id = installation_of_database(&mut ctx.pool.acquire().await.expect("a connection")).await;
         ctx.storage.ensure_installation(id.expect("an id")).await.expect("a marked storage");
-        let line = Self { ctx: Arc::new(ctx), database, upstream, directory, engine };
-        line.furnish().await;
-        line
+        let harness = Self { ctx: Arc::new(ctx), database, upstream, directory, engine };
+        harness.furnish().await;
+        harness
     }
 
     async fn furnish(&self) {
@@ -188,6 +193,11 @@ impl Line {
 
     pub fn pool(&self) -> &PgPool {
         &self.database.pool
+    }
+
+    /// A new proxy to the database.
+    pub fn proxy(&self) -> PgProxy {
+        PgProxy::start(&self.pool().connect_options()).expect("a proxy")
     }
 
     pub async fn enqueue(&self, job: &NewJob) -> Uuid {
@@ -315,7 +325,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn
     }
 }
 
-/// Waits for something that must come.
-pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+/// Waits until the proxy holds the connection.
+pub async fn until_held(what: &str, hold: &mut Hold) {
+    assert!(hold.reached(PATIENCE).await, "not in time: {what}");
 }

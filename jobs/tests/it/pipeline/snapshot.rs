@@ -7,18 +7,18 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::line::Line;
+use super::harness::Harness;
 
 /// What is left: every row but its times and random ids, and every file with its content's hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct Snapshot {
     pub rows: Vec<String>,
     pub files: BTreeMap<String, String>,
 }
 
-impl Left {
+impl Snapshot {
     /// All of it.
-    pub async fn of(line: &Line) -> Self {
+    pub async fn take(harness: &Harness) -> Self {
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT 'lecture ' || (to_jsonb(l) - 'created_at' - 'updated_at')::text FROM lectures AS l
              UNION ALL SELECT 'link ' || user_id || ' ' || lecture_id FROM user_lectures
@@ -28,14 +28,14 @@ impl Left {
                                         CASE kind WHEN 'download' THEN args - 'announced_seconds' ELSE args END)
                          FROM queue.jobs GROUP BY kind, state, subject, unique_key, args",
         )
-        .fetch_all(line.pool())
+        .fetch_all(harness.pool())
         .await
         .expect("the rows");
         // The port is another one each time. How long the recording is only that submission learns which finds the stream.
         let mut rows: Vec<String> =
-            rows.into_iter().map(|row| row.replace(&line.upstream.host(), "upstream")).collect();
+            rows.into_iter().map(|row| row.replace(&harness.upstream.host(), "upstream")).collect();
         rows.sort();
-        Self { rows, files: files(&line.directory.path().join("storage")) }
+        Self { rows, files: files(&harness.directory.path().join("storage")) }
     }
 
     /// The lecture's own row and its links.
@@ -47,7 +47,7 @@ impl Left {
     }
 
     /// Says what differs and nothing else.
-    pub fn assert_is(&self, expected: &Self, when: &str) {
+    pub fn assert_equals(&self, expected: &Self, when: &str) {
         let lines = |left: &Self| -> Vec<String> {
             let files = left.files.iter().map(|(key, hash)| format!("{key} {hash}"));
             left.rows.iter().cloned().chain(files).collect()

@@ -1,4 +1,4 @@
-//! Who stands between an engine and its server: hands on what is asked and answered, or misbehaves in the server's name.
+//! An HTTP proxy between an engine and its server: it forwards, or answers with a fault instead.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,53 +10,53 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use futures::StreamExt;
 
-/// What it does instead of handing on.
+/// The answer to one request.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// Nothing: it hands on.
+    /// The server's own.
     None,
-    /// Answers by itself.
+    /// This one.
     Answer { status: u16, headers: Vec<(&'static str, &'static str)>, body: &'static str },
-    /// Has the request answered, and breaks the connection in the middle of that.
+    /// Half of the server's; then the connection breaks.
     CutAnswer,
-    /// Says nothing.
+    /// None.
     Silence,
-    /// Sends more than anybody would read: so many bytes.
+    /// This many bytes of blanks.
     Flood(usize),
 }
 
-/// A request that came by.
+/// A request that passed.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct PassedRequest {
     pub method: Method,
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Seen {
+impl PassedRequest {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("text"))
     }
 }
 
-struct Kept {
+struct Shared {
     server: url::Url,
     faults: Mutex<VecDeque<Fault>>,
-    seen: Mutex<Vec<Seen>>,
-    /// Silent requests whose client has gone.
-    given_up: Mutex<usize>,
+    seen: Mutex<Vec<PassedRequest>>,
+    /// Unanswered requests whose client hung up.
+    abandoned: Mutex<usize>,
     client: reqwest::Client,
 }
 
-/// It is gone when it is dropped.
-pub struct Between {
+/// Dropping it closes the port.
+pub struct HttpProxy {
     pub url: url::Url,
-    kept: Arc<Kept>,
+    shared: Arc<Shared>,
     serving: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Between {
+impl Drop for HttpProxy {
     fn drop(&mut self) {
         self.serving.abort();
     }
@@ -66,57 +66,57 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Between {
+impl HttpProxy {
     /// In front of the server at this address.
     pub async fn start(server: &url::Url) -> Self {
-        // Whoever comes first wins; the others find it installed.
+        // Another test may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let (faults, seen, given_up) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let kept = Arc::new(Kept { server: server.clone(), faults, seen, given_up, client });
-        let router = Router::new().fallback(hand_on).with_state(Arc::clone(&kept));
+        let (faults, seen, abandoned) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { server: server.clone(), faults, seen, abandoned, client });
+        let router = Router::new().fallback(forward).with_state(Arc::clone(&shared));
         let router = router.layer(axum::extract::DefaultBodyLimit::max(64 << 20));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
         let url = format!("http://{address}{}", server.path()).parse().expect("an address");
-        Self { url, kept, serving }
+        Self { url, shared, serving }
     }
 
-    /// For the next requests, one each.
-    pub fn misbehave(&self, faults: impl IntoIterator<Item = Fault>) {
-        locked(&self.kept.faults).extend(faults);
+    /// The answers to the next requests, one each.
+    pub fn answer_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        locked(&self.shared.faults).extend(faults);
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        locked(&self.kept.seen).clone()
+    pub fn requests(&self) -> Vec<PassedRequest> {
+        locked(&self.shared.seen).clone()
     }
 
-    pub fn given_up(&self) -> usize {
-        *locked(&self.kept.given_up)
+    pub fn abandoned(&self) -> usize {
+        *locked(&self.shared.abandoned)
     }
 }
 
-/// Notices that a request's client has gone.
-struct GivesUp(Arc<Kept>);
+/// Counts a request whose client hung up.
+struct AbandonGuard(Arc<Shared>);
 
-impl Drop for GivesUp {
+impl Drop for AbandonGuard {
     fn drop(&mut self) {
-        *locked(&self.0.given_up) += 1;
+        *locked(&self.0.abandoned) += 1;
     }
 }
 
-async fn hand_on(
-    State(kept): State<Arc<Kept>>,
+async fn forward(
+    State(shared): State<Arc<Shared>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
     let path = uri.path().to_owned();
-    let seen = Seen { method: method.clone(), path, headers: headers.clone(), body: body.clone() };
-    locked(&kept.seen).push(seen);
-    let fault = locked(&kept.faults).pop_front();
+    let seen = PassedRequest { method: method.clone(), path, headers: headers.clone(), body: body.clone() };
+    locked(&shared.seen).push(seen);
+    let fault = locked(&shared.faults).pop_front();
     match fault {
         Some(Fault::Answer { status, headers, body }) => {
             let mut answer = Response::builder().status(status);
@@ -126,7 +126,7 @@ async fn hand_on(
             return answer.body(Body::from(body)).expect("an answer");
         }
         Some(Fault::Silence) => {
-            let _gives_up = GivesUp(Arc::clone(&kept));
+            let _guard = AbandonGuard(Arc::clone(&shared));
             tokio::time::sleep(Duration::from_secs(600)).await;
         }
         Some(Fault::Flood(bytes)) => {
@@ -137,9 +137,9 @@ async fn hand_on(
         }
         Some(Fault::None | Fault::CutAnswer) | None => {}
     }
-    let mut url = kept.server.clone();
+    let mut url = shared.server.clone();
     url.set_path(uri.path());
-    let mut request = kept.client.request(method, url).body(body);
+    let mut request = shared.client.request(method, url).body(body);
     for name in ["content-type", "idempotency-key", "authorization"] {
         if let Some(value) = headers.get(name) {
             request = request.header(name, value);
