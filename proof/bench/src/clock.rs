@@ -1,5 +1,8 @@
-//! One clock for all processes of a run: the machine's monotonic clock.
+//! The machine's monotonic clock, which all processes of a run share, and times in the future for other queues.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds since the machine was started; comparable between processes of one machine.
@@ -12,4 +15,13 @@ pub fn now() -> u64 {
 /// Seconds between two readings.
 pub fn seconds(from: u64, to: u64) -> f64 {
     to.saturating_sub(from) as f64 / 1e9
+}
+
+/// A time by this machine's clock, for queues whose producers say when and not how much later.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "those queues compare it with the database's clock, on the same machine"
+)]
+pub fn in_future(delay: Duration) -> DateTime<Utc> {
+    Utc::now() + delay
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{BenchError, Result};
 use crate::gate::Gate;
-use crate::measures::Measure;
+use crate::measure::Measure;
 use crate::probe::Probe;
 
 /// The args of every job of every contender: `{"number": 7}`.

@@ -1,28 +1,27 @@
 //! Downloads beside curl and ffmpeg, all over loopback and from one server.
 
 mod materials;
+mod pair;
 mod peers;
 mod transfer;
 mod worker;
 
 use std::path::PathBuf;
 
-use bedel_test_support::Cluster;
 use bedel_media::MediaTools;
+use bedel_test_support::Cluster;
 use bedel_upstream::{Fault, Upstream};
 use tokio::time::Instant;
 
-use crate::server;
-use crate::error::{BenchError, Result, peer};
+use self::materials::{FILE_BYTES, LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
+use self::pair::{Pair, wrong};
+use self::worker::{AT_ONCE, Worker};
+use crate::error::{Result, peer};
 use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
-use self::materials::{FILE_BYTES, LATENCY, Materials, RECORDING_SECONDS, SEGMENTS};
-use self::worker::Worker;
+use crate::server;
 
 pub use self::transfer::{FetchArgs, fetch};
-
-/// Downloads that run at a time while memory is measured.
-const AT_ONCE: usize = 4;
 
 /// Where the connection of the download that is cut breaks off.
 const CUT_AT: f64 = 0.9;
@@ -42,13 +41,6 @@ pub struct DownloadArgs {
     /// Where published results go.
     #[arg(long, default_value = "../../docs", hide = true)]
     docs: PathBuf,
-}
-
-/// Two programs that did the same, in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Pair {
-    other: f64,
-    bedel: f64,
 }
 
 /// One round.
@@ -185,31 +177,6 @@ async fn extraction(materials: &Materials, bedel_first: bool) -> Result<Pair> {
     let recording = recording.to_str().ok_or_else(|| wrong("the temporary directory's name".to_owned()))?;
     let other = async || peers::ffmpeg(recording, &materials.path("ffmpeg.m4a")).await;
     Pair::measure(bedel_first, bedel, other).await
-}
-
-impl Pair {
-    /// Each after everything that was written before is on the disk.
-    async fn measure(
-        bedel_first: bool,
-        bedel: impl AsyncFn() -> Result<f64>,
-        other: impl AsyncFn() -> Result<f64>,
-    ) -> Result<Self> {
-        if bedel_first {
-            let bedel = settled(&bedel).await?;
-            return Ok(Self { bedel, other: settled(&other).await? });
-        }
-        let other = settled(&other).await?;
-        Ok(Self { other, bedel: settled(&bedel).await? })
-    }
-}
-
-async fn settled(measure: &impl AsyncFn() -> Result<f64>) -> Result<f64> {
-    tokio::task::spawn_blocking(rustix::fs::sync).await.map_err(peer)?;
-    measure().await
-}
-
-fn wrong(what: String) -> BenchError {
-    BenchError::Wrong { contender: "bedel", what }
 }
 
 /// Medians, with the aims.

@@ -10,10 +10,10 @@ use bedel_test_support::Cluster;
 use sqlx::{Connection, PgConnection};
 
 use crate::clock;
-use crate::server;
 use crate::error::Result;
 use crate::page::{self, Row, median};
 use crate::report::{Machine, figure};
+use crate::server;
 
 use self::api::Api;
 use self::load::Answers;

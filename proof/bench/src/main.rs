@@ -1,5 +1,6 @@
 //! Bedel beside others, all in the same run. Started by `script/bench`.
 
+mod bench;
 mod clock;
 mod contender;
 mod database;
@@ -8,6 +9,7 @@ mod download;
 mod error;
 mod gate;
 mod http;
+mod measure;
 mod measures;
 mod options;
 mod page;

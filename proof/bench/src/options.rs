@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::download::{DownloadArgs, FetchArgs};
 use crate::http::HttpArgs;
-use crate::measures::Measure;
+use crate::measure::Measure;
 use crate::speech::SpeechArgs;
 use crate::worker::WorkerArgs;
 

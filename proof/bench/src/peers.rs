@@ -8,10 +8,6 @@ mod graphile_worker;
 pub mod raw;
 mod riverqueue;
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-
 use crate::contender::Contender;
 use crate::error::{BenchError, Result};
 
@@ -36,13 +32,4 @@ pub fn named(name: &str) -> Result<Box<dyn Contender>> {
         .into_iter()
         .find(|contender| contender.name() == name)
         .ok_or_else(|| BenchError::Usage(format!("there is no contender `{name}`")))
-}
-
-/// A time by this machine's clock, for queues whose producers say when and not how much later.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "those queues compare it with the database's clock, on the same machine"
-)]
-fn in_future(delay: Duration) -> DateTime<Utc> {
-    Utc::now() + delay
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contender::{Contender, Tuning};
 use crate::error::{BenchError, Result, io};
-use crate::measures::{Measure, Sizes, Values};
+use crate::measure::{Measure, Sizes, Values};
 
 pub use machine::Machine;
 
@@ -181,7 +181,7 @@ pub fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Entry, Report, Sample, figure};
-    use crate::measures::{Measure, Sizes, Values};
+    use crate::measure::{Measure, Sizes, Values};
     use crate::report::Machine;
 
     fn report(processor: &str, settings: &str, rounds: u32) -> Report {

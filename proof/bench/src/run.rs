@@ -2,14 +2,16 @@
 
 use bedel_test_support::Cluster;
 
+use crate::bench::Bench;
 use crate::clock;
 use crate::contender::{Contender, Tuning};
-use crate::server;
 use crate::error::{BenchError, Result};
-use crate::measures::{Bench, Measure, Sizes, Values, latency};
+use crate::measure::{Measure, Sizes, Values};
+use crate::measures::latency;
 use crate::options::RunOptions;
 use crate::peers::{self, floor};
 use crate::report::{self, Report, Sample};
+use crate::server;
 
 /// Measures, or reads what was measured, and tells it in the forms asked for.
 pub async fn run(options: &RunOptions) -> Result<()> {
@@ -53,7 +55,7 @@ async fn measure(options: &RunOptions) -> Result<Report> {
                 // Each round begins with another one, so that none is always the first or after the same one.
                 let contender = part[(turn + round as usize) % part.len()];
                 let since = clock::now();
-                let outcome = bench.measure(*measure, contender.as_ref()).await;
+                let outcome = measures::measure(&bench, *measure, contender.as_ref()).await;
                 tracing::debug!(seconds = clock::seconds(since, clock::now()), "measured");
                 keep(&mut report, contender.name(), *measure, round, outcome);
             }

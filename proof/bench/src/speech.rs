@@ -3,82 +3,31 @@
 
 mod contenders;
 mod cuts;
+mod lecture;
+mod options;
 mod survival;
 
-use std::path::PathBuf;
-
-use bedel_test_support::Cluster;
 use bedel_speech::transcript::Segment;
-use bedel_speech::wer::{Spoken, offsets, word_error_rate};
+use bedel_speech::wer::{offsets, word_error_rate};
+use bedel_test_support::Cluster;
 
+use self::contenders::{Contender, Measured};
+use self::lecture::Lecture;
+use self::options::Part;
+use self::survival::Survival;
 use crate::directory::Directory;
-use crate::server;
-use crate::error::{BenchError, Result, io};
+use crate::error::{BenchError, Result};
 use crate::page::{self, Row};
 use crate::report::{Machine, figure};
-use self::contenders::{Contender, Measured};
-use self::survival::Survival;
+use crate::server;
+
+pub use self::options::SpeechArgs;
 
 /// The models, small ones first.
 const MODELS: [&str; 2] = ["tiny.en", "base"];
 
 /// Edges of sentences that are so near count as right, in seconds.
 const NEAR: f64 = 0.5;
-
-/// What to run.
-#[derive(Debug, Clone, clap::Args)]
-pub struct SpeechArgs {
-    /// The program to be measured.
-    #[arg(long)]
-    bedel: PathBuf,
-    /// What script/peers brought in.
-    #[arg(long)]
-    peers: PathBuf,
-    /// Only these parts.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "words,cuts,survival")]
-    only: Vec<Part>,
-    /// Write docs/benchmarks-speech.md.
-    #[arg(long)]
-    publish: bool,
-    /// Where published results go.
-    #[arg(long, default_value = "../../docs", hide = true)]
-    docs: PathBuf,
-}
-
-/// A part of the benchmark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
-    /// Which words are heard, when, how fast, in how much memory
-    Words,
-    /// Where a recording is cut
-    Cuts,
-    /// What is transcribed again after kills and stops
-    Survival,
-}
-
-/// The recording, and what is said in it.
-struct Lecture {
-    wav: PathBuf,
-    m4a: PathBuf,
-    spoken: Vec<Spoken>,
-    seconds: f64,
-}
-
-impl Lecture {
-    fn open(args: &SpeechArgs) -> Result<Self> {
-        let directory = args.peers.join("spoken");
-        let json = std::fs::read(directory.join("spoken.json")).map_err(io("read what is said"))?;
-        let wav = directory.join("lecture.wav");
-        // 16 bits, 16,000 times a second, behind a header of some tens of bytes.
-        let bytes = std::fs::metadata(&wav).map_err(io("look at the lecture"))?.len();
-        let spoken = serde_json::from_slice(&json)?;
-        Ok(Self { wav, m4a: directory.join("lecture.m4a"), spoken, seconds: bytes as f64 / 32_000.0 })
-    }
-
-    fn words(&self) -> String {
-        self.spoken.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
-    }
-}
 
 /// What one contender heard with one model.
 struct Heard {

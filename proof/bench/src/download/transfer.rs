@@ -9,9 +9,10 @@ use bedel_upstream::Upstream;
 use tokio::process::Command;
 use url::Url;
 
-use crate::error::{BenchError, Result, io, peer};
 use super::materials::{FILE_BYTES, Materials};
-use super::{Pair, peers, wrong};
+use super::pair::{Pair, wrong};
+use super::peers;
+use crate::error::{BenchError, Result, io, peer};
 
 /// Started by the benchmark: what to fetch.
 #[derive(Debug, clap::Args)]

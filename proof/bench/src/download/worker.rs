@@ -3,19 +3,22 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bedel_test_support::Cluster;
 use bedel_jobs::download::Download;
 use bedel_jobs::lecture::{grouped, unique_key};
 use bedel_queue::{NewJob, Queue, enqueue};
+use bedel_test_support::Cluster;
 use sqlx::{PgConnection, PgPool};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{AT_ONCE, wrong};
+use super::pair::wrong;
 use crate::clock;
 use crate::error::{BenchError, Result, io};
 use crate::program::{PATIENCE, Program, memory};
+
+/// Downloads that run at a time while memory is measured.
+pub(super) const AT_ONCE: usize = 4;
 
 /// Longest wait for downloads.
 const LONGEST: Duration = Duration::from_secs(300);

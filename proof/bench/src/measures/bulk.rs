@@ -1,10 +1,11 @@
 //! Enqueueing many: one producer, one connection, one durable transaction per batch.
 
+use crate::bench::{Bench, enqueue};
 use crate::clock;
 use crate::contender::Contender;
 use crate::database::Database;
 use crate::error::{BenchError, Result};
-use crate::measures::{Bench, Values, enqueue, value};
+use crate::measure::{Values, value};
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender, db: &mut Database) -> Result<Values> {
     let jobs = bench.sizes.bulk;

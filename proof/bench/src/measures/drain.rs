@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures::future::select_all;
 
+use crate::bench::{Bench, enqueue};
 use crate::clock;
 use crate::contender::Contender;
 use crate::database::Database;
 use crate::error::{BenchError, Result};
-use crate::measures::{Bench, Values, enqueue};
+use crate::measure::Values;
 use crate::probe::Summary;
 use crate::worker::{Start, WorkerProcess};
 

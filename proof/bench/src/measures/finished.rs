@@ -1,11 +1,12 @@
 //! The same work beside many finished rows, in the state and the table where the queue keeps them. A queue that deletes
 //! what is finished has none, and is measured as it is.
 
+use crate::bench::Bench;
 use crate::contender::{Contender, Fill};
 use crate::database::Database;
 use crate::error::Result;
+use crate::measure::Values;
 use crate::measures::drain::{Drain, drain};
-use crate::measures::{Bench, Values};
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender) -> Result<Values> {
     let template = template(bench, contender).await?;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::error::Result;
-use crate::measures::{Bench, Values, value};
+use crate::measure::{Values, value};
 use crate::worker::{Start, WorkerProcess};
 
 /// How long a worker gets to finish what it does at its start.

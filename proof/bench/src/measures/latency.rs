@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use crate::bench::Bench;
 use crate::clock;
 use crate::contender::Contender;
 use crate::database::Database;
 use crate::error::{BenchError, Result};
-use crate::measures::{Bench, Values};
+use crate::measure::Values;
 use crate::peers::floor;
 use crate::worker::{Start, WorkerProcess};
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::bench::{Bench, enqueue};
 use crate::contender::Contender;
 use crate::database::Database;
 use crate::error::Result;
+use crate::measure::Values;
 use crate::measures::drain::{Drain, drain};
-use crate::measures::{Bench, Values, enqueue};
 
 const TOMORROW: Duration = Duration::from_secs(24 * 3600);
 

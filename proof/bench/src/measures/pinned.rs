@@ -4,11 +4,12 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+use crate::bench::Bench;
 use crate::contender::Contender;
 use crate::database::{BYSTANDER, Database};
 use crate::error::Result;
+use crate::measure::Values;
 use crate::measures::drain::{Drain, drain};
-use crate::measures::{Bench, Values};
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender, db: &mut Database) -> Result<Values> {
     // In this very database: a snapshot in another one holds nothing back here.

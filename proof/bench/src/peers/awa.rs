@@ -13,9 +13,9 @@ use sqlx08::PgPool;
 use sqlx08::postgres::PgPoolOptions;
 use tokio::runtime::Handle;
 
+use crate::clock::in_future;
 use crate::contender::{Contender, Done, Fill, Producer, Tables, Tuning, Work};
 use crate::error::{Result, peer};
-use crate::peers::in_future;
 
 const WORKERS: u32 = 500;
 const CLAIM_BATCH: u32 = 500;

@@ -16,7 +16,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::contender::{Contender, Done, Fill, Producer, Tables, Tuning, Work};
 use crate::error::{Result, peer};
-use crate::measures::Measure;
+use crate::measure::Measure;
 use crate::probe::Probe;
 use crate::report;
 

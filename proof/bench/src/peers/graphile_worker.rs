@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
+use crate::clock::in_future;
 use crate::contender::{Contender, Done, Fill, Producer, Tables, Tuning, Work};
 use crate::error::{Result, peer};
-use crate::peers::in_future;
 use crate::probe::Probe;
 
 const CONCURRENCY: u32 = 100;

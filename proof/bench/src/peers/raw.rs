@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::contender::{Args, Contender, Done, Fill, Producer, Tables, Tuning, Work};
 use crate::error::{Result, peer};
-use crate::measures::Measure;
+use crate::measure::Measure;
 
 /// Pause of a lane that found nothing.
 const POLL: Duration = Duration::from_millis(5);

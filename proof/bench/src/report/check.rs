@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::measures::Measure;
+use crate::measure::Measure;
 use crate::peers::floor;
 use crate::report::{Report, figure};
 

@@ -9,9 +9,9 @@ use bedel_test_support::Cluster;
 use serde::{Deserialize, Serialize};
 use sqlx::Connection;
 
-use crate::server::SETTINGS;
 use crate::error::{Result, io};
 use crate::report::figure;
+use crate::server::SETTINGS;
 
 /// How many writes of a page are synced to learn what one costs.
 const SYNCS: u32 = 500;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Result, io};
-use crate::measures::{Measure, Sizes};
+use crate::measure::{Measure, Sizes};
 use crate::peers::floor;
 use crate::report::{Report, check, figure};
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
+use super::lecture::Lecture;
+use super::options::SpeechArgs;
 use crate::error::{BenchError, Result, io, peer};
 use crate::program::{cpu_seconds, memory};
-use super::{Lecture, SpeechArgs};
 
 /// Between two looks at a process. Processor time and memory are those of the last look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

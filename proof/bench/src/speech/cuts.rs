@@ -7,11 +7,12 @@ use bedel_media::sound::SAMPLE_RATE;
 use bedel_speech::{Decoded, pieces};
 use tokio::process::Command;
 
+use super::lecture::Lecture;
+use super::options::SpeechArgs;
 use crate::directory::Directory;
 use crate::error::{BenchError, Result, io, peer};
 use crate::page::{self, Row};
 use crate::program::ended_badly;
-use super::{Lecture, SpeechArgs};
 
 /// A piece would have at most a minute, so the window in which it is cut is half of one.
 const LONGEST: u64 = 60 * SAMPLE_RATE as u64;

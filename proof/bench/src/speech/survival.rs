@@ -3,22 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedel_test_support::Cluster;
 use bedel_jobs::lecture::unique_key;
 use bedel_jobs::transcribe::Transcribe;
 use bedel_queue::{NewJob, Queue, enqueue};
 use bedel_speech::Transcript;
 use bedel_speech::wer::word_error_rate;
+use bedel_test_support::Cluster;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::lecture::Lecture;
+use super::options::SpeechArgs;
 use crate::clock;
 use crate::error::{BenchError, Result, io};
 use crate::program::{Program, cpu_seconds, ended_badly};
-use super::{Lecture, SpeechArgs};
 
 /// Length of the recording, in seconds.
 const SECONDS: u32 = 1800;
