@@ -17,7 +17,7 @@ pub fn seconds(from: u64, to: u64) -> f64 {
     to.saturating_sub(from) as f64 / 1e9
 }
 
-/// A time by this machine's clock, for queues whose producers say when and not how much later.
+/// A time on this machine's clock, for queues whose producers take a time, not a delay.
 #[expect(
     clippy::disallowed_methods,
     reason = "those queues compare it with the database's clock, on the same machine"

@@ -1,4 +1,4 @@
-//! What the measures need of a queue. Each contender is one file in `peers`.
+//! The interface of a measured queue. Each contender is one file in `peers`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,12 +22,12 @@ pub struct Args {
     pub number: u64,
 }
 
-/// Settings that replace a contender's own, to look for better ones: `slots=500,batch=100`.
+/// Overrides of a contender's settings, to find better ones: `slots=500,batch=100`.
 #[derive(Debug, Clone, Default)]
 pub struct Tuning(BTreeMap<String, u64>);
 
 impl Tuning {
-    /// The setting, or the contender's own.
+    /// The override, or the contender's setting.
     pub fn get(&self, name: &str, own: u64) -> u64 {
         self.0.get(name).copied().unwrap_or(own)
     }
@@ -61,49 +61,49 @@ impl fmt::Display for Tuning {
     }
 }
 
-/// How to look at a contender's tables. Every statement is sent by the benchmark, none by the contender.
+/// Queries on a contender's tables, sent by the benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables {
     /// The schema whose row versions are counted.
     pub schema: &'static str,
-    /// One text: where the jobs of this measurement begin.
+    /// Returns one text: a mark before the jobs of this measurement.
     pub mark: &'static str,
-    /// One bigint: jobs after mark `$1` (text) that wait. Asked where none was run yet.
+    /// Returns one bigint: waiting jobs after mark `$1` (text). Used before any has run.
     pub waiting: &'static str,
-    /// How it is seen that jobs are finished.
+    /// How to count finished jobs.
     pub done: Done,
-    /// How finished jobs come into the database.
+    /// How to insert finished jobs.
     pub fill: Fill,
 }
 
-/// How it is seen that jobs are finished.
+/// How to count finished jobs.
 #[derive(Debug, Clone, Copy)]
 pub enum Done {
-    /// One bigint: finished jobs after mark `$1` (text). The queue keeps them.
+    /// The queue keeps them. Returns one bigint: finished jobs after mark `$1` (text).
     Kept(&'static str),
-    /// One bigint: jobs after mark `$1` (text) that are still there. The queue deletes what is finished.
+    /// The queue deletes them. Returns one bigint: remaining jobs after mark `$1` (text).
     Deleted(&'static str),
 }
 
-/// How finished jobs are made.
+/// How to insert finished jobs.
 #[derive(Debug, Clone, Copy)]
 pub enum Fill {
-    /// By a statement that inserts `$1` (bigint) of them.
+    /// A statement inserts `$1` (bigint) of them.
     Sql(&'static str),
-    /// Not at all: the queue deletes what is finished, at once or soon.
+    /// There are none: the queue deletes them, at once or soon.
     Nothing,
 }
 
 /// A queue.
 #[async_trait]
 pub trait Contender: Send + Sync {
-    /// As on the command line and in the tables.
+    /// Name on the command line and in the tables.
     fn name(&self) -> &'static str;
 
     /// The crate's version.
     fn version(&self) -> &'static str;
 
-    /// For the tables: what was set, and what was left at its default.
+    /// For the tables: settings that were changed, and those left at their defaults.
     fn settings(&self, tuning: &Tuning) -> String;
 
     /// Whether it takes part in a measure.
@@ -128,31 +128,31 @@ pub trait Contender: Send + Sync {
 /// The side that enqueues, with its connections made.
 #[async_trait]
 pub trait Producer: Send {
-    /// How many jobs suit one call of [`bulk`](Self::bulk).
+    /// Best number of jobs per call of [`bulk`](Self::bulk).
     fn batch(&self) -> usize {
         1000
     }
 
-    /// Enqueues many in one transaction, durably; runnable `delay` from now where one is given.
+    /// Enqueues many in one transaction, durably; runnable after `delay`, if given.
     async fn bulk(&mut self, numbers: &[u64], delay: Option<Duration>) -> Result<()>;
 
-    /// Enqueues one in a transaction of its own, as the queue's users do, with whatever wakes its workers.
+    /// Enqueues one in its own transaction and wakes the workers, as the queue's users do.
     async fn one(&mut self, number: u64) -> Result<()>;
 }
 
-/// What a worker process gets.
+/// Input of a worker process.
 #[derive(Debug)]
 pub struct Work {
     /// The database.
     pub url: String,
     /// Settings to try.
     pub tuning: Tuning,
-    /// Jobs come one at a time, if at all, and are to start soon.
+    /// Jobs come one at a time, if at all, and should start soon.
     pub paced: bool,
-    /// To be called by the handler.
+    /// Called by the handler.
     pub probe: Arc<Probe>,
-    /// To be passed before the first job is claimed.
+    /// Passed before the first claim.
     pub gate: Gate,
-    /// Fires when the worker is to end.
+    /// Fires when the worker should end.
     pub stop: CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! One contender's database, as the benchmark looks at it.
+//! The benchmark's view of one contender's database.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use sqlx::{Connection, PgConnection};
 use crate::contender::{Contender, Done};
 use crate::error::{BenchError, Result};
 
-/// The name of a session that looks on, and writes nothing, while the contender works.
+/// Application name of a session that only reads while the contender works.
 pub const BYSTANDER: &str = "bystander";
 
-/// How long the sessions of an ended process may take to leave.
+/// Longest wait for sessions of an ended process to close.
 const LEAVES_WITHIN: Duration = Duration::from_secs(20);
 
-/// A fresh database with the contender's schema, and a connection of the benchmark's own.
+/// A fresh database with the contender's schema, and the benchmark's connection to it.
 #[derive(Debug)]
 pub struct Database {
     /// For the contender.
@@ -21,12 +21,12 @@ pub struct Database {
     connection: PgConnection,
 }
 
-/// What was written so far.
+/// Writes so far.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
 pub struct Written {
     /// Row versions made or ended in the contender's schema.
     pub versions: i64,
-    /// Of these, updates that touched no index.
+    /// HOT updates among them.
     pub hot: i64,
 }
 
@@ -37,12 +37,12 @@ impl Database {
         Ok(Self { url, connection })
     }
 
-    /// Where the jobs enqueued from now on begin.
+    /// A mark before all jobs enqueued from now on.
     pub async fn mark(&mut self, contender: &dyn Contender) -> Result<String> {
         Ok(sqlx::query_scalar(contender.tables().mark).fetch_one(&mut self.connection).await?)
     }
 
-    /// Jobs after `mark` that wait.
+    /// Waiting jobs after `mark`.
     pub async fn waiting(&mut self, contender: &dyn Contender, mark: &str) -> Result<i64> {
         self.count(contender.tables().waiting, mark).await
     }
@@ -66,13 +66,13 @@ impl Database {
         Ok(())
     }
 
-    /// What autovacuum would do sooner or later.
+    /// Vacuums, as autovacuum would later.
     pub async fn vacuum(&mut self) -> Result<()> {
         sqlx::raw_sql("-- database::vacuum\nVACUUM (ANALYZE)").execute(&mut self.connection).await?;
         Ok(())
     }
 
-    /// So that no checkpoint falls into what is measured next.
+    /// Checkpoints now, so that none falls into the next measurement.
     pub async fn checkpoint(&mut self) -> Result<()> {
         sqlx::raw_sql("-- database::checkpoint\nCHECKPOINT").execute(&mut self.connection).await?;
         Ok(())
@@ -86,7 +86,7 @@ impl Database {
         Ok(position.fetch_one(&mut self.connection).await?)
     }
 
-    /// What sessions that have ended wrote into the contender's schema.
+    /// Writes of ended sessions to the contender's schema.
     pub async fn written(&mut self, contender: &dyn Contender) -> Result<Written> {
         self.alone(contender).await?;
         let written = sqlx::query_as(
@@ -98,7 +98,8 @@ impl Database {
         Ok(written.bind(contender.tables().schema).fetch_one(&mut self.connection).await?)
     }
 
-    /// Waits until nobody else is connected: a session tells the statistics what it wrote when it ends.
+    /// Waits until all other sessions are closed: a session reports its writes to the statistics when it
+    /// ends.
     async fn alone(&mut self, contender: &dyn Contender) -> Result<()> {
         let since = Instant::now();
         loop {

@@ -1,23 +1,23 @@
-//! A directory of this run.
+//! A temporary directory of this run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, io};
 
-/// A directory in the temporary directory, removed with what is in it when this is dropped.
+/// A temporary directory, removed with its files on drop.
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes one, whose name tells `what` it is for.
+    /// Creates one; `what` is part of its name.
     pub fn create(what: &str) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("bedel-bench-{what}{}", std::process::id()));
         fs::create_dir(&path).map_err(io(format!("create {}", path.display())))?;
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }

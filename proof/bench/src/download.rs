@@ -23,22 +23,22 @@ use crate::server;
 
 pub use self::transfer::{FetchArgs, fetch};
 
-/// Where the connection of the download that is cut breaks off.
+/// Share of the file after which the cut download loses its connection.
 const CUT_AT: f64 = 0.9;
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DownloadArgs {
-    /// The program to be measured.
+    /// Path of the bedel program.
     #[arg(long)]
     bedel: PathBuf,
-    /// Rounds; each measures everything once, side by side. Medians are told.
+    /// Rounds; each measures everything once. Reports medians.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
     /// Write docs/benchmarks-download.md.
     #[arg(long)]
     publish: bool,
-    /// Where published results go.
+    /// Directory of published results.
     #[arg(long, default_value = "../../docs", hide = true)]
     docs: PathBuf,
 }
@@ -50,12 +50,12 @@ struct Round {
     /// Highest resident memory of a worker process, in bytes.
     memory_of_files: f64,
     memory_of_streams: f64,
-    /// Bytes of a body that were sent for a file that was cut once, for each of the file's.
+    /// Body bytes sent for a file whose download was cut once, divided by its size.
     wire: f64,
     extraction: Pair,
 }
 
-/// Measures and tells.
+/// Measures and prints.
 pub async fn run(args: &DownloadArgs) -> Result<()> {
     println!("making {RECORDING_SECONDS} seconds of sound and picture, and of sound in {SEGMENTS} segments");
     let materials = Materials::make().await?;
@@ -89,7 +89,7 @@ pub async fn run(args: &DownloadArgs) -> Result<()> {
 }
 
 async fn round(args: &DownloadArgs, cluster: &Cluster, materials: &Materials, number: u32) -> Result<Round> {
-    // Who comes first changes, as the disk does not forget what was written before.
+    // The order alternates, because earlier writes slow the disk down.
     let bedel_first = number.is_multiple_of(2);
     let file = transfer::compare(materials, bedel_first).await?;
     let stream = stream(args, cluster, materials, bedel_first).await?;
@@ -127,7 +127,7 @@ async fn stream(
     Ok(pair)
 }
 
-/// The highest resident memory of a worker that brings in at a time what `serve` puts on the upstream, each under its number.
+/// Highest resident memory of a worker that downloads all files of `serve` at once.
 async fn memory(
     args: &DownloadArgs,
     cluster: &Cluster,
@@ -148,7 +148,7 @@ async fn memory(
     Ok(peak)
 }
 
-/// The first connection breaks off; the job goes on with what it has.
+/// The first connection breaks; the job resumes.
 async fn wire(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> Result<f64> {
     let upstream = Upstream::start().await;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "about there")]
@@ -165,7 +165,7 @@ async fn wire(args: &DownloadArgs, cluster: &Cluster, materials: &Materials) -> 
     Ok(sent as f64 / FILE_BYTES as f64)
 }
 
-/// What a download does with a file that arrived, beside ffmpeg's own copy.
+/// Extraction of the audio by a download job, beside ffmpeg's copy.
 async fn extraction(materials: &Materials, bedel_first: bool) -> Result<Pair> {
     let tools = MediaTools::find().map_err(peer)?;
     let bedel = async || {

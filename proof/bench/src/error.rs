@@ -1,8 +1,8 @@
-//! What can go wrong in a benchmark. A run that fails is no result: every error ends the measurement it happened in.
+//! Errors of a benchmark. Each ends its measurement, which then has no result.
 
 use std::fmt::Display;
 
-/// Why there is no figure.
+/// Why a measurement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The database refused or was lost.
@@ -22,7 +22,7 @@ pub enum BenchError {
     /// A result file or a worker's report that cannot be read.
     #[error("a report cannot be read or written: {0}")]
     Json(#[from] serde_json::Error),
-    /// A queue said no.
+    /// A queue returned an error.
     #[error("{0}")]
     Peer(String),
     /// The work did not end in time.
@@ -35,7 +35,7 @@ pub enum BenchError {
         /// How long.
         seconds: u64,
     },
-    /// The work was not what it should have been, so its speed means nothing.
+    /// The work was done wrong, so its speed means nothing.
     #[error("{contender}: {what}")]
     Wrong {
         /// Whose work.
@@ -43,7 +43,7 @@ pub enum BenchError {
         /// What is wrong with it.
         what: String,
     },
-    /// Somebody stopped the run.
+    /// The run was interrupted.
     #[error("stopped; nothing is left behind")]
     Interrupted,
     /// The command line asks for something that does not exist.
@@ -54,7 +54,7 @@ pub enum BenchError {
 /// The result of anything here.
 pub type Result<T, E = BenchError> = std::result::Result<T, E>;
 
-/// Other queues' errors have types of their own; here only their words matter.
+/// Converts another queue's error, of which only the text matters.
 pub fn peer(error: impl Display) -> BenchError {
     BenchError::Peer(error.to_string())
 }

@@ -1,18 +1,18 @@
-//! Holds worker processes back until all of them have their connections.
+//! Makes worker processes wait until all have their connections.
 
 use tokio::sync::oneshot;
 
-/// To be passed once, by the worker.
+/// The worker's side; passed once.
 #[derive(Debug)]
 pub struct Gate {
     ready: oneshot::Sender<()>,
     open: oneshot::Receiver<()>,
 }
 
-/// The other side of a gate.
+/// The benchmark's side of a gate.
 #[derive(Debug)]
 pub struct Keeper {
-    /// Resolves when the worker stands before the gate.
+    /// Resolves when the worker reaches the gate.
     pub ready: oneshot::Receiver<()>,
     /// Opens the gate.
     pub open: oneshot::Sender<()>,
@@ -26,7 +26,7 @@ impl Gate {
         (Self { ready: ready_sender, open: open_receiver }, Keeper { ready, open })
     }
 
-    /// Says that the worker has its connections, and waits. Returns too when the keeper is gone.
+    /// Signals that the worker has its connections, and waits. Also returns when the keeper is gone.
     pub async fn pass(self) {
         let _ = self.ready.send(());
         let _ = self.open.await;

@@ -1,4 +1,5 @@
-//! The HTTP API beside pgbench on the same server: what HTTP, checks and rows around a submission cost.
+//! The HTTP API beside pgbench on the same server: the cost of HTTP, validation and other rows around a
+//! submission.
 
 mod api;
 mod load;
@@ -27,10 +28,10 @@ const UPLOAD_BYTES: usize = 100 * 1024 * 1024;
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HttpArgs {
-    /// The program to be measured.
+    /// Path of the bedel program.
     #[arg(long)]
     bedel: PathBuf,
-    /// Rounds; each measures everything once, side by side. Medians are told.
+    /// Rounds; each measures everything once. Reports medians.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Seconds of each measurement.
@@ -39,7 +40,7 @@ pub struct HttpArgs {
     /// Write docs/benchmarks-api.md.
     #[arg(long)]
     publish: bool,
-    /// Where published results go.
+    /// Directory of published results.
     #[arg(long, default_value = "../../docs", hide = true)]
     docs: PathBuf,
 }
@@ -52,11 +53,11 @@ struct Round {
     looks: Answers,
     /// Transactions per second of `pgbench -S`.
     looks_limit: f64,
-    /// Bytes by which the program's resident memory grew at most while a recording was uploaded.
+    /// Largest growth of the program's resident memory during an upload, in bytes.
     upload_bytes: f64,
 }
 
-/// Measures and tells.
+/// Measures and prints.
 pub async fn run(args: &HttpArgs) -> Result<()> {
     let cluster = server::start().await?;
     let machine = Machine::look(&cluster).await?;
@@ -82,7 +83,7 @@ pub async fn run(args: &HttpArgs) -> Result<()> {
     Ok(())
 }
 
-/// In a fresh database, so that no round finds what another left.
+/// Uses a fresh database, so rounds do not affect each other.
 async fn round(args: &HttpArgs, cluster: &Cluster) -> Result<Round> {
     let name = format!("api_{}", clock::now());
     cluster.create(&name).await?;
@@ -92,7 +93,7 @@ async fn round(args: &HttpArgs, cluster: &Cluster) -> Result<Round> {
     let upload_bytes = api.memory_of_an_upload(UPLOAD_BYTES).await?;
 
     let submissions = load::submissions(&api, CONNECTIONS, args.seconds).await?;
-    // The server's own time for that may not have come yet, and the plans are to be those of a system at work.
+    // Autovacuum may not have run yet; plans should be those of a system in use.
     let mut connection = PgConnection::connect(&url).await?;
     sqlx::raw_sql("-- http::round\nANALYZE").execute(&mut connection).await?;
     connection.close().await?;

@@ -1,4 +1,4 @@
-//! Bedel beside others, all in the same run. Started by `script/bench`.
+//! Measures Bedel beside other queues in the same run. Started by `script/bench`.
 
 mod bench;
 mod clock;
@@ -33,7 +33,7 @@ use crate::options::{Command, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // What the contenders log while they are measured would be part of the measurement.
+    // Logging by the contenders would distort the measurement.
     let filter = EnvFilter::try_from_env("BENCH_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // The fetcher of downloads expects one, as in the program itself.
@@ -61,7 +61,7 @@ async fn start(options: Options) -> Result<()> {
     }
 }
 
-/// Dropping the run stops the server and its workers and removes what they wrote.
+/// Dropping the run stops the server and its workers and removes their files.
 async fn until_stopped(run: impl Future<Output = Result<()>>) -> Result<()> {
     let mut end = signal(SignalKind::terminate()).map_err(io("listen for signals"))?;
     tokio::select! {

@@ -1,4 +1,4 @@
-//! The measures by name, how much each does, and the figures that come of one.
+//! Names of the measures, their sizes, and their figures.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Measure {
     ];
 }
 
-/// How much of everything.
+/// Amount of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     /// Jobs of the bulk measure.
@@ -55,13 +55,13 @@ pub struct Sizes {
     pub jobs: u64,
     /// Jobs of the latency measure, 100 a second.
     pub paced: u64,
-    /// Finished rows beside which is measured.
+    /// Finished rows in the table.
     pub finished: u64,
-    /// Jobs scheduled for later beside which is measured.
+    /// Jobs scheduled for later in the table.
     pub later: u64,
     /// Jobs that fail once.
     pub failing: u64,
-    /// Seconds an idle worker is watched.
+    /// Seconds of watching an idle worker.
     pub idle_seconds: u64,
 }
 
@@ -77,7 +77,7 @@ impl Sizes {
         idle_seconds: 20,
     };
 
-    /// To iterate with: the same work, less of it.
+    /// For quick runs: the same work, less of it.
     pub const QUICK: Self = Self {
         bulk: 30_000,
         paced: 300,

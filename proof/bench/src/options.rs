@@ -19,7 +19,7 @@ pub struct Options {
     pub run: RunOptions,
 }
 
-/// Other things to measure, and what the benchmark starts itself as.
+/// Other benchmarks, and the benchmark's child processes.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// The HTTP API beside pgbench.
@@ -28,10 +28,10 @@ pub enum Command {
     Download(DownloadArgs),
     /// Transcription beside whisper.cpp and faster-whisper.
     Speech(SpeechArgs),
-    /// Started by the benchmark: one file, fetched as downloads fetch it.
+    /// Child process: fetches one file as download jobs do.
     #[command(hide = true)]
     Fetch(FetchArgs),
-    /// Started by the benchmark: one worker process.
+    /// Child process: one worker.
     #[command(hide = true)]
     Worker(WorkerArgs),
 }
@@ -39,7 +39,7 @@ pub enum Command {
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunOptions {
-    /// Rounds; each runs every contender once. Medians are told.
+    /// Rounds; each runs every contender once. Reports medians.
     #[arg(long, default_value_t = 5)]
     pub rounds: u32,
     /// Only these contenders, by name.
@@ -48,28 +48,28 @@ pub struct RunOptions {
     /// Only these measures.
     #[arg(long, value_delimiter = ',', value_enum)]
     pub measure: Vec<Measure>,
-    /// One round of less work, to iterate with.
+    /// One round of less work.
     #[arg(long)]
     pub quick: bool,
-    /// Settings to try, for contenders that have them: slots=500,batch=100.
+    /// Overrides of contenders' settings: slots=500,batch=100.
     #[arg(long, default_value = "")]
     pub tune: String,
-    /// Also compare with the aims and say which are met.
+    /// Also print which aims are met.
     #[arg(long)]
     pub check: bool,
     /// Write docs/benchmarks.json and docs/benchmarks.md.
     #[arg(long)]
     pub publish: bool,
-    /// Measure nothing: work with the results of this file.
+    /// Measure nothing: use the results in this file.
     #[arg(long)]
     pub from: Option<PathBuf>,
-    /// Go on with the run whose results are in this file, until it has all rounds.
+    /// Continue the run whose results are in this file until it has all rounds.
     #[arg(long, conflicts_with = "from")]
     pub more: Option<PathBuf>,
-    /// Where results go.
+    /// Directory of results.
     #[arg(long, default_value = "results", hide = true)]
     pub results: PathBuf,
-    /// Where published results go.
+    /// Directory of published results.
     #[arg(long, default_value = "../../docs", hide = true)]
     pub docs: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! A page with one table: what was measured, its median, and the aim.
+//! A page with one table: measure, median, aim.
 
 use std::fmt::Write;
 use std::fs;
@@ -21,17 +21,17 @@ impl Row {
         Self { what, median: figure(median), aim: String::new() }
     }
 
-    /// A figure that is to be at least so much.
+    /// A figure with a minimum.
     pub fn at_least(what: &'static str, median: f64, aim: f64) -> Self {
         Self::judged(what, median, format!("at least {aim}"), median >= aim)
     }
 
-    /// A figure that is to be at most so much.
+    /// A figure with a maximum.
     pub fn at_most(what: &'static str, median: f64, aim: f64) -> Self {
         Self::judged(what, median, format!("at most {aim}"), median <= aim)
     }
 
-    /// A figure that is to be less.
+    /// A figure with an exclusive maximum.
     pub fn less_than(what: &'static str, median: f64, aim: f64) -> Self {
         Self::judged(what, median, format!("less than {aim}"), median < aim)
     }
@@ -51,14 +51,14 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// The middle one; the higher of two.
+/// The median; the higher of two.
 pub fn median<T>(rounds: &[T], of: impl Fn(&T) -> f64) -> f64 {
     let mut values: Vec<f64> = rounds.iter().map(of).collect();
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Writes a page and says so.
+/// Writes a page and prints its path.
 pub fn publish(page: &Path, text: &str) -> Result<()> {
     fs::write(page, text).map_err(io(format!("write {}", page.display())))?;
     println!("written: {}", page.display());

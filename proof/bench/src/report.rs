@@ -1,4 +1,4 @@
-//! What was measured, in the form it is stored in.
+//! The stored results of a run.
 
 pub mod check;
 mod machine;
@@ -25,9 +25,9 @@ pub struct Report {
     pub machine: Machine,
     /// How much of everything.
     pub sizes: Sizes,
-    /// How often: the rounds that are complete.
+    /// Complete rounds.
     pub rounds: u32,
-    /// Who, in the order of the tables.
+    /// Contenders, in the order of the tables.
     pub contenders: Vec<Entry>,
     /// Every single measurement.
     pub samples: Vec<Sample>,
@@ -76,7 +76,8 @@ impl Report {
         Ok(Self { machine: Machine::look(cluster).await?, sizes, rounds: 0, contenders, samples: Vec::new() })
     }
 
-    /// Takes over the rounds of an earlier run, which has to be of the same things, `measures`, on the same machine.
+    /// Adds the rounds of an earlier run, which must have the same `measures` and settings, on the same
+    /// machine.
     pub fn go_on_from(&mut self, earlier: Self, measures: &[Measure]) -> Result<()> {
         let differs = if self.machine.is_another_than(&earlier.machine) {
             "the machine, PostgreSQL or the compiler"
@@ -113,7 +114,7 @@ impl Report {
         fs::write(path, text).map_err(io(format!("write {}", path.display())))
     }
 
-    /// The median of a figure over the rounds. None where there is none.
+    /// Median of a figure over the rounds.
     pub fn median(&self, contender: &str, measure: Measure, figure: &str) -> Option<f64> {
         let mut values: Vec<f64> = self
             .samples

@@ -1,8 +1,8 @@
 //! A worker process, seen from inside and from outside.
 //!
-//! The benchmark starts itself again as `worker`. The two talk in lines: the worker says `ready`, `ran N` and at its end
-//! `summary {…}`; the benchmark says `go` and `stop`. A worker whose standard input ends stops as well, so none is left
-//! behind by a benchmark that was killed.
+//! The benchmark starts itself again as `worker`. They talk in lines: the worker writes `ready`, `ran N` and
+//! finally `summary {…}`; the benchmark writes `go` and `stop`. A worker also stops when its standard input
+//! ends, so a killed benchmark leaves none behind.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -18,13 +18,13 @@ use crate::error::{BenchError, Result, io};
 use crate::gate::Gate;
 use crate::probe::{Probe, Summary};
 
-/// Time between two reports of a worker that is not done.
+/// Interval between reports of a busy worker.
 const REPORT: Duration = Duration::from_millis(5);
 
-/// How long a worker may take to get its connections, and to end.
+/// Longest wait for a worker's connections, and for its end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a worker process is started with.
+/// Command line of a worker process.
 #[derive(Debug, Clone, clap::Args)]
 pub struct WorkerArgs {
     /// Whose worker.
@@ -42,7 +42,7 @@ pub struct WorkerArgs {
     /// Each job fails once.
     #[arg(long)]
     pub fail_once: bool,
-    /// Jobs come one at a time: report when each run began.
+    /// Jobs come one at a time: report the start of each run.
     #[arg(long)]
     pub paced: bool,
 }
@@ -74,7 +74,7 @@ pub async fn run(contender: &dyn Contender, args: &WorkerArgs) -> Result<()> {
     outcome
 }
 
-/// Passes orders on.
+/// Forwards orders.
 async fn obey(keeper: crate::gate::Keeper, stop: CancellationToken) {
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     if keeper.ready.await.is_ok() {
@@ -90,7 +90,7 @@ async fn obey(keeper: crate::gate::Keeper, stop: CancellationToken) {
     stop.cancel();
 }
 
-/// Tells how far the work is: now and then, and at once when this process has done all of it.
+/// Reports progress: periodically, and at once when this process has done all of it.
 async fn report(probe: Arc<Probe>) {
     let mut told = 0;
     loop {
@@ -107,7 +107,7 @@ async fn report(probe: Arc<Probe>) {
 }
 
 fn say(line: &str) {
-    // A benchmark that is gone hears nothing; its worker stops by itself.
+    // If the benchmark is gone, the worker stops by itself.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
@@ -135,12 +135,12 @@ pub struct Start<'a> {
     pub target: u64,
     /// Each job fails once.
     pub fail_once: bool,
-    /// Jobs come one at a time: report when each run began.
+    /// Jobs come one at a time: report the start of each run.
     pub paced: bool,
 }
 
 impl WorkerProcess {
-    /// Starts a process and returns when it stands before its gate.
+    /// Starts a process and waits until it reaches its gate.
     pub async fn start(start: &Start<'_>) -> Result<Self> {
         let program = std::env::current_exe().map_err(io("find this program"))?;
         let mut command = Command::new(program);
@@ -168,7 +168,7 @@ impl WorkerProcess {
         self.order("go\n").await
     }
 
-    /// Returns at the worker's next report, with the number of runs so far.
+    /// Waits for the worker's next report and returns the number of runs so far.
     pub async fn progress(&mut self) -> Result<u64> {
         let line = self.line().await?;
         let runs = line.strip_prefix("ran ").and_then(|runs| runs.parse().ok());
@@ -176,12 +176,12 @@ impl WorkerProcess {
         Ok(self.runs)
     }
 
-    /// Runs by the latest report.
+    /// Number of runs in the latest report.
     pub fn runs(&self) -> u64 {
         self.runs
     }
 
-    /// Ends the worker and returns what it did.
+    /// Ends the worker and returns its summary.
     pub async fn stop(mut self) -> Result<Summary> {
         let contender = self.contender;
         let end = async move {

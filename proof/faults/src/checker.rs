@@ -14,16 +14,16 @@ use crate::jobs::{Act, Errand, Visit, final_file};
 use crate::ledger::{Entry, What};
 use crate::report::Outcome;
 
-/// A chain that was enqueued: the caller's transaction was committed.
+/// A chain whose enqueueing transaction was committed.
 #[derive(Debug, Clone)]
 pub struct Chain {
-    /// What it is about.
+    /// Its item.
     pub item: Uuid,
     /// Its first job.
     pub first: Uuid,
     /// Its number of jobs.
     pub steps: u32,
-    /// A plain job, which writes no rows of its own.
+    /// A plain job: it writes no rows.
     pub plain: bool,
 }
 
@@ -54,9 +54,9 @@ struct Evidence {
     items: HashMap<Uuid, ItemRow>,
     /// The leases of the commits, by job.
     commits: HashMap<Uuid, Vec<Uuid>>,
-    /// How often a handler was entered, by job and lease.
+    /// Handler calls by job and lease.
     starts: HashMap<Uuid, HashMap<Uuid, usize>>,
-    /// The leases whose handlers came to their ends.
+    /// Leases whose handlers returned.
     ends: HashSet<Uuid>,
 }
 
@@ -97,10 +97,7 @@ impl Evidence {
     }
 }
 
-/// Reads what became of `chains` and counts what `allowance` does not account for.
-///
-/// # Errors
-/// Where the evidence cannot be read.
+/// Reads the state of `chains` and counts what `allowance` does not allow.
 pub async fn check(
     pool: &PgPool,
     directory: &Path,
@@ -145,12 +142,12 @@ fn judge(
     let discarded = allowance.discarded.contains(&visit.item);
     match state.as_str() {
         "completed" if plain && !lease.is_some_and(|lease| evidence.ends.contains(&lease)) => {
-            outcome.lost(format!("{id} is completed and its work was not done"));
+            outcome.lost(format!("{id} is completed but its work was not done"));
         }
         "completed" if !plain && commits.is_empty() => {
-            outcome.lost(format!("{id} is completed and its rows are missing"))
+            outcome.lost(format!("{id} is completed but its rows are missing"))
         }
-        "completed" if discarded => outcome.lost(format!("{id} is completed and had to be discarded")),
+        "completed" if discarded => outcome.lost(format!("{id} is completed and should have been discarded")),
         "discarded" if discarded => {}
         "completed" => {}
         "available" | "running" => outcome.stuck(format!("{id} is {state}, attempt {attempt}")),
@@ -159,7 +156,7 @@ fn judge(
     if commits.len() > 1 || (!commits.is_empty() && state != "completed") {
         outcome.doubled(format!("{id} is {state} with {} commits", commits.len()));
     } else if commits.first().is_some_and(|committed| Some(*committed) != *lease) {
-        outcome.doubled(format!("{id} was committed by an attempt that is not the one that counts"));
+        outcome.doubled(format!("{id} was committed by another attempt"));
     }
     if *errors > allowance.errors || *crashes > allowance.crashes {
         outcome.over_budget(format!(
@@ -181,7 +178,7 @@ fn judge(
     if matches!(visit.act, Act::Promote(..)) && state == "completed" {
         let found = std::fs::read_to_string(final_file(directory, *id)).ok();
         match (found, lease) {
-            (None, _) => outcome.lost(format!("{id} is completed and its file is missing")),
+            (None, _) => outcome.lost(format!("{id} is completed but its file is missing")),
             (Some(found), Some(lease)) if found == lease.to_string() => {}
             _ => outcome.doubled(format!("{id}: its file is another attempt's")),
         }
@@ -196,7 +193,7 @@ fn follow(chain: &Chain, evidence: &Evidence, allowance: &Allowance, outcome: &m
         match evidence.jobs.get(&(*item, step)).map(Vec::as_slice).unwrap_or_default() {
             [(only, _)] if step > 1 || only.id == *first => match only.state.as_str() {
                 "completed" => {}
-                // Counted where the job was judged.
+                // Counted with its job.
                 _ => return,
             },
             [] => return outcome.lost(format!("item {item}: its chain ends before step {step} of {steps}")),

@@ -1,5 +1,5 @@
-//! Doubles of a lecture's four stages: the real begin, commit and end, around a run that takes some milliseconds and sometimes
-//! fails. Whoever wants to know what the transactions do beside each other needs no recordings.
+//! Doubles of a lecture's four stages: the real begin, commit and end, around a run that takes some
+//! milliseconds and sometimes fails. Races between these transactions need no recordings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::error::FaultsError;
 
 /// A stage whose run can be left out.
 trait Stage: Job<Context = Context> {
-    /// What the run would have found.
+    /// The run's result.
     fn found() -> Self::Output;
 }
 
@@ -86,7 +86,7 @@ impl<S: Stage> Job for Double<S> {
         self.0.begin(ctx, attempt, tx).await
     }
 
-    /// The lease is random: it decides how long this takes and whether it fails, which one in six does for good.
+    /// The random lease decides how long the run takes and whether it fails. One in six fails fatally.
     async fn run(&self, _: &Context, attempt: &Attempt) -> Result<S::Output, JobError> {
         let chance = attempt.lease.as_fields().0;
         tokio::time::sleep(Duration::from_millis(u64::from(chance % 12))).await;
@@ -120,12 +120,9 @@ impl<S: Stage> Job for Double<S> {
     }
 }
 
-/// The four doubles, with a real environment that nothing of theirs uses but for its settings.
-///
-/// # Errors
-/// Where the environment cannot be made.
+/// The four doubles. They use only the settings of their environment.
 pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, FaultsError> {
-    // Whoever comes first wins; the others find it installed.
+    // Another caller may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let fetch = FetchSettings {
         hosts: vec!["media.example.com".to_owned()],

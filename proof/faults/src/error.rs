@@ -1,8 +1,8 @@
-//! Why the suite itself could not go on. A broken promise is no error: it is counted.
+//! Errors of the suite itself. A broken promise is not an error: it is counted.
 
 use std::path::{Path, PathBuf};
 
-/// Why the suite, or a round of it, could not go on.
+/// Why the suite, or one round, stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultsError {
     /// A file or a process.
@@ -13,11 +13,11 @@ pub enum FaultsError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// The database, where the suite itself asked it.
-    #[error("the database: {0}")]
+    /// A statement of the suite itself.
+    #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     /// The schema.
-    #[error("the migrations: {0}")]
+    #[error("migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The server.
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub enum FaultsError {
     /// A scheduler that did not start.
     #[error(transparent)]
     Scheduler(#[from] bedel_queue::ScheduleError),
-    /// Something that had to happen did not.
+    /// A timeout of the suite.
     #[error("not in time: {0}")]
     Late(String),
     /// A name that no scenario has.
@@ -42,7 +42,7 @@ pub enum FaultsError {
     /// A document without the two marks.
     #[error("{0} has no place for the table: its two marks are missing")]
     NoMarks(PathBuf),
-    /// What a scenario leans on did not work.
+    /// The preconditions of a scenario failed.
     #[error("{0}")]
     Setup(String),
 }

@@ -1,4 +1,4 @@
-//! What a round's faults account for. Everything beyond it is counted against the queue.
+//! What a round's faults explain. Everything beyond counts against the queue.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use uuid::Uuid;
 pub struct Allowance {
     /// Counted crashes of one job.
     pub crashes: i32,
-    /// Counted crashes of all jobs together, where they are bounded more tightly than one by one.
+    /// Counted crashes of all jobs together, if that bound is tighter.
     pub crashes_in_all: Option<i32>,
     /// Failed attempts of one job.
     pub errors: i32,
-    /// Handlers entered for one job, where a fault must not repeat an attempt.
+    /// Handler calls of one job, if a fault must not repeat an attempt.
     pub starts: Option<usize>,
     /// The server may forget claims that were not yet on its disk. A plain job, which has no begin transaction, may then have
     /// been started under one of them.

@@ -1,4 +1,4 @@
-//! Jobs that do what their args say, and note every side effect.
+//! Jobs whose args say what they do. Every side effect goes into the ledger.
 
 mod wrapped;
 
@@ -18,39 +18,39 @@ pub use wrapped::{Errand, Hasty};
 /// What the handler does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Act {
-    /// Takes so many milliseconds.
+    /// Takes this many milliseconds.
     Sleep(u64),
-    /// Writes a file under a name of its lease, and gives it its final name when the lease still holds; so many milliseconds
-    /// pass before, and again between the look at the lease and the renaming.
+    /// Writes a file named after its lease, checks the lease, and renames the file. Milliseconds before the
+    /// check, and between check and rename.
     Promote(u64, u64),
-    /// Saves a checkpoint after each of so many steps of so many milliseconds.
+    /// Saves a checkpoint after each step: number of steps, milliseconds of each.
     March(u32, u64),
-    /// Kills its own process.
+    /// Aborts its process after this many milliseconds.
     Poison(u64),
     /// Panics in its first attempt.
     Panic,
     /// The commit hook panics in the first attempt.
     PanicInCommit,
-    /// Fails in its first so many attempts.
+    /// Fails in this many first attempts.
     Fail(i32),
-    /// Fails beyond help.
+    /// Fails fatally.
     Refuse,
     /// Never ends.
     Hang,
-    /// Blocks a thread for so many milliseconds without a look at the cancellation; later attempts return at once.
+    /// Blocks a thread for this many milliseconds and ignores cancellation. Later attempts return at once.
     Deaf(u64),
-    /// Keeps a connection of the worker's pool for so many milliseconds.
+    /// Holds a connection of the worker's pool for this many milliseconds.
     HoldConnection(u64),
 }
 
-/// What the jobs may touch.
+/// The jobs' context.
 #[derive(Debug, Clone)]
 pub struct Touch {
     /// The database, the same pool that the queue uses.
     pub pool: PgPool,
-    /// Where files go.
+    /// If files go.
     pub directory: Arc<Path>,
-    /// Where side effects are noted.
+    /// Log of side effects.
     pub ledger: Arc<Ledger>,
 }
 
@@ -59,7 +59,7 @@ impl Touch {
         self.directory.join("temporary").join(format!("{}.{}", attempt.job_id, attempt.lease))
     }
 
-    /// Removes what older leases of the job left, so that a late renaming finds no source.
+    /// Removes files of the job's older leases, so a late rename finds no source.
     async fn remove_leftovers(&self, attempt: &Attempt) -> Result<(), JobError> {
         let prefix = format!("{}.", attempt.job_id);
         let mut found = Vec::new();
@@ -113,7 +113,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// The job, which no other live one of the item can stand beside.
+    /// The job. Its unique key allows one live job per item.
     pub fn job(&self) -> NewJob {
         NewJob::new(self).subject(self.item).unique_key(format!("item:{}", self.item))
     }
@@ -252,7 +252,7 @@ pub fn registry(touch: Touch) -> Registry<Touch> {
     Registry::new(touch).register::<Visit>().register::<Hasty>().register::<Errand>()
 }
 
-/// What the jobs write beside the queue's tables.
+/// The jobs' own tables.
 pub const SCHEMA: &str = "
 CREATE SCHEMA faults;
 CREATE TABLE faults.items (

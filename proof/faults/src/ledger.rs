@@ -1,7 +1,7 @@
 //! The ledger: every side effect of a test job, written where no rollback reaches it.
 //!
-//! One append-only file per process; each entry is one line written by one call, so that it is there whole or not at all,
-//! also after kill -9.
+//! One append-only file per process. Each entry is one line, written by one call, so it is whole or absent
+//! even after kill -9.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -22,9 +22,9 @@ pub enum What {
     BeginHook,
     /// The handler was entered.
     Start,
-    /// A final file got its name.
+    /// A file was renamed to its final name.
     Promoted,
-    /// The handler came to its end.
+    /// The handler returned.
     End,
     /// The commit hook ran; its transaction may still be rolled back.
     CommitHook,
@@ -57,9 +57,6 @@ const PREFIX: &str = "ledger-";
 
 impl Ledger {
     /// Opens this process's file in `directory`.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn open(directory: &Path) -> Result<Self, FaultsError> {
         let path = directory.join(format!("{PREFIX}{}", std::process::id()));
         let file = OpenOptions::new()
@@ -73,7 +70,7 @@ impl Ledger {
     /// Writes one line.
     ///
     /// # Panics
-    /// Where the disk refuses it: a round without its ledger proves nothing.
+    /// If the disk refuses: a round without its ledger proves nothing.
     pub fn note(&self, attempt: &Attempt, what: What) {
         let entry = Entry {
             at_ms: now_ms(),
@@ -90,9 +87,6 @@ impl Ledger {
 }
 
 /// All entries of a round, by time.
-///
-/// # Errors
-/// The file system's; a line that is not whole.
 pub fn read(directory: &Path) -> Result<Vec<Entry>, FaultsError> {
     let mut entries = Vec::new();
     for file in fs::read_dir(directory).map_err(FaultsError::file("read", directory))? {
@@ -101,7 +95,7 @@ pub fn read(directory: &Path) -> Result<Vec<Entry>, FaultsError> {
             continue;
         }
         let text = fs::read_to_string(&path).map_err(FaultsError::file("read", &path))?;
-        // A line without its end is being written, or was when its process was killed.
+        // A line without its newline is being written, or its process was killed.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let entry: Entry = serde_json::from_str(line)
                 .map_err(|error| FaultsError::Setup(format!("{}: {error}: {line}", path.display())))?;

@@ -1,8 +1,8 @@
-//! Faults for the queue: real worker processes on a real PostgreSQL are killed, stopped, cut off and lied to at moments that
-//! a seed decides, and a checker then reads the tables and the ledger of side effects.
+//! Faults for the queue: real worker processes on a real PostgreSQL are killed, stopped and cut off at
+//! moments that a seed decides. A checker then reads the tables and the ledger of side effects.
 //!
-//! `faults run` plays the scenarios and prints a table. The other two commands are the processes that it starts and kills:
-//! this same program.
+//! `faults run` plays the scenarios and prints a table. The two hidden commands are the processes that it
+//! starts and kills.
 
 mod checker;
 mod clock;
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
             Command::Scheduler(command) => worker::schedule(command).await.map(|()| true),
         }
     });
-    // A handler that blocks a thread must not keep the process, as it would not keep the program's.
+    // A handler that blocks a thread must not keep the process alive.
     runtime.shutdown_background();
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// True where every promise was kept.
+/// True if every promise held.
 async fn run(command: RunCommand) -> Result<bool, FaultsError> {
     let form = if command.short { Form::Short } else { Form::Long };
     let suite = Suite::new(form, command.seed, command.rounds)?;

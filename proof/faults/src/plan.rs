@@ -1,4 +1,4 @@
-//! The plan: what happens when, drawn from a seed. The same seed gives the same plan, whatever the machine does.
+//! The plan decides what happens when, from a seed. The same seed gives the same plan on every machine.
 //!
 //! The generator is SplitMix64 (Steele, Lea and Flood, 2014), written out, so that a seed in an old log still means the
 //! same plan after dependencies changed.
@@ -17,7 +17,7 @@ impl Plan {
         Self { state: seed }
     }
 
-    /// The plan of one round of one scenario: it does not depend on which others are played, or in which order.
+    /// The plan of one round of one scenario: independent of the other scenarios and their order.
     pub fn of_round(seed: u64, scenario: &str, round: u32) -> Self {
         // FNV-1a over the name.
         let name = scenario.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,4 +1,4 @@
-//! A process of ours that is started, signalled and waited for.
+//! A child process: start, signal, wait.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,10 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::clock::now_ms;
 use crate::error::FaultsError;
 
-/// How often a state is looked at.
+/// Poll interval of states.
 pub const GLANCE: Duration = Duration::from_millis(20);
 
-/// A kill -9, for the measure of the rescue.
+/// A kill -9, to measure the rescue from.
 #[derive(Debug, Clone)]
 pub struct Kill {
     /// The process.
@@ -24,7 +24,8 @@ pub struct Kill {
     pub at_ms: i64,
 }
 
-/// A worker or a scheduler. Killed when dropped; it also ends by itself when this process does, since it reads a pipe.
+/// A worker or a scheduler. Killed when dropped; it also ends with this process, because it reads a pipe from
+/// it.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -33,9 +34,6 @@ pub struct Process {
 
 impl Process {
     /// Starts this program again with `arguments`; its log goes to `directory`.
-    ///
-    /// # Errors
-    /// The system's.
     pub fn start(directory: &Path, name: &str, arguments: &[String]) -> Result<Self, FaultsError> {
         let program = std::env::current_exe().map_err(FaultsError::io("find this program"))?;
         let path = directory.join(format!("{name}.log"));
@@ -64,7 +62,7 @@ impl Process {
     /// Sends a signal.
     ///
     /// # Errors
-    /// Where the process is gone.
+    /// If the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<(), FaultsError> {
         signal_pid(self.pid(), signal)
     }
@@ -72,7 +70,7 @@ impl Process {
     /// SIGKILL; returns when.
     ///
     /// # Errors
-    /// Where the process is gone.
+    /// If the process is gone.
     pub fn kill(&mut self) -> Result<Kill, FaultsError> {
         self.signal(Signal::KILL)?;
         let kill = Kill { pid: self.pid(), name: self.name.clone(), at_ms: now_ms() };
@@ -80,7 +78,7 @@ impl Process {
         Ok(kill)
     }
 
-    /// How it ended, where it did.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -88,7 +86,7 @@ impl Process {
     /// Waits for its end.
     ///
     /// # Errors
-    /// Where it does not come within `limit`.
+    /// If it does not come within `limit`.
     pub async fn ended_within(&mut self, limit: Duration) -> Result<ExitStatus, FaultsError> {
         let deadline = Instant::now() + limit;
         loop {
@@ -113,7 +111,7 @@ impl Drop for Process {
 /// Sends a signal to a process.
 ///
 /// # Errors
-/// Where it is gone.
+/// If it is gone.
 pub fn signal_pid(pid: u32, signal: Signal) -> Result<(), FaultsError> {
     let pid = i32::try_from(pid)
         .ok()

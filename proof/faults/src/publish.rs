@@ -11,10 +11,10 @@ use crate::suite::{Form, Suite};
 const BEGIN: &str = "<!-- table: begin -->\n";
 const END: &str = "<!-- table: end -->";
 
-/// Replaces what stands between the two marks by the table and by what it was made with.
+/// Replaces the text between the two marks with the table and how it was made.
 ///
 /// # Errors
-/// Where the file cannot be read or written, or has no marks.
+/// If the file cannot be read or written, or has no marks.
 pub async fn publish(file: &Path, report: &Report, suite: &Suite) -> Result<(), FaultsError> {
     let text = std::fs::read_to_string(file).map_err(FaultsError::file("read", file))?;
     let mut connection = sqlx::PgConnection::connect(&suite.server().await?.cluster.url("postgres")).await?;

@@ -1,48 +1,48 @@
-//! What became of the rounds, and the table that says so.
+//! Outcomes of rounds, and the table of all scenarios.
 
 use std::fmt::Write;
 
 use crate::error::FaultsError;
 
-/// Milliseconds from kills to what followed.
+/// Milliseconds from kills to rescues.
 #[derive(Debug, Clone, Default)]
 pub struct Rescues {
-    /// To when a job that ran in the killed process was available again.
+    /// Until a job of the killed process was available again.
     pub available: Vec<i64>,
-    /// To when its handler was entered again.
+    /// Until its handler started again.
     pub started: Vec<i64>,
 }
 
-/// What became of one round, or of many.
+/// Outcome of one round, or the sum of many.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Rounds played.
     pub rounds: u32,
     /// Jobs checked.
     pub jobs: usize,
-    /// Faults done: signals, cuts, restarts.
+    /// Injected faults: signals, cuts, restarts.
     pub faults: usize,
     /// Jobs whose work or successor is missing; processes that ended by themselves.
     pub lost: usize,
     /// Jobs with two commits or two successors, files of another attempt than the one that counts, ticks that ran twice.
     pub doubled: usize,
-    /// Jobs that were not final at the deadline; rounds that could not go on.
+    /// Jobs that were not final at the deadline; rounds with an error.
     pub stuck: usize,
-    /// Jobs whose errors, crashes or claims exceed what the plan's faults account for.
+    /// Jobs with more errors, crashes or claims than the plan's faults explain.
     pub over_budget: usize,
     /// How long the rescues took.
     pub rescues: Rescues,
-    /// What broke, for whoever looks for the cause.
+    /// What broke, in words.
     pub details: Vec<String>,
 }
 
 impl Outcome {
-    /// A round that could not go on.
+    /// A round with an error.
     pub fn broken(error: &FaultsError) -> Self {
         Self { rounds: 1, stuck: 1, details: vec![error.to_string()], ..Self::default() }
     }
 
-    /// Says in the details which round it was.
+    /// Prefixes the details with the round's number.
     pub fn of_round(mut self, number: u32) -> Self {
         for detail in &mut self.details {
             *detail = format!("round {number}: {detail}");
@@ -101,7 +101,7 @@ pub struct Row {
     pub name: &'static str,
     /// What was done.
     pub title: &'static str,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 

@@ -1,4 +1,4 @@
-//! How long it takes from a kill until the jobs that ran there are available, and at work, again.
+//! Time from a kill until the jobs of that process are available, and started, again.
 
 use crate::clock::now_ms;
 use crate::error::FaultsError;
@@ -7,12 +7,9 @@ use crate::process::Kill;
 use crate::report::Rescues;
 use crate::round::Round;
 
-/// How long the rescues took of what ran in the killed processes.
-///
-/// # Errors
-/// Where the ledger or the history cannot be read.
+/// Rescue times of the jobs that ran in the killed processes.
 pub async fn rescues(round: &Round, kills: &[Kill]) -> Result<Rescues, FaultsError> {
-    // The history tells the time by the database's clock, the kill by the machine's; both advance alike.
+    // The history uses the database's clock, the kill the machine's. Both advance alike.
     let database_ms: f64 =
         sqlx::query_scalar("-- rescue::clock\nSELECT extract(epoch FROM clock_timestamp())::float8 * 1000")
             .fetch_one(&round.pool)

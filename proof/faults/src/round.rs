@@ -20,21 +20,21 @@ use crate::process::{GLANCE, Process};
 use crate::report::Outcome;
 use crate::server::RoundServer;
 
-/// How quickly the workers of a round beat and judge.
+/// Intervals of a round's workers.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Time between two beats.
     pub beat: Duration,
-    /// A worker whose counter stands still for so long is dead.
+    /// A worker whose beat counter stands still this long is dead.
     pub dead_after: Duration,
-    /// Time between two looks for work.
+    /// Poll interval.
     pub poll: Duration,
-    /// What running attempts get when a worker is asked to stop.
+    /// Deadline of running attempts when a worker stops.
     pub drain: Duration,
 }
 
 impl Pace {
-    /// For many rounds in little time.
+    /// Short: many rounds in little time.
     pub const QUICK: Self = Self {
         beat: Duration::from_millis(200),
         dead_after: Duration::from_secs(1),
@@ -52,7 +52,7 @@ impl Pace {
 /// One round.
 #[derive(Debug)]
 pub struct Round {
-    /// What happens when.
+    /// Decides what happens when.
     pub plan: Plan,
     /// Ledger, files and logs.
     pub directory: PathBuf,
@@ -60,11 +60,11 @@ pub struct Round {
     pub server: Arc<RoundServer>,
     /// The database.
     pub url: String,
-    /// A pool of the suite's own, not through any proxy.
+    /// The suite's pool, never through a proxy.
     pub pool: PgPool,
-    /// How quickly its workers beat.
+    /// Intervals of its workers.
     pub pace: Pace,
-    /// Attempts at a time of each worker and kind.
+    /// Slots of each worker and kind.
     pub slots: usize,
     /// Connections of each worker's pool.
     pub connections: u32,
@@ -76,9 +76,6 @@ pub struct Round {
 
 impl Round {
     /// Sets a round up.
-    ///
-    /// # Errors
-    /// Where its database or its directory cannot be made.
     pub async fn new(plan: Plan, directory: PathBuf, server: &Arc<RoundServer>) -> Result<Self, FaultsError> {
         for part in ["temporary", "final"] {
             let path = directory.join(part);
@@ -109,18 +106,12 @@ impl Round {
     }
 
     /// Starts a worker process and returns at once.
-    ///
-    /// # Errors
-    /// The system's.
     pub fn worker(&mut self) -> Result<Process, FaultsError> {
         let url = self.url.clone();
         self.worker_at(&url)
     }
 
-    /// As [`worker`](Self::worker), through another way to the database.
-    ///
-    /// # Errors
-    /// The system's.
+    /// As [`worker`](Self::worker), with another URL of the database.
     pub fn worker_at(&mut self, url: &str) -> Result<Process, FaultsError> {
         self.started += 1;
         let name = format!("worker-{}", self.started);
@@ -141,10 +132,7 @@ impl Round {
         Process::start(&self.directory, &name, &line)
     }
 
-    /// Starts so many workers and waits until they beat.
-    ///
-    /// # Errors
-    /// Where one does not.
+    /// Starts `count` workers and waits until they beat.
     pub async fn workers(&mut self, count: usize) -> Result<Vec<Process>, FaultsError> {
         let workers = (0..count).map(|_| self.worker()).collect::<Result<Vec<_>, _>>()?;
         for worker in &workers {
@@ -154,9 +142,6 @@ impl Round {
     }
 
     /// Waits until a worker beats.
-    ///
-    /// # Errors
-    /// Where it does not.
     pub async fn registered(&self, worker: &Process) -> Result<(), FaultsError> {
         self.until("a worker registers", Duration::from_secs(20), async || {
             Ok(sqlx::query("-- round::registered\nSELECT FROM queue.workers WHERE name = $1")
@@ -169,9 +154,6 @@ impl Round {
     }
 
     /// Starts a scheduler process.
-    ///
-    /// # Errors
-    /// The system's.
     pub fn scheduler(&mut self, cron: &str, item: Uuid) -> Result<Process, FaultsError> {
         self.started += 1;
         let name = format!("scheduler-{}", self.started);
@@ -180,19 +162,13 @@ impl Round {
         Process::start(&self.directory, &name, &line.map(str::to_owned))
     }
 
-    /// Enqueues a chain of `steps` jobs, all of which act alike, and wakes the workers. Returns its item.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Enqueues a chain of `steps` jobs with the same act and wakes the workers. Returns its item.
     pub async fn enqueue(&mut self, act: Act, steps: u32) -> Result<Uuid, FaultsError> {
         let visit = Visit { item: Uuid::new_v4(), step: 1, steps, act };
         self.enqueue_job(&visit, visit.job()).await
     }
 
     /// As [`enqueue`](Self::enqueue), one job that may take one second and is tried twice.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn enqueue_hasty(&mut self, act: Act) -> Result<Uuid, FaultsError> {
         let visit = Visit { item: Uuid::new_v4(), step: 1, steps: 1, act };
         let job = NewJob::new(&Hasty(visit.clone())).subject(visit.item);
@@ -200,9 +176,6 @@ impl Round {
     }
 
     /// As [`enqueue`](Self::enqueue), one plain job.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn enqueue_errand(&mut self, act: Act) -> Result<Uuid, FaultsError> {
         let visit = Visit { item: Uuid::new_v4(), step: 1, steps: 1, act };
         let job = NewJob::new(&Errand(visit.clone())).subject(visit.item);
@@ -224,9 +197,6 @@ impl Round {
     }
 
     /// Adds an item's row.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn add_item(&self, tx: &mut sqlx::PgConnection, item: Uuid) -> Result<(), FaultsError> {
         sqlx::query("-- round::add_item\nINSERT INTO faults.items (id) VALUES ($1)")
             .bind(item)
@@ -238,7 +208,7 @@ impl Round {
     /// Polls until `condition` holds.
     ///
     /// # Errors
-    /// Where it does not within `limit`. An error of the condition's is no error: the database may be away.
+    /// If it does not within `limit`. An error of the condition counts as false: the database may be away.
     pub async fn until<F, Fut>(&self, what: &str, limit: Duration, condition: F) -> Result<(), FaultsError>
     where
         F: Fn() -> Fut,
@@ -254,7 +224,7 @@ impl Round {
         Ok(())
     }
 
-    /// Waits until every job is final, or `limit` has passed; what is live then is counted by the check.
+    /// Waits until every job is final, at most `limit`. The check counts the jobs that are still live.
     pub async fn settle(&self, limit: Duration) {
         let finished = async || {
             let live: i64 = sqlx::query_scalar(
@@ -265,30 +235,21 @@ impl Round {
             .await?;
             Ok(live == 0)
         };
-        // Late is what the check finds out.
+        // The check counts what is late.
         let _ = self.until("every job is final", limit, finished).await;
     }
 
     /// The round's ledger.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
     pub fn ledger(&self) -> Result<Vec<Entry>, FaultsError> {
         ledger::read(&self.directory)
     }
 
-    /// How many handlers were entered so far.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be read.
+    /// Handler calls so far.
     pub fn starts(&self) -> Result<usize, FaultsError> {
         Ok(self.ledger()?.iter().filter(|entry| entry.what == What::Start).count())
     }
 
-    /// Reads what became of everything.
-    ///
-    /// # Errors
-    /// Where the evidence cannot be read.
+    /// Checks the round.
     pub async fn check(&self, allowance: &Allowance) -> Result<Outcome, FaultsError> {
         check(&self.pool, &self.directory, &self.ledger()?, &self.chains, allowance).await
     }

@@ -83,7 +83,7 @@ const SCENARIOS: &[Scenario] = &[
 /// Plays all scenarios, or those named in `only`, one after another.
 ///
 /// # Errors
-/// Where a name is none of a scenario's.
+/// If a name is none of a scenario's.
 pub async fn play(suite: &Suite, only: &[String]) -> Result<Report, FaultsError> {
     for name in only {
         if !SCENARIOS.iter().any(|scenario| scenario.name == name) {

@@ -41,9 +41,6 @@ impl RoundServer {
     }
 
     /// A new database with the schema: its URL and a small pool.
-    ///
-    /// # Errors
-    /// If the server is away.
     pub async fn database(&self) -> Result<(String, PgPool), FaultsError> {
         let name = format!("round_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         {
@@ -60,9 +57,6 @@ impl RoundServer {
     }
 
     /// Drops a round's database and every connection to it: a server that recovers reads every file it has.
-    ///
-    /// # Errors
-    /// If the server is away.
     pub async fn remove(&self, url: &str) -> Result<(), FaultsError> {
         let options: PgConnectOptions = url.parse()?;
         Ok(self.cluster.drop(options.get_database().unwrap_or_default()).await?)

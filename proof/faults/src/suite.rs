@@ -1,4 +1,4 @@
-//! What all scenarios share: the seed, the form, one server, and rounds side by side.
+//! Shared by all scenarios: the seed, the form, one server, and rounds run in parallel.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::report::Outcome;
 use crate::round::Round;
 use crate::server::RoundServer;
 
-/// How much is played.
+/// How much runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Few rounds.
     Short,
-    /// The rounds that are published.
+    /// The published number of rounds.
     Long,
 }
 
-/// The suite at play.
+/// A run of the suite.
 #[derive(Debug)]
 pub struct Suite {
     form: Form,
@@ -34,9 +34,6 @@ pub struct Suite {
 
 impl Suite {
     /// A suite with this seed, or a new one.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn new(form: Form, seed: Option<u64>, rounds: Option<u32>) -> Result<Self, FaultsError> {
         // Six digits are enough to differ and short enough to be typed.
         let seed = seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0 % 1_000_000));
@@ -57,7 +54,7 @@ impl Suite {
         self.form
     }
 
-    /// `short` or `long`, by the form; or what was asked for.
+    /// `short` or `long`, by the form, unless the command line names a number.
     pub fn rounds(&self, short: u32, long: u32) -> u32 {
         self.rounds.unwrap_or(match self.form {
             Form::Short => short,
@@ -65,18 +62,12 @@ impl Suite {
         })
     }
 
-    /// The server that rounds share which do not hurt it.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
+    /// The server of all rounds that do not harm it.
     pub async fn server(&self) -> Result<&Arc<RoundServer>, FaultsError> {
         self.server.get_or_try_init(RoundServer::start).await
     }
 
-    /// One round with a database of its own.
-    ///
-    /// # Errors
-    /// Where it cannot be set up.
+    /// One round in a new database.
     pub async fn round(
         &self,
         scenario: &str,
@@ -87,8 +78,8 @@ impl Suite {
         Round::new(Plan::of_round(self.seed, scenario, number), directory, server).await
     }
 
-    /// Plays `rounds` rounds on the shared server, so many side by side, and adds up what became of them. A round that
-    /// cannot go on counts as stuck.
+    /// Plays `rounds` rounds on the shared server, `side_by_side` at a time, and adds up their outcomes. A
+    /// round with an error counts as stuck.
     pub async fn play<F, Fut>(
         &self,
         scenario: &'static str,
@@ -111,7 +102,7 @@ impl Suite {
             .await
     }
 
-    /// As [`play`](Self::play), one round after another on a server of the scenario's own, which it may hurt.
+    /// As [`play`](Self::play), one round after another on a private server, which the scenario may harm.
     pub async fn play_apart<F, Fut>(&self, scenario: &'static str, rounds: u32, play: F) -> Outcome
     where
         F: Fn(Round, u32) -> Fut,

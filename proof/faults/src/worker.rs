@@ -1,4 +1,4 @@
-//! The processes that the scenarios start: a worker and a scheduler, as the program runs them.
+//! The child processes: a worker and a scheduler, run as the program runs them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,7 +19,7 @@ use crate::error::FaultsError;
 use crate::jobs::{Act, Touch, Visit, registry};
 use crate::ledger::Ledger;
 
-/// What both processes need.
+/// Options of both.
 #[derive(Debug, Args)]
 pub struct Common {
     /// The database.
@@ -72,9 +72,6 @@ pub struct SchedulerCommand {
 }
 
 /// Runs jobs until SIGTERM.
-///
-/// # Errors
-/// Where it cannot start.
 pub async fn run(command: WorkerCommand) -> Result<(), FaultsError> {
     let stop = start()?;
     let idle = format!("{}ms", command.dead_after / 2);
@@ -101,9 +98,6 @@ pub async fn run(command: WorkerCommand) -> Result<(), FaultsError> {
 }
 
 /// Fires the schedule `faults` until SIGTERM.
-///
-/// # Errors
-/// Where it cannot start.
 pub async fn schedule(command: SchedulerCommand) -> Result<(), FaultsError> {
     let stop = start()?;
     let pool = pool(&command.common, 2, &[])?;
@@ -113,7 +107,7 @@ pub async fn schedule(command: SchedulerCommand) -> Result<(), FaultsError> {
     Ok(run_scheduler(Queue::new(pool), vec![schedule], Retention::default(), stop).await?)
 }
 
-/// The log goes to standard error, SIGTERM stops, and a process whose parent is gone ends at once.
+/// Logs to standard error, stops on SIGTERM, and ends at once when the parent is gone.
 fn start() -> Result<CancellationToken, FaultsError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let mut terminate = signal(SignalKind::terminate()).map_err(FaultsError::io("a signal handler"))?;

@@ -1,4 +1,4 @@
-//! A `bedel api` of its own, and what one client does with it.
+//! A private `bedel api`, and its client.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) const TOKEN: &str = "bench";
 const USER: &str = "00000000-0000-4000-8000-000000000001";
 pub(super) const COURSE: &str = "00000000-0000-4000-8000-00000000000c";
 
-/// A running API; it stops when this is dropped.
+/// A running API; dropping it stops the process.
 pub(super) struct Api {
     child: Child,
     _program: Program,
@@ -58,7 +58,7 @@ impl Api {
         self.client.request(method, format!("http://{}{path}", self.address)).bearer_auth(TOKEN)
     }
 
-    /// Hands a recording in and returns the lecture's id.
+    /// Submits a recording and returns the lecture's id.
     pub(super) async fn submit_one(&self) -> Result<String> {
         let request = self.request(reqwest::Method::POST, "/api/lectures/download").json(&submission(0));
         let answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(peer)?;
@@ -66,7 +66,7 @@ impl Api {
         Ok(body["lecture_id"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Uploads so many bytes and tells by how many the process grew meanwhile, at most.
+    /// Uploads this many bytes and returns the largest growth of the process meanwhile.
     pub(super) async fn memory_of_an_upload(&self, bytes: usize) -> Result<f64> {
         let pid = self.child.id().unwrap_or_default();
         reset_peak(pid)?;

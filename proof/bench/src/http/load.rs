@@ -1,7 +1,7 @@
-//! Many connections that ask one thing after another for so long.
+//! Many connections, each sending one request after another.
 //!
-//! Written by hand over a socket: the load shares the machine with what it measures, and pgbench, which it is compared with, is
-//! as plain. Every answer is read whole and its status checked.
+//! Plain sockets: the load shares the machine with the program it measures, and pgbench, the comparison, is
+//! as light. Every answer is read whole and its status checked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::api::{Api, TOKEN, submission};
 use crate::error::{BenchError, Result, io};
 
-/// How an address answered under load.
+/// Results of one address under load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answers {
     pub(super) per_second: f64,

@@ -1,7 +1,7 @@
-//! The work most measures share: jobs that do nothing are enqueued, then worker processes run them all.
+//! The work of most measures: enqueue no-op jobs, then let worker processes run them all.
 //!
-//! The time goes from the start of the first run to the moment another session sees all jobs finished. Starting
-//! processes and connecting is not in it; completing the last batch durably is.
+//! Time runs from the start of the first run until another session sees all jobs finished. It excludes
+//! starting and connecting, and includes the last durable batch.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::measure::Values;
 use crate::probe::Summary;
 use crate::worker::{Start, WorkerProcess};
 
-/// How long the whole may take.
+/// Longest drain.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Pause between two looks at what is not finished, after the last run.
+/// Poll interval for unfinished jobs after the last run.
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// What to run.
@@ -30,7 +30,7 @@ pub struct Drain {
     pub fail_once: bool,
 }
 
-/// Enqueues, runs, and proves that each job ran once and is finished.
+/// Enqueues, runs, and checks that each job ran once and is finished.
 pub async fn drain(
     bench: &Bench<'_>,
     contender: &dyn Contender,
@@ -102,7 +102,7 @@ pub async fn drain(
     ]))
 }
 
-/// Returns when the workers have done `target` runs together.
+/// Waits until the workers have done `target` runs together.
 async fn runs_reach(workers: &mut [WorkerProcess], target: u64) -> Result<()> {
     while workers.iter().map(WorkerProcess::runs).sum::<u64>() < target {
         select_all(workers.iter_mut().map(|worker| Box::pin(worker.progress()))).await.0?;
@@ -110,7 +110,7 @@ async fn runs_reach(workers: &mut [WorkerProcess], target: u64) -> Result<()> {
     Ok(())
 }
 
-/// The part of all runs that the busiest process did.
+/// Share of all runs done by the busiest process.
 fn busiest(summaries: &[Summary]) -> f64 {
     let all: u64 = summaries.iter().map(|summary| summary.runs).sum();
     let most = summaries.iter().map(|summary| summary.runs).max().unwrap_or(0);

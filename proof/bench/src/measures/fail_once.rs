@@ -1,4 +1,5 @@
-//! Each job fails at its first attempt and succeeds at its second, which is due at once where the queue allows it.
+//! Each job fails at its first attempt and succeeds at its second, which is due at once if the queue allows
+//! it.
 
 use crate::bench::Bench;
 use crate::contender::Contender;

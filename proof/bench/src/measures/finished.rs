@@ -1,5 +1,5 @@
-//! The same work beside many finished rows, in the state and the table where the queue keeps them. A queue that deletes
-//! what is finished has none, and is measured as it is.
+//! The same work beside many finished rows, in the state and the table where the queue keeps them. A queue
+//! that deletes finished jobs is measured without any.
 
 use crate::bench::Bench;
 use crate::contender::{Contender, Fill};
@@ -14,7 +14,7 @@ pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender) -> Result<Val
     bench.copy(contender, &template, async |db| drain(bench, contender, db, what).await).await
 }
 
-/// The database with the finished rows: filled once in a run, then copied.
+/// The database with the finished rows: filled once per run, then copied.
 async fn template(bench: &Bench<'_>, contender: &dyn Contender) -> Result<String> {
     let name = format!("finished_{}", contender.name());
     if bench.cluster.has(&name).await? {

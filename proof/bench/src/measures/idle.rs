@@ -1,5 +1,5 @@
-//! Queries of a worker that has nothing to do, counted by pg_stat_statements in its database alone. Statements of every
-//! sort count, BEGIN and COMMIT too.
+//! Queries of an idle worker, counted by pg_stat_statements in its database only. All statements count, even
+//! BEGIN and COMMIT.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::measure::{Values, value};
 use crate::worker::{Start, WorkerProcess};
 
-/// How long a worker gets to finish what it does at its start.
+/// Time for a worker to finish its start.
 const SETTLE: Duration = Duration::from_secs(5);
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender) -> Result<Values> {

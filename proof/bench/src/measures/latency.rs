@@ -1,5 +1,5 @@
-//! Start latency: jobs are enqueued one at a time, 100 a second, each in a transaction of its own. The time goes from
-//! before the call that enqueues to the start of the handler in the worker process.
+//! Start latency: jobs are enqueued one at a time, 100 a second, each in its own transaction. Time runs from
+//! before the enqueueing call to the start of the handler in the worker process.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::worker::{Start, WorkerProcess};
 /// 100 a second.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Jobs before those that are measured.
+/// Unmeasured jobs before the measured ones.
 const WARMUP: u64 = 100;
 
-/// How long the worker gets to settle before the first job, and how long for the last one.
+/// Time for the worker to settle before the first job, and longest wait for the last one.
 const SETTLE: Duration = Duration::from_secs(2);
 const LAST_WITHIN: Duration = Duration::from_secs(30);
 

@@ -1,5 +1,5 @@
-//! The same work while a session holds an old snapshot, so that no dead row version can be removed. As many jobs were
-//! enqueued and finished under the snapshot before.
+//! The same work while a session holds an old snapshot, so no dead row version can be removed. The same
+//! number of jobs has already finished under the snapshot.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -12,7 +12,7 @@ use crate::measure::Values;
 use crate::measures::drain::{Drain, drain};
 
 pub async fn measure(bench: &Bench<'_>, contender: &dyn Contender, db: &mut Database) -> Result<Values> {
-    // In this very database: a snapshot in another one holds nothing back here.
+    // In this database: a snapshot in another one pins nothing here.
     let options: PgConnectOptions = db.url.parse()?;
     let mut pin = options.application_name(BYSTANDER).connect().await?;
     sqlx::raw_sql("-- pinned::begin\nBEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut pin).await?;

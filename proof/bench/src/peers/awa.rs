@@ -23,7 +23,7 @@ const CLAIMERS: u32 = 1;
 const POLL_MS: u64 = 200;
 const CONNECTIONS: u32 = 20;
 
-/// How long a worker gets to end.
+/// Longest wait for a worker's end.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 pub struct Awa;
@@ -58,8 +58,8 @@ impl Contender for Awa {
     fn tables(&self) -> Tables {
         Tables {
             schema: "awa",
-            // The view of all jobs takes seconds, and ids are in no index: the mark is how many were
-            // finished before, those included that are pruned by now (which happens within a minute).
+            // The view of all jobs takes seconds, and ids are in no index: the mark is the number of jobs
+            // finished before, including those pruned meanwhile (within a minute).
             mark: "-- awa::mark
                    SELECT ((SELECT coalesce(sum(completed_count), 0) FROM awa.receipt_completion_batches)
                            + (SELECT coalesce(sum(pruned_completed_count), 0) FROM awa.queue_terminal_rollups)
@@ -129,7 +129,7 @@ impl Contender for Awa {
 async fn migrate(url: &str) -> std::result::Result<(), AwaError> {
     let pool = PgPool::connect(url).await?;
     migrations::run(&pool).await?;
-    // What the first worker of a fresh installation does, before the first job is enqueued.
+    // As the first worker of a fresh installation does, before the first job.
     sqlx08::query("-- awa::migrate\nSELECT awa.storage_auto_finalize_if_fresh('awa')").execute(&pool).await?;
     pool.close().await;
     Ok(())

@@ -1,4 +1,4 @@
-//! Bedel's own queue, with its default features and settings but for the number of slots.
+//! Bedel's queue with its defaults, except the number of slots.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -23,19 +23,19 @@ use crate::report;
 const CONNECTIONS: u32 = 10;
 const BULK: u32 = 1000;
 
-/// Bedel with one of its sorts of jobs.
+/// Bedel with one kind of job.
 pub struct Bedel<J>(PhantomData<J>);
 
-/// Jobs whose handler is all there is: their ends are written many at a time.
+/// Plain jobs: a handler and no hooks. Their ends are written in batches.
 pub const PLAIN: Bedel<Noop> = Bedel(PhantomData);
 
-/// Plain jobs that lean on [`HOSTS`] hosts, each with a circuit breaker.
+/// Plain jobs that depend on [`HOSTS`] hosts, each with a circuit breaker.
 pub const BREAKER: Bedel<Leaning> = Bedel(PhantomData);
 
-/// Hosts that jobs lean on.
+/// Hosts that jobs depend on.
 const HOSTS: u64 = 16;
 
-/// Jobs with a begin and a commit transaction of their own, each with room for the caller's rows.
+/// Jobs with a begin and a commit transaction each, which can write the caller's rows.
 pub const HOOKS: Bedel<Hooked> = Bedel(PhantomData);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Leaning {
     number: u64,
 }
 
-/// What the sorts differ in for the benchmark.
+/// Differences between the kinds.
 pub trait Sort: Job<Context = Arc<Probe>> {
     const NAME: &'static str;
     const WHAT: &'static str;
@@ -96,7 +96,7 @@ impl Sort for Hooked {
 }
 
 fn policy() -> Policy {
-    // The retry is due at once: the measure is of the work a failure makes, not of the pause.
+    // The retry is due at once: this measures the work of a failure, not the pause.
     Policy { backoff: Backoff { first: Duration::ZERO, max: Duration::ZERO }, ..Policy::default() }
 }
 

@@ -1,5 +1,5 @@
-//! The floor of the start latency: one durable insert and one durable claim by hand, in one process, with nothing in
-//! between. No queue that stores a job before it starts it can be faster.
+//! The floor of the start latency: one durable insert and one durable claim in one process, with nothing in
+//! between. No queue that stores jobs before it starts them can be faster.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::peers::raw;
 /// Its name in the tables.
 pub const NAME: &str = "floor";
 
-/// Nanoseconds of each of `jobs` inserts and claims, one every `pace`. The first `warmup` are not told.
+/// Nanoseconds of each of `jobs` inserts and claims, one every `pace`. The first `warmup` are dropped.
 pub async fn latencies(url: &str, warmup: u64, jobs: u64, pace: Duration) -> Result<Vec<u64>> {
     raw::ONE.setup(url).await?;
     let mut producer = PgConnection::connect(url).await?;

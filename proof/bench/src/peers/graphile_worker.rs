@@ -1,4 +1,4 @@
-//! Graphile Worker in Rust. It deletes what is finished; its backoff cannot be set.
+//! Graphile Worker in Rust. It deletes finished jobs; its backoff cannot be set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::error::{Result, peer};
 use crate::probe::Probe;
 
 const CONCURRENCY: u32 = 100;
-/// Each of them looks for itself when one job comes: with 100 the median wait was twice as long.
+/// Each of them polls for itself when one job comes: with 100 the median wait was twice as long.
 const PACED_CONCURRENCY: u32 = 4;
 const LOCAL_QUEUE: u32 = 500;
 const LOCAL_QUEUES: u32 = 1;
@@ -51,7 +51,7 @@ async fn worker(pool: PgPool, probe: Arc<Probe>, tuning: &Tuning, paced: bool) -
         .listen_os_shutdown_signals(false)
         .add_extension(probe)
         .define_job::<Noop>();
-    // With the local queue jobs that came one at a time were not all started after 30 s.
+    // With the local queue, some jobs that came one at a time had not started after 30 s.
     let local = if paced { 0 } else { tuning.count("local", LOCAL_QUEUE) };
     if local > 0 {
         let config = LocalQueueConfig::default()

@@ -1,4 +1,4 @@
-//! The limit: a narrow table and the two statements without which no queue that keeps its rows can do. It has no
+//! The limit: a narrow table and the two statements that every queue with kept rows needs. It has no
 //! heartbeat, no lease, no history and no unique keys, and it polls.
 
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::contender::{Args, Contender, Done, Fill, Producer, Tables, Tuning, Wo
 use crate::error::{Result, peer};
 use crate::measure::Measure;
 
-/// Pause of a lane that found nothing.
+/// Pause of a loop that found no job.
 const POLL: Duration = Duration::from_millis(5);
 
-/// So many times over: claim, run, complete, one after the other on two connections.
+/// Number of loops, each of which claims, runs and completes in turn on two connections.
 pub struct Raw {
     name: &'static str,
     lanes: u32,
 }
 
-/// One loop: the limit of who claims and completes in turn.
+/// One loop: the limit for claiming and completing in turn.
 pub const ONE: Raw = Raw { name: "raw", lanes: 1 };
 
-/// Two loops: as much as two cores give, with nothing left for the work itself.
+/// Two loops: all that two cores give, with nothing left for the jobs.
 pub const TWO: Raw = Raw { name: "raw-2", lanes: 2 };
 
 #[async_trait]
@@ -93,7 +93,7 @@ impl Contender for Raw {
         let lanes = work.tuning.count("lanes", self.lanes);
         let batch = i64::try_from(work.tuning.get("batch", BATCH.into())).map_err(peer)?;
         let durable: PgConnectOptions = work.url.parse()?;
-        // A claim that is lost with the server harms nobody.
+        // A claim that is lost with the server harms nothing.
         let lax = durable.clone().options([("synchronous_commit", "off")]);
         let mut connections = Vec::new();
         for _ in 0..lanes {

@@ -1,4 +1,4 @@
-//! What is aimed at, and what must hold.
+//! Aims, and hard limits.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use crate::measure::Measure;
 use crate::peers::floor;
 use crate::report::{Report, figure};
 
-/// One comparison of a figure with a bound that comes from the same run.
+/// Compares a figure with a bound from the same run.
 struct Goal {
     what: &'static str,
-    /// What must hold, and what is aimed at. None where there is no such bound.
+    /// Hard limit and aim; `None` if there is no such bound.
     must: Option<f64>,
     aim: Option<f64>,
     /// True where more is better.
@@ -65,14 +65,14 @@ fn goals(report: &Report) -> Vec<Goal> {
             Some(2.0),
             None,
             false,
-            // The worker's own row and beats are a few versions in all, which per job are none.
+            // The worker's row and beats are a few versions in all: about none per job.
             bedel(Measure::Throughput, "row_versions_per_job")
                 .map(|versions| (versions * 100.0).round() / 100.0),
         ),
     ]
 }
 
-/// One line for each goal that can be judged.
+/// One line for each goal with figures.
 pub fn lines(report: &Report) -> String {
     let mut text = String::new();
     for goal in goals(report) {
@@ -96,7 +96,7 @@ impl Goal {
     }
 }
 
-/// Prints which are met.
+/// Prints which goals are met.
 pub fn print(report: &Report) {
     println!("{}", lines(report));
 }

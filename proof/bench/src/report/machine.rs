@@ -13,34 +13,34 @@ use crate::error::{Result, io};
 use crate::report::figure;
 use crate::server::SETTINGS;
 
-/// How many writes of a page are synced to learn what one costs.
+/// Number of synced page writes to measure their cost.
 const SYNCS: u32 = 500;
 
 /// The machine, the database and the date.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
-    /// By the program `date`.
+    /// From the program `date`.
     pub date: String,
-    /// The processor's own words.
+    /// The processor's name.
     pub processor: String,
     /// Processors this process may use.
     pub cores: usize,
     /// In GiB.
     pub memory: f64,
-    /// Median time to write 8 KiB and sync them, in microseconds, where the server's data is.
+    /// Median time to write and sync 8 KiB where the server's data is, in microseconds.
     pub sync_microseconds: f64,
     /// The kernel.
     pub system: String,
     /// PostgreSQL's version.
     pub postgres: String,
-    /// What was set for PostgreSQL.
+    /// PostgreSQL settings that were changed.
     pub settings: Vec<String>,
     /// The compiler.
     pub rustc: String,
 }
 
 impl Machine {
-    /// Whether more differs than the date and what a sync costs at the moment.
+    /// Whether anything but the date and the cost of a sync differs.
     pub fn is_another_than(&self, other: &Self) -> bool {
         fn fixed(machine: &Machine) -> impl PartialEq {
             let Machine { processor, cores, system, postgres, settings, rustc, .. } = machine;

@@ -63,7 +63,7 @@ const TABLES: [Table; 5] = [
     },
 ];
 
-/// The medians, as Markdown that can be read as it is.
+/// The medians as readable Markdown.
 pub fn tables(report: &Report) -> String {
     TABLES.iter().filter_map(|table| table_of(report, table)).collect::<Vec<_>>().join("\n")
 }
@@ -127,7 +127,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// What stands before the tables in the published document.
+/// Introduction of the published document.
 const INTRODUCTION: &str = "\
 # Benchmarks
 

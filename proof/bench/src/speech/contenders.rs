@@ -16,10 +16,10 @@ use super::options::SpeechArgs;
 use crate::error::{BenchError, Result, io, peer};
 use crate::program::{cpu_seconds, memory};
 
-/// Between two looks at a process. Processor time and memory are those of the last look.
+/// Poll interval of a process. Processor time and memory are those of the last poll.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A program, in one of its ways to do it.
+/// A program with one of its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contender {
     Bedel,
@@ -29,7 +29,7 @@ pub(super) enum Contender {
     FasterWhisper,
 }
 
-/// What it took.
+/// Its cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured {
     /// Seconds from its start to its end.
@@ -54,7 +54,7 @@ impl Contender {
         }
     }
 
-    /// Has it transcribe the lecture.
+    /// Transcribes the lecture.
     pub(super) async fn run(
         self,
         args: &SpeechArgs,
@@ -63,7 +63,7 @@ impl Contender {
         directory: &Path,
     ) -> Result<(Measured, Vec<Segment>)> {
         let output = directory.join("transcript.json");
-        // The one before it wrote there too.
+        // The previous run wrote there too.
         let _ = std::fs::remove_file(&output);
         let mut command = self.command(args, lecture, model, &output)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -72,7 +72,7 @@ impl Contender {
         let pid = child.id().unwrap_or_default();
         let (mut cpu, mut highest) = (0.0, 0.0);
         let status = loop {
-            // A process that has ended and was not waited for yet has no memory any more.
+            // A zombie process has no memory.
             if let (Ok(seconds), Ok(bytes)) = (cpu_seconds(pid), memory(pid, "VmHWM:")) {
                 (cpu, highest) = (seconds, bytes);
             }
@@ -129,7 +129,7 @@ impl Contender {
     }
 }
 
-/// Bedel's payload, or whisper.cpp's. faster-whisper is asked for the form of the first.
+/// Bedel's payload or whisper.cpp's. faster-whisper writes Bedel's.
 fn segments(json: &[u8]) -> Result<Vec<Segment>> {
     if let Ok(transcript) = serde_json::from_slice::<Transcript>(json) {
         return Ok(transcript.segments);

@@ -1,4 +1,4 @@
-//! Where a recording is cut, by its loudness and by a detector of voices, in silence and in noise.
+//! Cuts of a recording by loudness and by a voice detector, in silence and in noise.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::error::{BenchError, Result, io, peer};
 use crate::page::{self, Row};
 use crate::program::ended_badly;
 
-/// A piece would have at most a minute, so the window in which it is cut is half of one.
+/// Pieces of at most a minute, so the window for a cut is half a minute.
 const LONGEST: u64 = 60 * SAMPLE_RATE as u64;
 
-/// How far the beginnings of windows are apart, in samples.
+/// Distance between starts of windows, in samples.
 const APART: usize = 5 * SAMPLE_RATE as usize;
 
 /// Decibels of the voice above the noise.
 const NOISES: [Option<f32>; 4] = [None, Some(20.0), Some(10.0), Some(5.0)];
 
-/// A table: of the cuts of each method, how many lie inside a sentence.
+/// A table: cuts of each method that fall inside a sentence.
 pub(super) async fn compare(args: &SpeechArgs, lecture: &Lecture, directory: &Directory) -> Result<String> {
     let wav = std::fs::read(&lecture.wav).map_err(io("read the lecture"))?;
     let clean: Vec<f32> = wav[wav.len() % 2..]
@@ -55,11 +55,11 @@ pub(super) async fn compare(args: &SpeechArgs, lecture: &Lecture, directory: &Di
     Ok(format!("{text}\n{}", page::table(&rows)))
 }
 
-/// With white noise that is the same each time.
+/// Adds white noise, the same in each run.
 fn noisy(clean: &[f32], decibels: Option<f32>) -> Vec<f32> {
     let Some(decibels) = decibels else { return clean.to_vec() };
     let power = clean.iter().map(|sample| f64::from(sample * sample)).sum::<f64>() / clean.len() as f64;
-    // Of an amplitude that is spread evenly, the power is a third of its square.
+    // The power of uniform noise is a third of its squared amplitude.
     let amplitude = ((power * 3.0).sqrt() as f32) * 10_f32.powf(-decibels / 20.0);
     let mut state = 1_u32;
     let mut noise = || {
@@ -69,7 +69,7 @@ fn noisy(clean: &[f32], decibels: Option<f32>) -> Vec<f32> {
     clean.iter().map(|sample| (sample + noise()).clamp(-1.0, 1.0)).collect()
 }
 
-/// Beginnings of windows, and the windows in which they are cut.
+/// Starts of windows, and the windows.
 fn windows(samples: usize) -> impl Iterator<Item = (u64, Range<f64>)> {
     let last = samples.saturating_sub(LONGEST as usize * 2);
     (0..last).step_by(APART).map(|start| {
@@ -96,7 +96,7 @@ async fn by_loudness(lecture: &Lecture, samples: &[f32], directory: &Path) -> Re
     Ok((inside, all))
 }
 
-/// In the middle of the longest time without a voice.
+/// Cuts in the middle of the longest gap without a voice.
 async fn by_voices(args: &SpeechArgs, lecture: &Lecture, samples: &[f32], directory: &Path) -> Result<usize> {
     let file = directory.join("noisy.f32");
     let wav = directory.join("noisy.wav");

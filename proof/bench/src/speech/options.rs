@@ -5,10 +5,10 @@ use std::path::PathBuf;
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SpeechArgs {
-    /// The program to be measured.
+    /// Path of the bedel program.
     #[arg(long)]
     pub(super) bedel: PathBuf,
-    /// What script/peers brought in.
+    /// Directory of script/peers.
     #[arg(long)]
     pub(super) peers: PathBuf,
     /// Only these parts.
@@ -17,7 +17,7 @@ pub struct SpeechArgs {
     /// Write docs/benchmarks-speech.md.
     #[arg(long)]
     pub(super) publish: bool,
-    /// Where published results go.
+    /// Directory of published results.
     #[arg(long, default_value = "../../docs", hide = true)]
     pub(super) docs: PathBuf,
 }

@@ -27,8 +27,8 @@ const SECONDS: u32 = 1800;
 /// Longest piece, in seconds.
 const PIECE: f64 = 600.0;
 
-/// What is done to the worker that is at it, and after which share of the time that the undisturbed transcription takes. With some
-/// of them a piece gets done in between, with others not.
+/// Signals to the working worker, each after a share of the undisturbed time. Between some of them a piece
+/// finishes, between others none does.
 const DISTURBANCES: [(Signal, f64); 6] = [
     (Signal::KILL, 0.1),
     (Signal::STOP, 0.25),
@@ -38,13 +38,13 @@ const DISTURBANCES: [(Signal, f64); 6] = [
     (Signal::STOP, 0.22),
 ];
 
-/// Longest wait for a transcript, and for a job to be taken over.
+/// Longest wait for a transcript, and for a rescue.
 const LONGEST: Duration = Duration::from_secs(1800);
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What came of it.
+/// Results.
 #[derive(Debug)]
 pub(super) struct Survival {
     pub seconds: f64,
@@ -53,12 +53,12 @@ pub(super) struct Survival {
     /// Processor seconds of the workers.
     pub undisturbed: f64,
     pub disturbed: f64,
-    /// Share of the words that are others than in the undisturbed transcript.
+    /// Share of words that differ from the undisturbed transcript.
     pub differs: f64,
 }
 
 impl Survival {
-    /// Seconds of audio, by the processor time they take.
+    /// Seconds of audio per processor second.
     pub(super) fn transcribed(&self) -> f64 {
         self.seconds * self.disturbed / self.undisturbed
     }
@@ -93,7 +93,7 @@ pub(super) async fn measure(args: &SpeechArgs, cluster: &Cluster, lecture: &Lect
     })
 }
 
-/// The lecture again and again, until half an hour is full.
+/// The lecture repeated to half an hour.
 async fn recording(lecture: &Lecture) -> Result<PathBuf> {
     let target = std::env::temp_dir().join(format!("bedel-bench-half-an-hour-{}.m4a", std::process::id()));
     let mut ffmpeg = Command::new("ffmpeg");
@@ -103,7 +103,7 @@ async fn recording(lecture: &Lecture) -> Result<PathBuf> {
     if made.status.success() { Ok(target) } else { Err(ended_badly("ffmpeg", &made)) }
 }
 
-/// What a run left.
+/// Results of a run.
 struct Ended {
     cpu: f64,
     text: String,
@@ -116,7 +116,7 @@ struct Run {
     pool: PgPool,
     workers: Vec<Child>,
     lecture: Uuid,
-    /// Processor seconds of workers that are gone.
+    /// Processor seconds of ended workers.
     spent: f64,
     signals: (usize, usize),
 }
@@ -171,14 +171,14 @@ impl Run {
         self.finish().await
     }
 
-    /// `undisturbed` is how long it takes otherwise, in seconds.
+    /// `undisturbed` is the undisturbed time in seconds.
     async fn disturbed(mut self, undisturbed: f64) -> Result<Ended> {
         for (signal, after) in DISTURBANCES {
             let worker = match self.worker_at_it().await? {
                 Some(worker) => worker,
                 None => break,
             };
-            // Never for longer than there is work.
+            // Never longer than there is work.
             let begun = Instant::now();
             while begun.elapsed().as_secs_f64() < after * undisturbed && !self.is_done().await? {
                 sleep(LOOK_EVERY).await;
@@ -213,7 +213,7 @@ impl Run {
         self.finish().await
     }
 
-    /// The process that has the job, once there is one; None where the job is done.
+    /// The process that runs the job, once there is one; `None` if the job is done.
     async fn worker_at_it(&self) -> Result<Option<u32>> {
         self.until("somebody is at it", TAKEN_OVER, async |run| {
             Ok(run.worker_now().await?.is_some() || run.is_done().await?)

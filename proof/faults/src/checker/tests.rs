@@ -1,4 +1,4 @@
-//! A round as it has to be, and every way in which it can be broken.
+//! A correct round, and every way to break it.
 
 use bedel_postgres::testing::database;
 use sqlx::AssertSqlSafe;
@@ -11,7 +11,7 @@ const ITEM: &str = "00000000-0000-4000-8000-000000000001";
 const FIRST: &str = "00000000-0000-4000-8000-00000000000a";
 const LEASE: &str = "00000000-0000-4000-8000-0000000000aa";
 
-/// A round of one chain of one job that promoted a file, as it has to be, and then changed by `sql`.
+/// A correct round of one job that promoted a file, changed by `sql`.
 async fn changed(sql: &str, promoted_by: &str) -> Outcome {
     let database = database("faults-checker", async |pool| {
         sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.expect("the queue");

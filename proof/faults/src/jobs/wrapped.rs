@@ -1,4 +1,4 @@
-//! Visits under other terms: in a hurry, and without rows of their own.
+//! Variants of a visit: one with a short timeout, and a plain one.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Job for Hasty {
     }
 }
 
-/// A visit that writes no rows of its own: no hook, no successor, settled together with others.
+/// A plain visit: no hook, no successor; its end is batched with others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Errand(pub Visit);

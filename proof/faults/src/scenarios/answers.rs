@@ -1,4 +1,4 @@
-//! Answers that never arrive although the server did what was asked: promises 2 and 4.
+//! Lost answers to statements that the server executed: promises 2 and 4.
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use crate::suite::Suite;
 /// Longest wait for the statement.
 const REACHED: Duration = Duration::from_secs(20);
 
-/// Every statement comes by this late in a round, at the latest.
+/// Most matching statements that pass before the fault.
 const SKIPPED: u64 = 3;
 
-/// The claim's answer is cut off, or comes after the worker gave it up: the beat releases the rows, nothing is spent.
+/// The claim's answer is lost, or comes after the worker's timeout. The beat releases the rows; no budget is
+/// spent.
 pub async fn claim(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(4, 30);
     suite
         .play("claim-answer", rounds, 5, async |round, number| {
-            // A claim is given up after 5 s.
+            // A claim times out after 5 s.
             let late = if number % 4 == 3 { Duration::from_secs(6) } else { Duration::ZERO };
             one(round, "claim", Moment::AfterRows, late, false).await
         })
         .await
 }
 
-/// The heartbeat's answer is cut off, or comes late, beside a worker that watches.
+/// The heartbeat's answer is lost or late, while another worker watches.
 pub async fn beat(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(4, 30);
     suite
@@ -40,7 +41,7 @@ pub async fn beat(suite: &Suite) -> Outcome {
         .await
 }
 
-/// COMMIT is cut off before the server hears of it, or its answer is cut off or late: the outcome is read from the row, and
+/// COMMIT never reaches the server, or its answer is lost or late. The worker reads the outcome from the row;
 /// there is one successor.
 pub async fn commit(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(6, 45);
@@ -52,7 +53,7 @@ pub async fn commit(suite: &Suite) -> Outcome {
         .await
 }
 
-/// The same for a completion: one within a commit, which is rolled back and repeated, or one of plain jobs.
+/// The same for a completion: within a commit, which is rolled back and retried, or of plain jobs.
 pub async fn complete(suite: &Suite) -> Outcome {
     let rounds = suite.rounds(6, 45);
     suite
@@ -80,7 +81,7 @@ async fn one(
 ) -> Result<Outcome, FaultsError> {
     let proxy = round.proxy()?;
     let url = proxy.url(&round.url);
-    // The proxied worker alone gets the jobs; the one that watches has no slots.
+    // Only the proxied worker gets jobs; the watcher has no slots.
     let mut worker = round.worker_at(&url)?;
     round.registered(&worker).await?;
     let _watcher = if watched {

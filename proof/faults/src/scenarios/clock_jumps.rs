@@ -1,8 +1,8 @@
-//! The database's clock jumps: promise 5. Nobody is rescued or given up for it.
+//! The database's clock jumps: promise 5. No job is rescued or discarded because of it.
 //!
-//! The machine's clock is not ours to set. Each session of the round resolves `now()` and `clock_timestamp()` to functions of a
-//! schema that comes before PostgreSQL's own in the search path; they add what a table says. To every statement of the queue
-//! that is a jump of the database's clock. What it does not move are the server's own timeouts.
+//! A test cannot set the machine's clock. So each session of the round resolves `now()` and
+//! `clock_timestamp()` to functions of a schema that comes before PostgreSQL's own in the search path; they
+//! add what a table says. Every statement of the queue sees the jump. The server's own timeouts do not.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     let name = round.pool.connect_options().get_database().unwrap_or_default().to_owned();
     let statement = format!("-- clock\nALTER DATABASE {name} SET search_path = shadow, public, pg_catalog");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&round.pool).await?;
-    // The sessions of the suite's own keep their path, and with it the true clock, unless they are begun anew.
+    // Open sessions of the suite keep their search path and the true clock; new ones do not.
     let pool = PgPool::connect(&round.url).await?;
     is_shadowed(&pool).await?;
 
@@ -60,13 +60,13 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
             let act = some_act(&mut round.plan, 50, 800);
             round.enqueue(act, 2).await?;
         }
-        // Longer than "dead after": it is at work when the clock jumps, and after.
+        // Longer than "dead after", so it still runs after the jump.
         round.enqueue(Act::Sleep(1500), 1).await?;
         tokio::time::sleep(round.plan.millis(100, 600)).await;
         jump(&pool, ahead).await?;
         tokio::time::sleep(round.plan.millis(100, 600)).await;
     }
-    // What was enqueued an hour ahead waits for its time, and the clock has to come by there.
+    // Jobs enqueued an hour ahead wait until the clock gets there.
     jump(&pool, 2 * HOUR).await?;
     round.settle(Duration::from_secs(60)).await;
     pool.close().await;
@@ -82,7 +82,7 @@ async fn jump(pool: &PgPool, microseconds: i64) -> Result<(), FaultsError> {
     Ok(())
 }
 
-/// A jump that the queue's statements do not see would show nothing.
+/// A jump that the queue's statements do not see would prove nothing.
 async fn is_shadowed(pool: &PgPool) -> Result<(), FaultsError> {
     jump(pool, HOUR).await?;
     let seen: bool =

@@ -1,5 +1,5 @@
-//! A handler that ignores its cancellation for 30 s: promise 10. The process drains and ends without it, and what it held is
-//! released with its budgets untouched.
+//! A handler that ignores its cancellation for 30 s: promise 10. The process drains and ends without it; its
+//! job is released with its budgets untouched.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::report::Outcome;
 use crate::round::Round;
 use crate::suite::Suite;
 
-/// The drain, twice the time that cancelled attempts get to let go, and some for a busy machine.
+/// The drain, twice the time that cancelled attempts get to end, and some for a busy machine.
 const ENDED_WITHIN: Duration = Duration::from_secs(16);
 
 pub async fn play(suite: &Suite) -> Outcome {

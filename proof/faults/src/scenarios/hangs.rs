@@ -1,4 +1,4 @@
-//! Handlers that never end: the timeout of their kind fails the attempt, and the others do not notice.
+//! Handlers that never return: their kind's timeout fails the attempt; other jobs are not affected.
 
 use std::time::Duration;
 
@@ -25,15 +25,15 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     }
     round.settle(Duration::from_secs(30)).await;
     let mut outcome = Outcome { faults: HANGING, ..round.check(&allowance).await? };
-    let told: i64 = sqlx::query_scalar(
-        "-- hangs::told
+    let timeouts: i64 = sqlx::query_scalar(
+        "-- hangs::timeouts
          SELECT count(*) FROM queue.failed_attempts JOIN queue.jobs ON id = job_id
           WHERE class = 'timed-out' AND kind = 'hasty'",
     )
     .fetch_one(&round.pool)
     .await?;
-    if told != 2 * HANGING as i64 {
-        outcome.lost(format!("{told} timeouts are told, of {}", 2 * HANGING));
+    if timeouts != 2 * HANGING as i64 {
+        outcome.lost(format!("{timeouts} timeouts in the history, not {}", 2 * HANGING));
     }
     Ok(outcome)
 }

@@ -10,10 +10,10 @@ use crate::rescue::rescues;
 use crate::round::{Pace, Round};
 use crate::suite::Suite;
 
-/// Fewer than `max_crashes`: no job may be discarded however the kills fall.
+/// Fewer than `max_crashes`, so no job may be discarded, however the kills fall.
 const KILLS: usize = 2;
 
-/// The promise at the defaults.
+/// The promised rescue time at the defaults.
 const PROMISED_MS: i64 = 15_000;
 
 pub async fn quick(suite: &Suite) -> Outcome {
@@ -53,10 +53,10 @@ async fn play(mut round: Round, within: u64, longest: u64, promised_ms: i64) -> 
         tokio::time::sleep(round.plan.millis(0, 200)).await;
         workers.push(round.worker()?);
     }
-    // Rescue, the suspects one after another, and the rest of the chains.
+    // Time for the rescue, the suspects one by one, and the rest of the chains.
     round.settle(pace.dead_after * 2 + Duration::from_secs(60)).await;
     let kills_done = i32::try_from(KILLS).expect("small");
-    // Two of the kinds are at work.
+    // Two kinds run.
     let slots = i32::try_from(round.slots).expect("small");
     let allowance = Allowance {
         crashes: kills_done,

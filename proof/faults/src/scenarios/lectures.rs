@@ -1,5 +1,5 @@
-//! Lectures are submitted, linked, unlinked, deleted, retried and committed at the same time: the lock order (the lecture, then
-//! its jobs) holds, and what is left over is whole.
+//! Lectures are submitted, linked, unlinked, deleted, retried and committed at the same time: the lock order
+//! (the lecture, then its jobs) holds, and the final rows are consistent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::suite::Suite;
 
 /// Lectures per round: few, so that operations meet.
 const LECTURES: usize = 3;
-/// Who submits and unlinks.
+/// Users who submit and unlink.
 const USERS: usize = 3;
-/// Tasks that operate at the same time, and what each does in a round.
+/// Concurrent tasks, and operations of each in a round.
 const TASKS: usize = 6;
 const OPERATIONS: usize = 12;
 
@@ -32,7 +32,7 @@ pub async fn play(suite: &Suite) -> Outcome {
     suite.play("lectures", suite.rounds(20, 200), 4, async |round, _| one(round).await).await
 }
 
-/// What a person does.
+/// One operation of a user.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Submit,
@@ -102,7 +102,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     while let Some(task) = tasks.join_next().await {
         refused.extend(task.map_err(|error| FaultsError::Setup(error.to_string()))?);
     }
-    // The clean-up jobs that deletions leave have no worker here.
+    // No worker here runs the clean-up jobs of deletions.
     let stages = async || {
         let live: i64 = sqlx::query_scalar(
             "-- lectures::live

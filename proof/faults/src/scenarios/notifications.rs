@@ -27,7 +27,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     let allowance = Allowance { starts: Some(1), ..Allowance::default() };
     let outcome = round.check(&allowance).await?;
     match proxy.muted_notifications() {
-        0 => Err(FaultsError::Setup("no notification came by: nothing was shown".to_owned())),
+        0 => Err(FaultsError::Setup("no notification was sent, so the round proves nothing".to_owned())),
         faults => Ok(Outcome { faults, ..outcome }),
     }
 }

@@ -1,4 +1,4 @@
-//! Handlers and hooks that panic: each fails its own attempt and nothing else.
+//! Handlers and hooks that panic: each fails its attempt and nothing else.
 
 use std::time::Duration;
 

@@ -11,10 +11,10 @@ use crate::report::Outcome;
 use crate::round::Round;
 use crate::suite::Suite;
 
-/// `max_crashes` of the kind: so often the process dies, and no more.
+/// `max_crashes` of the kind: the process dies this often.
 const DEATHS: i32 = 3;
 
-/// A round takes no longer.
+/// Longest round.
 const LIMIT: Duration = Duration::from_secs(90);
 
 pub async fn play(suite: &Suite) -> Outcome {
@@ -40,7 +40,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     }
     let poison = poison.expect("it was one of them");
 
-    // As a supervisor does: a worker that died is started again.
+    // Restart dead workers, as a supervisor does.
     let mut worker = round.worker()?;
     let mut deaths = 0;
     let deadline = Instant::now() + LIMIT;
@@ -51,14 +51,14 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
         }
         tokio::time::sleep(GLANCE).await;
     }
-    // The attempt that finds the budget spent and discards the job is told as a failed one.
+    // The attempt that finds the budget spent and discards the job is in the history too.
     let allowance =
         Allowance { crashes: DEATHS, errors: 1, discarded: HashSet::from([poison]), ..Allowance::default() };
     let mut outcome = Outcome { faults: 1, ..round.check(&allowance).await? };
     if deaths != DEATHS {
         outcome.over_budget(format!("the process died {deaths} times, {DEATHS} accounted for"));
     }
-    // Whoever died beside the poison is a suspect afterwards, and suspects run one at a time.
+    // Jobs that crashed beside the poison are suspects, and suspects run one at a time.
     let harmed: i64 = sqlx::query_scalar(
         "-- poison::innocents
          SELECT count(*) FROM queue.jobs WHERE subject <> $1 AND (crashes > 1 OR errors > 0)",

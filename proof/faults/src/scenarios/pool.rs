@@ -1,5 +1,5 @@
-//! Handlers hold every connection of the worker's pool for longer than "dead after": promise 4. Nobody is rescued, since the
-//! heartbeat has a connection of its own.
+//! Handlers hold every connection of the worker's pool for longer than "dead after": promise 4. No job is
+//! rescued, because the heartbeat has a dedicated connection.
 
 use std::time::Duration;
 

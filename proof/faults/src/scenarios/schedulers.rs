@@ -1,8 +1,8 @@
 //! Two to five schedulers that are killed and started again: promise 13. Each tick is one run, or one recorded skip.
 //!
-//! A trigger notes every advance of `last_tick` in the transaction that makes it, so that what was committed can be compared
-//! with what was enqueued. A minute is long, so the suite sets a tick that was taken back by one, which the trigger leaves
-//! out. It also takes its time, so that schedulers meet and kills fall into the transaction.
+//! A trigger records every advance of `last_tick` in its transaction, to compare commits with enqueued jobs.
+//! Because a minute is long, the suite sets a taken tick back by one; the trigger ignores that. The trigger
+//! also sleeps, so that schedulers meet and kills hit the transaction.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::suite::Suite;
 /// A tick each minute; the suite makes it due again and again.
 const CRON: &str = "* * * * *";
 
-/// Time between two looks whether the tick was taken.
+/// Poll interval for taken ticks.
 const LOOK: Duration = Duration::from_millis(150);
 
 /// Kills per round.
@@ -75,7 +75,7 @@ async fn one(mut round: Round, schedulers: usize) -> Result<Outcome, FaultsError
     read(&round).await
 }
 
-/// Lets so much time pass, and makes the tick due again whenever it was taken.
+/// For this long, makes the tick due again whenever it was taken.
 async fn pass(round: &Round, time: Duration) -> Result<(), FaultsError> {
     let over = Instant::now() + time;
     while Instant::now() < over {

@@ -1,5 +1,5 @@
-//! The database dies under a stream of claims: a claim that the disk never saw harms nothing, since the next one has a lease
-//! of its own; a completion that was answered is on the disk.
+//! The database dies under a stream of claims: a claim that never reached the disk harms nothing, because the
+//! next one has a new lease. An acknowledged completion is on the disk.
 
 use std::time::Duration;
 

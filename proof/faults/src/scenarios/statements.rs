@@ -1,5 +1,5 @@
-//! kill -9 before and after each statement of begin, commit and fail: promise 2. The statements are learnt from an attempt that
-//! nothing disturbs, so that none is forgotten when the queue changes.
+//! kill -9 before and after each statement of begin, commit and fail: promise 2. An undisturbed attempt lists
+//! the statements first, so new ones are covered too.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const REACHED: Duration = Duration::from_secs(20);
 /// Points played in the short form, of about fifty.
 const SHORT: usize = 8;
 
-/// The fewest statements there can be in an attempt: begin, hooks, fences, commits.
+/// Fewest statements of an attempt: begin, hooks, fences, commits.
 const FEWEST: usize = 8;
 
 const NAME: &str = "statements";
@@ -38,7 +38,7 @@ async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
         let round = suite
             .round("statements-learnt", u32::try_from(number).expect("small"), suite.server().await?)
             .await?;
-        let statements = learn(round, act.clone()).await?;
+        let statements = list_statements(round, act.clone()).await?;
         for (number, statement) in statements.into_iter().enumerate() {
             points.extend(
                 [Moment::Before, Moment::After]
@@ -71,7 +71,7 @@ async fn play_points(suite: &Suite) -> Result<Outcome, FaultsError> {
 }
 
 /// The statements of a first attempt, to its second COMMIT.
-async fn learn(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
+async fn list_statements(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
     let proxy = round.proxy()?;
     let _worker = round.worker_at(&proxy.url(&round.url))?;
     round.enqueue(act, 2).await?;
@@ -86,9 +86,7 @@ async fn learn(mut round: Round, act: Act) -> Result<Vec<String>, FaultsError> {
         }
     }
     if commits < 2 || statements.len() < FEWEST {
-        return Err(FaultsError::Setup(format!(
-            "these are not the statements of an attempt: {statements:?}"
-        )));
+        return Err(FaultsError::Setup(format!("not the statements of an attempt: {statements:?}")));
     }
     Ok(statements)
 }

@@ -1,5 +1,5 @@
-//! A worker that stands still past its rescue and then goes on: promise 3. None of its writes may count, and no final file
-//! may become its own.
+//! A worker that is stopped past its rescue and then continued: promise 3. None of its writes may count, and
+//! no final file may be its own.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     round.slots = 6;
     let sleeper = round.workers(1).await?.remove(0);
     for _ in 0..round.slots / 2 {
-        // Wide open between the look at the lease and the renaming, and again before the commit.
+        // Long windows between lease check and rename, and before the commit.
         let (before, between) = (round.plan.between(20, 300), round.plan.between(100, 500));
         round.enqueue(Act::Promote(before, between), 2).await?;
-        // Over by the time it goes on, so that its end is the first thing it tries to write.
+        // Done by the time the worker continues, so its end is the first write that it tries.
         let act = Act::Sleep(round.plan.between(900, 1500));
         round.enqueue(act.clone(), 2).await?;
         let act = if round.plan.chance(50) { act } else { Act::Promote(before, between) };
@@ -39,7 +39,8 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     round.settle(Duration::from_secs(60)).await;
     sleeper.signal(Signal::CONT)?;
 
-    // It lives on: once the rescuer is gone it takes the next job, by when whatever it had in hand is long over.
+    // The worker survives: once the rescuer is gone it claims the next job. By then its earlier attempts are
+    // long over.
     rescuer.signal(Signal::TERM)?;
     rescuer.ended_within(Duration::from_secs(20)).await?;
     round.enqueue(Act::Promote(300, 300), 2).await?;

@@ -1,4 +1,4 @@
-//! SIGTERM storms: promise 10. What a stop releases has spent nothing.
+//! SIGTERM storms: promise 10. Released jobs spend no budget.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
         tokio::time::sleep(round.plan.millis(20, 350)).await;
         let victim = round.plan.index(workers.len());
         let victim = workers.swap_remove(victim);
-        // One that has no handler for the signal yet is killed by it, which is another scenario.
+        // A process without its signal handler yet would be killed, which is another scenario.
         round.registered(&victim).await?;
         victim.signal(Signal::TERM)?;
         stopped.push(victim);

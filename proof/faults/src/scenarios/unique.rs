@@ -65,10 +65,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     round.settle(Duration::from_secs(30)).await;
     let mut outcome = Outcome { faults: TASKS, ..round.check(&Allowance::default()).await? };
     if ids.len() != 1 || created != 1 {
-        outcome.doubled(format!(
-            "{TASKS} transactions were told of {} jobs, {created} of them created",
-            ids.len()
-        ));
+        outcome.doubled(format!("{TASKS} transactions got {} jobs, {created} of them created", ids.len()));
     }
     Ok(outcome)
 }
