@@ -1,4 +1,4 @@
-//! `cleanup-orphans`, each class by itself, and what it must never touch.
+//! `cleanup-orphans`: each class of orphans, and what it must never touch.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl TestEnv {
         CleanupOrphans { lecture_id, dry_run }.run(&self.ctx, &Attempt::detached(None)).await.unwrap()
     }
 
-    /// A job that is running under this lease, as a claim leaves it.
+    /// A running job with this lease, as after a claim.
     async fn running(&self, lecture_id: Uuid, lease: Uuid) {
         let job = lecture::stage_job(&Submit { lecture_id }, lecture_id, &self.ctx.settings);
         let id = self.enqueue(&job).await;
@@ -37,7 +37,7 @@ impl TestEnv {
             .await;
     }
 
-    /// Old, and with nobody linked to it.
+    /// An old lecture without users.
     async fn abandoned(&self) -> Uuid {
         let id = self.lecture("completed").await;
         self.execute("DELETE FROM user_lectures WHERE lecture_id = $1", id).await;
@@ -48,7 +48,7 @@ impl TestEnv {
 }
 
 #[tokio::test]
-async fn nothing_is_found_where_all_is_well() {
+async fn a_clean_installation_has_no_orphans() {
     let env = TestEnv::open().await;
     let done = env.lecture("completed").await;
     env.execute(
@@ -93,7 +93,7 @@ async fn nothing_is_found_where_all_is_well() {
 }
 
 #[tokio::test]
-async fn a_lecture_without_users_goes_with_its_work_and_its_files() {
+async fn a_lecture_without_users_is_removed_with_its_jobs_and_files() {
     let env = TestEnv::open().await;
     let (gone, lease) = (env.abandoned().await, Uuid::new_v4());
     env.running(gone, lease).await;
@@ -128,7 +128,7 @@ async fn a_lecture_without_users_goes_with_its_work_and_its_files() {
     assert_eq!((again.lectures_removed, again.orphans), (0, 0), "{again:?}");
 }
 
-/// Somebody submits the lecture again between the look and the deletion.
+/// A user submits the lecture again between the scan and the deletion.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_arrives_in_time_saves_the_lecture() {
     let env = TestEnv::open().await;
@@ -144,7 +144,7 @@ async fn a_link_that_arrives_in_time_saves_the_lecture() {
             job.run(&ctx, &Attempt::detached(None)).await.unwrap()
         })
     };
-    // It has looked, and now waits for the lecture's lock.
+    // The scan is done; it waits for the lecture's lock.
     let start = std::time::Instant::now();
     loop {
         let waiting: i64 = sqlx::query_scalar(
@@ -210,7 +210,7 @@ async fn temporary_objects_are_judged_by_their_lease() {
     for key in [&kept, &gone, &unleased] {
         env.put(key).await;
     }
-    // Writes that a kill cut off, and one that goes on.
+    // Writes cut off by a kill, and one in flight.
     let staged = |key: &str| format!("{}#1", env.ctx.storage.local_path(key).unwrap().display());
     for key in [keys::transcript_vtt_temp(id, running), keys::transcript_vtt_temp(id, over)] {
         std::fs::write(staged(&key), "half").unwrap();
@@ -258,7 +258,7 @@ async fn pieces_of_a_transcript_stay_until_the_lecture_is_completed() {
 }
 
 #[tokio::test]
-async fn a_final_file_that_no_row_refers_to_goes_once_no_job_is_live() {
+async fn an_unreferenced_file_is_removed_once_no_job_is_live() {
     let env = TestEnv::open().await;
     let id = env.lecture("downloading").await;
     env.running(id, Uuid::new_v4()).await;
@@ -274,7 +274,7 @@ async fn a_final_file_that_no_row_refers_to_goes_once_no_job_is_live() {
 }
 
 #[tokio::test]
-async fn kept_audio_of_a_failed_lecture_goes_when_its_time_is_up() {
+async fn kept_audio_of_a_failed_lecture_expires() {
     let env = TestEnv::with(|settings| settings.keep_failed_audio_days = 2).await;
     let (fresh, stale) = (env.lecture("failed").await, env.lecture("failed").await);
     for id in [fresh, stale] {
@@ -294,7 +294,7 @@ async fn kept_audio_of_a_failed_lecture_goes_when_its_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_lecture_that_nothing_works_for_starts_again_where_it_can() {
+async fn a_stalled_lecture_restarts_where_it_can() {
     let env = TestEnv::open().await;
     let cases = [
         (None, None, "submit"),
@@ -378,7 +378,7 @@ async fn missing_files_and_courses_are_reported_and_a_document_fails() {
 }
 
 #[tokio::test]
-async fn nothing_goes_when_too_much_would_go() {
+async fn nothing_is_removed_if_too_much_would_be() {
     let env = TestEnv::open().await;
     let mut ids: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
     for id in &ids {
@@ -403,7 +403,7 @@ async fn nothing_goes_when_too_much_would_go() {
     }
     assert_eq!(env.live(stalled).await.len(), 1, "what only starts work again is not held up");
 
-    // One at a time they may go, and then the rest is few enough.
+    // One at a time they may be removed; then the rest is few enough.
     assert_eq!(env.clean(Some(ids[0]), false).await.files_deleted, 1);
     let report = env.clean(None, false).await;
     assert_eq!((report.refused, report.files_deleted, report.lectures_removed), (None, 20, 1), "{report:?}");

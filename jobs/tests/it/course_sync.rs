@@ -120,7 +120,7 @@ async fn stale_courses_go_unless_something_refers_to_them() {
     }
     assert_eq!(env.course("CSC 17").await, lecture, "the id stays");
 
-    // They are offered again: the same rows become official again.
+    // Courses that return become official again, in the same rows.
     env.serve(FALL, &borrowed(&all));
     assert_eq!(counts(&env.sync().await), [1, 3, 17, 0, 0, 21]);
     assert_eq!(env.course("CSC 18").await, document);
@@ -266,7 +266,7 @@ async fn terms_of_the_args_replace_the_configured_ones() {
 }
 
 #[tokio::test]
-async fn without_configured_terms_today_decides() {
+async fn without_configured_terms_the_date_decides() {
     let env = CatalogueEnv::with(|catalogue| catalogue.terms.clear()).await;
     for year in 2020..2100 {
         env.serve(&format!("Fall {year}"), &[("CSC 1-1", "One", "")]);
@@ -287,9 +287,9 @@ async fn without_configured_terms_today_decides() {
     assert_eq!(result["terms"], expected);
 }
 
-/// A user who is choosing a stale course at this very moment: the sync waits for the choice and keeps the course.
+/// A user chooses a stale course concurrently: the sync waits and keeps the course.
 #[tokio::test]
-async fn a_choice_that_is_being_made_is_seen() {
+async fn a_concurrent_choice_keeps_the_course() {
     let env = CatalogueEnv::new().await;
     let all = entries(6);
     env.serve(FALL, &borrowed(&all));

@@ -113,9 +113,9 @@ async fn the_announced_length_and_another_codec() {
     assert_eq!(env.ctx.media.probe(&audio).await.expect("a report").audio[0].codec, "aac");
 }
 
-/// The picture may begin before the sound and go on after it; the sound alone must be whole.
+/// The video may start before the sound and end after it; only the sound must be complete.
 #[tokio::test]
-async fn the_sound_is_held_to_its_own_length() {
+async fn only_the_length_of_the_sound_is_checked() {
     let directory = tempfile::tempdir().expect("a directory");
     let made = |name: &str, picture_seconds: u32, offset: &str, sound_seconds: u32| {
         let picture = format!("testsrc=size=64x64:rate=5:duration={picture_seconds}");
@@ -143,7 +143,7 @@ async fn the_sound_is_held_to_its_own_length() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_of_no_use_any_more_is_forgotten() {
+async fn a_useless_stream_url_is_forgotten() {
     let env = UpstreamEnv::new().await;
     let known = env.upstream.url("/x?token=1");
     let cases = [
@@ -182,7 +182,7 @@ async fn begin_shows_the_download_and_keeps_the_last_failure() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_breaks_is_made_again() {
+async fn a_broken_transfer_is_retried() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
     let whole = Reply::media(LECTURE.clone());
@@ -198,7 +198,7 @@ async fn a_transfer_that_breaks_is_made_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_recording_ends_the_job() {
+async fn a_body_that_is_no_recording_ends_the_job() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture(&env.upstream.url("/x?token=secret")).await;
     let mut broken = LECTURE[..200].to_vec();
@@ -223,7 +223,7 @@ async fn what_is_no_recording_ends_the_job() {
 }
 
 #[tokio::test]
-async fn a_missing_recording_is_looked_for_three_times() {
+async fn a_missing_recording_is_tried_three_times() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture(&env.upstream.url("/gone")).await;
     for (number, outcome) in [(1, "retry"), (2, "retry"), (3, "fatal"), (4, "fatal")] {
@@ -254,7 +254,8 @@ async fn an_upload_is_taken_from_storage_and_stays_there() {
     assert!(env.upstream.requests().is_empty());
 }
 
-/// Two attempts of one job: the older one was rescued but still runs. Its last act, the rename, finds nothing.
+/// Two attempts of one job: the older one was rescued but still runs. Its last step, the rename, finds no
+/// file.
 #[tokio::test]
 async fn an_older_lease_cannot_put_its_file_in_place() {
     let env = UpstreamEnv::new().await;
@@ -266,7 +267,7 @@ async fn an_older_lease_cannot_put_its_file_in_place() {
     for key in [&older, &upload, &of_other] {
         env.put(key, b"older").await;
     }
-    // A write of the older lease that was cut off, as local storage leaves it.
+    // A partial write of the older lease, as local storage leaves it.
     std::fs::write(env.storage_dir.join(format!("{older}#1")), "half").expect("a staged write");
 
     env.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);

@@ -1,4 +1,4 @@
-//! What a job touches, for tests: a database of its own, storage and scratch in a temporary directory, real tools.
+//! A job's environment for tests: a database, storage and scratch in a temporary directory, real tools.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 /// The recording's id in the viewer URLs of these tests.
 pub const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
 
-/// A machine that is busy with other tests may be silent for a while.
+/// A machine busy with other tests may stall for a while.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct UpstreamEnv {
@@ -36,7 +36,7 @@ pub struct UpstreamEnv {
     _directory: tempfile::TempDir,
 }
 
-/// A migrated database of the test's own.
+/// A migrated database for one test.
 pub async fn database() -> TestDatabase {
     testing::database("jobs", |pool| async move {
         let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../migrations/versions");
@@ -77,7 +77,7 @@ pub fn create(
     }
 }
 
-/// A speech server at this address, asked for its results often.
+/// Settings of a speech server at this address, polled often.
 pub fn speech_server(url: &Url) -> RemoteSettings {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -95,7 +95,7 @@ pub fn speech_server(url: &Url) -> RemoteSettings {
     }
 }
 
-/// Limits for tests: small and short, with the upstream as the only private address that may be asked.
+/// Limits for tests: small and short, with the upstream as the only allowed private address.
 pub fn fetch_settings(upstream: &Upstream) -> FetchSettings {
     FetchSettings {
         hosts: FETCH_HOSTS.map(str::to_owned).into(),
@@ -110,7 +110,7 @@ pub fn fetcher(settings: FetchSettings) -> Fetcher {
     fetcher_with(settings, Arc::new(SystemLookup))
 }
 
-/// One that asks `lookup` where a name is.
+/// A fetcher that resolves names with `lookup`.
 pub fn fetcher_with(settings: FetchSettings, lookup: Arc<dyn Lookup>) -> Fetcher {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -127,7 +127,7 @@ impl UpstreamEnv {
         Self::at(Upstream::start().await, change).await
     }
 
-    /// With an upstream that may take its time: for tests in which nobody falls silent.
+    /// With a long stall timeout, for tests without silent servers.
     pub async fn patient() -> Self {
         Self::with(|settings| settings.fetch.stall_timeout = PATIENCE).await
     }
@@ -202,7 +202,7 @@ impl UpstreamEnv {
     }
 }
 
-/// Says what follows from an error in one word and a delay.
+/// The decision of an error, as one word and a delay.
 pub fn decision(error: &JobError) -> (&str, &'static str) {
     let decision = match error.wait_delay() {
         Some(_) => "wait",
@@ -212,7 +212,7 @@ pub fn decision(error: &JobError) -> (&str, &'static str) {
     (error.class(), decision)
 }
 
-/// The commit's jobs, as far as a test can look into them.
+/// The commit's jobs, as text.
 pub fn shown(commit: &Commit) -> String {
     format!("{commit:?}")
 }

@@ -1,5 +1,4 @@
-//! Recordings that are published as playlists: every form of them, and every way in which one can go wrong. No hole ever
-//! becomes audio.
+//! Recordings published as playlists: every form, and every fault. No hole ever becomes audio.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -29,14 +28,14 @@ fn made(options: &HlsOptions) -> Hls {
 }
 
 impl UpstreamEnv {
-    /// Brings the playlist's recording in, and says how long the sound was announced to be.
-    async fn bring_in(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
+    /// Downloads the playlist's recording and returns its announced length.
+    async fn download(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
         let job = Download { lecture_id: id, announced_seconds: None };
         let audio = job.run(&self.ctx, attempt).await?.expect("the lecture exists");
         Ok(audio.announced_seconds.expect("a playlist says how long it is"))
     }
 
-    /// The seconds that are heard in what was stored.
+    /// The seconds heard in the stored audio.
     fn heard(&self, id: Uuid) -> Vec<Option<u32>> {
         seconds_heard(&self.ctx.storage.local_path(&keys::audio(id)).expect("local storage"))
     }
@@ -73,7 +72,7 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
         let id = env.lecture(&env.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
         let announced =
-            env.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+            env.download(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
         assert_eq!(env.heard(id), whole(12), "{form}");
         assert!(!env.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
@@ -89,10 +88,10 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
     env.upstream.serve_hls("/r.hls", &ranges);
     env.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
     let id = env.lecture(&env.upstream.url("/r.hls/index.m3u8")).await;
-    env.bring_in(id, &attempt(id)).await.expect("brought in");
+    env.download(id, &attempt(id)).await.expect("downloaded");
     assert_eq!(env.heard(id), whole(12));
 
-    // Two encodings of their own, one behind the other: time begins anew, and the container is another.
+    // Two separate encodings in sequence: time restarts, and the container changes.
     let other =
         made(&HlsOptions { kind: Kind::Fmp4, seconds: 6, segment_seconds: 2, ..HlsOptions::default() });
     env.upstream.serve_hls("/a/x.hls", &PLAIN);
@@ -101,7 +100,7 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
     env.upstream.on("/a/all.m3u8", [joined.reply()]);
     env.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
     let id = env.lecture(&env.upstream.url("/a/all.m3u8")).await;
-    let announced = env.bring_in(id, &attempt(id)).await.expect("brought in");
+    let announced = env.download(id, &attempt(id)).await.expect("downloaded");
     assert!((announced - PLAIN.seconds() - other.seconds()).abs() < 0.01, "{announced}");
     let heard: Vec<u32> = env.heard(id).into_iter().flatten().collect();
     assert_eq!(heard[..12], (0..12).collect::<Vec<_>>(), "{heard:?}");
@@ -109,7 +108,7 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
 }
 
 #[tokio::test]
-async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched() {
+async fn the_stream_with_the_least_besides_its_sound_is_fetched() {
     let env = UpstreamEnv::patient().await;
     for folder in ["/m/sound.hls", "/m/low.hls", "/m/high.hls"] {
         env.upstream.serve_hls(folder, &PLAIN);
@@ -128,14 +127,14 @@ async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched()
         let before = |name: &str| env.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
         let counts = others.map(before);
         env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
-        env.bring_in(id, &attempt(id)).await.expect("brought in");
+        env.download(id, &attempt(id)).await.expect("downloaded");
         assert_eq!(env.heard(id), whole(12));
         assert_eq!(before(chosen), 1, "{chosen}");
         assert_eq!(others.map(before), counts, "the others are not asked for");
     }
     let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
     env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
-    let error = env.bring_in(id, &attempt(id)).await.expect_err("slides");
+    let error = env.download(id, &attempt(id)).await.expect_err("slides");
     assert_eq!(decision(&error), ("no-audio", "fatal"));
 }
 
@@ -151,16 +150,16 @@ async fn segments_come_several_at_a_time_and_end_up_in_order() {
     }
     let id = env.lecture(&url).await;
     let attempt = attempt(id);
-    env.bring_in(id, &attempt).await.expect("brought in");
+    env.download(id, &attempt).await.expect("downloaded");
     assert_eq!(env.heard(id), whole(30));
     let most = env.upstream.most_at_once();
     assert!((4..=8).contains(&most), "{most} at once");
     assert!(env.upstream.connections() <= 10, "{} connections", env.upstream.connections());
 }
 
-/// What a server does to one segment, for as long as it likes: the attempt goes on or ends, but nothing is left out.
+/// Any fault of one segment, for any time: the attempt continues or ends, but skips nothing.
 #[tokio::test]
-async fn a_segment_is_tried_again_and_never_left_out() {
+async fn a_segment_is_retried_and_never_skipped() {
     let half = |hls: &Hls, number: usize| hls.files()[number].1.len() / 2;
     let gone = || Reply::html(404, "<html>gone");
     let cases: [(&str, Fault, Fault, (&str, &str)); 10] = [
@@ -209,20 +208,20 @@ async fn a_segment_is_tried_again_and_never_left_out() {
         let id = env.lecture(&url).await;
         if passing.contains(&name) {
             env.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
-            env.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            env.download(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(env.heard(id), whole(30), "{name}");
             env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
         }
         env.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
-        let error = env.bring_in(id, &attempt(id)).await.expect_err(name);
+        let error = env.download(id, &attempt(id)).await.expect_err(name);
         assert_eq!(decision(&error), outcome, "{name}: {error}");
         env.nothing_is_stored(name).await;
     }
 }
 
-/// A server that tells no length cannot be caught by it.
+/// A server that sends no length cannot be checked against it.
 #[tokio::test]
-async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
+async fn a_truncated_segment_is_noticed_even_without_a_length() {
     for kind in [Kind::Ts, Kind::Fmp4] {
         let hls = made(&HlsOptions { kind, ..HlsOptions::default() });
         let env = UpstreamEnv::patient().await;
@@ -231,7 +230,7 @@ async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
         let half = bytes.slice(..bytes.len() / 2 + 1);
         env.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
         let id = env.lecture(&url).await;
-        let error = env.bring_in(id, &attempt(id)).await.expect_err("a half");
+        let error = env.download(id, &attempt(id)).await.expect_err("a half");
         assert_eq!(decision(&error), ("segment-damaged", "retry"), "{kind:?}");
         env.nothing_is_stored("a half").await;
     }
@@ -245,20 +244,20 @@ async fn what_was_fetched_survives_a_failed_attempt() {
     let last = format!("/x.hls/{last}");
     env.upstream.on(&last, [Reply::html(404, "<html>gone")]);
     let id = env.lecture(&url).await;
-    let error = env.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    let error = env.download(id, &attempt(id)).await.expect_err("the last one is missing");
     assert_eq!(decision(&error), ("segment-missing", "retry"));
     assert!(error.to_string().contains("part 15 of 15"), "{error}");
     let before = env.upstream.requests().len();
 
     env.upstream.serve(&last, Resource::new(bytes.clone()));
-    env.bring_in(id, &attempt(id)).await.expect("the rest");
+    env.download(id, &attempt(id)).await.expect("the rest");
     let asked: Vec<_> =
         env.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
     assert_eq!(asked, ["/x.hls/index.m3u8".to_owned(), last], "the playlist and what was missing");
     assert_eq!(env.heard(id), whole(30));
 }
 
-/// The same address, another recording: what is there of the first is none of its parts.
+/// Same URL, another recording: segments of the first are not parts of it.
 #[tokio::test]
 async fn segments_of_another_recording_are_not_kept() {
     let env = UpstreamEnv::patient().await;
@@ -266,15 +265,15 @@ async fn segments_of_another_recording_are_not_kept() {
     let last = LONG.files().last().expect("files");
     env.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
     let id = env.lecture(&url).await;
-    env.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.download(id, &attempt(id)).await.expect_err("the last one is missing");
     env.upstream.serve_hls("/x.hls", &PLAIN);
-    env.bring_in(id, &attempt(id)).await.expect("the other one");
+    env.download(id, &attempt(id)).await.expect("the other one");
     assert_eq!(env.heard(id), whole(12));
 }
 
-/// They would be heard at the wrong place, or twice.
+/// They would be heard in the wrong place, or twice.
 #[tokio::test]
-async fn other_bytes_than_were_asked_for_are_no_segment() {
+async fn bytes_of_another_range_are_no_segment() {
     let hls = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
     let env = UpstreamEnv::new().await;
     let id = env.lecture(&env.upstream.serve_hls("/r.hls", &hls)).await;
@@ -282,7 +281,7 @@ async fn other_bytes_than_were_asked_for_are_no_segment() {
     for fault in [Fault::IgnoreRange, Fault::RangeFrom(0), Fault::ContentRange("bytes 1-2/3".to_owned())] {
         let resource = Resource::new(bytes.clone()).always(fault.clone());
         env.upstream.serve(&format!("/r.hls/{name}"), resource);
-        let error = env.bring_in(id, &attempt(id)).await.expect_err("other bytes");
+        let error = env.download(id, &attempt(id)).await.expect_err("other bytes");
         assert_eq!(decision(&error), ("upstream-refused", "fatal"), "{fault:?}: {error}");
         env.nothing_is_stored("other bytes").await;
     }
@@ -294,15 +293,15 @@ async fn all_segments_together_have_a_largest_size() {
     for (limit, refused) in [(all, false), (all - 1, true)] {
         let env = UpstreamEnv::with(|settings| settings.fetch.max_bytes = limit).await;
         let id = env.lecture(&env.upstream.serve_hls("/x.hls", &PLAIN)).await;
-        let outcome = env.bring_in(id, &attempt(id)).await;
+        let outcome = env.download(id, &attempt(id)).await;
         let decided = outcome.as_ref().err().map(decision);
         assert_eq!(decided, refused.then_some(("too-large", "fatal")), "{limit}: {outcome:?}");
     }
 }
 
-/// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
+/// Signatures expire in the middle: the user submits a new one, and only the rest is fetched.
 #[tokio::test]
-async fn a_signature_that_runs_out_keeps_what_came_before() {
+async fn an_expired_signature_keeps_fetched_segments() {
     let env = UpstreamEnv::patient().await;
     env.upstream.serve_hls("/x.hls", &LONG);
     for (name, bytes) in &LONG.files()[7..] {
@@ -310,7 +309,7 @@ async fn a_signature_that_runs_out_keeps_what_came_before() {
         env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
     let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
-    let error = env.bring_in(id, &attempt(id)).await.expect_err("expired");
+    let error = env.download(id, &attempt(id)).await.expect_err("expired");
     assert_eq!(decision(&error), ("access-denied", "fatal"));
     assert!(error.to_string().contains("send it again"), "{error}");
     for (name, bytes) in &LONG.files()[7..] {
@@ -318,33 +317,33 @@ async fn a_signature_that_runs_out_keeps_what_came_before() {
     }
     let first = format!("/x.hls/{}", LONG.files()[0].0);
     env.execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id).await;
-    env.bring_in(id, &attempt(id)).await.expect("a fresh address");
+    env.download(id, &attempt(id)).await.expect("a fresh address");
     assert_eq!(env.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
     assert_eq!(env.heard(id), whole(30));
 }
 
 #[tokio::test]
-async fn a_recording_that_goes_on_is_waited_for() {
+async fn a_live_recording_is_waited_for() {
     let env = UpstreamEnv::patient().await;
     env.upstream.serve_hls("/x.hls", &LONG);
     env.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
     let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
-        let error = env.bring_in(id, &attempt(id)).await.expect_err("it goes on");
+        let error = env.download(id, &attempt(id)).await.expect_err("it goes on");
         assert_eq!(decision(&error), ("live", "wait"));
     }
-    env.bring_in(id, &attempt(id)).await.expect("it has ended");
+    env.download(id, &attempt(id)).await.expect("it has ended");
     assert_eq!(env.heard(id), whole(30));
 }
 
-/// The upstream at 127.0.0.1, and at the same port what nobody may ask.
+/// The upstream at 127.0.0.1, and a forbidden host at the same port.
 async fn watched() -> (UpstreamEnv, Canary) {
     let (upstream, canary) = Upstream::start_with_canary().await;
     (UpstreamEnv::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
 }
 
 #[tokio::test]
-async fn no_uri_of_a_playlist_leads_astray() {
+async fn no_uri_of_a_playlist_reaches_a_forbidden_host() {
     let (env, canary) = watched().await;
     let directory = tempfile::tempdir().expect("a directory");
     let secret = directory.path().join("secret.ts");
@@ -366,7 +365,7 @@ async fn no_uri_of_a_playlist_leads_astray() {
             let asked = env.upstream.requests().len();
             let text = format!("{what} as {place}: {uri}");
             env.upstream.on("/x.hls/index.m3u8", [reply]);
-            let error = env.bring_in(id, &attempt(id)).await.expect_err(&text);
+            let error = env.download(id, &attempt(id)).await.expect_err(&text);
             let base = Url::parse(&env.upstream.url("/x.hls/index.m3u8")).expect("a URL");
             let leads_away = base.join(&uri).map_or(true, |url| url.origin() != base.origin());
             if leads_away {
@@ -377,7 +376,7 @@ async fn no_uri_of_a_playlist_leads_astray() {
                     "{text}: only the playlist was asked for"
                 );
             } else {
-                // No address but a name in the playlist's own folder, which its server does not have.
+                // Not a URL but a name in the playlist's folder, which its server does not have.
                 assert!(env.upstream.requests().len() > asked + 1, "{text}: {error}");
             }
             assert!(!error.to_string().contains("secret.ts"), "{text}: {error}");
@@ -407,7 +406,7 @@ async fn playlists_that_ask_for_too_much_are_refused() {
     ];
     for (number, (reply, outcome)) in table.into_iter().enumerate() {
         env.upstream.on("/x.hls/index.m3u8", [reply]);
-        let error = env.bring_in(id, &attempt(id)).await.expect_err("refused");
+        let error = env.download(id, &attempt(id)).await.expect_err("refused");
         assert_eq!(decision(&error), outcome, "{number}: {error}");
     }
     let segments: usize =
@@ -433,7 +432,7 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
         (Reply::media("another key 16 b"), ("segment-damaged", "retry")),
     ] {
         env.upstream.on(&file, [reply]);
-        let error = env.bring_in(id, &attempt(id)).await.expect_err("no key");
+        let error = env.download(id, &attempt(id)).await.expect_err("no key");
         assert_eq!(decision(&error), outcome, "{error}");
         assert!(!format!("{error:?}").contains("sixteen"), "{error:?}");
     }
@@ -448,7 +447,7 @@ fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-/// The checkpoint says what is there, and its order of fields is what people read in a job's story.
+/// The checkpoint says which segments are there; people read its fields in this order in a job's history.
 #[test]
 fn a_checkpoint_can_be_read_back() {
     let checkpoint = Checkpoint::Segments { finished: "0-6,9".to_owned(), of: 15 };

@@ -1,4 +1,4 @@
-//! What an engine is given besides sound, for tests that have an engine and no job.
+//! A call log for tests that have an engine and no job.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,9 +9,9 @@ use futures::future::BoxFuture;
 /// A ledger in memory.
 #[derive(Debug, Default)]
 pub struct Book {
-    /// As they were entered, one after the other.
+    /// Entries in order.
     pub entered: Mutex<Vec<Order>>,
-    /// Nobody is entitled any more.
+    /// The lease is lost.
     pub is_closed: bool,
 }
 
@@ -25,12 +25,12 @@ impl Book {
         Passage { samples, language, name: "0a1b-0", scratch, ledger: self }
     }
 
-    /// What is known now.
+    /// The last entry.
     pub fn last(&self) -> Order {
         self.order("0a1b-0")
     }
 
-    /// How many calls were entered, those that were struck out again included.
+    /// Calls entered, including those removed again.
     pub fn calls(&self) -> usize {
         let entered = self.entered.lock().expect("no panic");
         let before = std::iter::once(0).chain(entered.iter().map(|order| order.calls));

@@ -13,7 +13,7 @@ use crate::recordings;
 use crate::test_env::{Ended, TestEnv};
 
 impl TestEnv {
-    /// A lecture whose audio is this file, as `download` leaves it.
+    /// A lecture with this audio, as after `download`.
     async fn downloaded(&self, file: &Path) -> Uuid {
         let id = self.lecture("downloading").await;
         self.ctx.storage.put_file(&keys::audio(id), file).await.unwrap();
@@ -29,7 +29,7 @@ impl TestEnv {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_recording_gets_its_duration_and_goes_on_to_the_transcript() {
+async fn a_complete_recording_gets_its_duration_and_continues_to_transcribe() {
     let env = TestEnv::open().await;
     let id = env.downloaded(&recordings::audio(env.directory.path(), 7)).await;
     env.execute("UPDATE lectures SET status = 'pending', error_message = 'a disk' WHERE id = $1", id).await;
@@ -50,7 +50,7 @@ async fn a_whole_recording_gets_its_duration_and_goes_on_to_the_transcript() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_whole_is_refused_and_downloaded_anew_on_retry() {
+async fn an_incomplete_recording_is_refused_and_downloaded_again_on_retry() {
     let env = TestEnv::with(|settings| settings.keep_failed_audio_days = 7).await;
     let dir = env.directory.path();
     let slides = dir.join("slides.mp4");
@@ -89,7 +89,7 @@ async fn what_is_not_whole_is_refused_and_downloaded_anew_on_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_percent_and_two_seconds_are_forgiven() {
+async fn half_a_percent_and_two_seconds_are_tolerated() {
     let env = TestEnv::open().await;
     let file = recordings::audio(env.directory.path(), 10);
     for (announced, whole) in [(None, true), (Some(0.0), true), (Some(11.9), true), (Some(12.2), false)] {
@@ -98,7 +98,7 @@ async fn half_a_percent_and_two_seconds_are_forgiven() {
     }
 }
 
-/// A microphone that was off leaves nothing, or its own noise at -70 dB. Syllables at -50 dB can still be understood.
+/// A microphone that was off gives silence, or noise at -70 dB. Syllables at -50 dB are still intelligible.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_refused_and_a_quiet_voice_is_not() {
     let env = TestEnv::open().await;
@@ -119,7 +119,7 @@ async fn silence_is_refused_and_a_quiet_voice_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_audio_is_said_to_be_missing() {
+async fn missing_audio_is_reported_as_missing() {
     let env = TestEnv::open().await;
     let id = env.lecture("downloading").await;
     let ended = env.probe(id, None).await;
@@ -128,7 +128,7 @@ async fn missing_audio_is_said_to_be_missing() {
     assert!(row.status == LectureStatus::Failed && row.error_message.unwrap().contains("retry"));
 }
 
-/// Twice the same attempt, as after a crash before the commit; and a lecture that goes away in between.
+/// The same attempt twice, as after a crash before the commit, and a lecture deleted in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn probing_twice_is_probing_once_and_a_deleted_lecture_ends_it() {
     let env = TestEnv::open().await;

@@ -1,4 +1,4 @@
-//! Downloads that break off and are gone on with, within an attempt and in the next one.
+//! Interrupted downloads that resume, within an attempt and in the next one.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::recordings;
 
 /// Twenty seconds of a tone, 1.9 MB.
 static RECORDING: LazyLock<Vec<u8>> = LazyLock::new(|| recording(20));
-/// What takes its place: ten seconds.
+/// Its replacement: ten seconds.
 static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| recording(10));
 
 fn recording(seconds: u32) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn left(env: &UpstreamEnv, id: Uuid) -> bool {
 }
 
 #[tokio::test]
-async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
+async fn a_download_cut_at_ninety_per_cent_fetches_only_the_rest() {
     let env = UpstreamEnv::patient().await;
     let id = env.lecture(&env.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 10 * 9;
@@ -62,7 +62,7 @@ async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
 }
 
 #[tokio::test]
-async fn the_next_attempt_goes_on_where_the_last_one_ended() {
+async fn the_next_attempt_resumes_where_the_last_one_ended() {
     let env = UpstreamEnv::patient().await;
     let id = env.lecture(&env.upstream.url("/lecture?Signature=first")).await;
     let at = RECORDING.len() / 2;
@@ -71,7 +71,7 @@ async fn the_next_attempt_goes_on_where_the_last_one_ended() {
         "/lecture",
         Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)).first(3, Fault::Latency(Duration::ZERO)),
     );
-    // The first request breaks off, the second one, for the rest, meets a server in trouble.
+    // The first request breaks off; the second, for the rest, meets a failing server.
     env.upstream
         .serve("/lecture", Resource::new(RECORDING.clone()).after(1, trouble()).first(1, Fault::CutAt(at)));
     let error = run(&env, id).await.expect_err("in trouble");
@@ -88,7 +88,7 @@ async fn the_next_attempt_goes_on_where_the_last_one_ended() {
     assert!(!left(&env, id));
 }
 
-/// Whatever a server makes of the request for the rest, what is put together is one and the same file.
+/// However a server answers the request for the rest, the assembled file is the same.
 #[tokio::test]
 async fn no_two_files_are_ever_mixed() {
     let at = RECORDING.len() / 2;
@@ -110,7 +110,7 @@ async fn no_two_files_are_ever_mixed() {
         let env = UpstreamEnv::patient().await;
         let id = env.lecture(&env.upstream.url("/lecture")).await;
         env.upstream.serve("/lecture", resource);
-        // What cannot be gone on with within the attempt is fetched anew by one that follows.
+        // A download that cannot resume within the attempt starts over in a later one.
         let mut outcome = run(&env, id).await;
         for _ in 0..2 {
             if outcome.is_err() {
@@ -123,9 +123,9 @@ async fn no_two_files_are_ever_mixed() {
     }
 }
 
-/// A server that takes no notice of `If-Range` and says that what it sends belongs to something else.
+/// A server that ignores `If-Range` and sends a range of another version.
 #[tokio::test]
-async fn a_part_of_another_version_is_not_put_behind_this_one() {
+async fn a_range_of_another_version_is_refused() {
     let env = UpstreamEnv::patient().await;
     let id = env.lecture(&env.upstream.url("/lecture")).await;
     let (whole, at) = (RECORDING.len(), RECORDING.len() / 2);
@@ -147,7 +147,7 @@ async fn a_part_of_another_version_is_not_put_behind_this_one() {
 }
 
 #[tokio::test]
-async fn without_a_mark_a_file_is_fetched_anew() {
+async fn without_a_validator_a_file_is_fetched_again() {
     let env = UpstreamEnv::patient().await;
     let id = env.lecture(&env.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 2;
@@ -159,13 +159,13 @@ async fn without_a_mark_a_file_is_fetched_anew() {
     assert!((stored_seconds(&env, id).await - 20.0).abs() < 0.2);
 }
 
-/// All of it is there, but the attempt ended before it was stored.
+/// The file is complete, but the attempt ended before it was stored.
 #[tokio::test]
-async fn what_is_whole_is_not_asked_for_again() {
+async fn a_complete_file_is_not_fetched_again() {
     let env = UpstreamEnv::patient().await;
     let id = env.lecture(&env.upstream.url("/lecture")).await;
     env.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
-    // A file where the storage wants a directory.
+    // A file in place of the storage's directory.
     let in_the_way = env.storage_dir.join("audio_tmp");
     std::fs::create_dir_all(&env.storage_dir).expect("a directory");
     std::fs::write(&in_the_way, b"").expect("written");

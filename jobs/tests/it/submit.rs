@@ -1,4 +1,4 @@
-//! `submit` against Panopto's viewer in all its moods, with a real database.
+//! `submit` against every answer of Panopto's viewer, with a real database.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl UpstreamEnv {
 }
 
 #[tokio::test]
-async fn panopto_is_asked_where_no_stream_is_known() {
+async fn panopto_is_asked_if_no_stream_is_known() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture("").await;
     env.fail_attempt(Some(id), "an earlier attempt failed").await;
@@ -69,7 +69,7 @@ async fn panopto_is_asked_where_no_stream_is_known() {
     assert_eq!(requests[0].method, "POST");
     assert_eq!(requests[0].body, format!("deliveryId={SESSION}&isEmbed=true&responseType=json"));
 
-    // A stream that may not be fetched is refused here already, not an hour later.
+    // A forbidden stream is refused here, not an hour later.
     let other = env.lecture("").await;
     env.upstream.on(delivery_info::PATH, [delivery_info::ready(stream, "x", 88.17)]);
     let error = env.submit(other).await.expect_err("a private address");
@@ -149,7 +149,7 @@ async fn every_state_of_a_recording_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn an_unfinished_encoding_is_waited_for_longer_and_longer() {
+async fn an_unfinished_encoding_is_polled_less_and_less_often() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture("").await;
     env.upstream.on(delivery_info::PATH, [delivery_info::encoding()]);
@@ -210,7 +210,7 @@ async fn a_deleted_lecture_ends_its_job() {
 }
 
 #[tokio::test]
-async fn failures_are_told_on_the_lecture() {
+async fn failures_are_shown_on_the_lecture() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture("").await;
     let long = format!("a\0b {}", "é".repeat(1000));
@@ -225,7 +225,7 @@ async fn failures_are_told_on_the_lecture() {
     let row = env.row(id).await.expect("the lecture");
     assert_eq!((row.status, row.audio_storage_key), (LectureStatus::Failed, None));
     assert_eq!(row.error_message.as_deref(), Some("Send it again."));
-    // The failure's reason stays when a late hook comes by.
+    // A late hook does not replace the failure's reason.
     env.fail_attempt(Some(id), "late").await;
     assert_eq!(env.status(id).await.1.as_deref(), Some("Send it again."));
 
@@ -236,7 +236,7 @@ async fn failures_are_told_on_the_lecture() {
 }
 
 #[tokio::test]
-async fn trouble_on_our_side_is_told_in_words_for_a_student() {
+async fn internal_errors_are_worded_for_students() {
     let env = UpstreamEnv::new().await;
     for class in ["panic", "internal", "database", "timed-out", "crashed", "undecodable"] {
         let id = env.lecture("").await;

@@ -1,4 +1,4 @@
-//! A database of its own, storage in a temporary directory, real tools, and rows and files to put in.
+//! A database, storage in a temporary directory, real tools, and helpers to add rows and files.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ impl TestEnv {
         sqlx::query(sql).bind(id).execute(&self.ctx.pool).await.unwrap();
     }
 
-    /// Without the trigger that moves `updated_at`, so that a row can be made older.
+    /// Runs without the `updated_at` trigger, to age a row.
     pub async fn execute_without_triggers(&self, sql: &'static str, id: Uuid) {
         let mut tx = self.ctx.pool.begin().await.unwrap();
         sqlx::query("SET LOCAL session_replication_role = replica").execute(&mut *tx).await.unwrap();
@@ -147,7 +147,7 @@ impl TestEnv {
         .unwrap()
     }
 
-    /// Lets a worker run the jobs of kind `J` until this one has ended.
+    /// Runs jobs of kind `J` until this one has ended.
     pub async fn work<J: Job<Context = Context>>(&self, job: &NewJob) -> Ended {
         let id = self.enqueue(job).await;
         let stop = CancellationToken::new();

@@ -28,7 +28,7 @@ impl TranscribeEnv {
         Self { base, ctx }
     }
 
-    /// A lecture that `probe` has just left, with this audio.
+    /// A lecture as after `probe`, with this audio.
     async fn lecture(&self, audio: &Path) -> Uuid {
         let id = self.base.lecture("https://cdn.example.invalid/lecture.mp4").await;
         self.ctx.storage.put_file(&keys::audio(id), audio).await.expect("stored audio");
@@ -105,7 +105,7 @@ async fn a_failing_attempt_is_noted_and_the_end_of_the_job_fails_the_lecture() {
     assert_eq!(env.base.status(id).await, (LectureStatus::Failed, Some(message)));
 }
 
-/// Also where the audio of a failed lecture is kept: what is gone or of no use is not kept.
+/// Even if the audio of failed lectures is kept: missing or useless audio is not.
 #[tokio::test]
 async fn a_retry_after_missing_audio_begins_with_the_recording() {
     let env = UpstreamEnv::with(|settings| settings.keep_failed_audio_days = 7).await;

@@ -1,4 +1,4 @@
-//! What a synchronisation touches: a server that behaves like CDCS at its worst, a database of its own, and a worker.
+//! Environment of a synchronisation: a server that behaves like CDCS at its worst, a database and a worker.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -26,13 +26,13 @@ use crate::environment;
 pub const FALL: &str = "Fall 2026";
 pub const SPRING: &str = "Spring 2027";
 
-/// What the server sends for a term.
+/// The server's answer for a term.
 #[derive(Clone)]
 pub enum Answer {
     Body(StatusCode, Vec<u8>),
     /// Announces all of it and sends half.
     Half(Vec<u8>),
-    /// More than the limit, made on the way.
+    /// A body over the limit, generated on the fly.
     Endless,
 }
 
@@ -175,7 +175,7 @@ impl CatalogueEnv {
         .expect("courses")
     }
 
-    /// Every row with everything in it, ids and times included.
+    /// All rows with all columns.
     pub async fn rows(&self) -> Vec<String> {
         sqlx::query_scalar("SELECT courses::text FROM courses ORDER BY id")
             .fetch_all(&self.database.pool)

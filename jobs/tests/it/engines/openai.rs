@@ -17,7 +17,7 @@ fn engine(settings: RemoteSettings) -> OpenAi {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_servers_hear_what_was_said_twice_the_same() {
+async fn real_servers_transcribe_twice_the_same() {
     let peers = [Peer::whisper_cpp().await, Peer::faster_whisper().await];
     let scratch = tempfile::tempdir().expect("a directory");
     for peer in &peers {
@@ -37,7 +37,7 @@ async fn real_servers_hear_what_was_said_twice_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_encoded_and_understood() {
+async fn a_large_upload_is_encoded_first() {
     let peer = Peer::faster_whisper().await;
     let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
@@ -55,7 +55,7 @@ async fn what_is_too_large_is_encoded_and_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call() {
+async fn each_fault_has_its_error_and_none_costs_a_second_call() {
     let peer = Peer::whisper_cpp().await;
     let (proxy, elsewhere) = (HttpProxy::start(&peer.url).await, HttpProxy::start(&peer.url).await);
     let scratch = tempfile::tempdir().expect("a directory");
@@ -116,7 +116,8 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         let waits = error.wait_delay().map(|delay| delay.as_secs());
         assert!(delay.is_none() || waits == delay, "{fault:?}: {waits:?}");
         assert_eq!((proxy.requests().len(), book.calls()), (number + 1, 1), "{fault:?}");
-        // What certainly cost nothing is struck out, and what is answered for good is not asked for under the same key.
+        // Calls that certainly cost nothing are removed. A call with a final answer is not repeated under the
+        // same key.
         let (known, is_unpaid) = (book.last(), matches!(class, "engine-busy" | "engine-refused"));
         assert_eq!(
             (known.calls, known.failures),
@@ -139,9 +140,9 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
     );
 }
 
-/// A proxy that gives up waiting before the server behind it is done: each call may be paid.
+/// A proxy that times out before its server is done: each call may be charged.
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_apart() {
+async fn unanswered_calls_are_few_and_further_and_further_apart() {
     let peer = Peer::whisper_cpp().await;
     let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
@@ -162,9 +163,9 @@ async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancelled() {
-    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let proxy = HttpProxy::start(&nobody).await;
+async fn a_silent_server_times_out_and_a_cancel_ends_the_call_at_once() {
+    let absent = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let proxy = HttpProxy::start(&absent).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
@@ -191,18 +192,15 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
     let error = waiting.await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
     while proxy.abandoned() < 2 {
-        assert!(
-            cancelled.elapsed() < Duration::from_secs(1),
-            "the server still believes that somebody waits"
-        );
+        assert!(cancelled.elapsed() < Duration::from_secs(1), "the server was not hung up on");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_costs_nothing() {
-    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let proxy = HttpProxy::start(&nobody).await;
+async fn no_call_starts_without_the_lease_and_an_absent_server_costs_nothing() {
+    let absent = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let proxy = HttpProxy::start(&absent).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let closed = Book { is_closed: true, ..Book::default() };
     let engine_there = engine(settings(&proxy.url));
@@ -214,9 +212,9 @@ async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_co
     let book = Book::default();
     let passage = book.passage(&SPEECH, None, scratch.path());
     proxy.answer_with([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
-    engine_there.look().await.expect("somebody is there");
-    engine(settings(&nobody)).look().await.expect_err("nobody is there");
-    let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
+    engine_there.look().await.expect("the server answers");
+    engine(settings(&absent)).look().await.expect_err("no server");
+    let error = JobError::from(engine(settings(&absent)).transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine-away", "wait"));
     assert_eq!((book.calls(), book.last().calls), (1, 0), "struck out");
 }

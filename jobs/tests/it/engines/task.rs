@@ -45,9 +45,9 @@ async fn every_place_of_a_result_is_found() {
     }
 }
 
-/// An attempt that ends while a task is under way, and the next one.
+/// An attempt that ends while a task runs, and the next attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_goes_on_asks_for_the_result_and_does_not_pay_again() {
+async fn the_next_attempt_polls_the_task_and_does_not_pay_again() {
     let server = server(WAITS).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let (engine, book) = (engine(settings(&server.url)), Book::default());
@@ -68,19 +68,19 @@ async fn whoever_goes_on_asks_for_the_result_and_does_not_pay_again() {
     assert_heard("the next attempt", &heard, seconds(&SPEECH));
     assert_eq!((server.posted(), book.calls()), (vec!["0a1b-0-0".to_owned()], 1), "paid for once");
 
-    // The server was started anew: what it knows no more has to be done again.
+    // The server restarted: tasks that it forgot are started again.
     server.forget();
     let heard = engine.transcribe(passage, &control).await.expect("heard");
     assert_heard("after the server forgot", &heard, seconds(&SPEECH));
     assert_eq!(
         server.posted(),
         ["0a1b-0-0", "0a1b-0-1"],
-        "under another key, or it would be told of the lost one again"
+        "under another key, or the server would answer with the lost task"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_failed_is_begun_anew_by_the_next_attempt() {
+async fn the_next_attempt_replaces_a_failed_task() {
     let server = server(Manner { fails: Some("CUDA out of memory; key hunter2"), ..Manner::default() }).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let key = ApiKey::new("hunter2").expect("a key");
@@ -97,7 +97,7 @@ async fn a_task_that_failed_is_begun_anew_by_the_next_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_takes_its_time_frees_the_slot_and_is_asked_for_later() {
+async fn a_slow_task_frees_the_slot_and_is_polled_later() {
     let server = server(WAITS).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let hasty = RemoteSettings { grace: Duration::from_millis(300), patience: 0.01, ..settings(&server.url) };
@@ -112,7 +112,7 @@ async fn a_task_that_takes_its_time_frees_the_slot_and_is_asked_for_later() {
 
 /// A server that is restarted behind its proxy answers nonsense for a while.
 #[tokio::test(flavor = "multi_thread")]
-async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
+async fn poll_errors_are_tolerated_for_a_while_and_never_cost_the_task() {
     let server = server(Manner { keeps_waiting: 2, ..Manner::default() }).await;
     let proxy = HttpProxy::start(&server.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
@@ -122,14 +122,14 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
         |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let taken = answer(200, r#"{"task_id": "x/../../transcribe"}"#);
 
-    // What a server calls a task is no way to another of its paths.
+    // A task id cannot lead to another path of the server.
     proxy.answer_with([taken].into_iter().chain(std::iter::repeat_n(answer(404, ""), 6)));
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
     assert_eq!(proxy.requests()[1].path, "/result/x%2F..%2F..%2Ftranscribe");
     book.entered.lock().expect("no panic").clear();
 
-    // The upload is handed on, and behind it the trouble begins.
+    // The upload passes; the faults start after it.
     let wrong =
         [answer(404, "no backend"), Fault::CutAnswer, answer(200, "{"), answer(500, ""), answer(503, "")];
     proxy.answer_with([Fault::None].into_iter().chain(wrong));
@@ -144,16 +144,16 @@ async fn trouble_while_waiting_is_borne_for_a_while_and_never_costs_the_task() {
     assert_eq!(server.posted().len(), 1, "the task was asked for, not paid again");
 
     for strange in [r#"{"task_id": ".."}"#, r#"{"task_id": ""}"#, "[]"] {
-        let nobody = Book::default();
+        let book = Book::default();
         proxy.answer_with([answer(200, strange)]);
-        let passage = nobody.passage(&SPEECH, None, scratch.path());
+        let passage = book.passage(&SPEECH, None, scratch.path());
         let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
-        assert_eq!((decision(&error), noted(&nobody)), (("engine", "retry"), 0), "{strange}");
+        assert_eq!((decision(&error), noted(&book)), (("engine", "retry"), 0), "{strange}");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_begun_where_nobody_may_pay() {
+async fn no_task_starts_without_the_lease() {
     let server = server(Manner::default()).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let book = Book { is_closed: true, ..Book::default() };

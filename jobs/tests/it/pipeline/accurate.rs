@@ -17,15 +17,15 @@ use crate::environment;
 use crate::ledger::Book;
 use crate::peers::directory;
 
-/// Minutes of speech on a machine that is busy with other tests.
+/// Timeout for minutes of speech on a machine busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(1500);
 
-/// Largest share of words that may be wrong, and by how much the pieces may be worse than one call.
+/// Largest share of wrong words, and largest difference between pieces and one call.
 const WORD_ERROR_RATE: f64 = 0.05;
 const FOR_THE_PIECES: f64 = 0.005;
 
-/// So near are sentences to where they are spoken, in seconds, but for this share of them: Whisper puts a sentence's last word
-/// into the next one, now and then.
+/// Largest error of a sentence's time in seconds, and the share of sentences that may exceed it: Whisper
+/// sometimes puts a sentence's last word into the next one.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.05;
 
@@ -38,7 +38,7 @@ fn words(spoken: &[Spoken]) -> String {
     spoken.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The transcript that the whole harness makes of the lecture with this model, and of how many pieces.
+/// The transcript of the whole pipeline with this model, and its number of pieces.
 async fn transcribed(model: &str) -> (Transcript, usize) {
     let harness = Harness::new().await;
     let lecture = std::fs::read(directory("spoken").join("lecture.m4a")).expect("the lecture");
@@ -97,7 +97,7 @@ fn assert_accurate(model: &str, transcript: &Transcript) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
+async fn the_small_model_transcribes_pieces_as_well_as_one_call() {
     let (transcript, pieces) = transcribed("tiny.en").await;
     let rate = assert_accurate("tiny.en", &transcript);
     assert!(pieces > 1, "it was cut");
@@ -119,6 +119,6 @@ async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_larger_model_hears_what_is_said() {
+async fn the_larger_model_transcribes_the_words() {
     assert_accurate("base", &transcribed("base").await.0);
 }

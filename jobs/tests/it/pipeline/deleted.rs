@@ -1,4 +1,4 @@
-//! A lecture that is deleted while an attempt works for it.
+//! A lecture that is deleted during an attempt.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn delete(harness: &Harness) {
     assert_eq!(removed, Removed::Deleted);
 }
 
-/// Lets a worker run every clean-up, those for later too.
+/// Runs every clean-up job, scheduled ones too.
 async fn clean(harness: &Harness) {
     sqlx::query("UPDATE queue.jobs SET run_at = now() WHERE state = 'available'")
         .execute(harness.pool())
@@ -42,9 +42,9 @@ async fn assert_gone(harness: &Harness, when: &str) {
     assert_eq!(live, 0, "{when}");
 }
 
-/// The worker hears of nothing; the clean-up comes before, between or after its files.
+/// The worker notices nothing; the clean-up runs before, between or after its files.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_under_way_leaves_nothing_whatever_the_attempt_does_afterwards() {
+async fn a_concurrent_deletion_leaves_nothing_whatever_the_attempt_does_afterwards() {
     for (stages, kind) in [(&STAGES[..2], "download"), (&STAGES[..], "transcribe")] {
         // BEGIN, begin, hold, COMMIT, read, check, BEGIN, lock, …
         let (read, check, begin) = (4, 5, 6);
@@ -62,7 +62,7 @@ async fn a_deletion_under_way_leaves_nothing_whatever_the_attempt_does_afterward
             let worker = harness.worker(deaf(stages), behind(&harness, &proxy));
             until_held(&format!("{kind} at {point:?}"), &mut hold).await;
             delete(&harness).await;
-            // The first clean-up is due at once; what comes after it is collected by the second.
+            // The first clean-up is due at once; the second collects later files.
             let cleaner = harness.worker(options(&["cleanup-orphans"]), harness.ctx.clone());
             harness.until_state("cleanup-orphans", "completed").await;
             cleaner.stop().await;
@@ -74,7 +74,7 @@ async fn a_deletion_under_way_leaves_nothing_whatever_the_attempt_does_afterward
     }
 }
 
-/// A worker that hears of it stops at once.
+/// A worker that is notified stops at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_is_stopped_by_the_deletion_of_its_lecture() {
     let harness = Harness::new().await;

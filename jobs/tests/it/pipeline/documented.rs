@@ -1,4 +1,4 @@
-//! The table of the policies in `docs/jobs.md` is the policies.
+//! The table of policies in `docs/jobs.md` matches the code.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn the_documented_policies_are_those_of_the_code() {
     }
 }
 
-/// In the largest unit that leaves no rest.
+/// In the largest unit without a remainder.
 fn shown(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! Lectures that cannot be finished, and their second chance.
+//! Lectures that fail, and their retry.
 
 use std::sync::atomic::Ordering;
 
@@ -25,7 +25,7 @@ async fn until_failed(harness: &Harness) -> String {
     lecture.error_message.expect("a message")
 }
 
-/// The kind that goes on.
+/// The kind that a retry starts with.
 async fn retried(harness: &Harness) -> String {
     let mut tx = harness.pool().begin().await.expect("a transaction");
     let retried = retry(&mut tx, &harness.ctx.settings, Some(USER), LECTURE).await.expect("retried");
@@ -56,7 +56,7 @@ async fn completes(harness: &Harness) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audio_found_wanting_goes_with_its_file_and_a_retry_downloads_it_again() {
+async fn bad_audio_is_removed_and_a_retry_downloads_it_again() {
     let harness = Harness::new().await;
     let directory = tempfile::tempdir().expect("a directory");
     let half = std::fs::read(recordings::truncated(directory.path(), 60)).expect("half a recording");
@@ -73,7 +73,7 @@ async fn audio_found_wanting_goes_with_its_file_and_a_retry_downloads_it_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_transcription_is_retried_with_the_audio_that_was_kept_or_without() {
+async fn a_failed_transcription_is_retried_with_or_without_kept_audio() {
     for (days, files, stage) in [(0, Vec::new(), "submit"), (3, vec![keys::audio(LECTURE)], "transcribe")] {
         let harness = Harness::with(|settings| settings.keep_failed_audio_days = days).await;
         harness.engine.deaf.store(true, Ordering::SeqCst);

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::snapshot::hex;
 
-/// Stands in for a speech engine where its speed is not the matter: tens of transcriptions of the same three seconds
-/// would take minutes. What it hears depends on every sample, so a transcript of half a file would be another one.
+/// Replaces a speech engine: tens of real transcriptions of the same three seconds would take minutes. Its
+/// text depends on every sample, so half a file gives another transcript.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
-    /// It hears nothing, which no further attempt would change.
+    /// It returns no text, in every attempt.
     pub deaf: std::sync::atomic::AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! An attempt whose lease was taken away, and which does not know it: no beat tells it.
+//! An attempt that lost its lease and, without a beat, does not know it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub fn behind(harness: &Harness, proxy: &PgProxy) -> Context {
     Arc::new(environment::create(pool, harness.directory.path(), settings, Some(harness.engine.clone())))
 }
 
-/// So rare are its beats that it hears of nothing.
+/// Options with beats so rare that the worker notices nothing.
 pub fn deaf(kinds: &[&str]) -> WorkerOptions {
     WorkerOptions { beat: Duration::from_secs(3600), dead_after: Duration::from_secs(3600), ..options(kinds) }
 }
 
-/// What the lease guards: the rows, and the files under their final names.
+/// The state that the lease guards: rows, and files under final names.
 async fn guarded(harness: &Harness) -> (Vec<String>, Vec<String>) {
     let rows = sqlx::query_scalar("SELECT to_jsonb(l)::text FROM lectures AS l ORDER BY id")
         .fetch_all(harness.pool())
@@ -50,7 +50,7 @@ async fn an_attempt_without_its_lease_writes_no_row_and_renames_no_file() {
     let harness = Harness::new().await;
     harness.start("submit").await;
     for (kind, statements) in STAGES.into_iter().zip(statements) {
-        // Whoever holds the job's row in a transaction cannot be robbed; at every other point anybody can.
+        // A transaction that holds the job's row cannot lose the lease; at every other point it can.
         let mut held = false;
         for (number, statement) in statements.iter().enumerate() {
             let taken = !held;
@@ -84,7 +84,7 @@ async fn robbed(harness: &Harness, kind: &'static str, number: usize, statement:
     .fetch_one(harness.pool())
     .await
     .expect("the lease is another's");
-    // What the new holder of the lease is writing at this moment.
+    // Files that the new holder of the lease is writing.
     let written = keys::audio_temp(LECTURE, job.1);
     harness.ctx.storage.put_bytes(&written, Bytes::from_static(b"half")).await.expect("stored");
     let before = guarded(harness).await;

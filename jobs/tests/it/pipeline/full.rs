@@ -1,4 +1,4 @@
-//! A disk that is full in the middle of a download.
+//! A disk that fills up during a download.
 
 use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
@@ -8,7 +8,7 @@ use bedel_upstream::{Resource, Upstream, delivery_info};
 use super::harness::{Harness, LECTURE, eventually};
 use super::process::Process;
 
-/// Length of what is downloaded, in seconds: some 500 kB.
+/// Length of the download in seconds: about 500 kB.
 const SECONDS: u32 = 60;
 
 /// Puts a recording on the upstream and returns its URL.
@@ -27,7 +27,7 @@ fn stream(upstream: &Upstream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_fills_the_disk_waits_for_room_and_corrupts_nothing() {
+async fn a_full_disk_makes_a_download_wait_and_corrupts_nothing() {
     for (what, serve) in [("file", file as Serve), ("stream", stream)] {
         let harness = Harness::new().await;
         let url = serve(&harness.upstream);
@@ -35,7 +35,7 @@ async fn a_download_that_fills_the_disk_waits_for_room_and_corrupts_nothing() {
         harness.upstream.on(delivery_info::PATH, [described]);
         let proxy = harness.proxy();
         harness.start("submit").await;
-        // Room for a part of it.
+        // Room for part of it.
         let worker = Process::start_on_small_disk(&harness, &proxy, &["submit", "download"], 4096, 300);
         let waits = "SELECT EXISTS (SELECT FROM queue.jobs
                                     WHERE kind = 'download' AND state = 'available' AND reason LIKE '%disk space%')";
@@ -46,7 +46,7 @@ async fn a_download_that_fills_the_disk_waits_for_room_and_corrupts_nothing() {
         assert!(message.contains("goes on once there is some"), "{message}");
 
         std::fs::remove_file(worker.ballast(&harness)).expect("the ballast");
-        // It looks again in five minutes.
+        // It would retry in five minutes.
         sqlx::query("UPDATE queue.jobs SET run_at = now() WHERE kind = 'download'")
             .execute(harness.pool())
             .await

@@ -62,7 +62,7 @@ pub struct Harness {
     pub engine: Arc<FakeEngine>,
 }
 
-/// What a process of the tests and the tests themselves configure alike.
+/// Settings shared by the tests and their worker processes.
 pub fn settings(upstream: &str) -> Settings {
     let mut settings = environment::settings(FetchSettings {
         hosts: FETCH_HOSTS.map(str::to_owned).into(),
@@ -77,7 +77,7 @@ pub fn settings(upstream: &str) -> Settings {
     settings
 }
 
-/// FakeEngine beats, as the tests have little time.
+/// Short beats, to keep the tests quick.
 pub fn options(kinds: &[&str]) -> WorkerOptions {
     WorkerOptions {
         name: format!("test:{}", std::process::id()),
@@ -94,7 +94,7 @@ impl Harness {
         Self::with(|_| ()).await
     }
 
-    /// A database, a storage and an upstream, with the rows and files that the jobs will meet, and no job yet.
+    /// A database, a storage and an upstream with the rows and files that the jobs need, and no job.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let database = environment::database().await;
         let upstream = Upstream::start().await;
@@ -205,7 +205,7 @@ impl Harness {
         bedel_queue::enqueue(&mut connection, job).await.expect("enqueued").id
     }
 
-    /// Enqueues what starts this kind by itself; the later stages are enqueued by those before them.
+    /// Enqueues the job of this kind. Later stages are enqueued by earlier ones.
     pub async fn start(&self, kind: &str) {
         match kind {
             "submit" => {
@@ -230,14 +230,14 @@ impl Harness {
         Worker { stop, task: tokio::spawn(async move { run.await.expect("a worker") }) }
     }
 
-    /// Lets a worker of this process run jobs of these kinds until one of `kind` is completed.
+    /// Runs jobs of these kinds in this process until one of `kind` is completed.
     pub async fn work(&self, kinds: &[&str], kind: &str) {
         let worker = self.worker(options(kinds), self.ctx.clone());
         self.until_done(kind).await;
         worker.stop().await;
     }
 
-    /// Waits until all jobs of this kind, of which there is one at least, have ended.
+    /// Waits until a job of this kind is completed and none is live.
     pub async fn until_done(&self, kind: &str) {
         self.until_state(kind, "completed").await;
         eventually(&format!("no {kind} job is live"), async || !self.is_live(kind).await).await;
@@ -271,18 +271,18 @@ impl Harness {
         lecture::read(&mut connection, LECTURE).await.expect("the lecture")
     }
 
-    /// The files of the lecture in storage, temporary ones and cut off writes included.
+    /// The lecture's files in storage, with temporary files and partial writes.
     pub fn files_of_lecture(&self) -> Vec<String> {
         let all = files(&self.directory.path().join("storage"));
         all.into_keys().filter(|key| key.contains(&LECTURE.to_string())).collect()
     }
 
-    /// What is left of downloads.
+    /// Files of downloads.
     pub fn downloads(&self) -> Vec<String> {
         files(&self.ctx.downloads).into_keys().filter(|name| name != "clock").collect()
     }
 
-    /// What is left in scratch.
+    /// Files in scratch.
     pub fn scratch(&self) -> Vec<String> {
         files(&self.ctx.scratch).into_keys().collect()
     }

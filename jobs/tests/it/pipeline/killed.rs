@@ -1,9 +1,9 @@
 //! `kill -9` between any two steps of every job.
 //!
-//! The steps that others can see are the statements sent to PostgreSQL and the files. A proxy between the worker and
-//! the server holds a statement, the process is killed there, and a fresh one finishes. Between two statements lie the
-//! operations on files: a kill before a statement comes after all of them, and another test kills as soon as a file
-//! shows up.
+//! The visible steps are statements sent to PostgreSQL and files. A proxy between the worker and the server
+//! holds a statement, the process is killed there, and a fresh one finishes. Between two statements lie the
+//! operations on files: a kill before a statement comes after all of them, and another test kills as soon as
+//! a file shows up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::harness::{CRON, Harness, LECTURE, STAGES, options, until_held};
 use super::process::Process;
 use super::snapshot::Snapshot;
 
-/// Rounds at a time, of all tests here together: most of a round is waiting for the dead to be known as dead, and each holds
-/// several of the server's connections.
+/// Concurrent rounds of all tests here: a round mostly waits for rescues, and holds several of the server's
+/// connections.
 static ROUNDS: Semaphore = Semaphore::const_new(9);
 
-/// An undisturbed run: what it leaves, and the statements of each kind.
+/// An undisturbed run: its snapshot, and the statements of each kind.
 async fn undisturbed(kinds: &[&'static str]) -> (Snapshot, Vec<Vec<String>>) {
     let harness = Harness::new().await;
     let proxy = harness.proxy();
@@ -40,8 +40,8 @@ async fn undisturbed(kinds: &[&'static str]) -> (Snapshot, Vec<Vec<String>>) {
 /// A statement, and the side of it where the worker is killed.
 type Point = (Statement, Moment);
 
-/// Every point at which a kill can make a difference: a statement inside a transaction that is not committed leaves
-/// the same whether the server did it or not.
+/// Every point at which a kill can make a difference: a statement of an uncommitted transaction leaves the
+/// same state whether the server executed it or not.
 fn points(kind: &'static str, statements: &[String]) -> Vec<Point> {
     let commits = statements.iter().enumerate().filter(|(_, statement)| *statement == "COMMIT");
     let after = commits.map(|(number, _)| (Statement::OfKind(kind, number), Moment::After));
@@ -49,7 +49,7 @@ fn points(kind: &'static str, statements: &[String]) -> Vec<Point> {
     [(Statement::ClaimOf(kind), Moment::After)].into_iter().chain(after).chain(before).collect()
 }
 
-/// One job of each kind, each killed once at its point, where it has one; then the rest is run to its end.
+/// One job of each kind, killed once at its point, if it has one; then the rest runs to the end.
 async fn round(kinds: &[&'static str], at: &[Option<Point>]) -> (Harness, Snapshot) {
     let harness = Harness::new().await;
     let mut first = 0;
@@ -64,7 +64,7 @@ async fn round(kinds: &[&'static str], at: &[Option<Point>]) -> (Harness, Snapsh
         hold.cut();
         first = number;
     }
-    // The last worker is one of this process, which starts as every worker does: that is quicker.
+    // The last worker runs in this process, which is quicker. It starts as every worker does.
     clean_scratch(&harness.ctx.scratch).expect("a clean scratch directory");
     let worker = harness.worker(options(&kinds[first..]), harness.ctx.clone());
     supply(&harness, kinds, first, kinds.len() - 1).await;
@@ -74,7 +74,8 @@ async fn round(kinds: &[&'static str], at: &[Option<Point>]) -> (Harness, Snapsh
     (harness, left)
 }
 
-/// Enqueues the jobs from `first` to `last` that nothing else enqueues, each when the one before it is completed.
+/// Enqueues the jobs from `first` to `last` that no other job enqueues, each after the previous one is
+/// completed.
 async fn supply(harness: &Harness, kinds: &[&'static str], first: usize, last: usize) {
     for number in first..=last {
         if number > 0 && number > first {
@@ -86,7 +87,7 @@ async fn supply(harness: &Harness, kinds: &[&'static str], first: usize, last: u
     }
 }
 
-/// Kills at every point, the kinds side by side in one round, and compares.
+/// Kills at every point, all kinds in one round, and compares.
 async fn at_every_point(kinds: &'static [&'static str]) {
     let (expected, statements) = undisturbed(kinds).await;
     let points: Vec<Vec<Point>> =
@@ -128,11 +129,11 @@ async fn the_cron_jobs_survive_a_kill_between_any_two_statements() {
     at_every_point(&CRON).await;
 }
 
-/// What shows up while a stage works, in its order; the last one of each stage stays, so that none is waited for in vain.
+/// Files that appear during a stage, in order. The last one of each stage stays, so every wait ends.
 const DOWNLOADING: [&str; 5] = ["source", "scratch/audio.m4a", "audio_tmp", "audio_tmp whole", "audio/"];
 const TRANSCRIBING: [&str; 5] = ["audio.f32", "audio_tmp", "audio_tmp json", "vtt", "json"];
 
-/// How far a stage is, judged by its files alone: the highest number of those in its list that are there.
+/// Progress of a stage by its files: the highest number among its listed files that exist.
 fn progress(harness: &Harness, names: &[&str]) -> usize {
     let stored = harness.files_of_lecture();
     let local = [harness.scratch(), harness.downloads()].concat();
@@ -150,8 +151,8 @@ fn progress(harness: &Harness, names: &[&str]) -> usize {
     names.iter().rposition(|name| shown(name)).map_or(0, |number| number + 1)
 }
 
-/// Kills as soon as a file shows up: in the middle of a write, between a write and its rename, between two renames. Where
-/// exactly is up to the machine; that it makes no difference is not.
+/// Kills as soon as a file appears: during a write, between a write and its rename, between two renames. The
+/// exact place varies; the result must not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lecture_survives_a_kill_at_any_file() {
     let (expected, _) = undisturbed(&STAGES).await;

@@ -1,4 +1,4 @@
-//! A server that does the transcription, and wants to be paid for it once.
+//! A paid transcription server: each task is paid for once.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ async fn server() -> TaskServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_is_paid_for_once_and_by_nobody_who_may_have_lost_the_job() {
+async fn a_task_is_paid_for_once_and_only_with_the_lease() {
     let undisturbed = harness().await;
     let server_undisturbed = server().await;
     let proxy = undisturbed.proxy();
@@ -55,7 +55,8 @@ async fn a_task_is_paid_for_once_and_by_nobody_who_may_have_lost_the_job() {
     let entered = saved(0);
     let noted = saved(entered + 1);
 
-    // The database is away, and so nobody knows whose job it is: nothing is begun. Then the worker dies behind the note.
+    // The database is away, so the lease is unknown: no call starts. Then the worker is killed after the task
+    // id is saved.
     let (harness, server) = (harness().await, server().await);
     let proxy = harness.proxy();
     let mut hold = proxy.hold(Statement::OfKind("transcribe", entered), Moment::Before);

@@ -1,4 +1,4 @@
-//! A recording of two pieces, whose worker dies with the first one finished.
+//! A recording of two pieces, whose worker is killed after the first.
 
 use bedel_storage::keys;
 use bedel_test_support::{Moment, Statement};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::harness::{Harness, LECTURE, STAGES, until_held};
 use super::process::Process;
 
-/// Longer than a piece may be, in seconds.
+/// Longer than the longest piece, in seconds.
 const SECONDS: u32 = 640;
 
 async fn harness(recording: &Resource) -> Harness {
@@ -30,7 +30,7 @@ fn pieces(harness: &Harness) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_costs_the_piece_under_way_and_no_other() {
+async fn a_killed_worker_costs_only_the_piece_in_flight() {
     let directory = tempfile::tempdir().expect("a directory");
     let recording = Resource::new(media::recording(directory.path(), SECONDS, false));
 

@@ -1,4 +1,4 @@
-//! A worker process: this test program again, told by an environment variable what to be.
+//! A worker process: this test program, configured by an environment variable.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -43,7 +43,7 @@ fn configuration() -> Option<(Context, WorkerOptions)> {
     let directory = text("directory");
     let ctx =
         environment::create(pool, directory.as_ref(), settings(&text("upstream")), engine(&text("engine")));
-    // As at the start of every worker.
+    // Every worker starts with this.
     clean_scratch(&ctx.scratch).expect("a clean scratch directory");
     let kinds: Vec<String> = serde_json::from_value(value["kinds"].clone()).expect("kinds");
     let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
@@ -62,7 +62,7 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
     }
 }
 
-/// The real one.
+/// The real engine.
 #[cfg(feature = "whisper")]
 pub fn whisper(model: &str) -> bedel_speech::whisper::Whisper {
     let dir = models::default_dir().expect("a directory for models");
@@ -85,11 +85,11 @@ impl Process {
         Self::spawn(program, harness, proxy, kinds, engine)
     }
 
-    /// The same, whose downloads go to a file system of `kilobytes` that it alone sees, with [`Process::ballast`] that
-    /// leaves `free` of them.
+    /// Starts a worker whose downloads go to a private file system of `kilobytes`, with `free` left by
+    /// [`Process::ballast`].
     ///
     /// # Panics
-    /// Where this system lets nobody make a file system of their own.
+    /// If this system allows no private file system.
     pub fn start_on_small_disk(
         harness: &Harness,
         proxy: &PgProxy,
@@ -98,7 +98,7 @@ impl Process {
         free: u32,
     ) -> Self {
         let user: &[&str] = &["--user", "--map-root-user", "--mount"];
-        // Root may do without a user of its own where those are forbidden.
+        // Root needs no user namespace, where those are forbidden.
         let tries = [user, &["--mount"]];
         let works = |arguments: &&&[&str]| {
             Command::new("unshare")
@@ -138,13 +138,13 @@ impl Process {
         Self(child)
     }
 
-    /// What takes up room on its small disk, as this process sees it.
+    /// The file that fills its small disk, as this process sees it.
     pub fn ballast(&self, harness: &Harness) -> PathBuf {
         let inside = harness.ctx.downloads.strip_prefix("/").expect("an absolute path").join("ballast");
         PathBuf::from(format!("/proc/{}/root", self.0.id())).join(inside)
     }
 
-    /// SIGKILL, and not before it is gone does this return.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,5 +1,5 @@
-//! Recordings as they are published on a bad night, under the real queue: where the lecture ends, what its student reads, and
-//! how much was fetched for it.
+//! Faulty published recordings under the real queue: the lecture's final state, its message to the student,
+//! and the bytes fetched.
 
 use bedel_jobs::lecture::LectureStatus;
 use bedel_storage::keys;
@@ -20,7 +20,7 @@ fn publish(harness: &Harness, path: &str, seconds: f64) {
     harness.upstream.on(delivery_info::PATH, [described]);
 }
 
-/// The class of the failure that ended the lecture, and what its student reads.
+/// The error class that ended the lecture, and its message to the student.
 async fn failed(harness: &Harness) -> (String, String) {
     harness.start("submit").await;
     let worker = harness.worker(options(&STAGES), harness.ctx.clone());
@@ -37,14 +37,14 @@ async fn failed(harness: &Harness) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_brought_in_ends_as_failed_with_a_remedy() {
+async fn an_unusable_recording_fails_with_a_remedy() {
     let hls = stream();
     let directory = tempfile::tempdir().expect("a directory");
     let silence = ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "3", "-c:a", "aac"];
     let silence = std::fs::read(recordings::ffmpeg(&silence, &directory.path().join("silence.mp4")));
     let silence = Reply::media(silence.expect("the file"));
     let playlist = || hls.playlist().clone();
-    // A playlist has some hundred bytes; nothing of its segments is fetched.
+    // A playlist has some hundred bytes; no segment is fetched.
     let table = [
         (Reply::login_page(), 3.0, "login-required", "Sign in to Panopto and submit again", 5_000),
         (
@@ -75,14 +75,14 @@ async fn what_cannot_be_brought_in_ends_as_failed_with_a_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lecture_whose_segments_come_late_arrives_whole() {
+async fn a_lecture_with_late_segments_is_complete() {
     let harness = Harness::new().await;
     let hls = stream();
     let url = harness.upstream.serve_hls("/x.hls", &hls);
     publish(&harness, url.trim_start_matches(&harness.upstream.url("")), hls.seconds());
     let (name, bytes) = &hls.files()[1];
     let path = format!("/x.hls/{name}");
-    // An attempt asks four times.
+    // An attempt sends four requests.
     harness.upstream.serve(&path, Resource::new(bytes.clone()).first(4, Reply::html(404, "<html>not yet")));
     harness.start("submit").await;
     let worker = harness.worker(options(&STAGES), harness.ctx.clone());

@@ -1,4 +1,4 @@
-//! What jobs leave behind, in a form that can be compared.
+//! Comparable snapshots of rows and files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::harness::Harness;
 
-/// What is left: every row but its times and random ids, and every file with its content's hash.
+/// Every row except times and random ids, and every file with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub rows: Vec<String>,
@@ -17,7 +17,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// All of it.
+    /// Takes a snapshot of the harness.
     pub async fn take(harness: &Harness) -> Self {
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT 'lecture ' || (to_jsonb(l) - 'created_at' - 'updated_at')::text FROM lectures AS l
@@ -31,7 +31,8 @@ impl Snapshot {
         .fetch_all(harness.pool())
         .await
         .expect("the rows");
-        // The port is another one each time. How long the recording is only that submission learns which finds the stream.
+        // The port differs each time. Only a submission that resolves the stream learns the recording's
+        // length.
         let mut rows: Vec<String> =
             rows.into_iter().map(|row| row.replace(&harness.upstream.host(), "upstream")).collect();
         rows.sort();
@@ -46,7 +47,7 @@ impl Snapshot {
         self.rows.iter().filter(of_it).collect()
     }
 
-    /// Says what differs and nothing else.
+    /// Panics with the differences only.
     pub fn assert_equals(&self, expected: &Self, when: &str) {
         let lines = |left: &Self| -> Vec<String> {
             let files = left.files.iter().map(|(key, hash)| format!("{key} {hash}"));
@@ -62,12 +63,12 @@ impl Snapshot {
     }
 }
 
-/// Every file below a directory, with its content's hash. Marks of the storage itself are left out.
+/// Every file below a directory, with its content's hash. Skips the storage's own marker files.
 pub fn files(directory: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(path) = directories.pop() {
-        // It may go while we look.
+        // It may disappear meanwhile.
         let Ok(entries) = std::fs::read_dir(&path) else { continue };
         for entry in entries.flatten().map(|entry| entry.path()) {
             let key = entry.strip_prefix(directory).expect("below it").to_string_lossy().into_owned();

@@ -9,7 +9,7 @@ use super::process::{Process, whisper};
 use super::snapshot::Snapshot;
 use crate::recordings;
 
-/// Killed while it listens, and once more with the transcript written but not yet in place.
+/// Killed during transcription, and again with the transcript written but not yet renamed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_transcription_survives_kills() {
     drop(whisper(models::DEFAULT_MODEL)); // says what to do where the model is missing

@@ -3,7 +3,7 @@
 use super::harness::{CRON, Harness, LECTURE, STAGES, eventually};
 use super::snapshot::Snapshot;
 
-/// Makes a completed job due again, as if its completion had been lost, together with what it had enqueued.
+/// Makes a completed job due again, as if its completion and its successor had been lost.
 async fn undo(harness: &Harness, kind: &str, next: Option<&str>) {
     if let Some(next) = next {
         sqlx::query("DELETE FROM queue.jobs WHERE kind = $1")
@@ -23,13 +23,13 @@ async fn undo(harness: &Harness, kind: &str, next: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_job_run_twice_leaves_what_it_left_once() {
+async fn every_job_run_twice_leaves_the_same_as_run_once() {
     let harness = Harness::new().await;
     for (number, kind) in STAGES.iter().chain(&CRON).enumerate() {
         harness.start(kind).await;
         harness.work(&[kind], kind).await;
         let once = Snapshot::take(&harness).await;
-        // The sweep starts a lecture again that no job works for: its job is no successor.
+        // The sweep restarts a stalled lecture: that job is no successor.
         let next = STAGES.get(number + 1).copied();
         undo(&harness, kind, next).await;
         harness.work(&[kind], kind).await;
@@ -44,9 +44,9 @@ async fn every_job_run_twice_leaves_what_it_left_once() {
     assert!(harness.scratch().is_empty());
 }
 
-/// Somebody enqueues the first job for a lecture that is done: it goes through all stages and comes out as it was.
+/// The first job is enqueued for a completed lecture: it passes all stages and ends unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completed_lecture_sent_through_all_stages_again_stays_as_it_was() {
+async fn a_completed_lecture_run_through_all_stages_again_is_unchanged() {
     let harness = Harness::new().await;
     harness.start("submit").await;
     harness.work(&STAGES, "transcribe").await;

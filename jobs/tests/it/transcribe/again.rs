@@ -14,7 +14,7 @@ async fn stored(env: &TranscribeEnv, id: Uuid) -> [Vec<u8>; 2] {
 }
 
 #[tokio::test]
-async fn the_old_transcript_is_there_until_the_new_one_is_and_stays_where_none_comes() {
+async fn the_old_transcript_stays_until_a_new_one_replaces_it() {
     let env = TranscribeEnv::new(None).await;
     let directory = tempfile::tempdir().expect("a directory");
     let id = env.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;
@@ -23,7 +23,7 @@ async fn the_old_transcript_is_there_until_the_new_one_is_and_stays_where_none_c
     env.commit(id, output).await;
     let old = stored(&env, id).await;
 
-    // The other model fails for good.
+    // The other model fails fatally.
     let other = Listener::stumbling_at(&[0]);
     let ctx = with(&env, &other).await;
     let job: Transcribe = serde_json::from_value(json!({ "lecture_id": id, "model": "base" })).expect("args");
@@ -54,7 +54,7 @@ async fn the_old_transcript_is_there_until_the_new_one_is_and_stays_where_none_c
 }
 
 #[tokio::test]
-async fn a_worker_without_the_engine_that_a_job_asks_for_leaves_it() {
+async fn a_worker_without_the_requested_engine_leaves_the_job() {
     let env = TranscribeEnv::new(Some(Listener::stumbling_at(&[]))).await;
     let directory = tempfile::tempdir().expect("a directory");
     let id = env.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;

@@ -1,4 +1,4 @@
-//! A long recording in pieces, of which none is transcribed twice.
+//! A long recording in pieces; no piece is transcribed twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
@@ -21,14 +21,14 @@ static RECORDING: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     (directory, path)
 });
 
-/// Says how long each piece was, and stumbles over the pieces it is told to, once each.
+/// Answers with the length of each piece, and fails once at each configured piece.
 #[derive(Debug, Default)]
 pub struct Listener {
     mark: &'static str,
     pub stumbles_at: Mutex<Vec<usize>>,
-    /// A file that it makes when it is asked first.
+    /// A file that it creates at its first call.
     blocks: Option<PathBuf>,
-    /// Another model than its own, `one`.
+    /// Another model than `one`.
     model: Option<String>,
     calls: AtomicUsize,
     heard: AtomicUsize,
@@ -108,7 +108,7 @@ async fn pieces(env: &TranscribeEnv, id: Uuid) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
+async fn an_attempt_resumes_after_the_pieces_of_the_last_one() {
     let env = TranscribeEnv::new(None).await;
     let id = env.lecture(&RECORDING.1).await;
     let steady = Listener::stumbling_at(&[]);
@@ -117,7 +117,7 @@ async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
     assert_eq!((undisturbed.pieces, wanted.segments.len()), (3, 3), "{wanted:?}");
     let whole = steady.heard.load(Ordering::SeqCst);
     assert_eq!(undisturbed.transcribed_seconds, undisturbed.audio_seconds);
-    // No pause is cut in two by more than its middle, and nothing of the seams is lost.
+    // Cuts fall in the middle of pauses, and nothing is lost at the seams.
     for seam in wanted.segments.windows(2) {
         let pause = seam[1].start - seam[0].end;
         assert!((0.3..0.7).contains(&pause), "{pause} s between {seam:?}");
@@ -138,7 +138,8 @@ async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
     assert_eq!(output.pieces, 3);
     assert!(output.transcribed_seconds < output.audio_seconds / 2.0, "{output:?}");
 
-    // What is finished is there for an attempt that only has to store it, and goes when the lecture is completed.
+    // Finished pieces are there for an attempt that only has to store the transcript, and are removed when
+    // the lecture is completed.
     let again = run(&ctx, id).await.expect("a transcript");
     assert_eq!((again.transcribed_seconds, again.real_time_factor), (0.0, None));
     let commit = env.commit(id, Some(again)).await;
@@ -150,7 +151,7 @@ async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn pieces_of_another_model_or_another_sound_are_not_taken() {
+async fn pieces_of_another_model_or_sound_are_not_reused() {
     let env = TranscribeEnv::new(None).await;
     let id = env.lecture(&RECORDING.1).await;
     let stumbling = Listener::stumbling_at(&[1]);
@@ -167,7 +168,7 @@ async fn pieces_of_another_model_or_another_sound_are_not_taken() {
 }
 
 #[tokio::test]
-async fn a_piece_that_cannot_be_read_is_made_again() {
+async fn an_unreadable_piece_is_transcribed_again() {
     let env = TranscribeEnv::new(None).await;
     let id = env.lecture(&RECORDING.1).await;
     let engine = Listener::stumbling_at(&[]);
@@ -188,7 +189,7 @@ async fn a_piece_that_cannot_be_read_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
+async fn a_finished_piece_waits_for_storage_to_recover() {
     let env = TranscribeEnv::new(None).await;
     let id = env.lecture(&RECORDING.1).await;
     // Nothing can be stored below a file.
@@ -205,7 +206,7 @@ async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
         ended = &mut work => panic!("before anything was heard: {ended:?}"),
         () = heard() => {}
     }
-    // It would give up at once.
+    // It would fail at once.
     let given_up = tokio::time::timeout(Duration::from_millis(500), &mut work).await;
     assert!(given_up.is_err(), "{given_up:?}");
     assert_eq!(engine.calls.load(Ordering::SeqCst), 1, "no further piece is paid for");

@@ -43,7 +43,7 @@ async fn stored(env: &TranscribeEnv, key: &str) -> Bytes {
     env.ctx.storage.get_bytes(key, 1 << 20).await.expect(key)
 }
 
-/// Speech that goes on for `minutes`, as an engine takes it.
+/// `minutes` of speech as samples.
 async fn long_speech(env: &TranscribeEnv, directory: &Path, minutes: usize) -> Arc<Vec<f32>> {
     let once = directory.join("once.f32");
     env.ctx.media.decode_pcm(&speech(directory, SPOKEN), &once).await.expect("decoded");
@@ -64,7 +64,7 @@ async fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool
 }
 
 #[tokio::test]
-async fn spoken_words_become_a_stored_transcript_twice_the_same() {
+async fn transcribing_twice_stores_the_same_transcript() {
     let env = env().await;
     let directory = tempfile::tempdir().expect("a directory");
     let id = env.lecture(&speech(directory.path(), SPOKEN)).await;
@@ -153,7 +153,7 @@ async fn a_transcription_reports_progress_and_stops_within_a_second() {
     let directory = tempfile::tempdir().expect("a directory");
     let audio = long_speech(&env, directory.path(), 20).await;
 
-    // By the token, and by dropping the future. The callback is let go of when the work behind the future ends.
+    // By the token, and by dropping the future. The callback is dropped when the work behind the future ends.
     for by_token in [true, false] {
         let token = CancellationToken::new();
         let begun = Arc::new(AtomicBool::new(false));
@@ -178,14 +178,14 @@ async fn a_transcription_reports_progress_and_stops_within_a_second() {
         }
         let future_after = stopped.elapsed();
         assert!(future_after < Duration::from_secs(1), "{future_after:?}");
-        // Twenty minutes of speech take much longer than what is left of one pass of the encoder.
+        // Twenty minutes of speech take much longer than the rest of one encoder pass.
         eventually("the end of the work", PATIENCE, || Arc::strong_count(&begun) == 1).await;
         println!("the future ended after {future_after:?}, the work after {:?}", stopped.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_model_or_language_that_is_not_there_is_named() {
+async fn a_missing_model_or_language_is_named() {
     let env = env().await;
     let directory = tempfile::tempdir().expect("a directory");
     let audio = long_speech(&env, directory.path(), 1).await;
