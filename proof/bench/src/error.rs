@@ -11,6 +11,9 @@ pub enum BenchError {
     /// The server.
     #[error(transparent)]
     Server(#[from] bedel_test_support::ClusterError),
+    /// The machine has no PostgreSQL.
+    #[error(transparent)]
+    Postgres(#[from] bedel_postgres::PostgresError),
     /// A file, a pipe or a process.
     #[error("cannot {what}: {source}")]
     Io {

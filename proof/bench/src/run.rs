@@ -1,13 +1,11 @@
 //! One run: rounds over all contenders, interleaved, on one server.
 
-use bedel_test_support::Cluster;
-
 use crate::bench::Bench;
 use crate::clock;
 use crate::contender::{Contender, Tuning};
 use crate::error::{BenchError, Result};
 use crate::measure::{Measure, Sizes, Values};
-use crate::measures::latency;
+use crate::measures::{self, latency};
 use crate::options::RunOptions;
 use crate::peers::{self, floor};
 use crate::report::{self, Report, Sample};

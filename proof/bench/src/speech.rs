@@ -8,8 +8,7 @@ mod options;
 mod survival;
 
 use bedel_speech::transcript::Segment;
-use bedel_speech::wer::{offsets, word_error_rate};
-use bedel_test_support::Cluster;
+use bedel_speech::wer::{Spoken, offsets, word_error_rate};
 
 use self::contenders::{Contender, Measured};
 use self::lecture::Lecture;

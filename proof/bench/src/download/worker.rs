@@ -113,7 +113,7 @@ impl<'a> Worker<'a> {
         self.child.kill().await.map_err(io("stop bedel worker"))?;
         self.pool.close().await;
         drop(self.program);
-        self.cluster.drop(&self.database).await
+        Ok(self.cluster.drop(&self.database).await?)
     }
 }
 
