@@ -329,7 +329,7 @@ async fn a_live_recording_is_waited_for() {
     env.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
     let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
-        let error = env.download(id, &attempt(id)).await.expect_err("it goes on");
+        let error = env.download(id, &attempt(id)).await.expect_err("the recording is live");
         assert_eq!(decision(&error), ("live", "wait"));
     }
     env.download(id, &attempt(id)).await.expect("it has ended");

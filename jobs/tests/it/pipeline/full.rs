@@ -43,7 +43,7 @@ async fn a_full_disk_makes_a_download_wait_and_corrupts_nothing() {
             async || sqlx::query_scalar(waits).fetch_one(harness.pool()).await.expect("an answer");
         eventually(&format!("the {what} waits"), is_waiting).await;
         let message = harness.lecture().await.expect("the lecture").error_message.expect("a message");
-        assert!(message.contains("goes on once there is some"), "{message}");
+        assert!(message.contains("resumes once there is some"), "{message}");
 
         std::fs::remove_file(worker.ballast(&harness)).expect("the ballast");
         // It would retry in five minutes.

@@ -70,8 +70,8 @@ async fn round(kinds: &[&'static str], at: &[Option<Point>]) -> (Harness, Snapsh
     supply(&harness, kinds, first, kinds.len() - 1).await;
     harness.until_done(kinds.last().expect("a kind")).await;
     worker.stop().await;
-    let left = Snapshot::take(&harness).await;
-    (harness, left)
+    let snapshot = Snapshot::take(&harness).await;
+    (harness, snapshot)
 }
 
 /// Enqueues the jobs from `first` to `last` that no other job enqueues, each after the previous one is
@@ -98,13 +98,13 @@ async fn at_every_point(kinds: &'static [&'static str]) {
             let at: Vec<_> = points.iter().map(|points| points.get(number).copied()).collect();
             async move {
                 let _turn = ROUNDS.acquire().await.expect("never closed");
-                let (harness, left) = round(kinds, &at).await;
-                (at, harness, left)
+                let (harness, snapshot) = round(kinds, &at).await;
+                (at, harness, snapshot)
             }
         })
         .buffer_unordered(rounds);
-    while let Some((at, harness, left)) = results.next().await {
-        left.assert_equals(&expected, &format!("killed at {at:?}"));
+    while let Some((at, harness, snapshot)) = results.next().await {
+        snapshot.assert_equals(&expected, &format!("killed at {at:?}"));
         assert!(harness.scratch().is_empty(), "killed at {at:?}: {:?}", harness.scratch());
         assert_only_crashes(&harness).await;
     }
@@ -178,8 +178,8 @@ async fn a_lecture_survives_a_kill_at_any_file() {
             (far, Snapshot::take(&harness).await, harness)
         })
         .buffer_unordered(DOWNLOADING.len());
-    while let Some((far, left, harness)) = results.next().await {
-        left.assert_equals(
+    while let Some((far, snapshot, harness)) = results.next().await {
+        snapshot.assert_equals(
             &expected,
             &format!("killed at {} and {}", DOWNLOADING[far - 1], TRANSCRIBING[far - 1]),
         );

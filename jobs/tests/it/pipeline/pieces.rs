@@ -64,7 +64,7 @@ async fn a_killed_worker_costs_only_the_piece_in_flight() {
             .fetch_one(harness.pool())
             .await
             .expect("the job");
-    assert_eq!(crashes, 0, "it had gone on before it crashed");
+    assert_eq!(crashes, 0, "it made progress before it crashed");
     assert_eq!((&checkpoint["pieces"], &result["pieces"]), (&json!(2), &json!(2)));
     let seconds = |key: &str| result[key].as_f64().expect(key);
     let first = seconds("audio_seconds") - seconds("transcribed_seconds");

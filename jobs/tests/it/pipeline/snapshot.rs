@@ -49,9 +49,9 @@ impl Snapshot {
 
     /// Panics with the differences only.
     pub fn assert_equals(&self, expected: &Self, when: &str) {
-        let lines = |left: &Self| -> Vec<String> {
-            let files = left.files.iter().map(|(key, hash)| format!("{key} {hash}"));
-            left.rows.iter().cloned().chain(files).collect()
+        let lines = |snapshot: &Self| -> Vec<String> {
+            let files = snapshot.files.iter().map(|(key, hash)| format!("{key} {hash}"));
+            snapshot.rows.iter().cloned().chain(files).collect()
         };
         let (found, expected) = (lines(self), lines(expected));
         let missing: Vec<_> = expected.iter().filter(|line| !found.contains(line)).collect();

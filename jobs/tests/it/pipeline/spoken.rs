@@ -18,7 +18,7 @@ async fn a_real_transcription_survives_kills() {
     let spoken =
         recordings::ffmpeg(&["-f", "lavfi", "-i", voice, "-c:a", "aac"], &directory.path().join("s.m4a"));
     let spoken = std::fs::read(spoken).expect("speech");
-    let mut left = Vec::new();
+    let mut snapshots = Vec::new();
     for killed in [false, true] {
         let harness = Harness::new().await;
         harness.upstream.on("/lecture.mp4", [Reply::media(spoken.clone())]);
@@ -50,7 +50,7 @@ async fn a_real_transcription_survives_kills() {
         let text = harness.ctx.storage.get_bytes(&format!("transcripts/{LECTURE}.json"), 1 << 20).await;
         let text = String::from_utf8_lossy(&text.expect("a transcript")).to_lowercase();
         assert!(text.contains("welcome to the first lecture"), "{text}");
-        left.push(Snapshot::take(&harness).await);
+        snapshots.push(Snapshot::take(&harness).await);
     }
-    left[1].assert_equals(&left[0], "killed twice");
+    snapshots[1].assert_equals(&snapshots[0], "killed twice");
 }
