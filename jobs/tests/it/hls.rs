@@ -29,7 +29,7 @@ fn made(options: &HlsOptions) -> Hls {
 
 impl UpstreamEnv {
     /// Downloads the playlist's recording and returns its announced length.
-    async fn download(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
+    async fn fetch_recording(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
         let job = Download { lecture_id: id, announced_seconds: None };
         let audio = job.run(&self.ctx, attempt).await?.expect("the lecture exists");
         Ok(audio.announced_seconds.expect("a playlist says how long it is"))
@@ -72,7 +72,7 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
         let id = env.lecture(&env.upstream.serve_hls("/x.hls", &hls.clone().named("index.panobf2"))).await;
         let announced =
-            env.download(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+            env.fetch_recording(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
         assert_eq!(env.heard(id), whole(12), "{form}");
         assert!(!env.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
@@ -88,7 +88,7 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
     env.upstream.serve_hls("/r.hls", &ranges);
     env.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
     let id = env.lecture(&env.upstream.url("/r.hls/index.m3u8")).await;
-    env.download(id, &attempt(id)).await.expect("downloaded");
+    env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
     assert_eq!(env.heard(id), whole(12));
 
     // Two separate encodings in sequence: time restarts, and the container changes.
@@ -100,7 +100,7 @@ async fn ranges_without_offsets_and_breaks_are_understood() {
     env.upstream.on("/a/all.m3u8", [joined.reply()]);
     env.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
     let id = env.lecture(&env.upstream.url("/a/all.m3u8")).await;
-    let announced = env.download(id, &attempt(id)).await.expect("downloaded");
+    let announced = env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
     assert!((announced - PLAIN.seconds() - other.seconds()).abs() < 0.01, "{announced}");
     let heard: Vec<u32> = env.heard(id).into_iter().flatten().collect();
     assert_eq!(heard[..12], (0..12).collect::<Vec<_>>(), "{heard:?}");
@@ -127,14 +127,14 @@ async fn the_stream_with_the_least_besides_its_sound_is_fetched() {
         let before = |name: &str| env.upstream.requests_of(&format!("/m/{name}.hls/index.m3u8")).len();
         let counts = others.map(before);
         env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
-        env.download(id, &attempt(id)).await.expect("downloaded");
+        env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
         assert_eq!(env.heard(id), whole(12));
         assert_eq!(before(chosen), 1, "{chosen}");
         assert_eq!(others.map(before), counts, "the others are not asked for");
     }
     let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
     env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
-    let error = env.download(id, &attempt(id)).await.expect_err("slides");
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("slides");
     assert_eq!(decision(&error), ("no-audio", "fatal"));
 }
 
@@ -150,7 +150,7 @@ async fn segments_come_several_at_a_time_and_end_up_in_order() {
     }
     let id = env.lecture(&url).await;
     let attempt = attempt(id);
-    env.download(id, &attempt).await.expect("downloaded");
+    env.fetch_recording(id, &attempt).await.expect("downloaded");
     assert_eq!(env.heard(id), whole(30));
     let most = env.upstream.most_at_once();
     assert!((4..=8).contains(&most), "{most} at once");
@@ -208,12 +208,12 @@ async fn a_segment_is_retried_and_never_skipped() {
         let id = env.lecture(&url).await;
         if passing.contains(&name) {
             env.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
-            env.download(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            env.fetch_recording(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(env.heard(id), whole(30), "{name}");
             env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
         }
         env.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
-        let error = env.download(id, &attempt(id)).await.expect_err(name);
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err(name);
         assert_eq!(decision(&error), outcome, "{name}: {error}");
         env.nothing_is_stored(name).await;
     }
@@ -230,7 +230,7 @@ async fn a_truncated_segment_is_noticed_even_without_a_length() {
         let half = bytes.slice(..bytes.len() / 2 + 1);
         env.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
         let id = env.lecture(&url).await;
-        let error = env.download(id, &attempt(id)).await.expect_err("a half");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("a half");
         assert_eq!(decision(&error), ("segment-damaged", "retry"), "{kind:?}");
         env.nothing_is_stored("a half").await;
     }
@@ -244,13 +244,13 @@ async fn what_was_fetched_survives_a_failed_attempt() {
     let last = format!("/x.hls/{last}");
     env.upstream.on(&last, [Reply::html(404, "<html>gone")]);
     let id = env.lecture(&url).await;
-    let error = env.download(id, &attempt(id)).await.expect_err("the last one is missing");
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("the last one is missing");
     assert_eq!(decision(&error), ("segment-missing", "retry"));
     assert!(error.to_string().contains("part 15 of 15"), "{error}");
     let before = env.upstream.requests().len();
 
     env.upstream.serve(&last, Resource::new(bytes.clone()));
-    env.download(id, &attempt(id)).await.expect("the rest");
+    env.fetch_recording(id, &attempt(id)).await.expect("the rest");
     let asked: Vec<_> =
         env.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
     assert_eq!(asked, ["/x.hls/index.m3u8".to_owned(), last], "the playlist and what was missing");
@@ -265,9 +265,9 @@ async fn segments_of_another_recording_are_not_kept() {
     let last = LONG.files().last().expect("files");
     env.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
     let id = env.lecture(&url).await;
-    env.download(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.fetch_recording(id, &attempt(id)).await.expect_err("the last one is missing");
     env.upstream.serve_hls("/x.hls", &PLAIN);
-    env.download(id, &attempt(id)).await.expect("the other one");
+    env.fetch_recording(id, &attempt(id)).await.expect("the other one");
     assert_eq!(env.heard(id), whole(12));
 }
 
@@ -281,7 +281,7 @@ async fn bytes_of_another_range_are_no_segment() {
     for fault in [Fault::IgnoreRange, Fault::RangeFrom(0), Fault::ContentRange("bytes 1-2/3".to_owned())] {
         let resource = Resource::new(bytes.clone()).always(fault.clone());
         env.upstream.serve(&format!("/r.hls/{name}"), resource);
-        let error = env.download(id, &attempt(id)).await.expect_err("other bytes");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("other bytes");
         assert_eq!(decision(&error), ("upstream-refused", "fatal"), "{fault:?}: {error}");
         env.nothing_is_stored("other bytes").await;
     }
@@ -293,7 +293,7 @@ async fn all_segments_together_have_a_largest_size() {
     for (limit, refused) in [(all, false), (all - 1, true)] {
         let env = UpstreamEnv::with(|settings| settings.fetch.max_bytes = limit).await;
         let id = env.lecture(&env.upstream.serve_hls("/x.hls", &PLAIN)).await;
-        let outcome = env.download(id, &attempt(id)).await;
+        let outcome = env.fetch_recording(id, &attempt(id)).await;
         let decided = outcome.as_ref().err().map(decision);
         assert_eq!(decided, refused.then_some(("too-large", "fatal")), "{limit}: {outcome:?}");
     }
@@ -309,7 +309,7 @@ async fn an_expired_signature_keeps_fetched_segments() {
         env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
     let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
-    let error = env.download(id, &attempt(id)).await.expect_err("expired");
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("expired");
     assert_eq!(decision(&error), ("access-denied", "fatal"));
     assert!(error.to_string().contains("send it again"), "{error}");
     for (name, bytes) in &LONG.files()[7..] {
@@ -317,7 +317,7 @@ async fn an_expired_signature_keeps_fetched_segments() {
     }
     let first = format!("/x.hls/{}", LONG.files()[0].0);
     env.execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id).await;
-    env.download(id, &attempt(id)).await.expect("a fresh address");
+    env.fetch_recording(id, &attempt(id)).await.expect("a fresh address");
     assert_eq!(env.upstream.requests_of(&first).len(), 1, "what was there is not fetched again");
     assert_eq!(env.heard(id), whole(30));
 }
@@ -329,10 +329,10 @@ async fn a_live_recording_is_waited_for() {
     env.upstream.on("/x.hls/index.m3u8", LONG.playlist().live(3));
     let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
-        let error = env.download(id, &attempt(id)).await.expect_err("the recording is live");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("the recording is live");
         assert_eq!(decision(&error), ("live", "wait"));
     }
-    env.download(id, &attempt(id)).await.expect("it has ended");
+    env.fetch_recording(id, &attempt(id)).await.expect("it has ended");
     assert_eq!(env.heard(id), whole(30));
 }
 
@@ -365,7 +365,7 @@ async fn no_uri_of_a_playlist_reaches_a_forbidden_host() {
             let asked = env.upstream.requests().len();
             let text = format!("{what} as {place}: {uri}");
             env.upstream.on("/x.hls/index.m3u8", [reply]);
-            let error = env.download(id, &attempt(id)).await.expect_err(&text);
+            let error = env.fetch_recording(id, &attempt(id)).await.expect_err(&text);
             let base = Url::parse(&env.upstream.url("/x.hls/index.m3u8")).expect("a URL");
             let leads_away = base.join(&uri).map_or(true, |url| url.origin() != base.origin());
             if leads_away {
@@ -406,7 +406,7 @@ async fn playlists_that_ask_for_too_much_are_refused() {
     ];
     for (number, (reply, outcome)) in table.into_iter().enumerate() {
         env.upstream.on("/x.hls/index.m3u8", [reply]);
-        let error = env.download(id, &attempt(id)).await.expect_err("refused");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("refused");
         assert_eq!(decision(&error), outcome, "{number}: {error}");
     }
     let segments: usize =
@@ -432,7 +432,7 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
         (Reply::media("another key 16 b"), ("segment-damaged", "retry")),
     ] {
         env.upstream.on(&file, [reply]);
-        let error = env.download(id, &attempt(id)).await.expect_err("no key");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("no key");
         assert_eq!(decision(&error), outcome, "{error}");
         assert!(!format!("{error:?}").contains("sixteen"), "{error:?}");
     }
