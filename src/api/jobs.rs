@@ -245,7 +245,7 @@ async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Re
     let mut tx = state.begin().await?;
     let job = inspect::job(&mut tx, id).await?.ok_or_else(no_job)?;
     let due = match job.subject {
-        Some(lecture) if pipeline::is_stage(&job.kind) => {
+        Some(lecture) if pipeline::pipeline::is_stage(&job.kind) => {
             if matches!(job.state, JobState::Running | JobState::Completed) {
                 return Err(refused());
             }

@@ -153,7 +153,7 @@ impl RetryJob {
         let mut tx = pool.begin().await.map_err(failed)?;
         let job = inspect::job(&mut tx, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
         let due = match job.subject {
-            Some(lecture_id) if pipeline::is_stage(&job.kind) => {
+            Some(lecture_id) if pipeline::pipeline::is_stage(&job.kind) => {
                 if matches!(job.state, JobState::Running | JobState::Completed) {
                     return Err(self.refused());
                 }

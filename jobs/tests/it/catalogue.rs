@@ -219,7 +219,7 @@ fn what_is_no_list_of_courses_is_refused() {
     for text in ["Service unavailable", "{\"error\":1}", "<courses><course></courses>", "<a></a><b></b>"] {
         assert!(matches!(read(text), Err(DocumentError::Malformed(_))), "{text}: {:?}", read(text));
     }
-    // Wherever the end is missing. Of the first characters so much is missing that nothing was begun.
+    // Wherever the end is missing. After the first few characters, no element has started yet.
     for length in 1..whole.len() {
         assert_eq!(read(&whole[..length]).expect_err("half a document"), CutOff, "{}", &whole[..length]);
     }

@@ -14,8 +14,8 @@ use bedel_upstream::Reply;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::environment::{UpstreamEnv, decision, shown};
 use crate::recordings;
-use crate::world::{World, decision, shown};
 
 /// Three seconds of a tone and a picture, as AAC in MPEG-4.
 static LECTURE: LazyLock<Vec<u8>> = LazyLock::new(|| made("lecture.mp4", &["-c:a", "aac", "-shortest"]));
@@ -37,7 +37,7 @@ fn made(name: &str, output: &[&str]) -> Vec<u8> {
     std::fs::read(file).expect("the file")
 }
 
-impl World {
+impl UpstreamEnv {
     pub async fn download(&self, lecture_id: Uuid, attempt: &Attempt) -> Result<Commit, JobError> {
         let job = job(lecture_id);
         let mut tx = self.ctx.pool.begin().await?;
@@ -74,49 +74,48 @@ pub fn attempt(lecture_id: Uuid) -> Attempt {
 
 #[tokio::test]
 async fn a_recording_becomes_stored_audio_once_or_twice() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4?token=1")).await;
-    world
-        .execute(
-            "UPDATE lectures SET error_message = 'an earlier failure', duration_seconds = 99 WHERE id = $1",
-            id,
-        )
-        .await;
-    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4?token=1")).await;
+    env.execute(
+        "UPDATE lectures SET error_message = 'an earlier failure', duration_seconds = 99 WHERE id = $1",
+        id,
+    )
+    .await;
+    env.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
     for run in 0..2 {
-        let commit = shown(&world.download(id, &attempt(id)).await.expect("a commit"));
-        let row = world.row(id).await.expect("the lecture");
+        let commit = shown(&env.download(id, &attempt(id)).await.expect("a commit"));
+        let row = env.row(id).await.expect("the lecture");
         assert_eq!((row.status, row.error_message), (LectureStatus::Downloading, None), "run {run}");
         assert_eq!((row.audio_storage_key, row.duration_seconds), (Some(keys::audio(id)), None));
-        assert_eq!(world.keys().await, [keys::audio(id)], "nothing temporary stays");
-        assert!(world.scratch().is_empty(), "{:?}", world.scratch());
+        assert_eq!(env.keys().await, [keys::audio(id)], "nothing temporary stays");
+        assert!(env.scratch().is_empty(), "{:?}", env.scratch());
         for part in ["kind: \"probe\"", "announced_seconds", &bedel_jobs::pipeline::unique_key(id)] {
             assert!(commit.contains(part), "{part} in {commit}");
         }
         assert_eq!(commit.matches("NewJob").count(), 1);
     }
-    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    let report = world.ctx.media.probe(&audio).await.expect("a report");
+    let audio = env.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    let report = env.ctx.media.probe(&audio).await.expect("a report");
     assert_eq!((report.audio.len(), report.audio[0].codec.as_str(), report.has_video), (1, "aac", false));
-    let seconds = world.ctx.media.measure_sound(&audio).await.expect("seconds").seconds;
+    let seconds = env.ctx.media.measure_sound(&audio).await.expect("seconds").seconds;
     assert!((2.9..3.2).contains(&seconds), "{seconds}");
 }
 
 #[tokio::test]
 async fn the_announced_length_and_another_codec() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/podcast")).await;
-    world.upstream.on("/podcast", [Reply::new(200, "audio/mpeg", PODCAST.clone())]);
-    let output = job(id).run(&world.ctx, &attempt(id)).await.expect("an output");
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/podcast")).await;
+    env.upstream.on("/podcast", [Reply::new(200, "audio/mpeg", PODCAST.clone())]);
+    let output = job(id).run(&env.ctx, &attempt(id)).await.expect("an output");
     let announced = output.and_then(|audio| audio.announced_seconds).expect("a length");
     assert!((2.9..3.2).contains(&announced), "{announced}");
-    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    assert_eq!(world.ctx.media.probe(&audio).await.expect("a report").audio[0].codec, "aac");
+    let audio = env.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    assert_eq!(env.ctx.media.probe(&audio).await.expect("a report").audio[0].codec, "aac");
 }
 
-/// The picture may begin before the sound and go on after it; the sound alone must be whole.
+/// The video may start before the sound and end after it; only the sound must be complete.
 #[tokio::test]
-async fn the_sound_is_held_to_its_own_length() {
+async fn only_the_length_of_the_sound_is_checked() {
     let directory = tempfile::tempdir().expect("a directory");
     let made = |name: &str, picture_seconds: u32, offset: &str, sound_seconds: u32| {
         let picture = format!("testsrc=size=64x64:rate=5:duration={picture_seconds}");
@@ -131,22 +130,22 @@ async fn the_sound_is_held_to_its_own_length() {
         ("a later sound", made("later.mp4", 8, "5", 3), None),
         ("half of it", whole[..whole.len() / 2].to_vec(), Some("incomplete")),
     ];
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
     for (name, recording, class) in cases {
-        world.upstream.on("/lecture.mp4", [Reply::media(recording)]);
-        let output = job(id).run(&world.ctx, &attempt(id)).await.expect("an output");
+        env.upstream.on("/lecture.mp4", [Reply::media(recording)]);
+        let output = job(id).run(&env.ctx, &attempt(id)).await.expect("an output");
         let announced_seconds = output.and_then(|audio| audio.announced_seconds);
         assert!(announced_seconds.is_some(), "{name}");
-        let probed = Probe { lecture_id: id, announced_seconds }.run(&world.ctx, &attempt(id)).await;
+        let probed = Probe { lecture_id: id, announced_seconds }.run(&env.ctx, &attempt(id)).await;
         assert_eq!(probed.as_ref().err().map(JobError::class), class, "{name}: {probed:?}");
     }
 }
 
 #[tokio::test]
-async fn an_address_that_is_of_no_use_any_more_is_forgotten() {
-    let world = World::new().await;
-    let known = world.upstream.url("/x?token=1");
+async fn a_useless_stream_url_is_forgotten() {
+    let env = UpstreamEnv::new().await;
+    let known = env.upstream.url("/x?token=1");
     let cases = [
         ("access-denied", known.as_str(), ""),
         ("not-found", &known, ""),
@@ -155,12 +154,12 @@ async fn an_address_that_is_of_no_use_any_more_is_forgotten() {
         ("access-denied", UPLOADED, UPLOADED),
     ];
     for (class, before, after) in cases {
-        let id = world.lecture(before).await;
+        let id = env.lecture(before).await;
         let end = End { subject: Some(id), cancelled: false, class: class.into(), message: "Gone.".into() };
-        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
-        Download::ended(&world.ctx, &end, &mut tx).await.expect("the hook");
+        let mut tx = env.ctx.pool.begin().await.expect("a transaction");
+        Download::ended(&env.ctx, &end, &mut tx).await.expect("the hook");
         tx.commit().await.expect("a commit");
-        let row = world.row(id).await.expect("the lecture");
+        let row = env.row(id).await.expect("the lecture");
         assert_eq!((row.status, row.stream_url.as_str()), (LectureStatus::Failed, after), "{class}");
         assert_eq!(row.error_message.as_deref(), Some("Gone."));
     }
@@ -168,40 +167,40 @@ async fn an_address_that_is_of_no_use_any_more_is_forgotten() {
 
 #[tokio::test]
 async fn begin_shows_the_download_and_keeps_the_last_failure() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/x")).await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/x")).await;
     let begin = async || {
-        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
-        job(id).begin(&world.ctx, &attempt(id), &mut tx).await.expect("begun");
+        let mut tx = env.ctx.pool.begin().await.expect("a transaction");
+        job(id).begin(&env.ctx, &attempt(id), &mut tx).await.expect("begun");
         tx.commit().await.expect("a commit");
-        world.status(id).await
+        env.status(id).await
     };
-    world.execute("UPDATE lectures SET error_message = 'why' WHERE id = $1", id).await;
+    env.execute("UPDATE lectures SET error_message = 'why' WHERE id = $1", id).await;
     assert_eq!(begin().await, (LectureStatus::Downloading, Some("why".into())));
-    world.execute("UPDATE lectures SET status = 'completed' WHERE id = $1", id).await;
+    env.execute("UPDATE lectures SET status = 'completed' WHERE id = $1", id).await;
     assert_eq!(begin().await.0, LectureStatus::Completed);
 }
 
 #[tokio::test]
-async fn a_transfer_that_breaks_is_made_again() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
+async fn a_broken_transfer_is_retried() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
     let whole = Reply::media(LECTURE.clone());
     let cut = whole.clone().cut_half_way();
-    world.upstream.on("/lecture.mp4", [cut, whole.clone().stall_at(100), whole]);
+    env.upstream.on("/lecture.mp4", [cut, whole.clone().stall_at(100), whole]);
     for outcome in [("truncated", "retry"), ("stalled", "retry")] {
-        let error = world.download(id, &attempt(id)).await.expect_err("broken");
+        let error = env.download(id, &attempt(id)).await.expect_err("broken");
         assert_eq!(decision(&error), outcome);
-        assert!(world.scratch().is_empty() && world.keys().await.is_empty(), "nothing stays of it");
+        assert!(env.scratch().is_empty() && env.keys().await.is_empty(), "nothing stays of it");
     }
-    world.download(id, &attempt(id)).await.expect("the third attempt");
-    assert_eq!(world.keys().await, [keys::audio(id)]);
+    env.download(id, &attempt(id)).await.expect("the third attempt");
+    assert_eq!(env.keys().await, [keys::audio(id)]);
 }
 
 #[tokio::test]
-async fn what_is_no_recording_ends_the_job() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/x?token=secret")).await;
+async fn a_body_that_is_no_recording_ends_the_job() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/x?token=secret")).await;
     let mut broken = LECTURE[..200].to_vec();
     broken.resize(4000, 0);
     let table = [
@@ -215,105 +214,106 @@ async fn what_is_no_recording_ends_the_job() {
         (Reply::html(500, "<html>no"), ("upstream-error", "retry")),
     ];
     for (reply, outcome) in table {
-        world.upstream.on("/x", [reply]);
-        let error = world.download(id, &attempt(id)).await.expect_err("an outcome");
+        env.upstream.on("/x", [reply]);
+        let error = env.download(id, &attempt(id)).await.expect_err("an outcome");
         assert_eq!(decision(&error), outcome, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
-        assert!(world.scratch().is_empty() && world.keys().await.is_empty());
+        assert!(env.scratch().is_empty() && env.keys().await.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_missing_recording_is_looked_for_three_times() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/gone")).await;
+async fn a_missing_recording_is_tried_three_times() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/gone")).await;
     for (number, outcome) in [(1, "retry"), (2, "retry"), (3, "fatal"), (4, "fatal")] {
         let mut attempt = attempt(id);
         attempt.number = number;
-        let error = world.download(id, &attempt).await.expect_err("nothing there");
+        let error = env.download(id, &attempt).await.expect_err("nothing there");
         assert_eq!(decision(&error), ("not-found", outcome), "attempt {number}");
     }
 }
 
 #[tokio::test]
 async fn an_upload_is_taken_from_storage_and_stays_there() {
-    let world = World::new().await;
-    let id = world.lecture(UPLOADED).await;
-    let error = world.download(id, &attempt(id)).await.expect_err("nothing was uploaded");
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(UPLOADED).await;
+    let error = env.download(id, &attempt(id)).await.expect_err("nothing was uploaded");
     assert_eq!(decision(&error), ("upload-missing", "fatal"));
 
     let upload = format!("audio_tmp/{id}/upload");
-    world.put(&upload, b"<!DOCTYPE html><title>Sign in</title>").await;
-    let error = world.download(id, &attempt(id)).await.expect_err("a page was uploaded");
+    env.put(&upload, b"<!DOCTYPE html><title>Sign in</title>").await;
+    let error = env.download(id, &attempt(id)).await.expect_err("a page was uploaded");
     assert!(error.is_fatal(), "{error}");
 
-    world.put(&upload, &LECTURE).await;
+    env.put(&upload, &LECTURE).await;
     for _ in 0..2 {
-        world.download(id, &attempt(id)).await.expect("a commit");
-        assert_eq!(world.keys().await, [keys::audio(id), upload.clone()]);
+        env.download(id, &attempt(id)).await.expect("a commit");
+        assert_eq!(env.keys().await, [keys::audio(id), upload.clone()]);
     }
-    assert!(world.upstream.requests().is_empty());
+    assert!(env.upstream.requests().is_empty());
 }
 
-/// Two attempts of one job: the older one was rescued but still runs. Its last act, the rename, finds nothing.
+/// Two attempts of one job: the older one was rescued but still runs. Its last step, the rename, finds no
+/// file.
 #[tokio::test]
 async fn an_older_lease_cannot_put_its_file_in_place() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
-    let other = world.lecture("").await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
+    let other = env.lecture("").await;
     let older = keys::audio_temp(id, Uuid::new_v4());
     let upload = format!("audio_tmp/{id}/upload");
     let of_other = keys::audio_temp(other, Uuid::new_v4());
     for key in [&older, &upload, &of_other] {
-        world.put(key, b"older").await;
+        env.put(key, b"older").await;
     }
-    // A write of the older lease that was cut off, as local storage leaves it.
-    std::fs::write(world.storage_dir.join(format!("{older}#1")), "half").expect("a staged write");
+    // A partial write of the older lease, as local storage leaves it.
+    std::fs::write(env.storage_dir.join(format!("{older}#1")), "half").expect("a staged write");
 
-    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
-    world.download(id, &attempt(id)).await.expect("a commit");
+    env.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    env.download(id, &attempt(id)).await.expect("a commit");
     let mut left = vec![keys::audio(id), upload, of_other];
     left.sort();
-    assert_eq!(world.keys().await, left);
-    assert!(world.ctx.storage.rename(&older, &keys::audio(id)).await.is_err(), "the zombie's late rename");
-    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    assert!(world.ctx.media.probe(&audio).await.is_ok(), "the new lease's file is in place");
+    assert_eq!(env.keys().await, left);
+    assert!(env.ctx.storage.rename(&older, &keys::audio(id)).await.is_err(), "the zombie's late rename");
+    let audio = env.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    assert!(env.ctx.media.probe(&audio).await.is_ok(), "the new lease's file is in place");
 }
 
 #[tokio::test]
 async fn a_deleted_lecture_ends_its_job_and_its_file_is_collected() {
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
-    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
-    let output = job(id).run(&world.ctx, &attempt(id)).await.expect("an output");
-    world.execute("DELETE FROM lectures WHERE id = $1", id).await;
-    let late = shown(&world.commit_download(&output, id, &attempt(id)).await.expect("a commit"));
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
+    env.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone())]);
+    let output = job(id).run(&env.ctx, &attempt(id)).await.expect("an output");
+    env.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    let late = shown(&env.commit_download(&output, id, &attempt(id)).await.expect("a commit"));
     assert!(late.contains("cancelled: Some(") && late.contains("cleanup-orphans"), "collected: {late}");
-    let early = shown(&world.download(id, &attempt(id)).await.expect("a commit"));
+    let early = shown(&env.download(id, &attempt(id)).await.expect("a commit"));
     assert!(early.contains("cancelled: Some("), "{early}");
-    assert_eq!(world.upstream.requests().len(), 1, "nothing is fetched for a lecture that is gone");
+    assert_eq!(env.upstream.requests().len(), 1, "nothing is fetched for a lecture that is gone");
 }
 
 /// Cancel, release and shutdown drop the attempt in the middle.
 #[tokio::test]
 async fn a_dropped_attempt_leaves_no_scratch() {
-    let world = World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(60)).await;
-    let id = world.lecture(&world.upstream.url("/lecture.mp4")).await;
-    world.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone()).stall_at(1000)]);
+    let env = UpstreamEnv::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(60)).await;
+    let id = env.lecture(&env.upstream.url("/lecture.mp4")).await;
+    env.upstream.on("/lecture.mp4", [Reply::media(LECTURE.clone()).stall_at(1000)]);
     let attempt = attempt(id);
     let lease = attempt.lease.to_string();
     let job = job(id);
     let begun = async {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let place = world.ctx.downloads.join(id.to_string()).join(&lease);
+        let place = env.ctx.downloads.join(id.to_string()).join(&lease);
         while !place.join("source").exists() {
             assert!(Instant::now() < deadline, "the download never began");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        result = job.run(&world.ctx, &attempt) => panic!("the upstream has stalled: {result:?}"),
+        result = job.run(&env.ctx, &attempt) => panic!("the upstream has stalled: {result:?}"),
         () = begun => (),
     }
-    assert!(world.scratch().is_empty(), "{:?}", world.scratch());
+    assert!(env.scratch().is_empty(), "{:?}", env.scratch());
 }

@@ -1,6 +1,6 @@
-//! Engines that are servers, with real ones behind them, and with the same ones misbehaving.
+//! Remote engines with real servers, and with faults injected.
 
-mod between;
+mod http_proxy;
 mod openai;
 mod peers;
 mod task;
@@ -16,7 +16,7 @@ use bedel_speech::whisper::Whisper;
 use bedel_speech::{Control, DecodedAudio, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::speech_server as settings;
+use crate::environment::speech_server as settings;
 
 const SPOKEN: &str = "The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor cools \
      and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields.";
@@ -60,7 +60,7 @@ fn text(heard: &RawTranscript) -> String {
     heard.segments.iter().map(|segment| segment.text.trim()).collect::<Vec<_>>().join(" ")
 }
 
-/// That the words were heard where they are.
+/// Asserts the words and their times.
 fn assert_heard(what: &str, heard: &RawTranscript, seconds: f64) {
     let rate = word_error_rate(SPOKEN, &text(heard));
     assert!(rate <= 0.1, "{what}: {rate}: {heard:?}");
@@ -74,7 +74,7 @@ fn seconds(samples: &[f32]) -> f64 {
     samples.len() as f64 / 16_000.0
 }
 
-/// An upload as it arrived: its name, and how long it sounds.
+/// A received upload: its name and length in seconds.
 async fn uploaded(body: &[u8], content_type: &str, field: &str) -> (String, f64) {
     let boundary = multer::parse_boundary(content_type).expect("a form");
     let body = futures::stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(body.to_vec())));

@@ -9,7 +9,7 @@ use bedel_queue::JobError;
 use bedel_upstream::{Reply, Upstream};
 use url::Url;
 
-use crate::world::{decision, fetch_policy, fetcher};
+use crate::environment::{decision, fetch_policy, fetcher};
 
 /// Bytes that begin like an MPEG-4 file.
 fn media(length: usize) -> Vec<u8> {
@@ -41,7 +41,7 @@ impl Fixture {
         self.transfer(url, |_, _| ()).await.map(drop)
     }
 
-    /// A new file each time: nothing of an earlier transfer is there.
+    /// A new file each time, without parts of earlier transfers.
     async fn transfer(
         &self,
         url: &Url,
@@ -54,7 +54,7 @@ impl Fixture {
         self.fetcher.download_media(url, &mut part, progress).await
     }
 
-    /// What comes of this reply. The URL carries a secret, which may show up nowhere.
+    /// The result of this reply. The URL has a secret, which must not appear anywhere.
     async fn failure(&self, reply: Reply) -> FetchError {
         self.upstream.on("/media", [reply]);
         let error = self.download(&self.url("/media?token=secret")).await.expect_err("a failure");
@@ -88,7 +88,7 @@ async fn a_media_file_arrives_whole() {
 }
 
 #[tokio::test]
-async fn broken_transfers_are_tried_again() {
+async fn broken_transfers_are_retried() {
     let fixture = Fixture::new().await;
     let whole = Reply::media(media(100_000));
     let host = || "127.0.0.1".to_owned();
@@ -107,9 +107,9 @@ async fn broken_transfers_are_tried_again() {
     assert_eq!(decision(&stalled.into()), ("stalled", "retry"));
 }
 
-/// Servers that answer the request for the rest with status 206, whatever they have.
+/// Servers that answer every request for the rest with status 206.
 #[tokio::test]
-async fn a_rest_that_belongs_to_another_file_is_not_put_behind_it() {
+async fn the_rest_of_another_file_is_refused() {
     let fixture = Fixture::new().await;
     let (file, at, rest) = (media(100_000), 40_000, 60_000);
     let mut other = file.clone();
@@ -135,7 +135,7 @@ async fn a_rest_that_belongs_to_another_file_is_not_put_behind_it() {
 }
 
 #[tokio::test]
-async fn nothing_but_media_is_taken() {
+async fn only_media_is_accepted() {
     let fixture = Fixture::new().await;
     let found = |error: FetchError| match error {
         FetchError::NotMedia { found, .. } => found,
@@ -217,7 +217,7 @@ async fn redirects_are_followed_a_few_times() {
     assert_eq!(decision(&error.into()), ("login-required", "fatal"));
 }
 
-/// A second server on loopback that is not listed. Wrong code would reach it, and it would have seen the request.
+/// A second server on loopback that is not listed. Wrong code would reach it, and it records requests.
 #[tokio::test]
 async fn every_hop_is_checked_before_it_is_dialled() {
     let fixture = Fixture::new().await;
@@ -268,7 +268,7 @@ async fn small_bodies_have_limits_in_size_and_time() {
     let too_large = FetchError::TooLarge { host: "127.0.0.1".into(), limit: 2 };
     assert_eq!(get(Reply::json("[1]"), 2).await.expect_err("too large"), too_large);
     assert_eq!(get(Reply::json("[1]").without_length(), 2).await.expect_err("too large"), too_large);
-    // Each piece comes in time; all of them do not.
+    // Each piece is in time; all together are not.
     let before = Instant::now();
     let slow = get(Reply::json(&" ".repeat(100)).drip(1, Duration::from_millis(100)), 1000).await;
     assert_eq!(slow.expect_err("slow"), FetchError::TimedOut { host: "127.0.0.1".into(), seconds: 1 });
@@ -298,14 +298,14 @@ async fn a_form_is_posted_once_and_goes_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_away_is_tried_again() {
-    // A port that was free a moment ago: nobody listens.
+async fn an_absent_host_is_retried() {
+    // A port that was free a moment ago, without a listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("an address").to_string();
     drop(listener);
     let fetcher = fetcher(FetchPolicy::listed(Vec::new(), vec![host.clone()]));
     let url: Url = format!("http://{host}/x?token=secret").parse().expect("a URL");
-    let error = fetcher.get_bytes(&url, 10, Duration::from_secs(5)).await.expect_err("nobody there");
+    let error = fetcher.get_bytes(&url, 10, Duration::from_secs(5)).await.expect_err("no server");
     assert!(error.to_string().contains("refused"), "{error}");
     assert_eq!(decision(&error.into()), ("network", "retry"));
 }

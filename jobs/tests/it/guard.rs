@@ -1,5 +1,5 @@
-//! What is never asked, and how long anybody is listened to. 127.0.0.1 is the upstream; 127.0.0.2 and [::1] stand for
-//! everything that is forbidden, and count who comes.
+//! Forbidden hosts and time limits. 127.0.0.1 is the upstream; 127.0.0.2 and [::1] stand for all forbidden
+//! addresses, and count connections.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ use bedel_upstream::{Canary, Fault, Reply, Resource, Upstream};
 use futures::future::BoxFuture;
 use url::Url;
 
-use crate::world::{PATIENCE, decision, fetch_policy, fetcher, fetcher_with};
+use crate::environment::{PATIENCE, decision, fetch_policy, fetcher, fetcher_with};
 
 const NAME: &str = "cdn.test";
 
@@ -59,7 +59,7 @@ fn is_not_public(error: &FetchError) -> bool {
 
 async fn named() -> (Upstream, Canary, FetchPolicy) {
     let (upstream, canary) = Upstream::start_with_canary().await;
-    // A connection that is kept needs no look at the name.
+    // A kept connection needs no name lookup.
     upstream.on("/x", [Reply::json("[1]").header("connection", "close")]);
     let name = format!("{NAME}:{}", upstream.port());
     let allowed_private = vec![name, upstream.host()];
@@ -68,9 +68,9 @@ async fn named() -> (Upstream, Canary, FetchPolicy) {
     (upstream, canary, policy)
 }
 
-/// A name that leads to the upstream when it is looked at, and elsewhere when it is dialled.
+/// A name that resolves to the upstream when checked, and elsewhere when dialled.
 #[tokio::test]
-async fn a_name_that_changes_its_mind_gains_nothing() {
+async fn a_name_that_resolves_differently_gains_nothing() {
     let (upstream, canary, policy) = named().await;
     let url = format!("http://{NAME}:{}/x", upstream.port());
     for forbidden in [
@@ -125,7 +125,7 @@ async fn no_redirect_leads_to_a_forbidden_address() {
 }
 
 #[tokio::test]
-async fn nobody_is_listened_to_for_ever() {
+async fn every_transfer_has_a_time_limit() {
     let upstream = Upstream::start().await;
     let policy = FetchPolicy { max_bytes: 1 << 20, ..fetch_policy(&upstream) };
     let fetcher = fetcher(policy);
@@ -154,7 +154,7 @@ async fn nobody_is_listened_to_for_ever() {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_institutions_own_is_trusted_where_it_is_configured() {
+async fn a_configured_private_authority_is_trusted() {
     let upstream = Upstream::start_tls(&[]).await;
     upstream.on("/x", [Reply::json("[1]")]);
     let stranger = fetcher(fetch_policy(&upstream));
@@ -165,9 +165,9 @@ async fn an_authority_of_the_institutions_own_is_trusted_where_it_is_configured(
     assert_eq!(get(&friend, &upstream.url("/x")).await.expect("trusted").bytes, b"[1]");
 }
 
-/// The names are the proxy's matter then; what is written as an address is still refused.
+/// The proxy resolves names then; literal addresses are still refused.
 #[tokio::test]
-async fn a_configured_proxy_is_asked_for_everything() {
+async fn a_configured_proxy_gets_every_request() {
     let (upstream, canary, policy) = named().await;
     let target = format!("http://{NAME}:{}/y", upstream.port());
     upstream.on(&target, [Reply::json("[2]")]);

@@ -1,5 +1,4 @@
-//! Recordings that are published as playlists: every form of them, and every way in which one can go wrong. No hole ever
-//! becomes audio.
+//! Recordings published as playlists: every form, and every fault. No hole ever becomes audio.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -16,7 +15,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::download::attempt;
-use crate::world::{PATIENCE, World, decision};
+use crate::environment::{PATIENCE, UpstreamEnv, decision};
 
 /// Twelve seconds in three segments.
 static PLAIN: LazyLock<Hls> = LazyLock::new(|| made(&HlsOptions::default()));
@@ -28,15 +27,15 @@ fn made(options: &HlsOptions) -> Hls {
     Hls::make(tempfile::tempdir().expect("a directory").path(), options)
 }
 
-impl World {
-    /// Brings the playlist's recording in, and says how long the sound was announced to be.
-    async fn bring_in(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
+impl UpstreamEnv {
+    /// Downloads the playlist's recording and returns its announced length.
+    async fn fetch_recording(&self, id: Uuid, attempt: &Attempt) -> Result<f64, JobError> {
         let job = Download { lecture_id: id, announced_seconds: None };
         let audio = job.run(&self.ctx, attempt).await?.expect("the lecture exists");
         Ok(audio.announced_seconds.expect("a playlist says how long it is"))
     }
 
-    /// The seconds that are heard in what was stored.
+    /// The seconds heard in the stored audio.
     fn heard(&self, id: Uuid) -> Vec<Option<u32>> {
         identify_seconds(&self.ctx.storage.local_path(&keys::audio(id)).expect("local storage"))
     }
@@ -67,55 +66,55 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         (Kind::PackedAac, Encryption::None, false),
         (Kind::PackedAac, once, false),
     ];
-    let world = World::patient().await;
+    let env = UpstreamEnv::patient().await;
     for (kind, encryption, video) in forms {
         let form = format!("{kind:?} {encryption:?} video={video}");
         let hls = made(&HlsOptions { kind, encryption, video, ..HlsOptions::default() });
-        let id = world
-            .lecture(&world.upstream.serve_hls("/x.hls", &hls.clone().with_playlist_name("index.panobf2")))
+        let id = env
+            .lecture(&env.upstream.serve_hls("/x.hls", &hls.clone().with_playlist_name("index.panobf2")))
             .await;
         let announced =
-            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
+            env.fetch_recording(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{form}: {error}"));
         assert!((announced - hls.seconds()).abs() < 0.01, "{form}: {announced}");
-        assert_eq!(world.heard(id), whole(12), "{form}");
-        assert!(!world.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
-        world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
-        world.execute("DELETE FROM lectures WHERE id = $1", id).await;
+        assert_eq!(env.heard(id), whole(12), "{form}");
+        assert!(!env.ctx.downloads.join(id.to_string()).exists(), "{form}: nothing stays of it");
+        env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+        env.execute("DELETE FROM lectures WHERE id = $1", id).await;
     }
 }
 
 #[tokio::test]
 async fn ranges_without_offsets_and_breaks_are_understood() {
-    let world = World::patient().await;
+    let env = UpstreamEnv::patient().await;
     let ranges = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
-    world.upstream.serve_hls("/r.hls", &ranges);
-    world.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
-    let id = world.lecture(&world.upstream.url("/r.hls/index.m3u8")).await;
-    world.bring_in(id, &attempt(id)).await.expect("brought in");
-    assert_eq!(world.heard(id), whole(12));
+    env.upstream.serve_hls("/r.hls", &ranges);
+    env.upstream.on("/r.hls/index.m3u8", [ranges.playlist().clone().without_offsets().reply()]);
+    let id = env.lecture(&env.upstream.url("/r.hls/index.m3u8")).await;
+    env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
+    assert_eq!(env.heard(id), whole(12));
 
-    // Two encodings of their own, one behind the other: time begins anew, and the container is another.
+    // Two separate encodings in sequence: time restarts, and the container changes.
     let other =
         made(&HlsOptions { kind: Kind::Fmp4, seconds: 6, segment_seconds: 2, ..HlsOptions::default() });
-    world.upstream.serve_hls("/a/x.hls", &PLAIN);
-    world.upstream.serve_hls("/a/y.hls", &other);
+    env.upstream.serve_hls("/a/x.hls", &PLAIN);
+    env.upstream.serve_hls("/a/y.hls", &other);
     let joined =
         PLAIN.playlist().clone().with_prefix("x.hls/").concat(other.playlist().clone().with_prefix("y.hls/"));
-    world.upstream.on("/a/all.m3u8", [joined.reply()]);
-    world.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
-    let id = world.lecture(&world.upstream.url("/a/all.m3u8")).await;
-    let announced = world.bring_in(id, &attempt(id)).await.expect("brought in");
+    env.upstream.on("/a/all.m3u8", [joined.reply()]);
+    env.execute("UPDATE lectures SET panopto_session_id = 'another' WHERE id = $1", id).await;
+    let id = env.lecture(&env.upstream.url("/a/all.m3u8")).await;
+    let announced = env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
     assert!((announced - PLAIN.seconds() - other.seconds()).abs() < 0.01, "{announced}");
-    let heard: Vec<u32> = world.heard(id).into_iter().flatten().collect();
+    let heard: Vec<u32> = env.heard(id).into_iter().flatten().collect();
     assert_eq!(heard[..12], (0..12).collect::<Vec<_>>(), "{heard:?}");
     assert!((5..=6).contains(&heard[12..].len()) && heard[12..].is_sorted(), "{heard:?}");
 }
 
 #[tokio::test]
-async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched() {
-    let world = World::patient().await;
+async fn the_stream_with_the_least_besides_its_sound_is_fetched() {
+    let env = UpstreamEnv::patient().await;
     for folder in ["/m/sound.hls", "/m/low.hls", "/m/high.hls"] {
-        world.upstream.serve_hls(folder, &PLAIN);
+        env.upstream.serve_hls(folder, &PLAIN);
     }
     let variant = |name: &str, bandwidth| {
         Variant::new(&format!("{name}.hls/index.m3u8"), bandwidth)
@@ -124,46 +123,46 @@ async fn of_several_streams_the_one_with_the_least_beside_its_sound_is_fetched()
     };
     let variants = [variant("high", 900_000).audio_group("a"), variant("low", 300_000).audio_group("a")];
     let sound = Rendition::new("a", "English", "sound.hls/index.m3u8").as_default();
-    let id = world.lecture(&world.upstream.url("/m/master.m3u8")).await;
+    let id = env.lecture(&env.upstream.url("/m/master.m3u8")).await;
     for (renditions, chosen, others) in
         [(vec![sound.clone()], "sound", ["low", "high"]), (vec![sound.muxed()], "low", ["sound", "high"])]
     {
-        let before = |name: &str| world.upstream.requests_to(&format!("/m/{name}.hls/index.m3u8")).len();
+        let before = |name: &str| env.upstream.requests_to(&format!("/m/{name}.hls/index.m3u8")).len();
         let counts = others.map(before);
-        world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
-        world.bring_in(id, &attempt(id)).await.expect("brought in");
-        assert_eq!(world.heard(id), whole(12));
+        env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&variants, &renditions))]);
+        env.fetch_recording(id, &attempt(id)).await.expect("downloaded");
+        assert_eq!(env.heard(id), whole(12));
         assert_eq!(before(chosen), 1, "{chosen}");
         assert_eq!(others.map(before), counts, "the others are not asked for");
     }
     let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
-    world.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("slides");
+    env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("slides");
     assert_eq!(decision(&error), ("no-audio", "fatal"));
 }
 
 #[tokio::test]
 async fn segments_come_several_at_a_time_and_end_up_in_order() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     // The earlier, the later.
     for (number, (name, bytes)) in LONG.files().iter().enumerate() {
         let late = Duration::from_millis(300 - 15 * number as u64);
         let resource = Resource::new(bytes.clone()).always(Fault::Latency(late));
-        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+        env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
-    let id = world.lecture(&url).await;
+    let id = env.lecture(&url).await;
     let attempt = attempt(id);
-    world.bring_in(id, &attempt).await.expect("brought in");
-    assert_eq!(world.heard(id), whole(30));
-    let most = world.upstream.max_in_flight();
+    env.fetch_recording(id, &attempt).await.expect("downloaded");
+    assert_eq!(env.heard(id), whole(30));
+    let most = env.upstream.max_in_flight();
     assert!((4..=8).contains(&most), "{most} at once");
-    assert!(world.upstream.connections() <= 10, "{} connections", world.upstream.connections());
+    assert!(env.upstream.connections() <= 10, "{} connections", env.upstream.connections());
 }
 
-/// What a server does to one segment, for as long as it likes: the attempt goes on or ends, but nothing is left out.
+/// Any fault of one segment, for any time: the attempt continues or ends, but skips nothing.
 #[tokio::test]
-async fn a_segment_is_tried_again_and_never_left_out() {
+async fn a_segment_is_retried_and_never_skipped() {
     let half = |hls: &Hls, number: usize| hls.files()[number].1.len() / 2;
     let gone = || Reply::html(404, "<html>gone");
     let cases: [(&str, Fault, Fault, (&str, &str)); 10] = [
@@ -200,92 +199,94 @@ async fn a_segment_is_tried_again_and_never_left_out() {
     ];
     let passing = ["missing", "forbidden", "in trouble", "cut", "reset", "silent", "no media", "empty"];
     for (name, once, always, outcome) in cases {
-        let world = match name {
-            "silent" => World::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(1)).await,
-            _ => World::patient().await,
+        let env = match name {
+            "silent" => {
+                UpstreamEnv::with(|settings| settings.fetch.stall_timeout = Duration::from_secs(1)).await
+            }
+            _ => UpstreamEnv::patient().await,
         };
-        let url = world.upstream.serve_hls("/x.hls", &LONG);
+        let url = env.upstream.serve_hls("/x.hls", &LONG);
         let (file, bytes) = &LONG.files()[7];
         let path = format!("/x.hls/{file}");
-        let id = world.lecture(&url).await;
+        let id = env.lecture(&url).await;
         if passing.contains(&name) {
-            world.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
-            world.bring_in(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(world.heard(id), whole(30), "{name}");
-            world.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
+            env.upstream.serve(&path, Resource::new(bytes.clone()).first(2, once));
+            env.fetch_recording(id, &attempt(id)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(env.heard(id), whole(30), "{name}");
+            env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
         }
-        world.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
-        let error = world.bring_in(id, &attempt(id)).await.expect_err(name);
+        env.upstream.serve(&path, Resource::new(bytes.clone()).always(always));
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err(name);
         assert_eq!(decision(&error), outcome, "{name}: {error}");
-        world.nothing_is_stored(name).await;
+        env.nothing_is_stored(name).await;
     }
 }
 
-/// A server that tells no length cannot be caught by it.
+/// A server that sends no length cannot be checked against it.
 #[tokio::test]
-async fn a_segment_that_ends_in_the_middle_is_noticed_without_a_length_too() {
+async fn a_truncated_segment_is_noticed_even_without_a_length() {
     for kind in [Kind::Ts, Kind::Fmp4] {
         let hls = made(&HlsOptions { kind, ..HlsOptions::default() });
-        let world = World::patient().await;
-        let url = world.upstream.serve_hls("/x.hls", &hls);
+        let env = UpstreamEnv::patient().await;
+        let url = env.upstream.serve_hls("/x.hls", &hls);
         let (name, bytes) = hls.files().last().expect("files");
         let half = bytes.slice(..bytes.len() / 2 + 1);
-        world.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
-        let id = world.lecture(&url).await;
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("a half");
+        env.upstream.on(&format!("/x.hls/{name}"), [Reply::media(half).without_length()]);
+        let id = env.lecture(&url).await;
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("a half");
         assert_eq!(decision(&error), ("segment-damaged", "retry"), "{kind:?}");
-        world.nothing_is_stored("a half").await;
+        env.nothing_is_stored("a half").await;
     }
 }
 
 #[tokio::test]
 async fn what_was_fetched_survives_a_failed_attempt() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     let (last, bytes) = LONG.files().last().expect("files");
     let last = format!("/x.hls/{last}");
-    world.upstream.on(&last, [Reply::html(404, "<html>gone")]);
-    let id = world.lecture(&url).await;
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.upstream.on(&last, [Reply::html(404, "<html>gone")]);
+    let id = env.lecture(&url).await;
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("the last one is missing");
     assert_eq!(decision(&error), ("segment-missing", "retry"));
     assert!(error.to_string().contains("part 15 of 15"), "{error}");
-    let before = world.upstream.requests().len();
+    let before = env.upstream.requests().len();
 
-    world.upstream.serve(&last, Resource::new(bytes.clone()));
-    world.bring_in(id, &attempt(id)).await.expect("the rest");
+    env.upstream.serve(&last, Resource::new(bytes.clone()));
+    env.fetch_recording(id, &attempt(id)).await.expect("the rest");
     let asked: Vec<_> =
-        world.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
+        env.upstream.requests()[before..].iter().map(|request| request.path().to_owned()).collect();
     assert_eq!(asked, ["/x.hls/index.m3u8".to_owned(), last], "the playlist and what was missing");
-    assert_eq!(world.heard(id), whole(30));
+    assert_eq!(env.heard(id), whole(30));
 }
 
-/// The same address, another recording: what is there of the first is none of its parts.
+/// Same URL, another recording: segments of the first are not parts of it.
 #[tokio::test]
 async fn segments_of_another_recording_are_not_kept() {
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &LONG);
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &LONG);
     let last = LONG.files().last().expect("files");
-    world.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
-    let id = world.lecture(&url).await;
-    world.bring_in(id, &attempt(id)).await.expect_err("the last one is missing");
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    world.bring_in(id, &attempt(id)).await.expect("the other one");
-    assert_eq!(world.heard(id), whole(12));
+    env.upstream.on(&format!("/x.hls/{}", last.0), [Reply::html(404, "<html>gone")]);
+    let id = env.lecture(&url).await;
+    env.fetch_recording(id, &attempt(id)).await.expect_err("the last one is missing");
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    env.fetch_recording(id, &attempt(id)).await.expect("the other one");
+    assert_eq!(env.heard(id), whole(12));
 }
 
-/// They would be heard at the wrong place, or twice.
+/// They would be heard in the wrong place, or twice.
 #[tokio::test]
-async fn other_bytes_than_were_asked_for_are_no_segment() {
+async fn bytes_of_another_range_are_no_segment() {
     let hls = made(&HlsOptions { kind: Kind::ByteRanges, ..HlsOptions::default() });
-    let world = World::new().await;
-    let id = world.lecture(&world.upstream.serve_hls("/r.hls", &hls)).await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture(&env.upstream.serve_hls("/r.hls", &hls)).await;
     let (name, bytes) = hls.files().first().expect("the file of all ranges");
     for fault in [Fault::IgnoreRange, Fault::RangeFrom(0), Fault::ContentRange("bytes 1-2/3".to_owned())] {
         let resource = Resource::new(bytes.clone()).always(fault.clone());
-        world.upstream.serve(&format!("/r.hls/{name}"), resource);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("other bytes");
+        env.upstream.serve(&format!("/r.hls/{name}"), resource);
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("other bytes");
         assert_eq!(decision(&error), ("upstream-refused", "fatal"), "{fault:?}: {error}");
-        world.nothing_is_stored("other bytes").await;
+        env.nothing_is_stored("other bytes").await;
     }
 }
 
@@ -293,69 +294,67 @@ async fn other_bytes_than_were_asked_for_are_no_segment() {
 async fn all_segments_together_have_a_largest_size() {
     let all: u64 = PLAIN.files().iter().map(|(_, bytes)| bytes.len() as u64).sum();
     for (limit, refused) in [(all, false), (all - 1, true)] {
-        let world = World::with(|settings| settings.fetch.max_bytes = limit).await;
-        let id = world.lecture(&world.upstream.serve_hls("/x.hls", &PLAIN)).await;
-        let outcome = world.bring_in(id, &attempt(id)).await;
+        let env = UpstreamEnv::with(|settings| settings.fetch.max_bytes = limit).await;
+        let id = env.lecture(&env.upstream.serve_hls("/x.hls", &PLAIN)).await;
+        let outcome = env.fetch_recording(id, &attempt(id)).await;
         let decided = outcome.as_ref().err().map(decision);
         assert_eq!(decided, refused.then_some(("too-large", "fatal")), "{limit}: {outcome:?}");
     }
 }
 
-/// Signatures that run out in the middle: the person who sent it has to send it again, and then only the rest is fetched.
+/// Signatures expire in the middle: the user submits a new one, and only the rest is fetched.
 #[tokio::test]
-async fn a_signature_that_runs_out_keeps_what_came_before() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &LONG);
+async fn an_expired_signature_keeps_fetched_segments() {
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &LONG);
     for (name, bytes) in &LONG.files()[7..] {
         let resource = Resource::new(bytes.clone()).always(Reply::new(403, "application/xml", "<Error>"));
-        world.upstream.serve(&format!("/x.hls/{name}"), resource);
+        env.upstream.serve(&format!("/x.hls/{name}"), resource);
     }
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
-    let error = world.bring_in(id, &attempt(id)).await.expect_err("expired");
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8?Signature=old")).await;
+    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("expired");
     assert_eq!(decision(&error), ("access-denied", "fatal"));
     assert!(error.to_string().contains("send it again"), "{error}");
     for (name, bytes) in &LONG.files()[7..] {
-        world.upstream.serve(&format!("/x.hls/{name}"), Resource::new(bytes.clone()));
+        env.upstream.serve(&format!("/x.hls/{name}"), Resource::new(bytes.clone()));
     }
     let first = format!("/x.hls/{}", LONG.files()[0].0);
-    world
-        .execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id)
-        .await;
-    world.bring_in(id, &attempt(id)).await.expect("a fresh address");
-    assert_eq!(world.upstream.requests_to(&first).len(), 1, "what was there is not fetched again");
-    assert_eq!(world.heard(id), whole(30));
+    env.execute("UPDATE lectures SET stream_url = replace(stream_url, 'old', 'new') WHERE id = $1", id).await;
+    env.fetch_recording(id, &attempt(id)).await.expect("a fresh address");
+    assert_eq!(env.upstream.requests_to(&first).len(), 1, "what was there is not fetched again");
+    assert_eq!(env.heard(id), whole(30));
 }
 
 #[tokio::test]
-async fn a_recording_that_goes_on_is_waited_for() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &LONG);
-    world.upstream.on("/x.hls/index.m3u8", LONG.playlist().live_replies(3));
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+async fn a_live_recording_is_waited_for() {
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &LONG);
+    env.upstream.on("/x.hls/index.m3u8", LONG.playlist().live_replies(3));
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     for _ in 0..2 {
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("it goes on");
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("the recording is live");
         assert_eq!(decision(&error), ("live", "wait"));
     }
-    world.bring_in(id, &attempt(id)).await.expect("it has ended");
-    assert_eq!(world.heard(id), whole(30));
+    env.fetch_recording(id, &attempt(id)).await.expect("it has ended");
+    assert_eq!(env.heard(id), whole(30));
 }
 
-/// The upstream at 127.0.0.1, and at the same port what nobody may ask.
-async fn watched() -> (World, Canary) {
+/// The upstream at 127.0.0.1, and a forbidden host at the same port.
+async fn watched() -> (UpstreamEnv, Canary) {
     let (upstream, canary) = Upstream::start_with_canary().await;
-    (World::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
+    (UpstreamEnv::at(upstream, |settings| settings.fetch.stall_timeout = PATIENCE).await, canary)
 }
 
 #[tokio::test]
-async fn no_uri_of_a_playlist_leads_astray() {
-    let (world, canary) = watched().await;
+async fn no_uri_of_a_playlist_reaches_a_forbidden_host() {
+    let (env, canary) = watched().await;
     let directory = tempfile::tempdir().expect("a directory");
     let secret = directory.path().join("secret.ts");
     std::fs::write(&secret, &PLAIN.files()[0].1).expect("written");
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     let playlist = || PLAIN.playlist().clone();
-    for (what, uri) in hls::hostile::uris(world.upstream.port(), &secret) {
+    for (what, uri) in hls::hostile::uris(env.upstream.port(), &secret) {
         let master = Reply::playlist(hls::master(&[Variant::new(&uri, 1)], &[]));
         let rendition = Rendition::new("a", "English", &uri).as_default();
         let variant = Variant::new("index.m3u8", 1).audio_group("a");
@@ -366,25 +365,25 @@ async fn no_uri_of_a_playlist_leads_astray() {
             ("a variant", master),
             ("a rendition", Reply::playlist(hls::master(&[variant], &[rendition]))),
         ] {
-            let asked = world.upstream.requests().len();
+            let asked = env.upstream.requests().len();
             let text = format!("{what} as {place}: {uri}");
-            world.upstream.on("/x.hls/index.m3u8", [reply]);
-            let error = world.bring_in(id, &attempt(id)).await.expect_err(&text);
-            let base = Url::parse(&world.upstream.url("/x.hls/index.m3u8")).expect("a URL");
+            env.upstream.on("/x.hls/index.m3u8", [reply]);
+            let error = env.fetch_recording(id, &attempt(id)).await.expect_err(&text);
+            let base = Url::parse(&env.upstream.url("/x.hls/index.m3u8")).expect("a URL");
             let leads_away = base.join(&uri).map_or(true, |url| url.origin() != base.origin());
             if leads_away {
                 assert!(error.is_fatal(), "{text}: {error}");
                 assert_eq!(
-                    world.upstream.requests().len(),
+                    env.upstream.requests().len(),
                     asked + 1,
                     "{text}: only the playlist was asked for"
                 );
             } else {
-                // No address but a name in the playlist's own folder, which its server does not have.
-                assert!(world.upstream.requests().len() > asked + 1, "{text}: {error}");
+                // Not a URL but a name in the playlist's folder, which its server does not have.
+                assert!(env.upstream.requests().len() > asked + 1, "{text}: {error}");
             }
             assert!(!error.to_string().contains("secret.ts"), "{text}: {error}");
-            world.nothing_is_stored(&text).await;
+            env.nothing_is_stored(&text).await;
         }
     }
     assert_eq!(canary.contacts().await, 0);
@@ -392,11 +391,11 @@ async fn no_uri_of_a_playlist_leads_astray() {
 
 #[tokio::test]
 async fn playlists_that_ask_for_too_much_are_refused() {
-    let world = World::patient().await;
-    world.upstream.serve_hls("/x.hls", &PLAIN);
-    let id = world.lecture(&world.upstream.url("/x.hls/index.m3u8")).await;
+    let env = UpstreamEnv::patient().await;
+    env.upstream.serve_hls("/x.hls", &PLAIN);
+    let id = env.lecture(&env.upstream.url("/x.hls/index.m3u8")).await;
     let itself = hls::master(&[Variant::new("inner.m3u8", 1)], &[]);
-    world.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
+    env.upstream.on("/x.hls/inner.m3u8", [Reply::playlist(itself.clone())]);
     let huge = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{}", "#\n".repeat(5 << 20));
     let table = [
         (PLAIN.playlist().clone().repeat_segments(100_000).reply(), ("playlist-refused", "fatal")),
@@ -409,12 +408,12 @@ async fn playlists_that_ask_for_too_much_are_refused() {
         ),
     ];
     for (number, (reply, outcome)) in table.into_iter().enumerate() {
-        world.upstream.on("/x.hls/index.m3u8", [reply]);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("refused");
+        env.upstream.on("/x.hls/index.m3u8", [reply]);
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("refused");
         assert_eq!(decision(&error), outcome, "{number}: {error}");
     }
     let segments: usize =
-        PLAIN.segments().iter().map(|name| world.upstream.requests_to(&format!("/x.hls/{name}")).len()).sum();
+        PLAIN.segments().iter().map(|name| env.upstream.requests_to(&format!("/x.hls/{name}")).len()).sum();
     assert_eq!(segments, 0, "not one segment was asked for");
 }
 
@@ -423,9 +422,9 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
     let key = *b"sixteen bytes ok";
     let hls =
         made(&HlsOptions { encryption: Encryption::Aes128 { key, rotate: false }, ..HlsOptions::default() });
-    let world = World::patient().await;
-    let url = world.upstream.serve_hls("/x.hls", &hls);
-    let id = world.lecture(&url).await;
+    let env = UpstreamEnv::patient().await;
+    let url = env.upstream.serve_hls("/x.hls", &hls);
+    let id = env.lecture(&url).await;
     let file =
         hls.files().iter().find(|(_, bytes)| bytes.as_ref() == key).map(|(name, _)| format!("/x.hls/{name}"));
     let file = file.expect("the key's file");
@@ -435,13 +434,13 @@ async fn a_key_has_sixteen_bytes_and_comes_from_a_known_host() {
         (Reply::new(403, "application/xml", "<Error>"), ("access-denied", "fatal")),
         (Reply::media("another key 16 b"), ("segment-damaged", "retry")),
     ] {
-        world.upstream.on(&file, [reply]);
-        let error = world.bring_in(id, &attempt(id)).await.expect_err("no key");
+        env.upstream.on(&file, [reply]);
+        let error = env.fetch_recording(id, &attempt(id)).await.expect_err("no key");
         assert_eq!(decision(&error), outcome, "{error}");
         assert!(!format!("{error:?}").contains("sixteen"), "{error:?}");
     }
     let mut left = Vec::new();
-    files(&world.ctx.downloads, &mut left);
+    files(&env.ctx.downloads, &mut left);
     assert!(left.iter().all(|file| std::fs::read(file).expect("read") != key), "the key is on no disk");
 }
 
@@ -451,7 +450,7 @@ fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-/// The checkpoint says what is there, and its order of fields is what people read in a job's story.
+/// The checkpoint says which segments are there; people read its fields in this order in a job's history.
 #[test]
 fn a_checkpoint_can_be_read_back() {
     let checkpoint = Checkpoint::Segments { finished: "0-6,9".to_owned(), of: 15 };

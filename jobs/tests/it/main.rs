@@ -7,12 +7,12 @@ mod course_sync;
 mod download;
 #[cfg(feature = "whisper")]
 mod engines;
+mod environment;
 mod fetch;
 mod guard;
 mod hls;
-mod ledger;
-mod library;
 mod media;
+mod memory_call_log;
 #[cfg(feature = "whisper")]
 mod peers;
 mod pipeline;
@@ -22,5 +22,5 @@ mod resume;
 mod storage;
 mod submit;
 mod task_server;
+mod test_env;
 mod transcribe;
-mod world;

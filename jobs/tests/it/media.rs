@@ -1,4 +1,4 @@
-//! ffmpeg and ffprobe: what they make, what they refuse, and that they die with whoever started them.
+//! ffmpeg and ffprobe: their output, what they refuse, and that they die with their parent.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -45,7 +45,7 @@ async fn aac_is_copied_and_anything_else_is_encoded() {
 }
 
 #[tokio::test]
-async fn a_probe_tells_what_the_container_says() {
+async fn a_probe_reports_what_the_container_says() {
     let dir = tempdir().unwrap();
     let report = tools().probe(&recordings::video(dir.path(), 4, "aac", "v.mp4")).await.unwrap();
     assert!(report.has_video);
@@ -53,9 +53,9 @@ async fn a_probe_tells_what_the_container_says() {
     assert!((stream.seconds.unwrap() - 4.0).abs() < 0.2 && stream.start_seconds < 0.1, "{report:?}");
 }
 
-/// The container and the exit code say that all is well; the samples do not.
+/// Container and exit code look fine; the samples do not.
 #[tokio::test]
-async fn a_hole_and_a_cut_are_seen_in_the_samples_alone() {
+async fn a_hole_and_a_cut_show_only_in_the_samples() {
     let dir = tempdir().unwrap();
     let hole = recordings::with_hole(dir.path());
     assert!(tools().probe(&hole).await.unwrap().container_seconds.unwrap() > 29.0);
@@ -84,7 +84,7 @@ async fn pcm_keeps_time_across_a_hole() {
 }
 
 #[tokio::test]
-async fn what_is_not_media_is_refused_for_good_and_without_paths() {
+async fn a_file_that_is_not_media_is_refused_fatally_and_without_paths() {
     let dir = tempdir().unwrap();
     let page = dir.path().join("login.mp4");
     std::fs::write(&page, "<!DOCTYPE html><title>Sign in</title>".repeat(100)).unwrap();
@@ -111,7 +111,7 @@ async fn what_is_not_media_is_refused_for_good_and_without_paths() {
     assert!(matches!(error, MediaError::SourceMissing), "{error}");
 }
 
-/// A playlist that calls itself a recording would read other files of this host into a student's transcript.
+/// A playlist disguised as a recording would read other files of this host into a transcript.
 #[tokio::test]
 async fn lists_that_name_other_files_are_refused() {
     let dir = tempdir().unwrap();
@@ -138,7 +138,7 @@ async fn lists_that_name_other_files_are_refused() {
     }
 }
 
-/// Thousands of complaints on stderr, more than a pipe holds, neither stop the tool nor fill memory.
+/// Thousands of lines on stderr, more than a pipe holds, neither block the tool nor fill memory.
 #[tokio::test]
 async fn a_chatty_tool_does_not_hang() {
     let dir = tempdir().unwrap();
@@ -168,7 +168,7 @@ async fn a_full_disk_is_waited_out() {
     assert!(error.wait_delay().is_some() && error.class() == "disk-full");
 }
 
-/// Processes that work on `file` and have not ended: their ids.
+/// Ids of running processes that use `file`.
 fn processes_on(file: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
@@ -189,7 +189,7 @@ fn until(deadline: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A file that ffmpeg reads for ever.
+/// A file that ffmpeg never finishes reading.
 fn endless(directory: &Path) -> String {
     let fifo = directory.join("endless.mp4");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -200,7 +200,7 @@ fn is_ffmpeg(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "ffmpeg")
 }
 
-/// Not a test: what a worker does, for the test below, in a process of its own.
+/// Not a test: the worker process of the test below.
 #[tokio::test]
 async fn helper_that_runs_ffmpeg() {
     if let Ok(file) = std::env::var("BEDEL_TEST_ENDLESS") {
@@ -237,9 +237,9 @@ async fn dropping_the_work_kills_ffmpeg() {
     until(Duration::from_secs(1), "ffmpeg and its watcher end", || processes_on(&file).is_empty());
 }
 
-/// Killed by the system is not the same as "no": the recording may be fine.
+/// A tool killed by the system says nothing about the recording.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tool_that_was_killed_is_worth_another_attempt() {
+async fn a_killed_tool_is_retried() {
     let dir = tempdir().unwrap();
     let file = endless(dir.path());
     let work = tokio::spawn({
@@ -264,7 +264,7 @@ async fn nothing_is_left_after_a_normal_end() {
     until(Duration::from_secs(1), "the watcher ends", || processes_on(file.to_str().unwrap()).is_empty());
 }
 
-/// Samples of a recording made by a filter, as an engine gets them.
+/// Samples of a recording made by a filter, as engines get them.
 async fn heard(directory: &Path, filter: &str) -> Vec<f32> {
     let (file, pcm) = (directory.join("made.m4a"), directory.join("made.f32"));
     let args = ["-f", "lavfi", "-i", filter, "-c:a", "aac", "-b:a", "192k"];
@@ -300,7 +300,7 @@ async fn a_channel_of_noise_is_left_out_and_everything_else_is_mixed() {
             level(got.iter().zip(&alone).map(|(got, alone)| got - alone)) / level(alone.iter().copied());
         assert_eq!(difference < 0.1, is_alone, "{left} {right}: {difference}");
     }
-    // The voice is not gone where nobody knows what the other is.
+    // The voice stays if the other channel is unknown.
     let mixed = heard(dir.path(), &both(voice, "anullsrc=r=48000:cl=mono:d=12")).await;
     assert!(level(mixed.iter().copied()) > 0.4 * level(alone.iter().copied()));
 }

@@ -1,8 +1,8 @@
-//! What script/peers brings in.
+//! Files that script/peers installs.
 
 use std::path::PathBuf;
 
-/// Where a part of it is.
+/// Directory of one part.
 pub fn directory(part: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache"))).expect("a home directory");

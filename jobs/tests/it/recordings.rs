@@ -32,7 +32,7 @@ pub fn video(directory: &Path, seconds: u32, audio_codec: &str, name: &str) -> P
     ffmpeg(&[&args[..], &["-c:a", audio_codec, "-shortest"]].concat(), &directory.join(name))
 }
 
-/// 30 seconds with seconds 10 to 15 cut out, whose time stamps still say 30: what ffmpeg makes of a stream with a
+/// 30 seconds with seconds 10 to 15 cut out, whose time stamps still say 30, as ffmpeg writes a stream with a
 /// missing segment, with exit code 0.
 pub fn with_hole(directory: &Path) -> PathBuf {
     let segments = directory.join("segment%02d.ts");

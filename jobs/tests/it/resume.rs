@@ -1,4 +1,4 @@
-//! Downloads that break off and are gone on with, within an attempt and in the next one.
+//! Interrupted downloads that resume, within an attempt and in the next one.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use bedel_upstream::{Fault, Reply, Resource};
 use uuid::Uuid;
 
 use crate::download::attempt;
+use crate::environment::{UpstreamEnv, decision};
 use crate::recordings;
-use crate::world::{World, decision};
 
 /// Twenty seconds of a tone, 1.9 MB.
 static RECORDING: LazyLock<Vec<u8>> = LazyLock::new(|| recording(20));
-/// What takes its place: ten seconds.
+/// Its replacement: ten seconds.
 static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| recording(10));
 
 fn recording(seconds: u32) -> Vec<u8> {
@@ -24,73 +24,71 @@ fn recording(seconds: u32) -> Vec<u8> {
     std::fs::read(recordings::ffmpeg(&args, &directory.path().join("tone.wav"))).expect("the file")
 }
 
-async fn run(world: &World, id: Uuid) -> Result<(), JobError> {
-    world.download(id, &attempt(id)).await.map(drop)
+async fn run(env: &UpstreamEnv, id: Uuid) -> Result<(), JobError> {
+    env.download(id, &attempt(id)).await.map(drop)
 }
 
-async fn stored_seconds(world: &World, id: Uuid) -> f64 {
-    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    world.ctx.media.measure_sound(&audio).await.expect("sound").seconds
+async fn stored_seconds(env: &UpstreamEnv, id: Uuid) -> f64 {
+    let audio = env.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    env.ctx.media.measure_sound(&audio).await.expect("sound").seconds
 }
 
 /// The `Range` headers of all requests for the recording, in order.
-fn asked(world: &World) -> Vec<Option<String>> {
-    let requests = world.upstream.requests_to("/lecture");
+fn asked(env: &UpstreamEnv) -> Vec<Option<String>> {
+    let requests = env.upstream.requests_to("/lecture");
     requests.iter().map(|request| request.header("range").map(str::to_owned)).collect()
 }
 
-fn left(world: &World, id: Uuid) -> bool {
-    world.ctx.downloads.join(id.to_string()).exists()
+fn left(env: &UpstreamEnv, id: Uuid) -> bool {
+    env.ctx.downloads.join(id.to_string()).exists()
 }
 
 #[tokio::test]
-async fn a_download_cut_at_ninety_per_cent_fetches_the_rest_alone() {
-    let world = World::patient().await;
-    let id = world.lecture(&world.upstream.url("/lecture")).await;
+async fn a_download_cut_at_ninety_per_cent_fetches_only_the_rest() {
+    let env = UpstreamEnv::patient().await;
+    let id = env.lecture(&env.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 10 * 9;
     let resource = Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at));
     let mark = resource.etag().to_owned();
-    world.upstream.serve("/lecture", resource);
-    run(&world, id).await.expect("one attempt is enough");
-    let requests = world.upstream.requests_to("/lecture");
+    env.upstream.serve("/lecture", resource);
+    run(&env, id).await.expect("one attempt is enough");
+    let requests = env.upstream.requests_to("/lecture");
     assert_eq!(requests[1].header("if-range"), Some(mark.as_str()), "of that very file");
-    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
-    assert_eq!(asked(&world), [None, Some(format!("bytes={at}-"))]);
-    let (sent, whole) = (world.upstream.bytes_sent("/lecture"), RECORDING.len() as u64);
+    assert!((stored_seconds(&env, id).await - 20.0).abs() < 0.2);
+    assert_eq!(asked(&env), [None, Some(format!("bytes={at}-"))]);
+    let (sent, whole) = (env.upstream.bytes_sent("/lecture"), RECORDING.len() as u64);
     assert!(sent <= whole * 102 / 100, "{sent} of {whole} bytes");
-    assert!(!left(&world, id), "nothing stays of it");
+    assert!(!left(&env, id), "nothing stays of it");
 }
 
 #[tokio::test]
-async fn the_next_attempt_goes_on_where_the_last_one_ended() {
-    let world = World::patient().await;
-    let id = world.lecture(&world.upstream.url("/lecture?Signature=first")).await;
+async fn the_next_attempt_resumes_where_the_last_one_ended() {
+    let env = UpstreamEnv::patient().await;
+    let id = env.lecture(&env.upstream.url("/lecture?Signature=first")).await;
     let at = RECORDING.len() / 2;
     let trouble = || Reply::html(500, "<html>oops");
-    world.upstream.serve(
+    env.upstream.serve(
         "/lecture",
         Resource::new(RECORDING.clone()).first(1, Fault::CutAt(at)).first(3, Fault::Latency(Duration::ZERO)),
     );
-    // The first request breaks off, the second one, for the rest, meets a server in trouble.
-    world
-        .upstream
+    // The first request breaks off; the second, for the rest, meets a failing server.
+    env.upstream
         .serve("/lecture", Resource::new(RECORDING.clone()).after(1, trouble()).first(1, Fault::CutAt(at)));
-    let error = run(&world, id).await.expect_err("in trouble");
+    let error = run(&env, id).await.expect_err("in trouble");
     assert_eq!(decision(&error), ("upstream-error", "retry"));
-    assert!(left(&world, id), "it stays for the next attempt");
+    assert!(left(&env, id), "it stays for the next attempt");
 
-    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
-    world
-        .execute("UPDATE lectures SET stream_url = replace(stream_url, 'first', 'second') WHERE id = $1", id)
+    env.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
+    env.execute("UPDATE lectures SET stream_url = replace(stream_url, 'first', 'second') WHERE id = $1", id)
         .await;
-    run(&world, id).await.expect("the rest");
-    assert_eq!(asked(&world).last(), Some(&Some(format!("bytes={at}-"))), "with another signature too");
-    assert!(world.upstream.bytes_sent("/lecture") <= RECORDING.len() as u64 * 102 / 100);
-    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
-    assert!(!left(&world, id));
+    run(&env, id).await.expect("the rest");
+    assert_eq!(asked(&env).last(), Some(&Some(format!("bytes={at}-"))), "with another signature too");
+    assert!(env.upstream.bytes_sent("/lecture") <= RECORDING.len() as u64 * 102 / 100);
+    assert!((stored_seconds(&env, id).await - 20.0).abs() < 0.2);
+    assert!(!left(&env, id));
 }
 
-/// Whatever a server makes of the request for the rest, what is put together is one and the same file.
+/// However a server answers the request for the rest, the assembled file is the same.
 #[tokio::test]
 async fn no_two_files_are_ever_mixed() {
     let at = RECORDING.len() / 2;
@@ -109,31 +107,31 @@ async fn no_two_files_are_ever_mixed() {
         ("another version", cut().after(1, Fault::Etag("\"other\"".to_owned())), 20.0),
     ];
     for (name, resource, seconds) in table {
-        let world = World::patient().await;
-        let id = world.lecture(&world.upstream.url("/lecture")).await;
-        world.upstream.serve("/lecture", resource);
-        // What cannot be gone on with within the attempt is fetched anew by one that follows.
-        let mut outcome = run(&world, id).await;
+        let env = UpstreamEnv::patient().await;
+        let id = env.lecture(&env.upstream.url("/lecture")).await;
+        env.upstream.serve("/lecture", resource);
+        // A download that cannot resume within the attempt starts over in a later one.
+        let mut outcome = run(&env, id).await;
         for _ in 0..2 {
             if outcome.is_err() {
-                outcome = run(&world, id).await;
+                outcome = run(&env, id).await;
             }
         }
         outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let stored = stored_seconds(&world, id).await;
+        let stored = stored_seconds(&env, id).await;
         assert!((stored - seconds).abs() < 0.2, "{name}: {stored}");
     }
 }
 
-/// A server that takes no notice of `If-Range` and says that what it sends belongs to something else.
+/// A server that ignores `If-Range` and sends a range of another version.
 #[tokio::test]
-async fn a_part_of_another_version_is_not_put_behind_this_one() {
-    let world = World::patient().await;
-    let id = world.lecture(&world.upstream.url("/lecture")).await;
+async fn a_range_of_another_version_is_refused() {
+    let env = UpstreamEnv::patient().await;
+    let id = env.lecture(&env.upstream.url("/lecture")).await;
     let (whole, at) = (RECORDING.len(), RECORDING.len() / 2);
     let range = format!("bytes {at}-{}/{whole}", whole - 1);
     let rest = Reply::new(206, "video/mp4", vec![0; whole - at]).header("content-range", &range);
-    world.upstream.on(
+    env.upstream.on(
         "/lecture",
         [
             Reply::media(RECORDING.clone()).header("etag", "\"one\"").cut_at(at),
@@ -141,39 +139,39 @@ async fn a_part_of_another_version_is_not_put_behind_this_one() {
             Reply::media(RECORDING.clone()).header("etag", "\"two\""),
         ],
     );
-    run(&world, id).await.expect("fetched anew");
-    assert_eq!(asked(&world), [None, Some(format!("bytes={at}-")), None]);
-    let audio = world.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
-    let sound = world.ctx.media.measure_sound(&audio).await.expect("sound");
+    run(&env, id).await.expect("fetched anew");
+    assert_eq!(asked(&env), [None, Some(format!("bytes={at}-")), None]);
+    let audio = env.ctx.storage.local_path(&keys::audio(id)).expect("local storage");
+    let sound = env.ctx.media.measure_sound(&audio).await.expect("sound");
     assert!(sound.audible_share > 0.9, "no half of it is silent: {sound:?}");
 }
 
 #[tokio::test]
-async fn without_a_mark_a_file_is_fetched_anew() {
-    let world = World::patient().await;
-    let id = world.lecture(&world.upstream.url("/lecture")).await;
+async fn without_a_validator_a_file_is_fetched_again() {
+    let env = UpstreamEnv::patient().await;
+    let id = env.lecture(&env.upstream.url("/lecture")).await;
     let at = RECORDING.len() / 2;
     let resource = Resource::new(RECORDING.clone()).always(Fault::NoValidators).first(1, Fault::CutAt(at));
-    world.upstream.serve("/lecture", resource);
-    assert_eq!(decision(&run(&world, id).await.expect_err("cut")), ("truncated", "retry"));
-    run(&world, id).await.expect("anew");
-    assert_eq!(asked(&world), [None, None]);
-    assert!((stored_seconds(&world, id).await - 20.0).abs() < 0.2);
+    env.upstream.serve("/lecture", resource);
+    assert_eq!(decision(&run(&env, id).await.expect_err("cut")), ("truncated", "retry"));
+    run(&env, id).await.expect("anew");
+    assert_eq!(asked(&env), [None, None]);
+    assert!((stored_seconds(&env, id).await - 20.0).abs() < 0.2);
 }
 
-/// All of it is there, but the attempt ended before it was stored.
+/// The file is complete, but the attempt ended before it was stored.
 #[tokio::test]
-async fn what_is_whole_is_not_asked_for_again() {
-    let world = World::patient().await;
-    let id = world.lecture(&world.upstream.url("/lecture")).await;
-    world.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
-    // A file where the storage wants a directory.
-    let in_the_way = world.storage_dir.join("audio_tmp");
-    std::fs::create_dir_all(&world.storage_dir).expect("a directory");
+async fn a_complete_file_is_not_fetched_again() {
+    let env = UpstreamEnv::patient().await;
+    let id = env.lecture(&env.upstream.url("/lecture")).await;
+    env.upstream.serve("/lecture", Resource::new(RECORDING.clone()));
+    // A file in place of the storage's directory.
+    let in_the_way = env.storage_dir.join("audio_tmp");
+    std::fs::create_dir_all(&env.storage_dir).expect("a directory");
     std::fs::write(&in_the_way, b"").expect("written");
-    let error = run(&world, id).await.expect_err("it cannot be stored");
+    let error = run(&env, id).await.expect_err("it cannot be stored");
     assert!(!error.is_fatal(), "{error}");
     std::fs::remove_file(&in_the_way).expect("removed");
-    run(&world, id).await.expect("stored");
-    assert_eq!(asked(&world), [None]);
+    run(&env, id).await.expect("stored");
+    assert_eq!(asked(&env), [None]);
 }

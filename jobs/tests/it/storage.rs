@@ -21,7 +21,7 @@ fn content(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_was_stored_comes_back_whatever_its_size() {
+async fn stored_content_of_any_size_is_read_back() {
     let (storage, dir) = storage();
     let (source, back) = (dir.path().join("source"), dir.path().join("back"));
     for size in [0, 1, 1 << 20, (1 << 20) + 1, (24 << 20) + 12_345] {
@@ -119,7 +119,7 @@ async fn a_listing_shows_our_files_and_nothing_else() {
     assert!(listed[0].modified <= storage.clock().await.unwrap());
 }
 
-/// What `kill -9` leaves of a write: nothing under the key, but a file that can be found and removed.
+/// After `kill -9` during a write there is nothing under the key, but a file that can be found and removed.
 #[tokio::test]
 async fn a_write_that_was_cut_off_is_no_object_and_can_be_removed() {
     let (storage, _dir) = storage();
@@ -178,17 +178,17 @@ async fn a_storage_belongs_to_one_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_new_storages_at_once_one_is_tied() {
-    let database = crate::world::database().await;
+    let database = crate::environment::database().await;
     let ((one, _a), (other, _b)) = (storage(), storage());
     let (first, second) = tokio::join!(tie(&one, &database.pool), tie(&other, &database.pool));
     let (tied, loser) = if first.is_ok() { (&one, second) } else { (&other, first) };
     let error = loser.unwrap_err();
     assert!(matches!(error, TieError::Storage(StorageError::NotMarked { .. })), "{error}");
-    tie(&tied, &database.pool).await.unwrap();
+    tie(tied, &database.pool).await.unwrap();
 }
 
 #[test]
-fn a_key_is_taken_apart_as_it_was_made() {
+fn a_key_parses_to_its_parts() {
     let (id, lease) = (Uuid::new_v4(), Uuid::new_v4());
     let upper = id.to_string().to_uppercase();
     let known = [

@@ -1,4 +1,4 @@
-//! `submit` against Panopto's viewer in all its moods, with a real database.
+//! `submit` against every answer of Panopto's viewer, with a real database.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use bedel_jobs::submit::{Resolved, Submit};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError};
 use uuid::Uuid;
 
-use crate::world::{SESSION, World, decision, shown};
+use crate::environment::{SESSION, UpstreamEnv, decision, shown};
 use bedel_upstream::{Reply, delivery_info};
 
-impl World {
+impl UpstreamEnv {
     async fn submit(&self, lecture_id: Uuid) -> Result<Commit, JobError> {
         let (job, attempt) = (Submit { lecture_id }, Attempt::detached(Some(lecture_id)));
         let output = job.run(&self.ctx, &attempt).await?;
@@ -44,19 +44,17 @@ impl World {
 }
 
 #[tokio::test]
-async fn panopto_is_asked_where_no_stream_is_known() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
-    world.fail_attempt(Some(id), "an earlier attempt failed").await;
+async fn panopto_is_asked_if_no_stream_is_known() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
+    env.fail_attempt(Some(id), "an earlier attempt failed").await;
     let stream = "http://127.0.0.1:1/p.mp4?token=secret";
-    world.upstream.on(
-        delivery_info::PATH,
-        [delivery_info::ready(&world.upstream.url("/p.mp4"), " Lecture\n 1 ", 88.17)],
-    );
+    env.upstream
+        .on(delivery_info::PATH, [delivery_info::ready(&env.upstream.url("/p.mp4"), " Lecture\n 1 ", 88.17)]);
     for run in 0..2 {
-        let commit = world.submit(id).await.expect("a commit");
-        let row = world.row(id).await.expect("the lecture");
-        assert_eq!(row.stream_url, world.upstream.url("/p.mp4"), "run {run}");
+        let commit = env.submit(id).await.expect("a commit");
+        let row = env.row(id).await.expect("the lecture");
+        assert_eq!(row.stream_url, env.upstream.url("/p.mp4"), "run {run}");
         assert_eq!(row.title.as_deref(), Some("Lecture 1"));
         assert_eq!((row.status, row.error_message), (LectureStatus::Pending, None));
         assert_eq!(row.panopto_session_id.as_deref(), Some(SESSION));
@@ -68,50 +66,49 @@ async fn panopto_is_asked_where_no_stream_is_known() {
         }
         assert_eq!(commit.matches("NewJob").count(), 1);
     }
-    let requests = world.upstream.requests();
+    let requests = env.upstream.requests();
     assert_eq!(requests.len(), 1, "the second run finds the stream in the row");
     assert_eq!(requests[0].method, "POST");
     assert_eq!(requests[0].body, format!("deliveryId={SESSION}&isEmbed=true&responseType=json"));
 
-    // A stream that may not be fetched is refused here already, not an hour later.
-    let other = world.lecture("").await;
-    world.upstream.on(delivery_info::PATH, [delivery_info::ready(stream, "x", 88.17)]);
-    let error = world.submit(other).await.expect_err("a private address");
+    // A forbidden stream is refused here, not an hour later.
+    let other = env.lecture("").await;
+    env.upstream.on(delivery_info::PATH, [delivery_info::ready(stream, "x", 88.17)]);
+    let error = env.submit(other).await.expect_err("a private address");
     assert_eq!(decision(&error), ("url-refused", "fatal"));
     assert!(!error.to_string().contains("secret"));
 }
 
 #[tokio::test]
 async fn a_stream_that_the_client_knows_is_left_alone() {
-    let world = World::new().await;
+    let env = UpstreamEnv::new().await;
     for (stream, group) in
         [("https://cdn.example/a.mp4?x=1", "Some(\"cdn.example\")"), ("audio_podcast", "None")]
     {
-        let id = world.lecture(stream).await;
-        let commit = shown(&world.submit(id).await.expect("a commit"));
+        let id = env.lecture(stream).await;
+        let commit = shown(&env.submit(id).await.expect("a commit"));
         assert!(commit.contains(&format!("group_key: {group}")), "{commit}");
-        assert_eq!(world.row(id).await.expect("the lecture").stream_url, stream);
+        assert_eq!(env.row(id).await.expect("the lecture").stream_url, stream);
     }
-    assert!(world.upstream.requests().is_empty(), "Panopto is not asked");
+    assert!(env.upstream.requests().is_empty(), "Panopto is not asked");
 }
 
 #[tokio::test]
 async fn what_a_client_sends_meanwhile_wins() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
-    world
-        .execute(
-            "UPDATE lectures SET stream_url = 'https://cdn.example/new.mp4', title = 'Mine' WHERE id = $1",
-            id,
-        )
-        .await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
+    env.execute(
+        "UPDATE lectures SET stream_url = 'https://cdn.example/new.mp4', title = 'Mine' WHERE id = $1",
+        id,
+    )
+    .await;
     let resolved = Resolved {
         stream_url: Some("https://old.example/a.mp4".into()),
         title: Some("Theirs".into()),
         seconds: Some(60.0),
     };
-    let commit = shown(&world.commit_submit(&Some(resolved), id).await.expect("a commit"));
-    let row = world.row(id).await.expect("the lecture");
+    let commit = shown(&env.commit_submit(&Some(resolved), id).await.expect("a commit"));
+    let row = env.row(id).await.expect("the lecture");
     assert_eq!(
         (row.stream_url.as_str(), row.title.as_deref()),
         ("https://cdn.example/new.mp4", Some("Mine"))
@@ -121,8 +118,8 @@ async fn what_a_client_sends_meanwhile_wins() {
 
 #[tokio::test]
 async fn every_state_of_a_recording_has_its_outcome() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
     let table = [
         (delivery_info::login_required(), ("login-required", "fatal"), "sign"),
         (Reply::login_page(), ("login-required", "fatal"), "sign"),
@@ -144,24 +141,24 @@ async fn every_state_of_a_recording_has_its_outcome() {
         (Reply::silent(), ("stalled", "retry"), "nothing"),
     ];
     for (reply, outcome, words) in table {
-        world.upstream.on(delivery_info::PATH, [reply.clone()]);
-        let error = world.submit(id).await.expect_err("an outcome");
+        env.upstream.on(delivery_info::PATH, [reply.clone()]);
+        let error = env.submit(id).await.expect_err("an outcome");
         assert_eq!(decision(&error), outcome, "{reply:?}");
         let text = error.to_string();
         assert!(text.contains(words) && !text.contains("secret") && !text.contains('<'), "{text}");
-        assert_eq!(world.row(id).await.expect("the lecture").stream_url, "", "nothing is stored");
+        assert_eq!(env.row(id).await.expect("the lecture").stream_url, "", "nothing is stored");
     }
 }
 
 #[tokio::test]
-async fn an_unfinished_encoding_is_waited_for_longer_and_longer() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
-    world.upstream.on(delivery_info::PATH, [delivery_info::encoding()]);
+async fn an_unfinished_encoding_is_polled_less_and_less_often() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
+    env.upstream.on(delivery_info::PATH, [delivery_info::encoding()]);
     for (age_minutes, pause_minutes) in [(0.0, 10), (10.0, 20), (30.0, 40), (70.0, 60), (600.0, 60)] {
         let mut attempt = Attempt::detached(Some(id));
         attempt.age_seconds = age_minutes * 60.0;
-        let error = Submit { lecture_id: id }.run(&world.ctx, &attempt).await.expect_err("not yet");
+        let error = Submit { lecture_id: id }.run(&env.ctx, &attempt).await.expect_err("not yet");
         assert_eq!(
             error.wait_delay(),
             Some(Duration::from_secs(pause_minutes * 60)),
@@ -172,88 +169,88 @@ async fn an_unfinished_encoding_is_waited_for_longer_and_longer() {
 
 #[tokio::test]
 async fn a_page_that_names_its_recording_by_tid_is_asked_by_tid() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
     let tid = "f3b30000-0000-4000-8000-00000000f3b3";
     sqlx::query("UPDATE lectures SET panopto_url = $2 WHERE id = $1")
         .bind(id)
-        .bind(world.upstream.url(&format!("/Panopto/Pages/Viewer.aspx?tid={tid}")))
-        .execute(&world.ctx.pool)
+        .bind(env.upstream.url(&format!("/Panopto/Pages/Viewer.aspx?tid={tid}")))
+        .execute(&env.ctx.pool)
         .await
         .expect("an update");
-    world.upstream.on(delivery_info::PATH, [delivery_info::ready(&world.upstream.url("/p.mp4"), "x", 88.17)]);
-    world.submit(id).await.expect("a commit");
-    assert!(world.upstream.requests()[0].body.starts_with(&format!("tid={tid}&")));
-    assert_eq!(world.row(id).await.and_then(|row| row.panopto_session_id).as_deref(), Some(SESSION));
+    env.upstream.on(delivery_info::PATH, [delivery_info::ready(&env.upstream.url("/p.mp4"), "x", 88.17)]);
+    env.submit(id).await.expect("a commit");
+    assert!(env.upstream.requests()[0].body.starts_with(&format!("tid={tid}&")));
+    assert_eq!(env.row(id).await.and_then(|row| row.panopto_session_id).as_deref(), Some(SESSION));
 }
 
 #[tokio::test]
 async fn an_address_that_names_no_recording_is_refused_without_asking() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
-    world.execute("UPDATE lectures SET panopto_url = 'https://evil.example/x?id=1' WHERE id = $1", id).await;
-    let error = world.submit(id).await.expect_err("a refusal");
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
+    env.execute("UPDATE lectures SET panopto_url = 'https://evil.example/x?id=1' WHERE id = $1", id).await;
+    let error = env.submit(id).await.expect_err("a refusal");
     assert_eq!(decision(&error), ("host-not-panopto", "fatal"));
-    assert!(world.upstream.requests().is_empty());
+    assert!(env.upstream.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_deleted_lecture_ends_its_job() {
-    let world = World::new().await;
-    let id = world.lecture("https://cdn.example/a.mp4").await;
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("https://cdn.example/a.mp4").await;
     let known =
-        Submit { lecture_id: id }.run(&world.ctx, &Attempt::detached(Some(id))).await.expect("an output");
-    world.execute("DELETE FROM lectures WHERE id = $1", id).await;
-    for commit in [world.commit_submit(&known, id).await, world.submit(id).await] {
+        Submit { lecture_id: id }.run(&env.ctx, &Attempt::detached(Some(id))).await.expect("an output");
+    env.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    for commit in [env.commit_submit(&known, id).await, env.submit(id).await] {
         let commit = shown(&commit.expect("a commit"));
         assert!(commit.contains("cancelled: Some(") && !commit.contains("NewJob"), "{commit}");
     }
-    world.fail_attempt(Some(id), "x").await;
-    assert_eq!(world.end(Some(id), "x").await, 0, "nothing to clean for a lecture that is gone");
-    world.fail_attempt(None, "x").await;
-    assert_eq!(world.end(None, "x").await, 0);
+    env.fail_attempt(Some(id), "x").await;
+    assert_eq!(env.end(Some(id), "x").await, 0, "nothing to clean for a lecture that is gone");
+    env.fail_attempt(None, "x").await;
+    assert_eq!(env.end(None, "x").await, 0);
 }
 
 #[tokio::test]
-async fn failures_are_told_on_the_lecture() {
-    let world = World::new().await;
-    let id = world.lecture("").await;
+async fn failures_are_shown_on_the_lecture() {
+    let env = UpstreamEnv::new().await;
+    let id = env.lecture("").await;
     let long = format!("a\0b {}", "é".repeat(1000));
-    world.fail_attempt(Some(id), &long).await;
-    let (status, message) = world.status(id).await;
+    env.fail_attempt(Some(id), &long).await;
+    let (status, message) = env.status(id).await;
     let message = message.expect("a message");
     assert_eq!((status, message.chars().count()), (LectureStatus::Pending, 500));
     assert!(message.starts_with("a b é"));
 
-    world.execute("UPDATE lectures SET audio_storage_key = 'audio/x.m4a' WHERE id = $1", id).await;
-    assert_eq!(world.end(Some(id), "Send it again.").await, 1, "its files are cleaned");
-    let row = world.row(id).await.expect("the lecture");
+    env.execute("UPDATE lectures SET audio_storage_key = 'audio/x.m4a' WHERE id = $1", id).await;
+    assert_eq!(env.end(Some(id), "Send it again.").await, 1, "its files are cleaned");
+    let row = env.row(id).await.expect("the lecture");
     assert_eq!((row.status, row.audio_storage_key), (LectureStatus::Failed, None));
     assert_eq!(row.error_message.as_deref(), Some("Send it again."));
-    // The failure's reason stays when a late hook comes by.
-    world.fail_attempt(Some(id), "late").await;
-    assert_eq!(world.status(id).await.1.as_deref(), Some("Send it again."));
+    // A late hook does not replace the failure's reason.
+    env.fail_attempt(Some(id), "late").await;
+    assert_eq!(env.status(id).await.1.as_deref(), Some("Send it again."));
 
-    world.execute("UPDATE lectures SET status = 'completed', error_message = NULL WHERE id = $1", id).await;
-    world.fail_attempt(Some(id), "late").await;
-    assert_eq!(world.end(Some(id), "late").await, 0);
-    assert_eq!(world.status(id).await, (LectureStatus::Completed, None));
+    env.execute("UPDATE lectures SET status = 'completed', error_message = NULL WHERE id = $1", id).await;
+    env.fail_attempt(Some(id), "late").await;
+    assert_eq!(env.end(Some(id), "late").await, 0);
+    assert_eq!(env.status(id).await, (LectureStatus::Completed, None));
 }
 
 #[tokio::test]
-async fn trouble_on_our_side_is_told_in_words_for_a_student() {
-    let world = World::new().await;
-    for class in ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"] {
-        let id = world.lecture("").await;
+async fn internal_errors_are_worded_for_students() {
+    let env = UpstreamEnv::new().await;
+    for class in ["panic", "internal", "database", "timed-out", "crashed", "undecodable"] {
+        let id = env.lecture("").await;
         let (subject, class) = (Some(id), class.to_owned());
         let message = String::from("the handler panicked: index 7");
         let failure = Failure { subject, class: class.clone(), message: message.clone() };
         let end = End { subject, cancelled: false, class: class.clone(), message };
-        let mut connection = world.ctx.pool.acquire().await.expect("a connection");
-        Submit::attempt_failed(&world.ctx, &failure, &mut connection).await.expect("the hook");
-        let noted = world.status(id).await.1.expect("a message");
-        Submit::ended(&world.ctx, &end, &mut connection).await.expect("the hook");
-        let ended = world.status(id).await.1.expect("a message");
+        let mut connection = env.ctx.pool.acquire().await.expect("a connection");
+        Submit::attempt_failed(&env.ctx, &failure, &mut connection).await.expect("the hook");
+        let noted = env.status(id).await.1.expect("a message");
+        Submit::ended(&env.ctx, &end, &mut connection).await.expect("the hook");
+        let ended = env.status(id).await.1.expect("a message");
         assert!(ended.contains("our side") && ended.contains("retry"), "{class}: {ended}");
         assert_eq!(noted, ended, "{class}");
     }
@@ -261,9 +258,9 @@ async fn trouble_on_our_side_is_told_in_words_for_a_student() {
 
 #[tokio::test]
 async fn a_failed_lecture_keeps_its_audio_where_that_is_configured() {
-    let world = World::with(|settings| settings.keep_failed_audio_days = 3).await;
-    let id = world.lecture("").await;
-    world.execute("UPDATE lectures SET audio_storage_key = 'audio/x.m4a' WHERE id = $1", id).await;
-    assert_eq!(world.end(Some(id), "x").await, 1);
-    assert_eq!(world.row(id).await.and_then(|row| row.audio_storage_key).as_deref(), Some("audio/x.m4a"));
+    let env = UpstreamEnv::with(|settings| settings.keep_failed_audio_days = 3).await;
+    let id = env.lecture("").await;
+    env.execute("UPDATE lectures SET audio_storage_key = 'audio/x.m4a' WHERE id = $1", id).await;
+    assert_eq!(env.end(Some(id), "x").await, 1);
+    assert_eq!(env.row(id).await.and_then(|row| row.audio_storage_key).as_deref(), Some("audio/x.m4a"));
 }

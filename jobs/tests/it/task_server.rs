@@ -1,4 +1,4 @@
-//! A server that takes recordings as tasks, with a real engine behind it: what the system before this one sent its recordings to.
+//! A task server with a real engine behind it, like the one that the previous system used.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::ledger::Book;
+use crate::memory_call_log::MemoryCallLog;
 
 /// Where the transcript is in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub enum Shape {
     Output,
 }
 
-/// How it goes about its work.
+/// Its behaviour.
 #[derive(Debug, Clone)]
 pub struct Manner {
     pub shape: Shape,
-    /// The word for a task that is done, and for one that is under way.
+    /// The words for a finished and for a running task.
     pub words: (&'static str, &'static str),
-    /// So often a task is under way when somebody asks, whether it is or not; `usize::MAX` for ever.
+    /// Number of polls answered with "running", whatever the real state; `usize::MAX` for all.
     pub keeps_waiting: usize,
     /// Tasks fail for this reason.
     pub fails: Option<&'static str>,
@@ -53,14 +53,14 @@ impl Default for Manner {
 struct Kept {
     engine: Arc<dyn Engine>,
     manner: Mutex<Manner>,
-    /// Each task's transcript, and how often it was asked for.
+    /// Each task's transcript and number of polls.
     tasks: Mutex<HashMap<String, (Option<Transcript>, usize)>>,
     posted: Mutex<Vec<String>>,
-    /// The task of each idempotency key, also of tasks that are forgotten.
+    /// The task of each idempotency key, forgotten tasks included.
     keys: Mutex<HashMap<String, String>>,
 }
 
-/// It is gone when it is dropped.
+/// Dropping it closes the port.
 pub struct TaskServer {
     pub url: url::Url,
     kept: Arc<Kept>,
@@ -92,12 +92,12 @@ impl TaskServer {
         Self { url: url.parse().expect("an address"), kept, serving }
     }
 
-    /// The idempotency keys of what was taken, in order.
+    /// Idempotency keys of accepted tasks, in order.
     pub fn posted(&self) -> Vec<String> {
         locked(&self.kept.posted).clone()
     }
 
-    /// How often anybody asked for a result.
+    /// Number of polls.
     pub fn asked(&self) -> usize {
         locked(&self.kept.tasks).values().map(|(_, asked)| asked).sum()
     }
@@ -106,7 +106,7 @@ impl TaskServer {
         *locked(&self.kept.manner) = manner;
     }
 
-    /// It was started anew and knows no task any more, though what it was asked for.
+    /// Restarts: it forgets all tasks, but not their idempotency keys.
     pub fn forget(&self) {
         locked(&self.kept.tasks).clear();
     }
@@ -153,9 +153,8 @@ async fn transcribed(engine: &dyn Engine, audio: &[u8]) -> Transcript {
     MediaTools::find().expect("ffmpeg").decode_pcm(&file, &decoded).await.expect("a recording");
     let sound = DecodedAudio::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
-    let (book, control) = (Book::default(), Control::new(CancellationToken::new(), |_| ()));
-    let heard =
-        engine.transcribe(book.passage(&samples, None, Path::new("/")), &control).await.expect("heard");
+    let (book, control) = (MemoryCallLog::default(), Control::new(CancellationToken::new(), |_| ()));
+    let heard = engine.transcribe(book.chunk(&samples, None, Path::new("/")), &control).await.expect("heard");
     let info = EngineInfo { engine: "task server".to_owned(), model: "its own".to_owned() };
     Transcript::new(info, heard, samples.len() as f64 / 16_000.0).expect("words")
 }

@@ -12,27 +12,27 @@ use bedel_speech::Engine;
 use bedel_storage::keys;
 use uuid::Uuid;
 
-use crate::world::{World, decision, environment, shown};
+use crate::environment::{UpstreamEnv, create, decision, shown};
 
-struct Lab {
-    world: World,
+struct TranscribeEnv {
+    base: UpstreamEnv,
     ctx: Context,
 }
 
-impl Lab {
+impl TranscribeEnv {
     async fn new(engine: Option<Arc<dyn Engine>>) -> Self {
-        let world = World::new().await;
-        let (pool, settings) = (world.ctx.pool.clone(), world.ctx.settings.clone());
-        let directory = world.storage_dir.parent().expect("a directory");
-        let ctx = Arc::new(environment(pool, directory, settings, engine));
-        Self { world, ctx }
+        let base = UpstreamEnv::new().await;
+        let (pool, settings) = (base.ctx.pool.clone(), base.ctx.settings.clone());
+        let directory = base.storage_dir.parent().expect("a directory");
+        let ctx = Arc::new(create(pool, directory, settings, engine));
+        Self { base, ctx }
     }
 
-    /// A lecture that `probe` has just left, with this audio.
+    /// A lecture as after `probe`, with this audio.
     async fn lecture(&self, audio: &Path) -> Uuid {
-        let id = self.world.lecture("https://cdn.example.invalid/lecture.mp4").await;
+        let id = self.base.lecture("https://cdn.example.invalid/lecture.mp4").await;
         self.ctx.storage.put_file(&keys::audio(id), audio).await.expect("stored audio");
-        self.world
+        self.base
             .execute(
                 "-- transcribe::lecture
                  UPDATE lectures SET audio_storage_key = 'audio/' || id || '.m4a', duration_seconds = 1,
@@ -72,43 +72,43 @@ fn sound(directory: &Path, filter: &str, extra: &[&str]) -> PathBuf {
 
 #[tokio::test]
 async fn a_worker_without_an_engine_leaves_the_job_for_others() {
-    let lab = Lab::new(None).await;
+    let env = TranscribeEnv::new(None).await;
     let directory = tempfile::tempdir().expect("a directory");
-    let id = lab.lecture(&sound(directory.path(), "sine=duration=1", &[])).await;
-    let error = lab.run(id).await.unwrap_err();
+    let id = env.lecture(&sound(directory.path(), "sine=duration=1", &[])).await;
+    let error = env.run(id).await.unwrap_err();
     assert_eq!(decision(&error), ("engine-missing", "wait"));
     assert!(error.to_string().contains("BEDEL_ENGINE"), "{error}");
 }
 
 #[tokio::test]
 async fn a_deleted_lecture_ends_the_job_as_cancelled() {
-    let lab = Lab::new(None).await;
+    let env = TranscribeEnv::new(None).await;
     let id = Uuid::new_v4();
-    assert_eq!(lab.run(id).await.expect("no work"), None);
-    let commit = shown(&lab.commit(id, None).await);
+    assert_eq!(env.run(id).await.expect("no work"), None);
+    let commit = shown(&env.commit(id, None).await);
     assert!(commit.contains("the lecture was deleted") && commit.contains("cleanup-orphans"), "{commit}");
 }
 
 #[tokio::test]
 async fn a_failing_attempt_is_noted_and_the_end_of_the_job_fails_the_lecture() {
-    let lab = Lab::new(None).await;
-    let id = lab.world.lecture("").await;
+    let env = TranscribeEnv::new(None).await;
+    let id = env.base.lecture("").await;
     let (class, message) = (String::from("engine"), String::from("the engine stumbled"));
     let failure = Failure { subject: Some(id), class: class.clone(), message: message.clone() };
     let end = End { subject: Some(id), cancelled: false, class, message: message.clone() };
 
-    let mut connection = lab.ctx.pool.acquire().await.expect("a connection");
-    Transcribe::attempt_failed(&lab.ctx, &failure, &mut connection).await.expect("noted");
-    assert_eq!(lab.world.status(id).await, (LectureStatus::Pending, Some(message.clone())));
-    let jobs = Transcribe::ended(&lab.ctx, &end, &mut connection).await.expect("failed");
+    let mut connection = env.ctx.pool.acquire().await.expect("a connection");
+    Transcribe::attempt_failed(&env.ctx, &failure, &mut connection).await.expect("noted");
+    assert_eq!(env.base.status(id).await, (LectureStatus::Pending, Some(message.clone())));
+    let jobs = Transcribe::ended(&env.ctx, &end, &mut connection).await.expect("failed");
     assert_eq!(jobs.len(), 1, "the clean-up");
-    assert_eq!(lab.world.status(id).await, (LectureStatus::Failed, Some(message)));
+    assert_eq!(env.base.status(id).await, (LectureStatus::Failed, Some(message)));
 }
 
-/// Also where the audio of a failed lecture is kept: what is gone or of no use is not kept.
+/// Even if the audio of failed lectures is kept: missing or useless audio is not.
 #[tokio::test]
 async fn a_retry_after_missing_audio_begins_with_the_recording() {
-    let world = World::with(|settings| settings.keep_failed_audio_days = 7).await;
+    let env = UpstreamEnv::with(|settings| settings.keep_failed_audio_days = 7).await;
     for (class, kept) in [
         ("audio-missing", false),
         ("not-media", false),
@@ -116,29 +116,28 @@ async fn a_retry_after_missing_audio_begins_with_the_recording() {
         ("incomplete", false),
         ("engine", true),
     ] {
-        let id = world.lecture("https://cdn.example.invalid/lecture.mp4").await;
-        world
-            .execute(
-                "-- transcribe::probed
+        let id = env.lecture("https://cdn.example.invalid/lecture.mp4").await;
+        env.execute(
+            "-- transcribe::probed
                  UPDATE lectures SET audio_storage_key = 'audio/' || id || '.m4a', duration_seconds = 60,
                         status = 'downloading' WHERE id = $1",
-                id,
-            )
-            .await;
+            id,
+        )
+        .await;
         let end = End { subject: Some(id), cancelled: false, class: class.into(), message: "Why.".into() };
-        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
-        Transcribe::ended(&world.ctx, &end, &mut tx).await.expect("failed");
+        let mut tx = env.ctx.pool.begin().await.expect("a transaction");
+        Transcribe::ended(&env.ctx, &end, &mut tx).await.expect("failed");
         tx.commit().await.expect("a commit");
-        let row = world.row(id).await.expect("the lecture");
+        let row = env.row(id).await.expect("the lecture");
         let expected = if kept { (Some(keys::audio(id)), Some(60)) } else { (None, None) };
         assert_eq!((row.audio_storage_key.clone(), row.duration_seconds), expected, "{class}");
 
-        let mut tx = world.ctx.pool.begin().await.expect("a transaction");
-        let job = restart(&mut tx, &row, &world.ctx.settings).await.expect("restarted").id;
+        let mut tx = env.ctx.pool.begin().await.expect("a transaction");
+        let job = restart(&mut tx, &row, &env.ctx.settings).await.expect("restarted").id;
         tx.commit().await.expect("a commit");
         let kind: String = sqlx::query_scalar("SELECT kind FROM queue.jobs WHERE id = $1")
             .bind(job)
-            .fetch_one(&world.ctx.pool)
+            .fetch_one(&env.ctx.pool)
             .await
             .expect("the job");
         assert_eq!(kind, if kept { "transcribe" } else { "submit" }, "{class}");

@@ -24,7 +24,6 @@ mod ordering;
 mod outcomes;
 mod pausing;
 mod plain;
-mod proxy;
 mod pruning;
 mod readme;
 mod saving;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bedel_test_support::PgProxy;
 use uuid::Uuid;
 
 use crate::hosts::{Host, Plan, is_running, tool};
-use crate::proxy::Proxy;
 use crate::support::{Bench, bench, eventually};
 
 async fn checkpoint(bench: &Bench, job: Uuid) -> i64 {
@@ -80,16 +80,16 @@ async fn a_storm_of_stops_spends_no_budget() {
 async fn a_stop_during_an_outage_that_passes_gives_back_what_ran_untouched() {
     let bench = bench().await;
     let id = bench.enqueue(tool(1000.0)).await.id;
-    let mut proxy = Proxy::open(&bench.pool);
-    let plan = Plan { drain: Duration::from_millis(500), ..Plan::default() }.through(&proxy.dir);
+    let mut proxy = PgProxy::start(&bench.pool.connect_options()).unwrap();
+    let plan = Plan { drain: Duration::from_millis(500), ..Plan::default() }.through(proxy.directory());
     let mut host = Host::start(&bench, plan);
     let child = bench.child_of(id).await;
     proxy.cut();
     host.terminate().await;
     // The deadline passes while the database is away: the child is still killed.
     eventually("the child is gone", async || !is_running(child).await).await;
-    assert_eq!(bench.state(id).await, "running", "no process could change it");
-    proxy.mend();
+    assert_eq!(bench.state(id).await, "running", "nobody could say otherwise");
+    proxy.restore().unwrap();
     assert!(host.ended(Duration::from_secs(20)).await.success());
     assert_eq!(bench.state(id).await, "available");
     assert_eq!(bench.counters(id).await, (1, 0, 0));
@@ -100,8 +100,8 @@ async fn a_stop_during_an_outage_that_passes_gives_back_what_ran_untouched() {
 async fn a_stop_during_an_outage_that_stays_ends_the_process_and_the_job_is_rescued() {
     let bench = bench().await;
     let id = bench.enqueue(tool(1000.0)).await.id;
-    let proxy = Proxy::open(&bench.pool);
-    let plan = Plan { drain: Duration::from_millis(500), ..Plan::default() }.through(&proxy.dir);
+    let proxy = PgProxy::start(&bench.pool.connect_options()).unwrap();
+    let plan = Plan { drain: Duration::from_millis(500), ..Plan::default() }.through(proxy.directory());
     let mut host = Host::start(&bench, plan);
     let child = bench.child_of(id).await;
     proxy.cut();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bedel_queue::WorkerOptions;
+use bedel_queue::{Queue, WorkerOptions};
+use bedel_test_support::{PgProxy, Statement};
+use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-use crate::proxy::Proxy;
 use crate::support::{Act, Bench, bench, eventually, options, step};
 
 const COMPLETED: &str = "SELECT count(*) FROM queue.jobs WHERE state = 'completed'";
@@ -51,9 +52,10 @@ async fn a_commit_that_was_not_done_is_done_again_by_the_same_attempt() {
 #[tokio::test]
 async fn a_commit_that_was_done_is_a_success_and_its_hook_is_not_called_again() {
     let bench = bench().await;
-    let proxy = Proxy::open(&bench.pool);
-    let through = proxy.queue_behind(&bench).await;
-    proxy.lose_the_answer_to_a_completion();
+    let proxy = PgProxy::start(&bench.pool.connect_options()).unwrap();
+    let pool = PgPoolOptions::new().connect_with(proxy.options()).await.unwrap();
+    let through = Bench { queue: Queue::new(pool.clone()), pool, url: bench.url.clone() };
+    let mut answer = proxy.lose_answer(Statement::CommitOf("fence::complete"));
     let first = bench.enqueue(step(Act::Chain).subject(Uuid::new_v4()).unique_key("chain")).await.id;
     // No beat informs the attempt that its job has ended: it must read that.
     let deaf =
@@ -61,7 +63,7 @@ async fn a_commit_that_was_done_is_a_success_and_its_hook_is_not_called_again() 
     let worker = through.worker(deaf);
     eventually("both completed", async || bench.count(COMPLETED).await == 2).await;
     worker.stop().await;
-    assert!(proxy.has_lost_it());
+    assert!(answer.is_lost());
     one_chain(&bench, first).await;
     assert_eq!(bench.count(HOOKS_AND_RUNS).await, 6, "begin, run and commit of each");
 }

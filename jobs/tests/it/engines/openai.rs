@@ -6,25 +6,25 @@ use bedel_queue::JobError;
 use bedel_speech::remote::{ApiKey, RemoteEngine};
 use bedel_speech::{Engine, EngineError};
 
-use super::between::{Between, Fault};
+use super::http_proxy::{Fault, HttpProxy};
 use super::peers::Peer;
 use super::*;
-use crate::ledger::Book;
-use crate::world::decision;
+use crate::environment::decision;
+use crate::memory_call_log::MemoryCallLog;
 
 fn engine(settings: RemoteSettings) -> RemoteEngine {
     RemoteEngine::openai(settings, media()).expect("a client")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_servers_hear_what_was_said_twice_the_same() {
+async fn real_servers_transcribe_twice_the_same() {
     let peers = [Peer::whisper_cpp().await, Peer::faster_whisper().await];
     let scratch = tempfile::tempdir().expect("a directory");
     for peer in &peers {
-        let (engine, book) = (engine(settings(&peer.url)), Book::default());
+        let (engine, book) = (engine(settings(&peer.url)), MemoryCallLog::default());
         let mut heard = Vec::new();
         for _ in 0..2 {
-            let passage = book.passage(&SPEECH, Some("en"), scratch.path());
+            let passage = book.chunk(&SPEECH, Some("en"), scratch.path());
             heard.push(engine.transcribe(passage, &control()).await.expect(peer.name));
         }
         assert_heard(peer.name, &heard[0], seconds(&SPEECH));
@@ -37,17 +37,17 @@ async fn real_servers_hear_what_was_said_twice_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_encoded_and_understood() {
+async fn a_large_upload_is_encoded_first() {
     let peer = Peer::faster_whisper().await;
-    let between = Between::start(&peer.url).await;
+    let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&between.url) });
+    let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&proxy.url) });
     assert!(engine.max_samples() < 600 * 16_000);
-    let book = Book::default();
-    let heard = engine.transcribe(book.passage(&SPEECH, None, scratch.path()), &control()).await;
+    let book = MemoryCallLog::default();
+    let heard = engine.transcribe(book.chunk(&SPEECH, None, scratch.path()), &control()).await;
     assert_heard("encoded", &heard.expect("heard"), seconds(&SPEECH));
 
-    let seen = &between.seen()[0];
+    let seen = &proxy.requests()[0];
     assert!(seen.body.len() < 200_000, "{} bytes", seen.body.len());
     let (name, length) = uploaded(&seen.body, seen.header("content-type").expect("a type"), "file").await;
     assert_eq!(name, "audio.m4a");
@@ -55,12 +55,12 @@ async fn what_is_too_large_is_encoded_and_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call() {
+async fn each_fault_has_its_error_and_none_costs_a_second_call() {
     let peer = Peer::whisper_cpp().await;
-    let (between, elsewhere) = (Between::start(&peer.url).await, Between::start(&peer.url).await);
+    let (proxy, elsewhere) = (HttpProxy::start(&peer.url).await, HttpProxy::start(&peer.url).await);
     let scratch = tempfile::tempdir().expect("a directory");
     let key = ApiKey::new("hunter2").expect("a key");
-    let engine = engine(RemoteSettings { key: Some(key), ..settings(&between.url) });
+    let engine = engine(RemoteSettings { key: Some(key), ..settings(&proxy.url) });
     let answer =
         |status, body| Fault::Answer { status, headers: vec![("content-type", "application/json")], body };
     let with = |status, name, value| Fault::Answer { status, headers: vec![(name, value)], body: "later" };
@@ -106,17 +106,18 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
         (Fault::CutAnswer, "engine-away", "wait", Some(30)),
     ];
     for (number, (fault, class, what, delay)) in cases.into_iter().enumerate() {
-        between.misbehave([fault.clone()]);
-        let book = Book::default();
-        let passage = book.passage(&SPEECH, Some("en"), scratch.path());
+        proxy.answer_with([fault.clone()]);
+        let book = MemoryCallLog::default();
+        let passage = book.chunk(&SPEECH, Some("en"), scratch.path());
         let error = engine.transcribe(passage, &control()).await.expect_err(class);
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         let error = JobError::from(error);
         assert_eq!(decision(&error), (class, what), "{fault:?}");
         let waits = error.wait_delay().map(|delay| delay.as_secs());
         assert!(delay.is_none() || waits == delay, "{fault:?}: {waits:?}");
-        assert_eq!((between.seen().len(), book.calls()), (number + 1, 1), "{fault:?}");
-        // What certainly cost nothing is struck out, and what is answered for good is not asked for under the same key.
+        assert_eq!((proxy.requests().len(), book.calls()), (number + 1, 1), "{fault:?}");
+        // Calls that certainly cost nothing are removed. A call with a final answer is not repeated under the
+        // same key.
         let (known, is_unpaid) = (book.last(), matches!(class, "engine-busy" | "engine-refused"));
         assert_eq!(
             (known.calls, known.failures),
@@ -124,12 +125,12 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
             "{fault:?}"
         );
     }
-    assert_eq!(elsewhere.seen().len(), 0, "a redirect is not followed");
+    assert_eq!(elsewhere.requests().len(), 0, "a redirect is not followed");
 
-    let book = Book::default();
-    let heard = engine.transcribe(book.passage(&SPEECH, Some("en"), scratch.path()), &control()).await;
+    let book = MemoryCallLog::default();
+    let heard = engine.transcribe(book.chunk(&SPEECH, Some("en"), scratch.path()), &control()).await;
     assert_heard("afterwards", &heard.expect("heard"), seconds(&SPEECH));
-    let seen = between.seen();
+    let seen = proxy.requests();
     let last = seen.last().expect("a request");
     assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/v1/audio/transcriptions"));
     assert_eq!(last.header("authorization"), Some("Bearer hunter2"));
@@ -139,16 +140,16 @@ async fn each_misbehaviour_is_told_from_the_others_and_none_costs_a_second_call(
     );
 }
 
-/// A proxy that gives up waiting before the server behind it is done: each call may be paid.
+/// A proxy that times out before its server is done: each call may be charged.
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_apart() {
+async fn unanswered_calls_are_few_and_further_and_further_apart() {
     let peer = Peer::whisper_cpp().await;
-    let between = Between::start(&peer.url).await;
+    let proxy = HttpProxy::start(&peer.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let (engine, book) = (engine(settings(&between.url)), Book::default());
-    let passage = book.passage(&SPEECH, None, scratch.path());
+    let (engine, book) = (engine(settings(&proxy.url)), MemoryCallLog::default());
+    let passage = book.chunk(&SPEECH, None, scratch.path());
     let gateway = Fault::Answer { status: 504, headers: vec![("content-type", "text/html")], body: "<html>" };
-    between.misbehave(std::iter::repeat_n([gateway, Fault::CutAnswer], 3).flatten());
+    proxy.answer_with(std::iter::repeat_n([gateway, Fault::CutAnswer], 3).flatten());
     let mut delays = Vec::new();
     for _ in 0..6 {
         let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
@@ -157,33 +158,30 @@ async fn calls_of_which_nobody_knows_what_came_are_few_and_further_and_further_a
     }
     assert_eq!(delays, [30, 120, 480, 1920, 3600, 3600]);
     let error = JobError::from(engine.transcribe(passage, &control()).await.unwrap_err());
-    assert_eq!((decision(&error), between.seen().len()), (("engine", "fatal"), 6));
-    assert!(between.seen().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
+    assert_eq!((decision(&error), proxy.requests().len()), (("engine", "fatal"), 6));
+    assert!(proxy.requests().iter().all(|seen| seen.header("idempotency-key") == Some("0a1b-0-0")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancelled() {
-    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let between = Between::start(&nobody).await;
+async fn a_silent_server_times_out_and_a_cancel_ends_the_call_at_once() {
+    let absent = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let proxy = HttpProxy::start(&absent).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let book = Book::default();
-    let passage = book.passage(&SPEECH, None, scratch.path());
+    let book = MemoryCallLog::default();
+    let passage = book.chunk(&SPEECH, None, scratch.path());
 
-    between.misbehave([Fault::Silence, Fault::Silence]);
-    let quick = engine(RemoteSettings {
-        grace: Duration::from_millis(200),
-        patience: 0.01,
-        ..settings(&between.url)
-    });
+    proxy.answer_with([Fault::Silence, Fault::Silence]);
+    let quick =
+        engine(RemoteSettings { grace: Duration::from_millis(200), patience: 0.01, ..settings(&proxy.url) });
     let error = JobError::from(quick.transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine", "retry"));
 
     let token = CancellationToken::new();
     let control = Control::new(token.clone(), |_| ());
-    let patient = engine(settings(&between.url));
+    let patient = engine(settings(&proxy.url));
     let waiting = patient.transcribe(passage, &control);
     tokio::pin!(waiting);
-    while between.seen().len() < 2 {
+    while proxy.requests().len() < 2 {
         tokio::select! {
             outcome = &mut waiting => panic!("{outcome:?}"),
             () = tokio::time::sleep(Duration::from_millis(5)) => {}
@@ -193,33 +191,30 @@ async fn a_silent_server_is_given_up_in_time_and_at_once_where_the_job_is_cancel
     token.cancel();
     let error = waiting.await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
-    while between.given_up() < 2 {
-        assert!(
-            cancelled.elapsed() < Duration::from_secs(1),
-            "the server still believes that somebody waits"
-        );
+    while proxy.abandoned() < 2 {
+        assert!(cancelled.elapsed() < Duration::from_secs(1), "the server was not hung up on");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn nobody_is_called_where_nobody_may_pay_and_a_server_that_is_not_there_costs_nothing() {
-    let nobody = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
-    let between = Between::start(&nobody).await;
+async fn no_call_starts_without_the_lease_and_an_absent_server_costs_nothing() {
+    let absent = url::Url::parse("http://127.0.0.1:9/v1").expect("an address");
+    let proxy = HttpProxy::start(&absent).await;
     let scratch = tempfile::tempdir().expect("a directory");
-    let closed = Book { is_closed: true, ..Book::default() };
-    let engine_there = engine(settings(&between.url));
+    let closed = MemoryCallLog { is_closed: true, ..MemoryCallLog::default() };
+    let engine_there = engine(settings(&proxy.url));
     let error =
-        engine_there.transcribe(closed.passage(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
+        engine_there.transcribe(closed.chunk(&SPEECH, None, scratch.path()), &control()).await.unwrap_err();
     assert!(matches!(error, EngineError::Cancelled), "{error}");
-    assert_eq!(between.seen().len(), 0);
+    assert_eq!(proxy.requests().len(), 0);
 
-    let book = Book::default();
-    let passage = book.passage(&SPEECH, None, scratch.path());
-    between.misbehave([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
-    engine_there.ping().await.expect("somebody is there");
-    engine(settings(&nobody)).ping().await.expect_err("nobody is there");
-    let error = JobError::from(engine(settings(&nobody)).transcribe(passage, &control()).await.unwrap_err());
+    let book = MemoryCallLog::default();
+    let passage = book.chunk(&SPEECH, None, scratch.path());
+    proxy.answer_with([Fault::Answer { status: 404, headers: Vec::new(), body: "" }]);
+    engine_there.ping().await.expect("the server answers");
+    engine(settings(&absent)).ping().await.expect_err("no server");
+    let error = JobError::from(engine(settings(&absent)).transcribe(passage, &control()).await.unwrap_err());
     assert_eq!(decision(&error), ("engine-away", "wait"));
     assert_eq!((book.calls(), book.last().calls), (1, 0), "struck out");
 }

@@ -1,4 +1,4 @@
-//! Speech servers that others wrote, as script/peers brings them in.
+//! Other people's speech servers, as script/peers installs them.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use crate::peers::directory;
 /// A server that is killed when it is dropped.
 pub struct Peer {
     pub name: &'static str,
-    /// Below which `audio/transcriptions` is.
+    /// Base URL of `audio/transcriptions`.
     pub url: url::Url,
     child: Child,
 }
@@ -47,7 +47,7 @@ impl Peer {
 
     async fn start(name: &'static str, mut command: Command) -> Self {
         let begun = Instant::now();
-        // The port may be taken by somebody else before the server has it; then another one is tried.
+        // Another process may take the port before the server does; then another port is tried.
         while begun.elapsed() < PATIENCE {
             let port =
                 TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
@@ -57,7 +57,7 @@ impl Peer {
             let mut peer = Self { name, url, child: child.expect("it starts") };
             while peer.child.try_wait().expect("its state").is_none() && begun.elapsed() < PATIENCE {
                 let is_there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
-                // Somebody else may be there, and then this one has ended or is about to.
+                // Another process may listen there; then this one has ended or is about to.
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                 if is_there && peer.child.try_wait().expect("its state").is_none() {
                     return peer;

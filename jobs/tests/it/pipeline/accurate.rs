@@ -11,22 +11,21 @@ use bedel_storage::keys;
 use bedel_upstream::{Resource, delivery_info};
 use tokio_util::sync::CancellationToken;
 
-use super::STAGES;
-use super::line::{LECTURE, Line, options, settings};
+use super::harness::{Harness, LECTURE, STAGES, options, settings};
 use super::process::whisper;
-use crate::ledger::Book;
+use crate::environment;
+use crate::memory_call_log::MemoryCallLog;
 use crate::peers::directory;
-use crate::world;
 
-/// Minutes of speech on a machine that is busy with other tests.
+/// Timeout for minutes of speech on a machine busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(1500);
 
-/// Largest share of words that may be wrong, and by how much the pieces may be worse than one call.
+/// Largest share of wrong words, and largest difference between pieces and one call.
 const WORD_ERROR_RATE: f64 = 0.05;
 const FOR_THE_PIECES: f64 = 0.005;
 
-/// So near are sentences to where they are spoken, in seconds, but for this share of them: Whisper puts a sentence's last word
-/// into the next one, now and then.
+/// Largest error of a sentence's time in seconds, and the share of sentences that may exceed it: Whisper
+/// sometimes puts a sentence's last word into the next one.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.05;
 
@@ -39,18 +38,18 @@ fn words(spoken: &[SpokenSentence]) -> String {
     spoken.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The transcript that the whole line makes of the lecture with this model, and of how many pieces.
+/// The transcript of the whole pipeline with this model, and its number of pieces.
 async fn transcribed(model: &str) -> (Transcript, usize) {
-    let line = Line::new().await;
+    let harness = Harness::new().await;
     let lecture = std::fs::read(directory("spoken").join("lecture.m4a")).expect("the lecture");
-    line.upstream.serve("/spoken.m4a", Resource::new(lecture));
-    let described = delivery_info::ready(&line.upstream.url("/spoken.m4a"), "Lecture 1", 1021.0);
-    line.upstream.on(delivery_info::PATH, [described]);
-    line.start("submit").await;
-    let (pool, mut settings) = (line.pool().clone(), settings(&line.upstream.host()));
+    harness.upstream.serve("/spoken.m4a", Resource::new(lecture));
+    let described = delivery_info::ready(&harness.upstream.url("/spoken.m4a"), "Lecture 1", 1021.0);
+    harness.upstream.on(delivery_info::PATH, [described]);
+    harness.start("submit").await;
+    let (pool, mut settings) = (harness.pool().clone(), settings(&harness.upstream.host()));
     settings.fetch.max_bytes = 32 << 20;
     let engine: Arc<dyn Engine> = Arc::new(whisper(model));
-    let ctx = Arc::new(world::environment(pool, line.directory.path(), settings, Some(engine)));
+    let ctx = Arc::new(environment::create(pool, harness.directory.path(), settings, Some(engine)));
     let stop = CancellationToken::new();
     let worker = tokio::spawn(run_worker(
         Queue::new(ctx.pool.clone()),
@@ -59,9 +58,9 @@ async fn transcribed(model: &str) -> (Transcript, usize) {
         stop.clone(),
     ));
     let begun = Instant::now();
-    while line.count("transcribe", "completed").await == 0 {
+    while harness.count("transcribe", "completed").await == 0 {
         assert!(begun.elapsed() < PATIENCE, "no transcript after {PATIENCE:?}");
-        let lecture = line.lecture().await.expect("the lecture");
+        let lecture = harness.lecture().await.expect("the lecture");
         assert_eq!(lecture.error_message, None);
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -98,7 +97,7 @@ fn assert_accurate(model: &str, transcript: &Transcript) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
+async fn the_small_model_transcribes_pieces_as_well_as_one_call() {
     let (transcript, pieces) = transcribed("tiny.en").await;
     let rate = assert_accurate("tiny.en", &transcript);
     assert!(pieces > 1, "it was cut");
@@ -109,10 +108,9 @@ async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
     media.decode_pcm(&directory("spoken").join("lecture.m4a"), &decoded).await.expect("sound");
     let sound = DecodedAudio::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
-    let (book, control) = (Book::default(), Control::new(CancellationToken::new(), |_| ()));
+    let (book, control) = (MemoryCallLog::default(), Control::new(CancellationToken::new(), |_| ()));
     let whole = whisper("tiny.en");
-    let heard =
-        whole.transcribe(book.passage(&samples, None, scratch.path()), &control).await.expect("heard");
+    let heard = whole.transcribe(book.chunk(&samples, None, scratch.path()), &control).await.expect("heard");
     let whole = Transcript::new(whole.describe(), heard, transcript.duration).expect("words");
     let in_one_call = word_error_rate(&words(&spoken()), &whole.text);
     println!("tiny.en in one call: {:.2} %", in_one_call * 100.0);
@@ -120,6 +118,6 @@ async fn the_small_model_hears_what_is_said_in_pieces_as_well_as_in_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_larger_model_hears_what_is_said() {
+async fn the_larger_model_transcribes_the_words() {
     assert_accurate("base", &transcribed("base").await.0);
 }

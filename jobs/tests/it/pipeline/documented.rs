@@ -1,15 +1,15 @@
-//! The table of the policies in `docs/reference/jobs.md` is the policies.
+//! The table of policies in `docs/reference/jobs.md` matches the code.
 
 use std::time::Duration;
 
 use bedel_jobs::registry;
 
-use super::line::Line;
+use super::harness::Harness;
 
 #[tokio::test]
 async fn the_documented_policies_are_those_of_the_code() {
-    let line = Line::new().await;
-    let policies = registry(line.ctx.clone()).policies();
+    let harness = Harness::new().await;
+    let policies = registry(harness.ctx.clone()).policies();
     let page = include_str!("../../../../docs/reference/jobs.md");
     let rows: Vec<Vec<&str>> = page
         .lines()
@@ -38,7 +38,7 @@ async fn the_documented_policies_are_those_of_the_code() {
     }
 }
 
-/// In the largest unit that leaves no rest.
+/// In the largest unit without a remainder.
 fn shown(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

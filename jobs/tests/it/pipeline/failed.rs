@@ -1,4 +1,4 @@
-//! Lectures that cannot be finished, and their second chance.
+//! Lectures that fail, and their retry.
 
 use std::sync::atomic::Ordering;
 
@@ -7,82 +7,84 @@ use bedel_jobs::lecture::retry::{Retried, retry};
 use bedel_storage::keys;
 use bedel_upstream::Reply;
 
-use super::STAGES;
-use super::left::Left;
-use super::line::{LECTURE, Line, RECORDING, USER, eventually};
+use super::harness::{Harness, LECTURE, RECORDING, STAGES, USER, eventually};
+use super::snapshot::Snapshot;
 use crate::recordings;
 
 /// The stages and the clean-up that follows a failure.
 const KINDS: [&str; 5] = ["submit", "download", "probe", "transcribe", "cleanup-orphans"];
 
-async fn until_failed(line: &Line) -> String {
-    line.start("submit").await;
-    let worker = line.worker(super::line::options(&KINDS), line.ctx.clone());
-    line.until_state("cleanup-orphans", "completed").await;
+async fn until_failed(harness: &Harness) -> String {
+    harness.start("submit").await;
+    let worker = harness.worker(super::harness::options(&KINDS), harness.ctx.clone());
+    harness.until_state("cleanup-orphans", "completed").await;
     worker.stop().await;
-    let lecture = line.lecture().await.expect("the lecture");
+    let lecture = harness.lecture().await.expect("the lecture");
     assert_eq!(lecture.status, LectureStatus::Failed);
-    assert!(line.scratch().is_empty());
+    assert!(harness.scratch().is_empty());
     lecture.error_message.expect("a message")
 }
 
-/// The kind that goes on.
-async fn retried(line: &Line) -> String {
-    let mut tx = line.pool().begin().await.expect("a transaction");
-    let retried = retry(&mut tx, &line.ctx.settings, Some(USER), LECTURE).await.expect("retried");
+/// The kind that a retry starts with.
+async fn retried(harness: &Harness) -> String {
+    let mut tx = harness.pool().begin().await.expect("a transaction");
+    let retried = retry(&mut tx, &harness.ctx.settings, Some(USER), LECTURE).await.expect("retried");
     tx.commit().await.expect("a commit");
     let Retried::Due(job) = retried else { panic!("{retried:?}") };
     sqlx::query_scalar("SELECT kind FROM queue.jobs WHERE id = $1")
         .bind(job)
-        .fetch_one(line.pool())
+        .fetch_one(harness.pool())
         .await
         .expect("the job")
 }
 
-async fn completes(line: &Line) {
-    let worker = line.worker(super::line::options(&STAGES), line.ctx.clone());
+async fn completes(harness: &Harness) {
+    let worker = harness.worker(super::harness::options(&STAGES), harness.ctx.clone());
     eventually("completed after all", async || {
-        line.lecture().await.is_some_and(|lecture| lecture.status == LectureStatus::Completed)
+        harness.lecture().await.is_some_and(|lecture| lecture.status == LectureStatus::Completed)
     })
     .await;
     worker.stop().await;
-    let undisturbed = Line::new().await;
+    let undisturbed = Harness::new().await;
     undisturbed.start("submit").await;
     undisturbed.work(&STAGES, "transcribe").await;
-    assert_eq!(Left::of(line).await.rows_of(LECTURE), Left::of(&undisturbed).await.rows_of(LECTURE));
-    assert_eq!(line.files_of_lecture(), undisturbed.files_of_lecture());
+    assert_eq!(
+        Snapshot::take(harness).await.rows_of(LECTURE),
+        Snapshot::take(&undisturbed).await.rows_of(LECTURE)
+    );
+    assert_eq!(harness.files_of_lecture(), undisturbed.files_of_lecture());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audio_found_wanting_goes_with_its_file_and_a_retry_downloads_it_again() {
-    let line = Line::new().await;
+async fn bad_audio_is_removed_and_a_retry_downloads_it_again() {
+    let harness = Harness::new().await;
     let directory = tempfile::tempdir().expect("a directory");
     let half = std::fs::read(recordings::truncated(directory.path(), 60)).expect("half a recording");
-    line.upstream.on("/lecture.mp4", [Reply::media(half)]);
-    let message = until_failed(&line).await;
+    harness.upstream.on("/lecture.mp4", [Reply::media(half)]);
+    let message = until_failed(&harness).await;
     assert!(message.contains("incomplete") && message.contains("retry"), "{message}");
-    let lecture = line.lecture().await.expect("the lecture");
+    let lecture = harness.lecture().await.expect("the lecture");
     assert_eq!((lecture.audio_storage_key, lecture.duration_seconds), (None, None));
-    assert_eq!(line.files_of_lecture(), Vec::<String>::new(), "the audio is cleaned up");
+    assert_eq!(harness.files_of_lecture(), Vec::<String>::new(), "the audio is cleaned up");
 
-    line.upstream.on("/lecture.mp4", [Reply::media(RECORDING.clone())]);
-    assert_eq!(retried(&line).await, "submit");
-    completes(&line).await;
+    harness.upstream.on("/lecture.mp4", [Reply::media(RECORDING.clone())]);
+    assert_eq!(retried(&harness).await, "submit");
+    completes(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_transcription_is_retried_with_the_audio_that_was_kept_or_without() {
+async fn a_failed_transcription_is_retried_with_or_without_kept_audio() {
     for (days, files, stage) in [(0, Vec::new(), "submit"), (3, vec![keys::audio(LECTURE)], "transcribe")] {
-        let line = Line::with(|settings| settings.keep_failed_audio_days = days).await;
-        line.engine.deaf.store(true, Ordering::SeqCst);
-        let message = until_failed(&line).await;
+        let harness = Harness::with(|settings| settings.keep_failed_audio_days = days).await;
+        harness.engine.deaf.store(true, Ordering::SeqCst);
+        let message = until_failed(&harness).await;
         assert!(message.contains("no speech was found"), "{message}");
-        assert_eq!(line.files_of_lecture(), files);
-        let kept = line.lecture().await.and_then(|lecture| lecture.audio_storage_key);
+        assert_eq!(harness.files_of_lecture(), files);
+        let kept = harness.lecture().await.and_then(|lecture| lecture.audio_storage_key);
         assert_eq!(kept.into_iter().collect::<Vec<_>>(), files);
 
-        line.engine.deaf.store(false, Ordering::SeqCst);
-        assert_eq!(retried(&line).await, stage);
-        completes(&line).await;
+        harness.engine.deaf.store(false, Ordering::SeqCst);
+        assert_eq!(retried(&harness).await, stage);
+        completes(&harness).await;
     }
 }

@@ -1,15 +1,14 @@
-//! A disk that is full in the middle of a download.
+//! A disk that fills up during a download.
 
 use bedel_storage::keys;
 use bedel_upstream::hls::{Hls, HlsOptions};
 use bedel_upstream::media::{identify_seconds, recording};
 use bedel_upstream::{Resource, Upstream, delivery_info};
 
-use super::door::Door;
-use super::line::{LECTURE, Line, eventually};
+use super::harness::{Harness, LECTURE, eventually};
 use super::process::Process;
 
-/// Length of what is downloaded, in seconds: some 500 kB.
+/// Length of the download in seconds: about 500 kB.
 const SECONDS: u32 = 60;
 
 /// Puts a recording on the upstream and returns its URL.
@@ -28,40 +27,41 @@ fn stream(upstream: &Upstream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_fills_the_disk_waits_for_room_and_corrupts_nothing() {
+async fn a_full_disk_makes_a_download_wait_and_corrupts_nothing() {
     for (what, serve) in [("file", file as Serve), ("stream", stream)] {
-        let line = Line::new().await;
-        let url = serve(&line.upstream);
+        let harness = Harness::new().await;
+        let url = serve(&harness.upstream);
         let described = delivery_info::ready(&url, "Lecture 1", f64::from(SECONDS));
-        line.upstream.on(delivery_info::PATH, [described]);
-        let door = Door::new(&line.pool().connect_options());
-        line.start("submit").await;
-        // Room for a part of it.
-        let worker = Process::start_on_small_disk(&line, &door, &["submit", "download"], 4096, 300);
+        harness.upstream.on(delivery_info::PATH, [described]);
+        let proxy = harness.proxy();
+        harness.start("submit").await;
+        // Room for part of it.
+        let worker = Process::start_on_small_disk(&harness, &proxy, &["submit", "download"], 4096, 300);
         let waits = "SELECT EXISTS (SELECT FROM queue.jobs
                                     WHERE kind = 'download' AND state = 'available' AND reason LIKE '%disk space%')";
-        let is_waiting = async || sqlx::query_scalar(waits).fetch_one(line.pool()).await.expect("an answer");
+        let is_waiting =
+            async || sqlx::query_scalar(waits).fetch_one(harness.pool()).await.expect("an answer");
         eventually(&format!("the {what} waits"), is_waiting).await;
-        let message = line.lecture().await.expect("the lecture").error_message.expect("a message");
-        assert!(message.contains("goes on once there is some"), "{message}");
+        let message = harness.lecture().await.expect("the lecture").error_message.expect("a message");
+        assert!(message.contains("resumes once there is some"), "{message}");
 
-        std::fs::remove_file(worker.ballast(&line)).expect("the ballast");
-        // It looks again in five minutes.
+        std::fs::remove_file(worker.ballast(&harness)).expect("the ballast");
+        // It would retry in five minutes.
         sqlx::query("UPDATE queue.jobs SET run_at = now() WHERE kind = 'download'")
-            .execute(line.pool())
+            .execute(harness.pool())
             .await
             .expect("it is due");
-        line.until_done("download").await;
+        harness.until_done("download").await;
         drop(worker);
         let errors: i32 = sqlx::query_scalar("SELECT errors FROM queue.jobs WHERE kind = 'download'")
-            .fetch_one(line.pool())
+            .fetch_one(harness.pool())
             .await
             .expect("the job");
         assert_eq!(errors, 0, "{what}: no attempt was spent");
-        let stored = line.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage");
+        let stored = harness.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage");
         let heard = identify_seconds(&stored);
         assert_eq!(heard, (0..SECONDS).map(Some).collect::<Vec<_>>(), "{what}");
-        let asked = line.upstream.requests();
+        let asked = harness.upstream.requests();
         assert!(
             what == "stream" || asked.iter().any(|request| request.header("range").is_some()),
             "{asked:?}"

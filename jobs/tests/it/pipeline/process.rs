@@ -1,4 +1,4 @@
-//! A worker process: this test program again, told by an environment variable what to be.
+//! A worker process: this test program, configured by an environment variable.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -6,36 +6,45 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bedel_jobs::environment::Context;
-use bedel_jobs::scratch::clean_scratch;
+use bedel_jobs::registry;
 use bedel_media::MediaTools;
-use bedel_queue::WorkerOptions;
+use bedel_queue::{Queue, WorkerOptions, run_worker};
 use bedel_speech::Engine;
 #[cfg(feature = "whisper")]
 use bedel_speech::models;
 use bedel_speech::remote::RemoteEngine;
+use bedel_test_support::PgProxy;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_util::sync::CancellationToken;
 
-use super::door::Door;
-use super::line::{Line, options, settings};
-use super::quick::Quick;
-use crate::world;
+use super::fake_engine::FakeEngine;
+use super::harness::{Harness, options, settings};
+use crate::environment;
 
-const GIVEN: &str = "BEDEL_TEST_WORKER";
+const CONFIGURATION: &str = "BEDEL_TEST_WORKER";
 
-/// What this process was told to work with, if it was started as a worker.
-pub async fn given() -> Option<(Context, WorkerOptions)> {
-    let given: Value = serde_json::from_str(&std::env::var(GIVEN).ok()?).expect("what to be");
-    let text = |key: &str| given[key].as_str().expect(key).to_owned();
+/// The worker processes of these tests. It does nothing in a normal run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_process() {
+    let Some((ctx, options)) = configuration() else { return };
+    let queue = Queue::new(ctx.pool.clone());
+    run_worker(queue, registry(ctx), options, CancellationToken::new()).await.expect("a worker");
+}
+
+/// Context and options of this process, if a test started it as a worker.
+fn configuration() -> Option<(Context, WorkerOptions)> {
+    let value: Value = serde_json::from_str(&std::env::var(CONFIGURATION).ok()?).expect("what to be");
+    let text = |key: &str| value[key].as_str().expect(key).to_owned();
     let url = PgConnectOptions::from_str(&text("url")).expect("a URL");
     let pool = PgPoolOptions::new().max_connections(4);
-    let pool = pool.connect_lazy_with(Door::through(text("door").as_ref(), url));
+    let pool = pool.connect_lazy_with(url);
     let directory = text("directory");
     let ctx =
-        world::environment(pool, directory.as_ref(), settings(&text("upstream")), engine(&text("engine")));
-    // As at the start of every worker.
-    clean_scratch(&ctx.scratch).expect("a clean scratch directory");
-    let kinds: Vec<String> = serde_json::from_value(given["kinds"].clone()).expect("kinds");
+        environment::create(pool, directory.as_ref(), settings(&text("upstream")), engine(&text("engine")));
+    // Every worker starts with this.
+    bedel_jobs::scratch::clean_scratch(&ctx.scratch).expect("a clean scratch directory");
+    let kinds: Vec<String> = serde_json::from_value(value["kinds"].clone()).expect("kinds");
     let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
     Some((Arc::new(ctx), options(&kinds)))
 }
@@ -44,9 +53,9 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
     match name {
         #[cfg(feature = "whisper")]
         "whisper" => Some(Arc::new(whisper(models::DEFAULT_MODEL))),
-        "quick" => Some(Arc::new(Quick::default())),
+        "quick" => Some(Arc::new(FakeEngine::default())),
         url => {
-            let settings = world::speech_server(&url.parse().expect("the address of a task server"));
+            let settings = environment::speech_server(&url.parse().expect("the address of a task server"));
             Some(Arc::new(
                 RemoteEngine::task(settings, MediaTools::find().expect("ffmpeg")).expect("a client"),
             ))
@@ -54,7 +63,7 @@ fn engine(name: &str) -> Option<Arc<dyn Engine>> {
     }
 }
 
-/// The real one.
+/// The real engine.
 #[cfg(feature = "whisper")]
 pub fn whisper(model: &str) -> bedel_speech::whisper::Whisper {
     let dir = models::default_dir().expect("a directory for models");
@@ -71,20 +80,26 @@ pub fn whisper(model: &str) -> bedel_speech::whisper::Whisper {
 pub struct Process(Child);
 
 impl Process {
-    /// Starts a worker of these kinds behind a door.
-    pub fn start(line: &Line, door: &Door, kinds: &[&str], engine: &str) -> Self {
+    /// Starts a worker of these kinds behind a proxy.
+    pub fn start(harness: &Harness, proxy: &PgProxy, kinds: &[&str], engine: &str) -> Self {
         let program = Command::new(std::env::current_exe().expect("this program"));
-        Self::spawn(program, line, door, kinds, engine)
+        Self::spawn(program, harness, proxy, kinds, engine)
     }
 
-    /// The same, whose downloads go to a file system of `kilobytes` that it alone sees, with [`Process::ballast`] that
-    /// leaves `free` of them.
+    /// Starts a worker whose downloads go to a private file system of `kilobytes`, with `free` left by
+    /// [`Process::ballast`].
     ///
     /// # Panics
-    /// Where this system lets nobody make a file system of their own.
-    pub fn start_on_small_disk(line: &Line, door: &Door, kinds: &[&str], kilobytes: u32, free: u32) -> Self {
+    /// If this system allows no private file system.
+    pub fn start_on_small_disk(
+        harness: &Harness,
+        proxy: &PgProxy,
+        kinds: &[&str],
+        kilobytes: u32,
+        free: u32,
+    ) -> Self {
         let user: &[&str] = &["--user", "--map-root-user", "--mount"];
-        // Root may do without a user of its own where those are forbidden.
+        // Root needs no user namespace, where those are forbidden.
         let tries = [user, &["--mount"]];
         let works = |arguments: &&&[&str]| {
             Command::new("unshare")
@@ -103,19 +118,19 @@ impl Process {
             r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1k" tmpfs "$0"
                head -c "$(($1 - $2))k" /dev/zero >"$0/ballast"; shift 2; exec "$@""#,
         );
-        program.arg(&line.ctx.downloads).args([kilobytes.to_string(), free.to_string()]);
+        program.arg(&harness.ctx.downloads).args([kilobytes.to_string(), free.to_string()]);
         program.arg(std::env::current_exe().expect("this program"));
-        Self::spawn(program, line, door, kinds, "quick")
+        Self::spawn(program, harness, proxy, kinds, "quick")
     }
 
-    fn spawn(mut program: Command, line: &Line, door: &Door, kinds: &[&str], engine: &str) -> Self {
-        let given = json!({
-            "url": line.database.url, "door": door.directory(), "directory": line.directory.path(),
-            "upstream": line.upstream.host(), "kinds": kinds, "engine": engine,
+    fn spawn(mut program: Command, harness: &Harness, proxy: &PgProxy, kinds: &[&str], engine: &str) -> Self {
+        let value = json!({
+            "url": proxy.url(&harness.database.url), "directory": harness.directory.path(),
+            "upstream": harness.upstream.host(), "kinds": kinds, "engine": engine,
         });
         let child = program
-            .args(["--exact", "pipeline::worker_process", "--nocapture"])
-            .env(GIVEN, given.to_string())
+            .args(["--exact", "pipeline::process::worker_process", "--nocapture"])
+            .env(CONFIGURATION, value.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -124,13 +139,13 @@ impl Process {
         Self(child)
     }
 
-    /// What takes up room on its small disk, as this process sees it.
-    pub fn ballast(&self, line: &Line) -> PathBuf {
-        let inside = line.ctx.downloads.strip_prefix("/").expect("an absolute path").join("ballast");
+    /// The file that fills its small disk, as this process sees it.
+    pub fn ballast(&self, harness: &Harness) -> PathBuf {
+        let inside = harness.ctx.downloads.strip_prefix("/").expect("an absolute path").join("ballast");
         PathBuf::from(format!("/proc/{}/root", self.0.id())).join(inside)
     }
 
-    /// SIGKILL, and not before it is gone does this return.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,5 +1,5 @@
-//! Recordings as they are published on a bad night, under the real queue: where the lecture ends, what its student reads, and
-//! how much was fetched for it.
+//! Faulty published recordings under the real queue: the lecture's final state, its message to the student,
+//! and the bytes fetched.
 
 use bedel_jobs::lecture::LectureStatus;
 use bedel_storage::keys;
@@ -7,8 +7,7 @@ use bedel_upstream::hls::{Hls, HlsOptions};
 use bedel_upstream::media::identify_seconds;
 use bedel_upstream::{Reply, Resource, delivery_info};
 
-use super::STAGES;
-use super::line::{LECTURE, Line, RECORDING, eventually, options};
+use super::harness::{Harness, LECTURE, RECORDING, STAGES, eventually, options};
 use crate::recordings;
 
 fn stream() -> Hls {
@@ -16,36 +15,36 @@ fn stream() -> Hls {
 }
 
 /// A finished recording of this length whose stream is at `path`.
-fn publish(line: &Line, path: &str, seconds: f64) {
-    let described = delivery_info::ready(&line.upstream.url(path), "Lecture 1", seconds);
-    line.upstream.on(delivery_info::PATH, [described]);
+fn publish(harness: &Harness, path: &str, seconds: f64) {
+    let described = delivery_info::ready(&harness.upstream.url(path), "Lecture 1", seconds);
+    harness.upstream.on(delivery_info::PATH, [described]);
 }
 
-/// The class of the failure that ended the lecture, and what its student reads.
-async fn failed(line: &Line) -> (String, String) {
-    line.start("submit").await;
-    let worker = line.worker(options(&STAGES), line.ctx.clone());
+/// The error class that ended the lecture, and its message to the student.
+async fn failed(harness: &Harness) -> (String, String) {
+    harness.start("submit").await;
+    let worker = harness.worker(options(&STAGES), harness.ctx.clone());
     eventually("failed", async || {
-        line.lecture().await.is_some_and(|lecture| lecture.status == LectureStatus::Failed)
+        harness.lecture().await.is_some_and(|lecture| lecture.status == LectureStatus::Failed)
     })
     .await;
     worker.stop().await;
-    let lecture = line.lecture().await.expect("the lecture");
+    let lecture = harness.lecture().await.expect("the lecture");
     assert_eq!((&lecture.audio_storage_key, &lecture.transcript_storage_key), (&None, &None));
     let class = sqlx::query_scalar("SELECT class FROM queue.failed_attempts ORDER BY failed_at DESC LIMIT 1");
-    let class = class.fetch_one(line.pool()).await.expect("a failure");
+    let class = class.fetch_one(harness.pool()).await.expect("a failure");
     (class, lecture.error_message.expect("a message"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_brought_in_ends_as_failed_with_a_remedy() {
+async fn an_unusable_recording_fails_with_a_remedy() {
     let hls = stream();
     let directory = tempfile::tempdir().expect("a directory");
     let silence = ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "3", "-c:a", "aac"];
     let silence = std::fs::read(recordings::ffmpeg(&silence, &directory.path().join("silence.mp4")));
     let silence = Reply::media(silence.expect("the file"));
     let playlist = || hls.playlist().clone();
-    // A playlist has some hundred bytes; nothing of its segments is fetched.
+    // A playlist has some hundred bytes; no segment is fetched.
     let table = [
         (Reply::login_page(), 3.0, "login-required", "Sign in to Panopto and submit again", 5_000),
         (
@@ -64,48 +63,49 @@ async fn what_cannot_be_brought_in_ends_as_failed_with_a_remedy() {
         (Reply::media(RECORDING.clone()), 60.0, "incomplete", "should be 60 seconds long", 1_000_000),
     ];
     for (reply, seconds, class, words, bytes) in table {
-        let line = Line::new().await;
-        publish(&line, "/x.hls/index.m3u8", seconds);
-        line.upstream.on("/x.hls/index.m3u8", [reply]);
-        let (ended, message) = failed(&line).await;
+        let harness = Harness::new().await;
+        publish(&harness, "/x.hls/index.m3u8", seconds);
+        harness.upstream.on("/x.hls/index.m3u8", [reply]);
+        let (ended, message) = failed(&harness).await;
         assert_eq!(ended, class, "{message}");
         assert!(message.contains(words), "{class}: {message}");
         assert!(
-            line.upstream.total_bytes_sent() < bytes,
+            harness.upstream.total_bytes_sent() < bytes,
             "{class}: {} bytes",
-            line.upstream.total_bytes_sent()
+            harness.upstream.total_bytes_sent()
         );
-        assert!(line.scratch().is_empty(), "{class}: {:?}", line.scratch());
+        assert!(harness.scratch().is_empty(), "{class}: {:?}", harness.scratch());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lecture_whose_segments_come_late_arrives_whole() {
-    let line = Line::new().await;
+async fn a_lecture_with_late_segments_is_complete() {
+    let harness = Harness::new().await;
     let hls = stream();
-    let url = line.upstream.serve_hls("/x.hls", &hls);
-    publish(&line, url.trim_start_matches(&line.upstream.url("")), hls.seconds());
+    let url = harness.upstream.serve_hls("/x.hls", &hls);
+    publish(&harness, url.trim_start_matches(&harness.upstream.url("")), hls.seconds());
     let (name, bytes) = &hls.files()[1];
     let path = format!("/x.hls/{name}");
-    // An attempt asks four times.
-    line.upstream.serve(&path, Resource::new(bytes.clone()).first(4, Reply::html(404, "<html>not yet")));
-    line.start("submit").await;
-    let worker = line.worker(options(&STAGES), line.ctx.clone());
-    line.until_state("transcribe", "completed").await;
+    // An attempt sends four requests.
+    harness.upstream.serve(&path, Resource::new(bytes.clone()).first(4, Reply::html(404, "<html>not yet")));
+    harness.start("submit").await;
+    let worker = harness.worker(options(&STAGES), harness.ctx.clone());
+    harness.until_state("transcribe", "completed").await;
     worker.stop().await;
-    let heard = identify_seconds(&line.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage"));
+    let heard =
+        identify_seconds(&harness.ctx.storage.local_path(&keys::audio(LECTURE)).expect("local storage"));
     assert_eq!(heard, (0..12).map(Some).collect::<Vec<_>>());
     let (errors, checkpoint): (i32, serde_json::Value) =
         sqlx::query_as("SELECT errors, checkpoint FROM queue.jobs WHERE kind = 'download'")
-            .fetch_one(line.pool())
+            .fetch_one(harness.pool())
             .await
             .expect("the job");
     assert_eq!(errors, 1);
     assert_eq!(checkpoint, serde_json::json!({ "source": "segments", "finished": "0-2", "of": 3 }));
-    assert_eq!(line.upstream.requests_to(&path).len(), 5);
+    assert_eq!(harness.upstream.requests_to(&path).len(), 5);
     let others = hls.files().iter().filter(|(other, _)| other != name);
     let others: Vec<usize> =
-        others.map(|(name, _)| line.upstream.requests_to(&format!("/x.hls/{name}")).len()).collect();
+        others.map(|(name, _)| harness.upstream.requests_to(&format!("/x.hls/{name}")).len()).collect();
     assert_eq!(others, [1, 1], "what was there is not fetched again");
-    assert!(line.downloads().is_empty(), "{:?}", line.downloads());
+    assert!(harness.downloads().is_empty(), "{:?}", harness.downloads());
 }

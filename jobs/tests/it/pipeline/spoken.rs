@@ -1,16 +1,15 @@
 //! The real engine, killed twice.
 
 use bedel_speech::models;
+use bedel_test_support::{Moment, Statement};
 use bedel_upstream::Reply;
 
-use super::STAGES;
-use super::door::{Door, Point};
-use super::left::Left;
-use super::line::{LECTURE, Line, eventually, soon};
+use super::harness::{Harness, LECTURE, STAGES, eventually, until_held};
 use super::process::{Process, whisper};
+use super::snapshot::Snapshot;
 use crate::recordings;
 
-/// Killed while it listens, and once more with the transcript written but not yet in place.
+/// Killed during transcription, and again with the transcript written but not yet renamed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_transcription_survives_kills() {
     drop(whisper(models::DEFAULT_MODEL)); // says what to do where the model is missing
@@ -19,39 +18,39 @@ async fn a_real_transcription_survives_kills() {
     let spoken =
         recordings::ffmpeg(&["-f", "lavfi", "-i", voice, "-c:a", "aac"], &directory.path().join("s.m4a"));
     let spoken = std::fs::read(spoken).expect("speech");
-    let mut left = Vec::new();
+    let mut snapshots = Vec::new();
     for killed in [false, true] {
-        let line = Line::new().await;
-        line.upstream.on("/lecture.mp4", [Reply::media(spoken.clone())]);
-        line.start("submit").await;
+        let harness = Harness::new().await;
+        harness.upstream.on("/lecture.mp4", [Reply::media(spoken.clone())]);
+        harness.start("submit").await;
         if killed {
-            let door = Door::new(&line.pool().connect_options());
-            let mut process = Process::start(&line, &door, &STAGES, "whisper");
+            let proxy = harness.proxy();
+            let mut process = Process::start(&harness, &proxy, &STAGES, "whisper");
             eventually("the engine listens", async || {
-                line.scratch().iter().any(|name| name.ends_with("audio.f32"))
-                    && line.count("transcribe", "running").await == 1
+                harness.scratch().iter().any(|name| name.ends_with("audio.f32"))
+                    && harness.count("transcribe", "running").await == 1
             })
             .await;
             process.kill();
 
-            let door = Door::new(&line.pool().connect_options());
+            let proxy = harness.proxy();
             let check = 6; // BEGIN, begin, hold, COMMIT, read, check before the leftovers go, check
-            let mut shut = door.shut("transcribe", Point::Before(check));
-            let mut process = Process::start(&line, &door, &STAGES, "whisper");
-            soon("the transcript is written", &mut shut.reached).await.expect("the door is shut");
-            assert_eq!(door.statements("transcribe").last().map(String::as_str), Some("fence::check"));
-            assert!(line.files_of_lecture().iter().any(|key| key.ends_with(".json")));
+            let mut hold = proxy.hold(Statement::OfKind("transcribe", check), Moment::Before);
+            let mut process = Process::start(&harness, &proxy, &STAGES, "whisper");
+            until_held("the transcript is written", &mut hold).await;
+            assert_eq!(proxy.statements_of("transcribe").last().map(String::as_str), Some("fence::check"));
+            assert!(harness.files_of_lecture().iter().any(|key| key.ends_with(".json")));
             process.kill();
-            drop(shut);
+            hold.cut();
         }
-        let door = Door::new(&line.pool().connect_options());
-        let mut process = Process::start(&line, &door, &STAGES, "whisper");
-        line.until_state("transcribe", "completed").await;
+        let proxy = harness.proxy();
+        let mut process = Process::start(&harness, &proxy, &STAGES, "whisper");
+        harness.until_state("transcribe", "completed").await;
         process.kill();
-        let text = line.ctx.storage.get_bytes(&format!("transcripts/{LECTURE}.json"), 1 << 20).await;
+        let text = harness.ctx.storage.get_bytes(&format!("transcripts/{LECTURE}.json"), 1 << 20).await;
         let text = String::from_utf8_lossy(&text.expect("a transcript")).to_lowercase();
         assert!(text.contains("welcome to the first lecture"), "{text}");
-        left.push(Left::of(&line).await);
+        snapshots.push(Snapshot::take(&harness).await);
     }
-    left[1].assert_is(&left[0], "killed twice");
+    snapshots[1].assert_equals(&snapshots[0], "killed twice");
 }

@@ -1,15 +1,14 @@
 //! Every job run twice.
 
-use super::left::Left;
-use super::line::{LECTURE, Line, eventually};
-use super::{CRON, STAGES};
+use super::harness::{CRON, Harness, LECTURE, STAGES, eventually};
+use super::snapshot::Snapshot;
 
-/// Makes a completed job due again, as if its completion had been lost, together with what it had enqueued.
-async fn undo(line: &Line, kind: &str, next: Option<&str>) {
+/// Makes a completed job due again, as if its completion and its successor had been lost.
+async fn undo(harness: &Harness, kind: &str, next: Option<&str>) {
     if let Some(next) = next {
         sqlx::query("DELETE FROM queue.jobs WHERE kind = $1")
             .bind(next)
-            .execute(line.pool())
+            .execute(harness.pool())
             .await
             .expect("the successor is gone");
     }
@@ -18,48 +17,48 @@ async fn undo(line: &Line, kind: &str, next: Option<&str>) {
          WHERE kind = $1",
     )
     .bind(kind)
-    .execute(line.pool())
+    .execute(harness.pool())
     .await
     .expect("due again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_job_run_twice_leaves_what_it_left_once() {
-    let line = Line::new().await;
+async fn every_job_run_twice_leaves_the_same_as_run_once() {
+    let harness = Harness::new().await;
     for (number, kind) in STAGES.iter().chain(&CRON).enumerate() {
-        line.start(kind).await;
-        line.work(&[kind], kind).await;
-        let once = Left::of(&line).await;
-        // The sweep starts a lecture again that no job works for: its job is no successor.
+        harness.start(kind).await;
+        harness.work(&[kind], kind).await;
+        let once = Snapshot::take(&harness).await;
+        // The sweep restarts a stalled lecture: that job is no successor.
         let next = STAGES.get(number + 1).copied();
-        undo(&line, kind, next).await;
-        line.work(&[kind], kind).await;
-        Left::of(&line).await.assert_is(&once, kind);
+        undo(&harness, kind, next).await;
+        harness.work(&[kind], kind).await;
+        Snapshot::take(&harness).await.assert_equals(&once, kind);
         let attempts: i32 = sqlx::query_scalar("SELECT max(attempt) FROM queue.jobs WHERE kind = $1")
             .bind(kind)
-            .fetch_one(line.pool())
+            .fetch_one(harness.pool())
             .await
             .expect("the job");
         assert_eq!(attempts, 2, "{kind}");
     }
-    assert!(line.scratch().is_empty());
+    assert!(harness.scratch().is_empty());
 }
 
-/// Somebody enqueues the first job for a lecture that is done: it goes through all stages and comes out as it was.
+/// The first job is enqueued for a completed lecture: it passes all stages and ends unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_completed_lecture_sent_through_all_stages_again_stays_as_it_was() {
-    let line = Line::new().await;
-    line.start("submit").await;
-    line.work(&STAGES, "transcribe").await;
-    let once = Left::of(&line).await;
-    line.start("submit").await;
-    let worker = line.worker(super::line::options(&STAGES), line.ctx.clone());
-    eventually("all stages twice", async || line.count("transcribe", "completed").await == 2).await;
+async fn a_completed_lecture_run_through_all_stages_again_is_unchanged() {
+    let harness = Harness::new().await;
+    harness.start("submit").await;
+    harness.work(&STAGES, "transcribe").await;
+    let once = Snapshot::take(&harness).await;
+    harness.start("submit").await;
+    let worker = harness.worker(super::harness::options(&STAGES), harness.ctx.clone());
+    eventually("all stages twice", async || harness.count("transcribe", "completed").await == 2).await;
     worker.stop().await;
-    let again = Left::of(&line).await;
+    let again = Snapshot::take(&harness).await;
     assert_eq!(again.files, once.files);
     assert_eq!(again.rows_of(LECTURE), once.rows_of(LECTURE));
     for kind in STAGES {
-        assert_eq!(line.count(kind, "completed").await, 2, "{kind}");
+        assert_eq!(harness.count(kind, "completed").await, 2, "{kind}");
     }
 }

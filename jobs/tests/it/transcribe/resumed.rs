@@ -1,4 +1,4 @@
-//! A long recording in pieces, of which none is transcribed twice.
+//! A long recording in pieces; no piece is transcribed twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
@@ -21,14 +21,14 @@ static RECORDING: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     (directory, path)
 });
 
-/// Says how long each piece was, and stumbles over the pieces it is told to, once each.
+/// Answers with the length of each piece, and fails once at each configured piece.
 #[derive(Debug, Default)]
 pub struct Listener {
     mark: &'static str,
     pub stumbles_at: Mutex<Vec<usize>>,
-    /// A file that it makes when it is asked first.
+    /// A file that it creates at its first call.
     blocks: Option<PathBuf>,
-    /// Another model than its own, `one`.
+    /// Another model than `one`.
     model: Option<String>,
     calls: AtomicUsize,
     heard: AtomicUsize,
@@ -84,10 +84,10 @@ impl Engine for Listener {
     }
 }
 
-pub async fn with(lab: &Lab, engine: &Arc<Listener>) -> Context {
-    let (pool, settings) = (lab.ctx.pool.clone(), lab.ctx.settings.clone());
-    let directory = lab.world.storage_dir.parent().expect("a directory");
-    Arc::new(environment(pool, directory, settings, Some(engine.clone())))
+pub async fn with(env: &TranscribeEnv, engine: &Arc<Listener>) -> Context {
+    let (pool, settings) = (env.ctx.pool.clone(), env.ctx.settings.clone());
+    let directory = env.base.storage_dir.parent().expect("a directory");
+    Arc::new(create(pool, directory, settings, Some(engine.clone())))
 }
 
 async fn run(ctx: &Context, id: Uuid) -> Result<Transcribed, JobError> {
@@ -95,92 +95,93 @@ async fn run(ctx: &Context, id: Uuid) -> Result<Transcribed, JobError> {
     Ok(output.expect("a lecture"))
 }
 
-async fn transcript(lab: &Lab, id: Uuid) -> Transcript {
-    let json = lab.ctx.storage.get_bytes(&keys::transcript_json(id), 1 << 20).await.expect("a transcript");
+async fn transcript(env: &TranscribeEnv, id: Uuid) -> Transcript {
+    let json = env.ctx.storage.get_bytes(&keys::transcript_json(id), 1 << 20).await.expect("a transcript");
     serde_json::from_slice(&json).expect("the payload")
 }
 
-async fn pieces(lab: &Lab, id: Uuid) -> Vec<String> {
-    let listed = lab.ctx.storage.list(&keys::audio_temp_prefix(id)).await.expect("a listing");
+async fn pieces(env: &TranscribeEnv, id: Uuid) -> Vec<String> {
+    let listed = env.ctx.storage.list(&keys::audio_temp_prefix(id)).await.expect("a listing");
     let mut names: Vec<String> = listed.into_iter().map(|stored| stored.key).collect();
     names.sort_by_key(|name| name.len());
     names
 }
 
 #[tokio::test]
-async fn an_attempt_goes_on_behind_the_pieces_of_the_one_before() {
-    let lab = Lab::new(None).await;
-    let id = lab.lecture(&RECORDING.1).await;
+async fn an_attempt_resumes_after_the_pieces_of_the_last_one() {
+    let env = TranscribeEnv::new(None).await;
+    let id = env.lecture(&RECORDING.1).await;
     let steady = Listener::stumbling_at(&[]);
-    let undisturbed = run(&with(&lab, &steady).await, id).await.expect("a transcript");
-    let wanted = transcript(&lab, id).await;
+    let undisturbed = run(&with(&env, &steady).await, id).await.expect("a transcript");
+    let wanted = transcript(&env, id).await;
     assert_eq!((undisturbed.pieces, wanted.segments.len()), (3, 3), "{wanted:?}");
     let whole = steady.heard.load(Ordering::SeqCst);
     assert_eq!(undisturbed.transcribed_seconds, undisturbed.audio_seconds);
-    // No pause is cut in two by more than its middle, and nothing of the seams is lost.
+    // Cuts fall in the middle of pauses, and nothing is lost at the seams.
     for seam in wanted.segments.windows(2) {
         let pause = seam[1].start - seam[0].end;
         assert!((0.3..0.7).contains(&pause), "{pause} s between {seam:?}");
         assert!(((seam[0].end + 0.5) % 7.0).min(7.0 - (seam[0].end + 0.5) % 7.0) < 0.2, "{seam:?}");
     }
 
-    let id = lab.lecture(&RECORDING.1).await;
+    let id = env.lecture(&RECORDING.1).await;
     let stumbling = Listener::stumbling_at(&[1, 3]);
-    let ctx = with(&lab, &stumbling).await;
+    let ctx = with(&env, &stumbling).await;
     for stored in 1..=2 {
         let error = run(&ctx, id).await.expect_err("it stumbles");
         assert_eq!(decision(&error), ("engine", "retry"));
-        assert_eq!(pieces(&lab, id).await.len(), stored);
+        assert_eq!(pieces(&env, id).await.len(), stored);
     }
     let output = run(&ctx, id).await.expect("a transcript");
-    assert_eq!(transcript(&lab, id).await, wanted);
+    assert_eq!(transcript(&env, id).await, wanted);
     assert_eq!(stumbling.heard.load(Ordering::SeqCst), whole, "no sample was transcribed twice");
     assert_eq!(output.pieces, 3);
     assert!(output.transcribed_seconds < output.audio_seconds / 2.0, "{output:?}");
 
-    // What is finished is there for an attempt that only has to store it, and goes when the lecture is completed.
+    // Finished pieces are there for an attempt that only has to store the transcript, and are removed when
+    // the lecture is completed.
     let again = run(&ctx, id).await.expect("a transcript");
     assert_eq!((again.transcribed_seconds, again.real_time_factor), (0.0, None));
-    let commit = lab.commit(id, Some(again)).await;
+    let commit = env.commit(id, Some(again)).await;
     assert!(shown(&commit).contains("cleanup-orphans"), "{commit:?}");
     let cleanup = CleanupOrphans { lecture_id: Some(id), dry_run: false };
-    bedel_jobs::installation::tie(&lab.ctx.storage, &lab.ctx.pool).await.expect("a marked storage");
-    cleanup.run(&lab.ctx, &Attempt::detached(None)).await.expect("cleaned up");
-    assert_eq!(pieces(&lab, id).await, Vec::<String>::new());
+    bedel_jobs::installation::tie(&env.ctx.storage, &env.ctx.pool).await.expect("a marked storage");
+    cleanup.run(&env.ctx, &Attempt::detached(None)).await.expect("cleaned up");
+    assert_eq!(pieces(&env, id).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn pieces_of_another_model_or_another_sound_are_not_taken() {
-    let lab = Lab::new(None).await;
-    let id = lab.lecture(&RECORDING.1).await;
+async fn pieces_of_another_model_or_sound_are_not_reused() {
+    let env = TranscribeEnv::new(None).await;
+    let id = env.lecture(&RECORDING.1).await;
     let stumbling = Listener::stumbling_at(&[1]);
-    run(&with(&lab, &stumbling).await, id).await.expect_err("it stumbles");
+    run(&with(&env, &stumbling).await, id).await.expect_err("it stumbles");
     let another = Arc::new(Listener { mark: "another", ..Listener::default() });
-    let output = run(&with(&lab, &another).await, id).await.expect("a transcript");
+    let output = run(&with(&env, &another).await, id).await.expect("a transcript");
     assert_eq!(output.transcribed_seconds, output.audio_seconds, "another model");
 
     let directory = tempfile::tempdir().expect("a directory");
     let other = sound(directory.path(), "sine=duration=700", &[]);
-    lab.ctx.storage.put_file(&keys::audio(id), &other).await.expect("stored");
-    let output = run(&with(&lab, &another).await, id).await.expect("a transcript");
+    env.ctx.storage.put_file(&keys::audio(id), &other).await.expect("stored");
+    let output = run(&with(&env, &another).await, id).await.expect("a transcript");
     assert_eq!(output.transcribed_seconds, output.audio_seconds, "another sound");
 }
 
 #[tokio::test]
-async fn a_piece_that_cannot_be_read_is_made_again() {
-    let lab = Lab::new(None).await;
-    let id = lab.lecture(&RECORDING.1).await;
+async fn an_unreadable_piece_is_transcribed_again() {
+    let env = TranscribeEnv::new(None).await;
+    let id = env.lecture(&RECORDING.1).await;
     let engine = Listener::stumbling_at(&[]);
-    let ctx = with(&lab, &engine).await;
+    let ctx = with(&env, &engine).await;
     run(&ctx, id).await.expect("a transcript");
-    let stored = pieces(&lab, id).await;
+    let stored = pieces(&env, id).await;
     assert_eq!(stored.len(), 3);
-    let first = lab.ctx.storage.get_bytes(&stored[0], 1 << 20).await.expect("a piece");
+    let first = env.ctx.storage.get_bytes(&stored[0], 1 << 20).await.expect("a piece");
     let first: Value = serde_json::from_slice(&first).expect("a piece");
     let first = usize::try_from(first["end"].as_u64().expect("its end")).expect("samples");
     let ending_at = |end: u64| format!("{{\"start\":0,\"end\":{end},\"language\":\"en\",\"segments\":[]}}");
     for damage in [String::new(), ending_at(0), ending_at(1 << 40)] {
-        lab.ctx.storage.put_bytes(&stored[0], damage.clone().into()).await.expect("damaged");
+        env.ctx.storage.put_bytes(&stored[0], damage.clone().into()).await.expect("damaged");
         let before = engine.heard.load(Ordering::SeqCst);
         run(&ctx, id).await.expect("a transcript");
         assert_eq!(engine.heard.load(Ordering::SeqCst) - before, first, "{damage:?}");
@@ -188,13 +189,13 @@ async fn a_piece_that_cannot_be_read_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
-    let lab = Lab::new(None).await;
-    let id = lab.lecture(&RECORDING.1).await;
+async fn a_finished_piece_waits_for_storage_to_recover() {
+    let env = TranscribeEnv::new(None).await;
+    let id = env.lecture(&RECORDING.1).await;
     // Nothing can be stored below a file.
-    let block = lab.world.storage_dir.join("audio_tmp").join(id.to_string());
+    let block = env.base.storage_dir.join("audio_tmp").join(id.to_string());
     let engine = Arc::new(Listener { blocks: Some(block.clone()), ..Listener::default() });
-    let ctx = with(&lab, &engine).await;
+    let ctx = with(&env, &engine).await;
     let mut work = tokio::spawn(async move { run(&ctx, id).await });
     let heard = async || {
         while engine.heard.load(Ordering::SeqCst) == 0 {
@@ -205,7 +206,7 @@ async fn a_finished_piece_waits_for_a_storage_that_does_not_take_it() {
         ended = &mut work => panic!("before anything was heard: {ended:?}"),
         () = heard() => {}
     }
-    // It would give up at once.
+    // It would fail at once.
     let given_up = tokio::time::timeout(Duration::from_millis(500), &mut work).await;
     assert!(given_up.is_err(), "{given_up:?}");
     assert_eq!(engine.calls.load(Ordering::SeqCst), 1, "no further piece is paid for");
