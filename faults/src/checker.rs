@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use bedel_queue::PlainJob;
+use bedel_queue::Job;
 use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -73,6 +73,7 @@ impl Cluster {
         };
         let mut connection = PgConnection::connect(&cluster.url(TEMPLATE)).await?;
         sqlx::migrate!("../migrations/versions").run(&mut connection).await?;
+        bedel_queue::migrate(&PgPool::connect_lazy(&cluster.url(TEMPLATE))?).await?;
         sqlx::raw_sql(jobs::SCHEMA).execute(&mut connection).await?;
         connection.close().await?;
         Ok(Arc::new(cluster))

@@ -19,6 +19,9 @@ pub enum FaultsError {
     /// The schema.
     #[error("the migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The queue's schema.
+    #[error(transparent)]
+    Queue(#[from] bedel_queue::migrate::MigrateError),
     /// The server could not be run.
     #[error(transparent)]
     Postgres(#[from] bedel_postgres::PostgresError),

@@ -38,9 +38,21 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 pub use self::report::{Refusal, Report};
+use crate::error_class::{ErrorClass, names};
 use crate::environment::Context;
 use crate::installation::installation_of_database;
 pub use crate::kinds::CleanupOrphans;
+
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 7] = names([
+    ErrorClass::Disk,
+    ErrorClass::DiskFull,
+    ErrorClass::Storage,
+    ErrorClass::StorageMissing,
+    ErrorClass::StorageKey,
+    ErrorClass::StorageTooLarge,
+    ErrorClass::WrongStorage,
+]);
 
 impl Job for CleanupOrphans {
     const KIND: &'static str = "cleanup-orphans";
@@ -54,6 +66,7 @@ impl Job for CleanupOrphans {
             max_attempts: 3,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(3600),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

@@ -18,11 +18,19 @@ use sqlx::{PgConnection, PgPool};
 use url::Url;
 
 pub use self::summary::Summary;
+use crate::error_class::{ErrorClass, names};
 use crate::environment::Context;
 pub use crate::kinds::CourseSync;
 
 /// Most terms in one run: each may take a minute.
 const MAX_TERMS: usize = 12;
+
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 3] = names([
+    ErrorClass::Catalogue,
+    ErrorClass::BadTerm,
+    ErrorClass::Configuration,
+]);
 
 impl Job for CourseSync {
     const KIND: &'static str = "course-sync";
@@ -34,6 +42,7 @@ impl Job for CourseSync {
             max_attempts: 5,
             backoff: Backoff { first: Duration::from_secs(60), max: Duration::from_secs(3600) },
             timeout: Duration::from_secs(30 * 60),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

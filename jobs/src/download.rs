@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 pub use self::progress::Checkpoint;
 use crate::audio::remove_leftovers;
+use crate::error_class::{ErrorClass, names};
 use crate::environment::{Context, Environment};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Download;
@@ -56,6 +57,47 @@ pub struct Audio {
     pub announced_seconds: Option<f64>,
 }
 
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 37] = names([
+    ErrorClass::Network,
+    ErrorClass::Stalled,
+    ErrorClass::Truncated,
+    ErrorClass::Timeout,
+    ErrorClass::UpstreamError,
+    ErrorClass::RateLimited,
+    ErrorClass::UpstreamBusy,
+    ErrorClass::LoginRequired,
+    ErrorClass::AccessDenied,
+    ErrorClass::NotFound,
+    ErrorClass::UrlRefused,
+    ErrorClass::Redirects,
+    ErrorClass::UpstreamRefused,
+    ErrorClass::HttpClient,
+    ErrorClass::NotMedia,
+    ErrorClass::NoAudio,
+    ErrorClass::Live,
+    ErrorClass::Playlist,
+    ErrorClass::PlaylistRefused,
+    ErrorClass::SegmentMissing,
+    ErrorClass::SegmentDamaged,
+    ErrorClass::Key,
+    ErrorClass::Incomplete,
+    ErrorClass::Protected,
+    ErrorClass::ScratchFull,
+    ErrorClass::TooLarge,
+    ErrorClass::NoStream,
+    ErrorClass::UploadMissing,
+    ErrorClass::MediaTool,
+    ErrorClass::ToolMissing,
+    ErrorClass::Disk,
+    ErrorClass::DiskFull,
+    ErrorClass::Storage,
+    ErrorClass::StorageMissing,
+    ErrorClass::StorageKey,
+    ErrorClass::StorageTooLarge,
+    ErrorClass::WrongStorage,
+]);
+
 impl Job for Download {
     const KIND: &'static str = "download";
     type Context = Context;
@@ -67,11 +109,13 @@ impl Job for Download {
     fn policy() -> Policy {
         Policy {
             queue: "media",
+            slots: 4,
             max_attempts: 12,
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(1800) },
             timeout: Duration::from_secs(4 * 3600),
             group_limit: Some(DOWNLOADS_PER_HOST),
             breaker: Some(Breaker::default()),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

@@ -41,8 +41,8 @@ error_classes! {
     // Every kind: the queue's own.
     Database "database", "the same step again; a refused statement: retry",
         "PostgreSQL is away, failing over or refusing; nothing to do. A refused statement is a defect: see the worker's log";
-    Timeout "timeout", "retry",
-        "the attempt exceeded its kind's timeout, or a server did not finish; look at the host's load and the network";
+    Refused "refused", "retry", "PostgreSQL refused to record how the attempt ended: see the worker's log";
+    AttemptTimeout "attempt-timeout", "retry", "the attempt exceeded its kind's timeout; look at the host's load";
     Panic "panic", "retry", "a defect: see the worker's log";
     Internal "internal", "retry", "a defect: see the worker's log";
     Crashed "crashed", "again, up to the kind's crashes, then give up",
@@ -68,6 +68,7 @@ error_classes! {
     Network "network", "retry", "no connection; nothing to do";
     Stalled "stalled", "retry", "silence or near silence (`BEDEL_STALL_SECONDS`); nothing to do";
     Truncated "truncated", "retry", "less than was announced; nothing to do";
+    Timeout "timeout", "retry", "the server did not finish in time; look at the network";
     UpstreamError "upstream-error", "retry", "status 408, 425 or 5xx; nothing to do";
     RateLimited "rate-limited", "wait as long as the server says, else a minute", "status 429";
     UpstreamBusy "upstream-busy", "wait as long as the server says", "status 503 with a time to come back";
@@ -140,6 +141,22 @@ error_classes! {
     BadTerm "bad-term", "give up", "correct `CDCS_TERMS`";
     Configuration "configuration", "give up", "correct `CDCS_URL`";
 }
+
+/// Classes of the queue's own errors, which every kind may have.
+pub const OF_EVERY_KIND: [ErrorClass; 12] = [
+    ErrorClass::Database,
+    ErrorClass::Refused,
+    ErrorClass::AttemptTimeout,
+    ErrorClass::Panic,
+    ErrorClass::Internal,
+    ErrorClass::Crashed,
+    ErrorClass::Undecodable,
+    ErrorClass::Checkpoint,
+    ErrorClass::NoSubject,
+    ErrorClass::GroupDown,
+    ErrorClass::Cancelled,
+    ErrorClass::LostLease,
+];
 
 /// Their names, for a [`Policy`](bedel_queue::Policy).
 #[must_use]

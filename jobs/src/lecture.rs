@@ -99,7 +99,7 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
 const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
 /// Error classes of the queue. Their messages are for operators.
-const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "timed-out", "crashed", "undecodable"];
+const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"];
 
 /// The student's message for [`OUR_SIDE`].
 const OUR_SIDE_MESSAGE: &str =

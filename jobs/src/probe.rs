@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::audio::{audio_missing, stored_audio};
 use crate::environment::Context;
+use crate::error_class::{ErrorClass, names};
 pub use crate::kinds::Probe;
 use crate::lecture::Lecture;
 use crate::pipeline::{self, Stage, stage_hooks};
@@ -43,6 +44,24 @@ pub struct Probed {
     pub stream: AudioStream,
 }
 
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 14] = names([
+    ErrorClass::Incomplete,
+    ErrorClass::Silent,
+    ErrorClass::NoAudio,
+    ErrorClass::NotMedia,
+    ErrorClass::AudioMissing,
+    ErrorClass::MediaTool,
+    ErrorClass::ToolMissing,
+    ErrorClass::Disk,
+    ErrorClass::DiskFull,
+    ErrorClass::Storage,
+    ErrorClass::StorageMissing,
+    ErrorClass::StorageKey,
+    ErrorClass::StorageTooLarge,
+    ErrorClass::WrongStorage,
+]);
+
 impl Job for Probe {
     const KIND: &'static str = "probe";
     type Context = Context;
@@ -53,9 +72,11 @@ impl Job for Probe {
     fn policy() -> Policy {
         Policy {
             queue: "media",
+            slots: 2,
             max_attempts: 5,
             backoff: Backoff { first: Duration::from_secs(5), max: Duration::from_secs(300) },
             timeout: Duration::from_secs(30 * 60),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

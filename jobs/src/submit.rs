@@ -15,6 +15,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::environment::Context;
+use crate::error_class::{ErrorClass, names};
 pub use crate::kinds::Submit;
 use crate::lecture::{self, Lecture};
 use crate::pipeline::{self, Stage, stage_hooks};
@@ -33,6 +34,47 @@ pub struct Resolved {
     pub seconds: Option<f64>,
 }
 
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 37] = names([
+    ErrorClass::Network,
+    ErrorClass::Stalled,
+    ErrorClass::Truncated,
+    ErrorClass::Timeout,
+    ErrorClass::UpstreamError,
+    ErrorClass::RateLimited,
+    ErrorClass::UpstreamBusy,
+    ErrorClass::LoginRequired,
+    ErrorClass::AccessDenied,
+    ErrorClass::NotFound,
+    ErrorClass::UrlRefused,
+    ErrorClass::Redirects,
+    ErrorClass::UpstreamRefused,
+    ErrorClass::TooLarge,
+    ErrorClass::HttpClient,
+    ErrorClass::Encoding,
+    ErrorClass::PanoptoError,
+    ErrorClass::PanoptoAnswer,
+    ErrorClass::Deleted,
+    ErrorClass::Archived,
+    ErrorClass::NoStream,
+    ErrorClass::NotPanopto,
+    ErrorClass::BadLink,
+    ErrorClass::LinkInvalid,
+    ErrorClass::LinkTooLong,
+    ErrorClass::LinkControlCharacters,
+    ErrorClass::LinkScheme,
+    ErrorClass::LinkCredentials,
+    ErrorClass::LinkIpHost,
+    ErrorClass::LinkForeignHost,
+    ErrorClass::LinkFolder,
+    ErrorClass::Playlist,
+    ErrorClass::LinkLoginPage,
+    ErrorClass::LinkOtherId,
+    ErrorClass::LinkNotAGuid,
+    ErrorClass::LinkIdsDiffer,
+    ErrorClass::ClientIdNotAGuid,
+]);
+
 impl Job for Submit {
     const KIND: &'static str = "submit";
     type Context = Context;
@@ -44,10 +86,12 @@ impl Job for Submit {
     fn policy() -> Policy {
         Policy {
             queue: "panopto",
+            slots: 4,
             max_attempts: 6,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(120),
             breaker: Some(Breaker::default()),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

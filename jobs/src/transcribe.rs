@@ -26,6 +26,7 @@ use uuid::Uuid;
 use self::finished::StoredPieces;
 use crate::audio::{audio_missing, remove_leftovers, stored_audio};
 use crate::environment::{Context, Environment};
+use crate::error_class::{ErrorClass, names};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Transcribe;
 use crate::lecture::{self, Lecture, UPLOADED};
@@ -64,6 +65,32 @@ pub struct Transcribed {
     pub leaves_pieces: bool,
 }
 
+/// The classes of its own errors.
+const ERROR_CLASSES: [&str; 22] = names([
+    ErrorClass::EngineMissing,
+    ErrorClass::ModelMissing,
+    ErrorClass::Engine,
+    ErrorClass::EngineAway,
+    ErrorClass::EngineBusy,
+    ErrorClass::EngineChoice,
+    ErrorClass::EngineRefused,
+    ErrorClass::GoesOn,
+    ErrorClass::NoSpeech,
+    ErrorClass::TooLong,
+    ErrorClass::AudioMissing,
+    ErrorClass::NotMedia,
+    ErrorClass::NoAudio,
+    ErrorClass::MediaTool,
+    ErrorClass::ToolMissing,
+    ErrorClass::Disk,
+    ErrorClass::DiskFull,
+    ErrorClass::Storage,
+    ErrorClass::StorageMissing,
+    ErrorClass::StorageKey,
+    ErrorClass::StorageTooLarge,
+    ErrorClass::WrongStorage,
+]);
+
 impl Job for Transcribe {
     const KIND: &'static str = "transcribe";
     type Context = Context;
@@ -81,6 +108,7 @@ impl Job for Transcribe {
             max_crashes: 6,
             backoff: Backoff { first: Duration::from_secs(30), max: Duration::from_secs(600) },
             timeout: Duration::from_secs(6 * 3600),
+            error_classes: &ERROR_CLASSES,
             ..Policy::default()
         }
     }

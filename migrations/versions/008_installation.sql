@@ -1,9 +1,9 @@
--- Names this database, so that a storage can be tied to it: deleting files that have no row here, in a storage that
--- belongs to another database, would delete everything.
+-- The id of this database, which ties a storage to it. Deleting files without a row here, in the storage of another
+-- database, would delete everything.
 CREATE TABLE bedel_installation (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), -- no second row can exist
-    tied_at timestamptz -- when the first storage was marked with this id; from then on no other one is
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), -- at most one row
+    tied_at timestamptz -- when the first storage was marked with this id; later storages are refused
 );
 COMMENT ON TABLE bedel_installation IS 'One row: the id that the storage''s object .bedel-installation repeats.';
 INSERT INTO bedel_installation DEFAULT VALUES;

@@ -1,11 +1,11 @@
--- API tokens: who is let in by one, never the token itself.
+-- API tokens: their owners and scopes, never the token itself.
 CREATE TABLE api_tokens (
     id uuid NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    name text NOT NULL, -- what for, in its owner's words
-    -- Each includes those before it.
+    name text NOT NULL, -- its purpose, in its owner's words
+    -- Each scope includes those before it.
     scope text NOT NULL CHECK (scope IN ('read', 'write', 'admin')),
-    -- Of 256 random bits, so that neither salt nor slowness is needed.
+    -- Tokens have 256 random bits, so a plain hash needs neither salt nor stretching.
     sha256 bytea NOT NULL UNIQUE CHECK (octet_length(sha256) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz, -- NULL: never

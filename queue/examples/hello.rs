@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bedel_postgres::testing::database;
 use bedel_queue::{
-    Attempt, JobError, NewJob, PlainJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue,
+    Attempt, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue, migrate,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -14,9 +14,10 @@ struct Greet {
     name: String,
 }
 
-impl PlainJob for Greet {
+impl Job for Greet {
     const KIND: &'static str = "greet";
     type Context = ();
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { max_attempts: 3, ..Policy::default() }
@@ -44,7 +45,7 @@ async fn greet_everybody(pool: PgPool) -> Result<(), Box<dyn std::error::Error>>
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = database("hello", async |pool: PgPool| {
-        sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.expect("a fresh database takes the tables");
+        migrate(&pool).await.expect("the queue's tables");
     })
     .await;
     let pool = database.pool;

@@ -139,9 +139,8 @@ async fn take_order(pool: &PgPool, customer: &str) -> Result<Uuid, sqlx::Error> 
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = database("invoices", async |pool: PgPool| {
-        for ddl in [bedel_queue::SCHEMA, TABLES] {
-            sqlx::raw_sql(ddl).execute(&pool).await.expect("a fresh database takes the tables");
-        }
+        bedel_queue::migrate(&pool).await.expect("the queue's tables");
+        sqlx::raw_sql(TABLES).execute(&pool).await.expect("the shop's tables");
     })
     .await;
     let pool = database.pool;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bedel_postgres::testing::database;
 use bedel_queue::inspect::{self, Filter, JobState};
 use bedel_queue::{
-    Attempt, Backoff, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, WorkerOptions, drain,
-    enqueue, enqueue_many,
+    Attempt, Backoff, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue,
+    enqueue_many, migrate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -43,9 +43,10 @@ struct Thumbnail {
     photograph: u32,
 }
 
-impl PlainJob for Thumbnail {
+impl Job for Thumbnail {
     const KIND: &'static str = "thumbnail";
     type Context = Studio;
+    type Output = ();
 
     fn policy() -> Policy {
         let backoff = Backoff { first: Duration::ZERO, max: Duration::ZERO };
@@ -158,7 +159,7 @@ async fn enqueue_photographs(pool: &PgPool, numbers: std::ops::Range<u32>) -> Re
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = database("thumbnails", async |pool: PgPool| {
-        sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.expect("a fresh database takes the tables");
+        migrate(&pool).await.expect("the queue's tables");
     })
     .await;
     let pool = database.pool;

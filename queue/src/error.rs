@@ -1,54 +1,54 @@
-//! Errors of an attempt carry their own decision: retry, wait or give up.
+//! Errors of an attempt. Each carries its own decision: retry, wait or give up.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Why an attempt ended without success, and what follows from it.
+/// Why an attempt failed, and what happens next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct JobError {
     pub(crate) class: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) decision: Decision,
-    pub(crate) verdict: Verdict,
+    pub(crate) group_health: GroupHealth,
 }
 
-/// What an attempt learnt about the thing behind its job's `group_key`.
+/// What an attempt learnt about the upstream behind its `group_key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum GroupHealth {
     Unknown,
     Down,
     Up,
 }
 
-/// What follows from an error.
+/// What happens after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Try again after the kind's backoff, or after the given delay; spends one of `max_attempts`.
+    /// Retry after the kind's backoff, or after the given delay. Spends one of `max_attempts`.
     Retry(Option<Duration>),
-    /// Not an error: look again after the delay; spends nothing, ends at `give_up_at`.
+    /// Not an error: look again after the delay. Spends nothing, ends at `give_up_at`.
     Wait(Duration),
-    /// Trying again cannot help.
+    /// A retry cannot help.
     Fatal,
-    /// The database was away or in the way; the queue repeats what it was doing.
+    /// The database was away; the queue repeats the step.
     Database,
-    /// As `Database`, but the statement may be in its own way: it is repeated a few times only.
+    /// As `Database`, but the statement may block itself: a few retries only.
     Busy,
-    /// The lease is not ours any more; nothing may be written.
+    /// The attempt no longer holds its lease; nothing may be written.
     LostLease,
 }
 
 impl JobError {
     fn new(class: impl Into<Cow<'static, str>>, message: impl Into<String>, decision: Decision) -> Self {
-        Self { class: class.into(), message: message.into(), decision, verdict: Verdict::Unknown }
+        Self { class: class.into(), message: message.into(), decision, group_health: GroupHealth::Unknown }
     }
 
-    /// Try again after the kind's backoff. `class` is a stable word, `message` is for a person and holds no secret.
+    /// Retry after the kind's backoff. `class` is a stable word; `message` is for people and holds no secret.
     pub fn retry(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(class, message, Decision::Retry(None))
     }
 
-    /// Try again after `delay`, which the error itself named.
+    /// Retry after `delay`, for errors that name one.
     pub fn retry_after(
         class: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
@@ -57,50 +57,50 @@ impl JobError {
         Self::new(class, message, Decision::Retry(Some(delay)))
     }
 
-    /// Look again after `delay`. Spends no budget; ends when the job's `give_up_at` has passed.
+    /// Look again after `delay`. Spends no budget; ends at the job's `give_up_at`.
     pub fn wait(class: impl Into<Cow<'static, str>>, message: impl Into<String>, delay: Duration) -> Self {
         Self::new(class, message, Decision::Wait(delay))
     }
 
-    /// Give up: trying again cannot help.
+    /// Give up: a retry cannot help.
     pub fn fatal(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(class, message, Decision::Fatal)
     }
 
-    /// The thing behind the job's `group_key` is down: counts towards the group's breaker where the kind has one
-    /// ([`Policy::breaker`](crate::Policy::breaker)). While that is open the attempt spends nothing, and its job waits for the
-    /// group; a delay that the error names is kept, and [`JobError::fatal`] stays fatal.
+    /// The upstream behind the job's `group_key` is down. Counts towards the group's breaker if the kind has one
+    /// ([`Policy::breaker`](crate::Policy::breaker)). While the breaker is open, the attempt spends nothing and its job
+    /// waits for the group. A delay that the error names is kept, and [`JobError::fatal`] stays fatal.
     #[must_use]
     pub fn blames_group(mut self) -> Self {
-        self.verdict = Verdict::Down;
+        self.group_health = GroupHealth::Down;
         self
     }
 
-    /// The thing behind the job's `group_key` answered, though not what was wanted: closes the group's breaker, as a success
-    /// does. An error that says neither leaves the breaker as it is.
+    /// The upstream behind the job's `group_key` answered, but not with the wanted result. Closes the group's breaker, as
+    /// a success does. Errors that call neither method leave the breaker alone.
     #[must_use]
     pub fn clears_group(mut self) -> Self {
-        self.verdict = Verdict::Up;
+        self.group_health = GroupHealth::Up;
         self
     }
 
-    /// The lease is gone: another attempt, or nobody, owns the job now.
+    /// The lease is gone: the job belongs to another attempt, or to none.
     #[must_use]
     pub fn lost_lease() -> Self {
         Self::new("lost-lease", "this attempt no longer holds its lease", Decision::LostLease)
     }
 
-    pub(crate) fn is_about_the_lease(&self) -> bool {
+    pub(crate) fn is_lost_lease(&self) -> bool {
         self.decision == Decision::LostLease
     }
 
-    /// The stable word for the kind of error.
+    /// The stable word for this kind of error.
     #[must_use]
     pub fn class(&self) -> &str {
         &self.class
     }
 
-    /// True where trying again cannot help.
+    /// True if a retry cannot help.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.decision == Decision::Fatal
@@ -119,11 +119,10 @@ impl JobError {
 impl From<sqlx::Error> for JobError {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) {
-            let busy = is_about_this_statement(&error);
-            let decision = if busy { Decision::Busy } else { Decision::Database };
+            let decision = if is_self_inflicted(&error) { Decision::Busy } else { Decision::Database };
             Self::new("database", error.to_string(), decision)
         } else {
-            // The server's own words can quote values; the code says enough to whoever reads the log beside it.
+            // The server's message can quote values. The code is enough for people; the log has the message.
             tracing::error!(%error, "a statement was refused");
             let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
             Self::retry("database", format!("the database refused a statement ({code})"))
@@ -131,15 +130,15 @@ impl From<sqlx::Error> for JobError {
     }
 }
 
-/// True for passing trouble that the statement may have brought upon itself: it waited too long for a row, took too long, or
-/// fell silent in its transaction. Repeated for ever it could stay in its own way for ever.
-pub(crate) fn is_about_this_statement(error: &sqlx::Error) -> bool {
+/// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too long, or
+/// left its transaction idle. Such a statement may never succeed, so retries are limited.
+pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01"].contains(&code.as_ref()))
 }
 
-/// True for trouble that passes by itself: the server restarting, failing over, refusing for now, or two
-/// transactions in each other's way. PostgreSQL manual, appendix A (error codes).
+/// True for transient errors: the server restarts, fails over, refuses for now, or two transactions conflict. PostgreSQL
+/// manual, appendix A (error codes).
 #[must_use]
 pub fn is_passing(error: &sqlx::Error) -> bool {
     match error {
@@ -149,7 +148,7 @@ pub fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            // 08 connection, 28 and 3D credentials or database being changed, 25006 read-only (the pool met a standby),
+            // 08 connection, 28 and 3D changing credentials or database, 25006 read-only (the pool reached a standby),
             // 25P idle timeouts, 40 rollback, 53 resources, 55P03 lock, 57 operator intervention, 58 system.
             ["08", "25006", "25P", "28", "3D", "40", "53", "55P03", "57", "58"]
                 .iter()

@@ -1,7 +1,45 @@
 //! A durable job queue on PostgreSQL for long, flaky, expensive work.
 //!
-//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one place of
-//! concurrency in it.
+//! *job* = the row; *attempt* = one run of it; *handler* = the code; *worker* = the process; *slot* = one unit of concurrency in it.
+//!
+//! # A first program
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//!
+//! use bedel_queue::{Attempt, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, migrate};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Greet {
+//!     name: String,
+//! }
+//!
+//! impl Job for Greet {
+//!     const KIND: &'static str = "greet";
+//!     type Context = ();
+//!     type Output = ();
+//!
+//!     fn policy() -> Policy {
+//!         Policy { max_attempts: 3, ..Policy::default() }
+//!     }
+//!
+//!     async fn run(&self, (): &(), attempt: &Attempt) -> Result<(), JobError> {
+//!         println!("Good morning, {}. This is attempt {}.", self.name, attempt.number);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # async fn greet(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+//! migrate(&pool).await?;
+//! let queue = Queue::new(pool);
+//! queue.enqueue(&NewJob::new(&Greet { name: "Ada".to_owned() })).await?;
+//!
+//! let slots = BTreeMap::from([(Greet::KIND.to_owned(), 2)]);
+//! drain(queue, Registry::new(()).register::<Greet>(), WorkerOptions { slots, ..WorkerOptions::default() }).await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # States
 //!
@@ -20,89 +58,81 @@
 //!                  └────────┴──────────── retry by hand ───────────┘
 //! ```
 //!
-//! There is no state for "scheduled" or "retrying": both are `available` with a `run_at` in the future. The three on the
-//! right and below are final; a final job is deleted when its retention has passed ([`prune()`]).
+//! There is no state for "scheduled" or "retrying": both are `available` with a `run_at` in the future. The three states on the
+//! right and below are final; a final job is deleted after its retention ([`prune()`]).
 //!
-//! | from | to | by | who | spends |
+//! | from | to | by | cause | spends |
 //! | --- | --- | --- | --- | --- |
 //! | - | available | enqueue | a producer, in its own transaction ([`enqueue()`], SQL); a commit; a schedule's tick | - |
 //! | available | running | claim | a worker with a free slot for the kind | `attempt` + 1, a fresh lease |
 //! | available | available | pull forward | a person or a producer ([`retry`], [`pull_forward`]): due now | - |
-//! | running | completed | complete | the attempt, when `run` and `commit` succeed | - |
-//! | running | available | retry | the attempt, by [`JobError::retry`], a panic or a timeout | `errors` + 1 |
-//! | running | available | wait | the attempt, by [`JobError::wait`] or because the database was in the way | - |
-//! | running | available | wait | the attempt, by an error that [blames its group](JobError::blames_group), while the group's breaker is open | - |
-//! | running | available | release | a worker that stops, or that finds a row of its own which never arrived | - |
-//! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1, or 0 where the checkpoint advanced |
+//! | running | completed | complete | the attempt: `run` and `commit` succeeded | - |
+//! | running | available | retry | the attempt: [`JobError::retry`], a panic or a timeout | `errors` + 1 |
+//! | running | available | wait | the attempt: [`JobError::wait`], or the database was away | - |
+//! | running | available | wait | the attempt: an error that [blames its group](JobError::blames_group), while the group's breaker is open | - |
+//! | running | available | release | a worker that stops, or that finds a claimed job that never arrived | - |
+//! | running | available | rescue | any worker, once the owner's heartbeat stood still | `crashes` + 1, or reset to 0 if the checkpoint advanced |
 //! | running | discarded | discard | the attempt: [`JobError::fatal`], `errors` at `max_attempts`, or `give_up_at` passed | `errors` + 1 unless it waited |
-//! | running | discarded | discard | the worker that claims a job with `crashes` at `max_crashes`; its handler is not run | `errors` + 1 |
-//! | running | discarded | discard | the worker that claims a job past its `give_up_at` while its group's breaker is open; its handler is not run | - |
+//! | running | discarded | discard | the worker that claims a job with `crashes` at `max_crashes`, without a run | `errors` + 1 |
+//! | running | discarded | discard | the worker that claims a job past its `give_up_at` while its group's breaker is open, without a run | - |
 //! | available, running | cancelled | cancel | a person or a deletion ([`Registry::cancel`], [`cancel_subject`]) | - |
-//! | running | cancelled | cancel | the attempt, whose commit found nothing left to work for ([`Commit::cancelled`]) | - |
-//! | discarded, cancelled | available | retry by hand | a person ([`retry`]) | both budgets start at 0, with fresh time |
+//! | running | cancelled | cancel | the attempt: its commit found its subject gone ([`Commit::cancelled`]) | - |
+//! | discarded, cancelled | available | retry by hand | a person ([`retry`]) | both budgets restart at 0, with the full time |
 //!
-//! `attempt` never goes down and guards nothing. What guards is the **lease**: each claim makes a fresh one, and every write
-//! of the attempt (begin, progress, checkpoint, commit, fail) names it. Zero rows means that the lease is lost, and then
-//! nothing is written. CHECK constraints hold what SQL can hold: a running row has an owner, an available one has none, a
-//! final one has a date.
+//! `attempt` never decreases and guards nothing. The **lease** guards: each claim makes a fresh one, and every write of the attempt
+//! (begin, progress, checkpoint, commit, fail) names it. Zero rows means that the lease is lost; then nothing is written. CHECK
+//! constraints hold what SQL can hold: a running row has an owner, an available one has none, a final one has a date.
 //!
 //! # An attempt
 //!
-//! While the handler runs no transaction is open; around it stand short ones, of which the last makes the caller's rows, the
-//! job's completion and the next job visible together. One **heartbeat** per process, on a thread and a connection of its
-//! own, vouches for all its attempts; a worker whose counter stands still is rescued by any other.
+//! No transaction is open while the handler runs. Short ones surround it; the last makes the caller's rows, the job's completion and
+//! the next job visible together. One **heartbeat** per process, on its own thread and connection, keeps all its attempts alive.
+//! Any worker rescues the jobs of one whose counter stands still.
 //!
-//! A reader starts with [`job`] (what a kind is), then `worker` (the process), `backend` (apalis), `settle` (the
-//! transactions), `fence` (the writes), `heartbeat`, `rescue` and `breaker`.
+//! # Reading order
+//!
+//! [`migrate`](mod@migrate) (the tables), [`job`] (a kind and its hooks), `policy`, `enqueue`, `claim` (which jobs run next), `worker`
+//! (the process and its apalis backend), `settle` (how attempts end), `fence` (their writes), `liveness` (heartbeat and rescue),
+//! `cron`, and `admin` with [`inspect`] (operators).
 
-mod attempt;
-mod backend;
-mod breaker;
+mod admin;
 mod claim;
-mod claimer;
-mod down;
-mod drain;
+mod cron;
+mod database_retry;
+mod dedicated_connection;
 mod enqueue;
 mod error;
 mod fence;
-mod fleet;
-mod heartbeat;
-mod held;
 mod host_fault;
-pub mod inspect;
 pub mod job;
-mod operate;
-mod own;
-mod pause;
-mod prune;
-mod queue;
-mod registry;
-mod rescue;
-mod schedule;
+mod liveness;
+pub mod migrate;
+mod options;
+mod policy;
 mod settle;
-mod tick;
-mod together;
 mod worker;
 
-pub use attempt::Attempt;
-pub use breaker::{BREAKERS_LIMIT, Breaker, BreakerView, breakers};
-pub use drain::drain;
-pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_many};
+pub use admin::breakers::{BREAKERS_LIMIT, BreakerView, breakers};
+pub use admin::fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
+pub use admin::operate::{Retried, cancel_subject, pull_forward, regroup, retry};
+pub use admin::prune::{Retention, prune};
+pub use admin::queues::{QueueView, pause, queues, resume};
+pub use admin::{COUNT_LIMIT, inspect};
+pub use cron::schedule::{CatchUp, Schedule, ScheduleError};
+pub use cron::scheduler::run_scheduler;
+pub use enqueue::insert::{Enqueued, enqueue, enqueue_many};
+pub use enqueue::queue::Queue;
 pub use error::{JobError, is_passing};
-pub use fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
-pub use job::{Backoff, Commit, End, Failure, Job, PlainJob, Policy};
-pub use operate::{Retried, cancel_subject, pull_forward, regroup, retry};
-pub use pause::{COUNT_LIMIT, QueueView, pause, queues, resume};
-pub use prune::{Retention, prune};
-pub use queue::Queue;
-pub use registry::{EnqueueError, Registry};
-pub use schedule::{CatchUp, Schedule, ScheduleError, run_scheduler};
-pub use worker::{WorkerError, WorkerOptions, run_worker};
-
-/// The queue's tables: the migrations that make them, for programs and tests that want the queue alone.
-pub const SCHEMA: &str = concat!(
-    include_str!("../../migrations/versions/007_queue.sql"),
-    include_str!("../../migrations/versions/009_queue_claims.sql"),
-    include_str!("../../migrations/versions/010_queue_speed.sql"),
-    include_str!("../../migrations/versions/013_queue_breakers.sql"),
-);
+pub use job::Job;
+pub use job::attempt::Attempt;
+pub use job::end::{Commit, End, Failure};
+pub use job::new_job::NewJob;
+pub use migrate::migrate;
+pub use options::WorkerOptions;
+pub use policy::Policy;
+pub use policy::backoff::Backoff;
+pub use policy::breaker::Breaker;
+pub use worker::drain::drain;
+pub use worker::error::WorkerError;
+pub use worker::registry::{EnqueueError, Registry};
+pub use worker::run::run_worker;

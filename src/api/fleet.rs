@@ -195,7 +195,7 @@ struct WorkerBody {
 
 impl From<WorkerView> for WorkerBody {
     fn from(view: WorkerView) -> Self {
-        let WorkerView { id, name, started_at, silent_seconds, running } = view;
+        let WorkerView { id, name, started_at, silent_seconds, running, .. } = view;
         Self { id, name, started_at, silent_seconds, running }
     }
 }
@@ -232,7 +232,7 @@ struct ScheduleBody {
 
 impl From<ScheduleView> for ScheduleBody {
     fn from(view: ScheduleView) -> Self {
-        let ScheduleView { name, cron, last_tick, last_job, skipped, last_skipped } = view;
+        let ScheduleView { name, cron, last_tick, last_job, skipped, last_skipped, .. } = view;
         Self { name, cron, last_tick, last_job, skipped, last_skipped }
     }
 }

@@ -9,19 +9,19 @@ use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
 use crate::database::{self, Role};
-use crate::migrate::{self, MigrateError, State};
+use crate::migrate::{self, Row, State};
 
-/// Bring the database's schema up to date. Safe to run twice and from several places at once.
+/// Bring the database's schema up to date. Safe to run twice, and from several machines at once
 #[derive(Debug, Args)]
 pub struct MigrateCommand {
-    /// Only say which migrations are applied; exit code 1 where one is missing
+    /// Only list the migrations; exit code 1 if one is missing
     #[arg(long)]
     status: bool,
-    /// First take over a database that the backend before Bedel made: verify its tables, add what they lack, and start the
-    /// lectures again that it left `pending` or `downloading`
+    /// First adopt a database of the backend before Bedel: verify its tables, add what is missing, and restart lectures left
+    /// `pending` or `downloading`
     #[arg(long, conflicts_with = "status")]
     adopt: bool,
-    /// So many of these lectures are started in a minute
+    /// How many of these lectures to restart per minute
     #[arg(long, default_value_t = 30, requires = "adopt", value_parser = clap::value_parser!(u32).range(1..=6000), value_name = "N")]
     per_minute: u32,
     #[command(flatten)]
@@ -31,10 +31,10 @@ pub struct MigrateCommand {
 }
 
 impl MigrateCommand {
-    /// Migrates or tells.
+    /// Migrates, or lists the migrations.
     ///
     /// # Errors
-    /// Where the database cannot be reached or a migration fails.
+    /// If the database is away or a migration fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let url = database::resolve(&self.database, &common.data_dir)?;
         let pool = database::pool(&url, Role::Migration)?;
@@ -64,7 +64,7 @@ async fn status(pool: &PgPool) -> Result<(), CliError> {
         .iter()
         .map(|row| {
             let when = row.applied_at.map_or_else(String::new, table::time);
-            vec![format!("{:03}", row.version), row.description.clone(), row.state.to_string(), when]
+            vec![version(row), row.description.clone(), row.state.to_string(), when]
         })
         .collect();
     print!("{}", table::render(&["VERSION", "DESCRIPTION", "STATE", "APPLIED AT"], &cells));
@@ -79,7 +79,7 @@ async fn status(pool: &PgPool) -> Result<(), CliError> {
 async fn run(pool: &PgPool) -> Result<(), CliError> {
     let report = migrate::run(pool).await.map_err(failed)?;
     for row in &report.applied {
-        println!("applied {:03} {}", row.version, row.description);
+        println!("applied {} {}", version(row), row.description);
     }
     if report.applied.is_empty() {
         println!("the schema is up to date");
@@ -87,6 +87,15 @@ async fn run(pool: &PgPool) -> Result<(), CliError> {
     Ok(())
 }
 
-fn failed(error: MigrateError) -> CliError {
+/// `012` for one of ours, `queue/0001` for one of the queue's: the names of the files.
+fn version(row: &Row) -> String {
+    if row.table == migrate::TABLE {
+        format!("{:03}", row.version)
+    } else {
+        format!("queue/{:04}", row.version)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> CliError {
     CliError::Failed(error.to_string())
 }

@@ -4,10 +4,10 @@
 //! What is there is verified and stays as it is. A column that is missing or of another type ends it with a list, before
 //! anything changes. What only adds is added: indexes, triggers, defaults, foreign keys.
 
-use sqlx::migrate::Migrate;
+use bedel_queue::migrate::lock;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use super::{LEDGER, MIGRATOR, MigrateError, State, ledger_error, rows, take_turn};
+use super::{MigrateError, PROGRAM, State};
 
 /// The migrations whose tables are there already.
 const ADOPTED: std::ops::RangeInclusive<i64> = 1..=6;
@@ -82,15 +82,29 @@ const ENUMS: &[(&str, &[&str])] = &[
     ("document_status", &["uploaded", "failed"]),
 ];
 
+/// Why a database could not be adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The database does not fit.
+    #[error("this database cannot be adopted; nothing was changed:\n  {}", .0.join("\n  "))]
+    NotAdoptable(Vec<String>),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database is away, or refused a statement.
+    #[error("the schema could not be read or changed: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
 /// Takes the database over and records its tables' migrations. The later ones are then pending as in any other. A database that
 /// has these migrations is left as it is. Returns the foreign keys that stay unproven, since rows break them.
 ///
 /// # Errors
-/// [`MigrateError::NotAdoptable`] with everything that does not fit; the database's. Nothing was changed then.
-pub async fn adopt(pool: &PgPool) -> Result<Vec<String>, MigrateError> {
+/// [`AdoptError::NotAdoptable`] with everything that does not fit; the database's. Nothing was changed then.
+pub async fn adopt(pool: &PgPool) -> Result<Vec<String>, AdoptError> {
     let mut connection = pool.acquire().await?.detach();
-    take_turn(&mut connection).await?;
-    let known = rows(&mut connection).await?;
+    lock(&mut connection).await?;
+    let known = PROGRAM.rows(&mut connection).await?;
     if known.iter().any(|row| row.applied_at.is_some()) {
         // What an earlier try recorded is recorded: what comes after it is what is left to do.
         let adopted =
@@ -98,20 +112,20 @@ pub async fn adopt(pool: &PgPool) -> Result<Vec<String>, MigrateError> {
         if adopted {
             return Ok(Vec::new());
         }
-        return Err(MigrateError::NotAdoptable(vec![
+        return Err(AdoptError::NotAdoptable(vec![
             "it has a ledger of migrations, though not of all that are to be adopted: type bedel migrate --status".to_owned(),
         ]));
     }
     let problems = problems(&mut connection).await?;
     if !problems.is_empty() {
-        return Err(MigrateError::NotAdoptable(problems));
+        return Err(AdoptError::NotAdoptable(problems));
     }
     let mut tx = connection.begin().await?;
-    let users = MIGRATOR.iter().find(|known| known.version == USERS).expect("a migration of ours");
+    let users = PROGRAM.migrations().find(|known| known.version == USERS).expect("a migration of ours");
     sqlx::raw_sql(AssertSqlSafe(users.sql.as_str())).execute(&mut *tx).await?;
     sqlx::raw_sql(ADDITIONS).execute(&mut *tx).await?;
-    tx.ensure_migrations_table(LEDGER).await.map_err(ledger_error)?;
-    for known in MIGRATOR.iter().filter(|known| ADOPTED.contains(&known.version)) {
+    PROGRAM.create_table(&mut tx).await?;
+    for known in PROGRAM.migrations().filter(|known| ADOPTED.contains(&known.version)) {
         sqlx::query(
             "-- adopt::record
              INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

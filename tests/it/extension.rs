@@ -296,8 +296,11 @@ async fn the_extension_of_the_original_works_unchanged() {
     let address =
         log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
     let told = extension.client.get(address).send().await.unwrap().text().await.unwrap();
-    assert!(told.contains("bedel_attempts_total{kind=\"transcribe\",outcome=\"completed\"} 2"), "{told}");
-    assert!(told.contains("bedel_attempt_seconds_bucket{kind=\"download\""), "{told}");
+    assert!(
+        told.contains("bedel_queue_attempts_total{kind=\"transcribe\",outcome=\"completed\"} 2"),
+        "{told}"
+    );
+    assert!(told.contains("bedel_queue_attempt_seconds_bucket{kind=\"download\""), "{told}");
 
     // The command line speaks to the same API.
     let said = project.run(&["submit", &page, "--course", &courses[0].0, "--watch"]).ok();

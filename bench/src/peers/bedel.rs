@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bedel_queue::{
-    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, PlainJob, Policy, Queue, Registry, SCHEMA,
-    WorkerOptions, enqueue_many, run_worker,
+    Attempt, Backoff, Breaker, Commit, Job, JobError, NewJob, Policy, Queue, Registry,
+    WorkerOptions, enqueue_many, migrate, run_worker,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -104,9 +104,10 @@ fn run(probe: &Probe, number: u64) -> Result<(), JobError> {
     probe.run(number).map_err(|error| JobError::retry("first-attempt", error.to_string()))
 }
 
-impl PlainJob for Noop {
+impl Job for Noop {
     const KIND: &'static str = "noop";
     type Context = Arc<Probe>;
+    type Output = ();
 
     fn policy() -> Policy {
         policy()
@@ -117,9 +118,10 @@ impl PlainJob for Noop {
     }
 }
 
-impl PlainJob for Leaning {
+impl Job for Leaning {
     const KIND: &'static str = "leaning";
     type Context = Arc<Probe>;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { breaker: Some(Breaker::default()), ..policy() }
@@ -202,9 +204,10 @@ impl<J: Sort> Contender for Bedel<J> {
     }
 
     async fn setup(&self, url: &str) -> Result<()> {
-        let mut connection = PgConnection::connect(url).await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
-        Ok(connection.close().await?)
+        let pool = PgPool::connect(url).await?;
+        migrate(&pool).await.map_err(peer)?;
+        pool.close().await;
+        Ok(())
     }
 
     async fn producer(&self, url: &str, tuning: &Tuning) -> Result<Box<dyn Producer>> {

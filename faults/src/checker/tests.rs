@@ -14,7 +14,7 @@ const LEASE: &str = "00000000-0000-4000-8000-0000000000aa";
 /// A round of one chain of one job that promoted a file, as it has to be, and then changed by `sql`.
 async fn changed(sql: &str, promoted_by: &str) -> Outcome {
     let database = database("faults-checker", async |pool| {
-        sqlx::raw_sql(bedel_queue::SCHEMA).execute(&pool).await.expect("the queue");
+        bedel_queue::migrate(&pool).await.expect("the queue");
         sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("the tables of the suite");
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError, NewJob, PlainJob, Policy};
+use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError, NewJob, Policy};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -58,9 +58,10 @@ impl Job for Hasty {
 #[serde(transparent)]
 pub struct Errand(pub Visit);
 
-impl PlainJob for Errand {
+impl Job for Errand {
     const KIND: &'static str = "errand";
     type Context = Touch;
+    type Output = ();
 
     fn policy() -> Policy {
         Visit::policy()

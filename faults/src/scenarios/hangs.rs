@@ -28,7 +28,7 @@ async fn one(mut round: Round) -> Result<Outcome, FaultsError> {
     let told: i64 = sqlx::query_scalar(
         "-- hangs::told
          SELECT count(*) FROM queue.failed_attempts JOIN queue.jobs ON id = job_id
-          WHERE class = 'timed-out' AND kind = 'hasty'",
+          WHERE class = 'attempt-timeout' AND kind = 'hasty'",
     )
     .fetch_one(&round.pool)
     .await?;

@@ -243,7 +243,7 @@ async fn failures_are_told_on_the_lecture() {
 #[tokio::test]
 async fn trouble_on_our_side_is_told_in_words_for_a_student() {
     let world = World::new().await;
-    for class in ["panic", "internal", "database", "timed-out", "crashed", "undecodable"] {
+    for class in ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"] {
         let id = world.lecture("").await;
         let (subject, class) = (Some(id), class.to_owned());
         let message = String::from("the handler panicked: index 7");

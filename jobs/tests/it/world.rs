@@ -42,6 +42,7 @@ pub async fn database() -> TestDatabase {
         let migrations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../migrations/versions");
         let migrator = Migrator::new(migrations).await.expect("the migrations");
         migrator.run(&pool).await.expect("a migrated database");
+        bedel_queue::migrate(&pool).await.expect("the queue's tables");
     })
     .await
 }

@@ -165,11 +165,9 @@ where
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = database("crawler", async |pool: PgPool| {
-        for ddl in
-            [bedel_queue::SCHEMA, "CREATE TABLE pages (host text, page text, PRIMARY KEY (host, page))"]
-        {
-            sqlx::raw_sql(ddl).execute(&pool).await.expect("a fresh database takes the tables");
-        }
+        bedel_queue::migrate(&pool).await.expect("the queue's tables");
+        let ddl = "CREATE TABLE pages (host text, page text, PRIMARY KEY (host, page))";
+        sqlx::raw_sql(ddl).execute(&pool).await.expect("the crawler's table");
     })
     .await;
     let pool = database.pool;

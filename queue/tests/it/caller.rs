@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bedel_queue::{
-    Attempt, Backoff, Breaker, BreakerView, Commit, End, Job, JobError, NewJob, PlainJob, Policy, Registry,
+    Attempt, Backoff, Breaker, BreakerView, Commit, End, Job, JobError, NewJob, Policy, Registry,
     WorkerOptions, breakers,
 };
 use serde::{Deserialize, Serialize};
@@ -153,9 +153,10 @@ pub struct Ping {
     host: String,
 }
 
-impl PlainJob for Ping {
+impl Job for Ping {
     const KIND: &'static str = "ping";
     type Context = Hosts;
+    type Output = ();
 
     fn policy() -> Policy {
         policy()

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::hosts::{Host, Plan, is_running, tool, tools};
-use crate::puppet::{puppet, puppet_options, registry};
+use crate::manual_job::{manual_job, manual_options, registry};
 use crate::support::{Bench, bench, eventually};
 
 /// Four jobs on two hosts with two slots each. Gives each job's id, its subject and its child process.
@@ -97,9 +97,9 @@ async fn without_the_notification_the_next_beat_kills_them() {
 #[tokio::test]
 async fn ten_cancels_at_the_same_time_are_one() {
     let bench = bench().await;
-    let id = bench.enqueue(puppet()).await.id;
+    let id = bench.enqueue(manual_job()).await.id;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds.clone(), puppet_options(1));
+    let worker = bench.worker_of(kinds.clone(), manual_options(1));
     let turn = turns.next().await;
     // All ten have seen it run and written what their hooks write before the first of them can have the job.
     let mut held = bench.pool.begin().await.unwrap();
@@ -127,7 +127,7 @@ async fn ten_cancels_at_the_same_time_are_one() {
     assert_eq!(done.iter().flatten().count(), 1, "one of them did it: {done:?}");
     eventually("the attempt learns of it", async || turn.attempt.cancellation().is_cancelled()).await;
     worker.stop().await;
-    assert_eq!(bench.effects("puppet:cancelled").await, 1, "its hook's rows alone are there");
+    assert_eq!(bench.effects("manual:cancelled").await, 1, "its hook's rows alone are there");
     assert_eq!(bench.state(id).await, "cancelled");
 }
 
@@ -135,13 +135,13 @@ async fn ten_cancels_at_the_same_time_are_one() {
 async fn a_cancel_and_a_commit_at_the_same_time_are_one_of_the_two() {
     let bench = bench().await;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds.clone(), puppet_options(1));
+    let worker = bench.worker_of(kinds.clone(), manual_options(1));
     let mut cancels = 0;
     for round in 0..30_u64 {
         // Which of the two waits, and for how long, spreads them over each other's statements.
         let (ends_after, cancels_after) = if round % 2 == 0 { (round * 100, 0) } else { (0, round * 100) };
         let subject = Uuid::new_v4();
-        let id = bench.enqueue(puppet().subject(subject)).await.id;
+        let id = bench.enqueue(manual_job().subject(subject)).await.id;
         let turn = turns.next().await;
         let ending = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_micros(ends_after)).await;
@@ -154,13 +154,13 @@ async fn a_cancel_and_a_commit_at_the_same_time_are_one_of_the_two() {
         ending.await.unwrap();
         eventually("it has ended", async || bench.state(id).await != "running").await;
         let expected = if cancelled.is_some() {
-            ["cancelled", "puppet:cancelled"]
+            ["cancelled", "manual:cancelled"]
         } else {
-            ["completed", "puppet:commit"]
+            ["completed", "manual:commit"]
         };
         assert_eq!(bench.state(id).await, expected[0], "round {round}");
         let effects: Vec<String> =
-            sqlx::query_scalar("SELECT what FROM effects WHERE job_id IN ($1, $2) AND what LIKE 'puppet:%'")
+            sqlx::query_scalar("SELECT what FROM effects WHERE job_id IN ($1, $2) AND what LIKE 'manual:%'")
                 .bind(id)
                 .bind(subject)
                 .fetch_all(&bench.pool)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::puppet::{puppet, puppet_options, registry};
+use crate::manual_job::{manual_job, manual_options, registry};
 use crate::support::{Act, Bench, bench, eventually, options, step};
 
 /// As if the process that ran the job had died, with this many counted crashes before.
@@ -23,13 +23,13 @@ async fn leave_behind(bench: &Bench, job: Uuid, crashes: i32) {
 #[tokio::test]
 async fn old_workers_leave_a_new_kind_to_new_ones() {
     let bench = bench().await;
-    let new = bench.enqueue(puppet().priority(1)).await.id;
+    let new = bench.enqueue(manual_job().priority(1)).await.id;
     let old_worker = bench.worker(options(2));
     let known = bench.enqueue(step(Act::Succeed)).await.id;
     bench.until(known, "completed").await;
     assert_eq!(bench.counters(new).await, (0, 0, 0), "not even claimed");
     let (kinds, mut turns) = registry();
-    let new_worker = bench.worker_of(kinds, puppet_options(1));
+    let new_worker = bench.worker_of(kinds, manual_options(1));
     turns.next().await.end(Ok(()));
     bench.until(new, "completed").await;
     new_worker.stop().await;
@@ -40,7 +40,7 @@ async fn old_workers_leave_a_new_kind_to_new_ones() {
 async fn whoever_rescues_a_kind_it_does_not_know_leaves_the_verdict_to_one_that_does() {
     let bench = bench().await;
     let subject = Uuid::new_v4();
-    let poison = bench.enqueue(puppet().subject(subject)).await.id;
+    let poison = bench.enqueue(manual_job().subject(subject)).await.id;
     leave_behind(&bench, poison, 2).await;
     let old_worker = bench.worker(options(1));
     eventually("rescued", async || bench.counters(poison).await.2 == 3).await;
@@ -55,11 +55,11 @@ async fn whoever_rescues_a_kind_it_does_not_know_leaves_the_verdict_to_one_that_
     assert_eq!(bench.state(poison).await, "available", "discarded without its hook");
     assert_eq!(bench.counters(poison).await.0, 3, "claimed by one that cannot run it");
     let (kinds, _turns) = registry();
-    let new_worker = bench.worker_of(kinds, puppet_options(1));
+    let new_worker = bench.worker_of(kinds, manual_options(1));
     bench.until(poison, "discarded").await;
     new_worker.stop().await;
     old_worker.stop().await;
-    assert_eq!(bench.effects("puppet:crashed").await, 1, "the hook ran, once");
+    assert_eq!(bench.effects("manual:crashed").await, 1, "the hook ran, once");
     assert_eq!(bench.effects("run").await, 1, "only the known job ran");
 }
 
@@ -67,16 +67,16 @@ async fn whoever_rescues_a_kind_it_does_not_know_leaves_the_verdict_to_one_that_
 async fn a_kind_without_slots_is_left_to_others() {
     let bench = bench().await;
     let (kinds, mut turns) = registry();
-    let id = bench.enqueue(puppet()).await.id;
-    let mut none = puppet_options(0);
-    none.slots = BTreeMap::from([("puppet".to_owned(), 0)]);
+    let id = bench.enqueue(manual_job()).await.id;
+    let mut none = manual_options(0);
+    none.slots = BTreeMap::from([("manual".to_owned(), 0)]);
     let idle = bench.worker_of(kinds.clone(), none);
     eventually("it beats", async || {
         bench.count("SELECT coalesce(max(beat), 0) FROM queue.workers").await >= 3
     })
     .await;
     assert_eq!(bench.state(id).await, "available");
-    let busy = bench.worker_of(kinds, puppet_options(1));
+    let busy = bench.worker_of(kinds, manual_options(1));
     turns.next().await.end(Ok(()));
     bench.until(id, "completed").await;
     idle.stop().await;
@@ -87,14 +87,14 @@ async fn a_kind_without_slots_is_left_to_others() {
 async fn args_a_deploy_can_no_longer_read_end_with_their_hook_and_no_attempt_is_wasted() {
     let bench = bench().await;
     let subject = Uuid::new_v4();
-    let id: Uuid = sqlx::query_scalar("SELECT id FROM queue.enqueue('puppet', '{\"v\": 1}', subject => $1)")
+    let id: Uuid = sqlx::query_scalar("SELECT id FROM queue.enqueue('manual', '{\"v\": 1}', subject => $1)")
         .bind(subject)
         .fetch_one(&bench.pool)
         .await
         .unwrap();
-    let good = bench.enqueue(puppet()).await.id;
+    let good = bench.enqueue(manual_job()).await.id;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(1));
+    let worker = bench.worker_of(kinds, manual_options(1));
     bench.until(id, "discarded").await;
     turns.next().await.end(Ok(()));
     bench.until(good, "completed").await;
@@ -106,7 +106,7 @@ async fn args_a_deploy_can_no_longer_read_end_with_their_hook_and_no_attempt_is_
         .unwrap();
     assert_eq!(told.0, "undecodable");
     assert!(!told.1.contains('v'), "the message repeats no value: {}", told.1);
-    let hook: Uuid = sqlx::query_scalar("SELECT job_id FROM effects WHERE what = 'puppet:undecodable'")
+    let hook: Uuid = sqlx::query_scalar("SELECT job_id FROM effects WHERE what = 'manual:undecodable'")
         .fetch_one(&bench.pool)
         .await
         .unwrap();

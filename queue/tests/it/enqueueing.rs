@@ -20,7 +20,7 @@ async fn a_job_exists_if_and_only_if_the_transaction_commits() {
         assert_eq!(jobs().await, there, "there after a rollback");
 
         let mut tx = bench.pool.begin().await.unwrap();
-        let Enqueued { id, created } = enqueue(&mut tx, &job).await.unwrap();
+        let Enqueued { id, created, .. } = enqueue(&mut tx, &job).await.unwrap();
         tx.commit().await.unwrap();
         assert!(created);
         assert_eq!(bench.state(id).await, "available");

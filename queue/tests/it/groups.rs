@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bedel_queue::{
-    Attempt, JobError, NewJob, PlainJob, Policy, Registry, WorkerOptions, enqueue_many, run_worker,
+    Attempt, Job, JobError, NewJob, Policy, Registry, WorkerOptions, enqueue_many, run_worker,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -19,9 +19,10 @@ struct Fetch {
     milliseconds: u64,
 }
 
-impl PlainJob for Fetch {
+impl Job for Fetch {
     const KIND: &'static str = "fetch";
     type Context = PgPool;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { group_limit: Some(2), ..Policy::default() }

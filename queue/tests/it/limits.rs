@@ -5,7 +5,7 @@ use std::time::Duration;
 use bedel_queue::{JobError, inspect, retry};
 use uuid::Uuid;
 
-use crate::puppet::{puppet, puppet_options, registry};
+use crate::manual_job::{manual_job, manual_options, registry};
 use crate::support::{Act, Bench, bench, eventually, options, step};
 
 /// Seconds between two of the job's times.
@@ -22,9 +22,9 @@ async fn a_pause_beyond_give_up_at_is_cut_to_it_and_the_job_gets_a_last_chance()
         JobError::wait("busy", "come back in an hour", Duration::from_secs(3600)),
     ] {
         let bench = bench().await;
-        let id = bench.enqueue(puppet().give_up_after(Duration::from_millis(800))).await.id;
+        let id = bench.enqueue(manual_job().give_up_after(Duration::from_millis(800))).await.id;
         let (kinds, mut turns) = registry();
-        let worker = bench.worker_of(kinds, puppet_options(1));
+        let worker = bench.worker_of(kinds, manual_options(1));
         turns.next().await.end(Err(pause.clone()));
         eventually("put back", async || {
             bench.counters(id).await.0 == 1 && bench.state(id).await == "available"
@@ -46,9 +46,9 @@ async fn a_pause_beyond_give_up_at_is_cut_to_it_and_the_job_gets_a_last_chance()
 #[tokio::test]
 async fn a_last_chance_that_succeeds_is_a_success() {
     let bench = bench().await;
-    let id = bench.enqueue(puppet().give_up_after(Duration::from_millis(500))).await.id;
+    let id = bench.enqueue(manual_job().give_up_after(Duration::from_millis(500))).await.id;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(1));
+    let worker = bench.worker_of(kinds, manual_options(1));
     turns.next().await.end(Err(JobError::wait("encoding", "not yet", Duration::from_secs(60))));
     turns.next().await.end(Ok(()));
     bench.until(id, "completed").await;
@@ -59,9 +59,9 @@ async fn a_last_chance_that_succeeds_is_a_success() {
 #[tokio::test]
 async fn an_attempt_that_outlives_give_up_at_is_not_cut_short() {
     let bench = bench().await;
-    let id = bench.enqueue(puppet().give_up_after(Duration::from_millis(100))).await.id;
+    let id = bench.enqueue(manual_job().give_up_after(Duration::from_millis(100))).await.id;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(1));
+    let worker = bench.worker_of(kinds, manual_options(1));
     let turn = turns.next().await;
     eventually("its time is over", async || {
         bench

@@ -91,7 +91,7 @@ async fn a_panic_and_a_hang_fail_the_attempt_alone() {
             .fetch_all(&bench.pool)
             .await
             .unwrap();
-    assert_eq!(classes, ["panic", "timed-out"]);
+    assert_eq!(classes, ["attempt-timeout", "panic"]);
 }
 
 #[tokio::test]

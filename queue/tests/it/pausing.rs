@@ -6,6 +6,7 @@ use bedel_queue::{pause, queues, resume};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
 
+use crate::sql::statements;
 use crate::support::{Act, Bench, bench, options, step};
 
 #[tokio::test]
@@ -152,18 +153,17 @@ async fn neither_a_count_nor_a_look_of_a_drain_scans_the_table() {
     fill(&bench, "grouped", "default", 2, 0, 10_000).await;
     sqlx::query(GROUP).bind("grouped").execute(&bench.pool).await.unwrap();
     sqlx::raw_sql("VACUUM ANALYZE queue.jobs").execute(&bench.pool).await.unwrap();
-    let counts = statement(include_str!("../../src/pause.rs"), "-- pause::queues");
-    let plan = generic_plan(&bench, "bigint", counts, "100").await;
+    let counts = statement("-- queues::list\n");
+    let plan = generic_plan(&bench, "bigint", &counts, "100").await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
-    let look = statement(include_str!("../../src/drain.rs"), "-- drain::is_idle");
+    let look = statement("-- drain::is_idle\n");
     let arguments = "ARRAY['step', 'other'], ARRAY['default', 'default'], ARRAY[false, true]";
-    let plan = generic_plan(&bench, "text[], text[], boolean[]", look, arguments).await;
+    let plan = generic_plan(&bench, "text[], text[], boolean[]", &look, arguments).await;
     assert!(plan.contains("on jobs") && !plan.contains("Seq Scan on jobs"), "{plan}");
 }
 
-/// The statement of this name, as it stands in the source.
-fn statement<'a>(source: &'a str, name: &str) -> &'a str {
-    source.split('"').find(|literal| literal.starts_with(name)).unwrap()
+fn statement(name: &str) -> String {
+    statements().into_iter().find(|(_, sql)| sql.starts_with(name)).unwrap().1
 }
 
 /// What the planner does where it knows nothing of the parameters.

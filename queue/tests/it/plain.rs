@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bedel_queue::{
-    Attempt, Backoff, JobError, NewJob, PlainJob, Policy, Registry, WorkerOptions, enqueue_many, run_worker,
+    Attempt, Backoff, Job, JobError, NewJob, Policy, Registry, WorkerOptions, enqueue_many, run_worker,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::puppet::{keep_leases, lose_leases};
+use crate::manual_job::{keep_leases, lose_leases};
 use crate::support::{Bench, bench, eventually, options};
 
 /// How often a handler was called.
@@ -25,9 +25,10 @@ struct Render {
     failures: i32,
 }
 
-impl PlainJob for Render {
+impl Job for Render {
     const KIND: &'static str = "render";
     type Context = Runs;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy {

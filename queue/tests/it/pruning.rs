@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bedel_queue::{JobError, Retention, inspect, prune, run_scheduler};
 use tokio_util::sync::CancellationToken;
 
-use crate::puppet::{puppet, puppet_options, registry};
+use crate::manual_job::{manual_job, manual_options, registry};
 use crate::support::{Act, Bench, bench, eventually, options, step};
 
 /// Final jobs of this age, each with a failed attempt where it was discarded.
@@ -150,9 +150,9 @@ async fn a_scheduler_prunes_batch_after_batch_and_stops_at_once_while_the_databa
 #[tokio::test]
 async fn a_jobs_whole_story_is_one_call() {
     let bench = bench().await;
-    let id = bench.enqueue(puppet()).await.id;
+    let id = bench.enqueue(manual_job()).await.id;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds.clone(), puppet_options(1));
+    let worker = bench.worker_of(kinds.clone(), manual_options(1));
     turns.next().await.end(Err(JobError::retry("network", "the line is down")));
     turns.next().await.end(Err(JobError::wait("encoding", "not yet", Duration::from_millis(50))));
     let crashing = turns.next().await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bedel_queue::JobError;
 use uuid::Uuid;
 
-use crate::puppet::{Turn, note_writes, puppet, puppet_options, registry};
+use crate::manual_job::{Turn, manual_job, manual_options, note_writes, registry};
 use crate::support::{Bench, bench, eventually};
 
 const SAVES: &str = "SELECT count(*) FROM writes WHERE statement LIKE '%save_checkpoint%'";
@@ -23,9 +23,9 @@ async fn checkpoint(bench: &Bench, turn: &Turn) -> Option<i64> {
 async fn a_checkpoint_is_durable_when_the_call_returns_and_a_burst_is_slowed_down() {
     let bench = bench().await;
     note_writes(&bench.pool).await;
-    bench.enqueue(puppet()).await;
+    bench.enqueue(manual_job()).await;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(1));
+    let worker = bench.worker_of(kinds, manual_options(1));
     let turn = turns.next().await;
     let begun = Instant::now();
     for piece in 1..=6_i64 {
@@ -55,9 +55,9 @@ async fn a_checkpoint_is_durable_when_the_call_returns_and_a_burst_is_slowed_dow
 async fn a_checkpoint_that_did_not_change_is_not_written_again() {
     let bench = bench().await;
     note_writes(&bench.pool).await;
-    bench.enqueue(puppet()).await;
+    bench.enqueue(manual_job()).await;
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(1));
+    let worker = bench.worker_of(kinds, manual_options(1));
     let first = turns.next().await;
     first.attempt.save_checkpoint(&7).await.unwrap();
     for _ in 0..3 {
@@ -83,10 +83,10 @@ async fn progress_is_written_once_per_beat_and_only_where_it_changed() {
     let bench = bench().await;
     note_writes(&bench.pool).await;
     for _ in 0..2 {
-        bench.enqueue(puppet()).await;
+        bench.enqueue(manual_job()).await;
     }
     let (kinds, mut turns) = registry();
-    let worker = bench.worker_of(kinds, puppet_options(2));
+    let worker = bench.worker_of(kinds, manual_options(2));
     let (one, two) = (turns.next().await, turns.next().await);
     let beats = async || bench.count("SELECT max(beat) FROM queue.workers").await;
 
@@ -137,11 +137,11 @@ async fn take_over(bench: &Bench, job: Uuid) {
 async fn each_write_of_an_attempt_without_its_lease_is_refused() {
     let bench = bench().await;
     for _ in 0..2 {
-        bench.enqueue(puppet()).await;
+        bench.enqueue(manual_job()).await;
     }
     let (kinds, mut turns) = registry();
     // Neither a beat nor a drain tells the attempts what happened: each write has to find out by itself.
-    let mut deaf = puppet_options(2);
+    let mut deaf = manual_options(2);
     deaf.beat = Duration::from_secs(60);
     deaf.drain = Duration::from_secs(20);
     let worker = bench.worker_of(kinds, deaf);
@@ -170,9 +170,9 @@ async fn each_write_of_an_attempt_without_its_lease_is_refused() {
 #[tokio::test]
 async fn progress_of_an_attempt_without_its_lease_is_not_written() {
     let bench = bench().await;
-    bench.enqueue(puppet()).await;
+    bench.enqueue(manual_job()).await;
     let (kinds, mut turns) = registry();
-    let mut patient = puppet_options(1);
+    let mut patient = manual_options(1);
     patient.dead_after = Duration::from_secs(60); // the other one does not beat
     let worker = bench.worker_of(kinds, patient);
     let turn = turns.next().await;

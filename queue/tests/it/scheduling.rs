@@ -160,7 +160,7 @@ async fn what_cannot_be_scheduled_is_told_at_start() {
     }
     let twice = vec![schedule(YEARLY, CatchUp::None), schedule("@daily", CatchUp::None)];
     let error = start(twice).await.expect_err("one name twice");
-    assert!(matches!(error, ScheduleError::Twice("sweep")), "{error}");
+    assert!(matches!(error, ScheduleError::Duplicate("sweep")), "{error}");
     assert_eq!(bench.count("SELECT count(*) FROM queue.schedules").await, 0, "nothing was begun");
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bedel_queue::{
-    Attempt, JobError, NewJob, PlainJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue_many,
+    Attempt, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, drain, enqueue_many,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +33,10 @@ impl Crowd {
 #[derive(Serialize, Deserialize)]
 struct Read {}
 
-impl PlainJob for Read {
+impl Job for Read {
     const KIND: &'static str = "read";
     type Context = Crowd;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { group_limit: Some(2), ..Policy::default() }
@@ -50,9 +51,10 @@ impl PlainJob for Read {
 #[derive(Serialize, Deserialize)]
 struct Write {}
 
-impl PlainJob for Write {
+impl Job for Write {
     const KIND: &'static str = "write";
     type Context = Crowd;
+    type Output = ();
 
     fn policy() -> Policy {
         Policy { group_limit: Some(2), ..Policy::default() }

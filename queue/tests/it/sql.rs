@@ -1,18 +1,44 @@
 //! Every statement of the crate carries its name and is accepted by the database it is written for.
 
+use std::path::PathBuf;
+
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::support::bench;
 
-/// The string literals of the crate's sources that begin with a name comment.
+/// The statement with its terms replaced by what `sql/terms/` says.
+fn expand(mut statement: String) -> String {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/terms")).unwrap() {
+        let path = entry.unwrap().path();
+        let term = std::fs::read_to_string(&path).unwrap();
+        let name = format!("{{{}}}", path.file_stem().unwrap().to_str().unwrap());
+        statement = statement.replace(&name, term.trim_end());
+    }
+    statement
+}
+
+/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with a name comment.
 pub fn statements() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
-        let path = entry.unwrap().path();
-        let source = std::fs::read_to_string(&path).unwrap();
-        for part in source.split("\"-- ").skip(1) {
-            let statement = part.split('"').next().unwrap().replace("\\n", "\n");
-            found.push((path.display().to_string(), format!("-- {statement}")));
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    folders.push(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")));
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with("terms")).then_some(path));
+                continue;
+            }
+            let (text, file) = (std::fs::read_to_string(&path).unwrap(), path.display().to_string());
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                assert!(text.starts_with("-- "), "{file} does not begin with its statement's name");
+                found.push((file, expand(text)));
+                continue;
+            }
+            for part in text.split("\"-- ").skip(1) {
+                let statement = part.split('"').next().unwrap().replace("\\n", "\n");
+                found.push((file.clone(), format!("-- {statement}")));
+            }
         }
     }
     found

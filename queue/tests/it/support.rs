@@ -177,7 +177,7 @@ pub struct Bench {
 
 /// The queue's tables, and the one where the jobs note what they did.
 pub async fn schema(pool: &PgPool) {
-    sqlx::raw_sql(bedel_queue::SCHEMA).execute(pool).await.unwrap();
+    bedel_queue::migrate(pool).await.unwrap();
     sqlx::raw_sql(
         "CREATE TABLE effects (n bigserial, at timestamptz DEFAULT clock_timestamp(), job_id uuid, lease uuid, what text)",
     )

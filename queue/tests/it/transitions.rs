@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::puppet::{keep_leases, lose_leases};
+use crate::manual_job::{keep_leases, lose_leases};
 use crate::support::{Act, bench, eventually, options, step};
 
 #[tokio::test]

@@ -1,0 +1,1 @@
+job.run_at <= now() AND job.queue <> ALL (paused)

@@ -1,0 +1,11 @@
+//! What operators and programs do with the queue: read, pause, cancel, retry, prune.
+
+pub(crate) mod breakers;
+mod counting;
+pub(crate) mod fleet;
+pub mod inspect;
+pub(crate) mod operate;
+pub(crate) mod prune;
+pub(crate) mod queues;
+
+pub use counting::COUNT_LIMIT;

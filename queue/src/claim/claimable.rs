@@ -1,0 +1,18 @@
+//! Which jobs can be claimed: one definition for the claim, for drain and for counts.
+//!
+//! `sql/terms/` defines the terms; statements use them as `{name}`. An available job is exactly one of `{single}`, `{grouped}` and
+//! `{suspect}`: the predicates of the claim's indexes. `{due}` needs a row `job` and an array `paused` of the paused queues.
+
+const TERMS: [(&str, &str); 4] = [
+    ("{single}", include_str!("../../sql/terms/single.sql")),
+    ("{grouped}", include_str!("../../sql/terms/grouped.sql")),
+    ("{suspect}", include_str!("../../sql/terms/suspect.sql")),
+    ("{due}", include_str!("../../sql/terms/due.sql")),
+];
+
+/// The statement with its terms replaced. Call it once per statement: the result is the key of sqlx's statement cache.
+pub(crate) fn expand(statement: &str) -> String {
+    TERMS
+        .iter()
+        .fold(statement.to_owned(), |statement, (name, term)| statement.replace(name, term.trim_end()))
+}

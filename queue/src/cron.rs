@@ -1,0 +1,5 @@
+//! Cron jobs.
+
+pub(crate) mod schedule;
+pub(crate) mod scheduler;
+mod tick;

@@ -1,0 +1,103 @@
+//! The handle that producers and workers share: the pool, and wake-ups that cost at most one NOTIFY at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use super::insert::{self, Enqueued};
+use super::wake_up::{CANCELLED, WORK, notify, spawn_sender};
+use crate::dedicated_connection::dedicated_connection;
+use crate::job::new_job::NewJob;
+
+/// After this long without an enqueue by the handle, the next job's transaction includes its wake-up.
+const QUIET_PERIOD: Duration = Duration::from_millis(5);
+
+/// A wake-up that is lost with the server would wake no worker, so no wait for the disk.
+const ASYNC_COMMIT: [(&str, &str); 1] = [("synchronous_commit", "off")];
+
+/// A handle on the queue's tables.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pool: PgPool,
+    /// A dedicated connection for wake-ups: they never wait for the pool.
+    wakes: PgPool,
+    /// Capacity 1: if it is full, a signal is already pending.
+    work: mpsc::Sender<()>,
+    cancelled: mpsc::Sender<()>,
+    /// Time of the last [`enqueue`](Self::enqueue).
+    enqueued: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Queue {
+    /// A handle on the queue in `pool`'s database. Call it inside a tokio runtime. Background tasks send the wake-ups over one
+    /// extra connection, opened for the first one; they end with the last handle.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        let wakes = dedicated_connection(&pool, "bedel-wakes", &ASYNC_COMMIT);
+        let work = spawn_sender(&wakes, WORK);
+        let cancelled = spawn_sender(&wakes, CANCELLED);
+        Self { pool, wakes, work, cancelled, enqueued: Arc::default() }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Enqueues `job` in its own transaction, one round trip, and wakes the workers. A job that belongs to rows of yours goes
+    /// into their transaction instead, with [`enqueue`](crate::enqueue()).
+    ///
+    /// # Errors
+    /// If the database is away or refuses the insert. A connection lost on the way leaves open whether the job exists; a
+    /// [`unique_key`](NewJob::unique_key) makes a retry safe.
+    pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        // Transactions with a NOTIFY commit one after another, others commit together. So a lone job includes its wake-up,
+        // and a burst of jobs is followed by a few wake-ups.
+        if self.was_quiet() {
+            return insert::enqueue_and_notify(&mut connection, job).await;
+        }
+        let enqueued = insert::enqueue(&mut connection, job).await?;
+        if enqueued.created {
+            self.wake();
+        }
+        Ok(enqueued)
+    }
+
+    fn was_quiet(&self) -> bool {
+        let now = Instant::now();
+        let last = self.enqueued.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.duration_since(last) >= QUIET_PERIOD)
+    }
+
+    /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; a lost one costs
+    /// a poll interval.
+    pub fn wake(&self) {
+        let _ = self.work.try_send(());
+    }
+
+    /// Tells workers that running attempts were cancelled. Call it after the commit. If it is lost, they notice at their
+    /// next heartbeat.
+    pub fn announce_cancellation(&self) {
+        let _ = self.cancelled.try_send(());
+    }
+
+    /// As [`wake`](Self::wake), but sent when this returns: for a program that is about to exit.
+    ///
+    /// # Errors
+    /// If the database is away.
+    pub async fn wake_now(&self) -> Result<(), sqlx::Error> {
+        notify(&self.wakes, WORK).await
+    }
+
+    /// As [`announce_cancellation`](Self::announce_cancellation), but sent when this returns.
+    ///
+    /// # Errors
+    /// If the database is away.
+    pub async fn announce_cancellation_now(&self) -> Result<(), sqlx::Error> {
+        notify(&self.wakes, CANCELLED).await
+    }
+}

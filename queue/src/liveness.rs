@@ -1,0 +1,5 @@
+//! Which attempts run here, which workers live, and what the dead ones left.
+
+pub(crate) mod heartbeat;
+pub(crate) mod in_flight;
+mod rescue;

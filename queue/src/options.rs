@@ -1,0 +1,34 @@
+//! Settings of a worker process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Settings of a worker process.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Name shown to people: `host:pid`.
+    pub name: String,
+    /// Concurrent attempts per kind. This worker ignores kinds that are missing or 0.
+    pub slots: BTreeMap<String, usize>,
+    /// Time between two heartbeats.
+    pub beat: Duration,
+    /// A worker whose beat counter stands still this long is dead.
+    pub dead_after: Duration,
+    /// Time between two polls when no wake-up arrives.
+    pub poll: Duration,
+    /// How long running attempts may continue after a stop.
+    pub drain: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: format!("worker:{}", std::process::id()),
+            slots: BTreeMap::new(),
+            beat: Duration::from_secs(3),
+            dead_after: Duration::from_secs(10),
+            poll: Duration::from_secs(1),
+            drain: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The process's one claimer: it claims for all free slots and delivers the jobs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::registry::Deliver;
+use crate::claim::claimed::Claimed;
+use crate::claim::request::{ClaimRequest, ClaimResult, KindDemand, PRIORITIES};
+use crate::claim::statement::claim;
+use crate::job::attempt::{Attempt, CheckpointSaves};
+use crate::job::progress::Progress;
+use crate::liveness::in_flight::{InFlight, InFlightAttempt};
+use crate::options::WorkerOptions;
+use crate::policy::Policy;
+
+/// Longest wait for a claim's answer. The heartbeat releases jobs that it took after all.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after a failed claim.
+const CLAIM_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause after another process held the groups' lock: such a claim takes about a millisecond.
+const GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest time between two scans from the start of the index.
+const RESCAN_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Most jobs of a kind per claim of a backlog; also never more than half of its slots. The jobs of one claim run and end while
+/// the next claim is made. If one claim filled all slots, claims and ends would wait for each other.
+const MAX_BACKLOG_BATCH: usize = 500;
+
+/// Most jobs of a kind per claim without a known backlog, and for kinds with few slots. Each claim has a fixed cost.
+const SMALL_BATCH: usize = 32;
+
+/// One kind of this process.
+pub(super) struct Kind {
+    pub(super) kind: &'static str,
+    pub(super) policy: Policy,
+    pub(super) slots: usize,
+    pub(super) deliver: Deliver,
+}
+
+impl Kind {
+    /// How many jobs to claim for `free` slots.
+    fn batch(&self, free: usize, has_backlog: bool) -> usize {
+        free.min(if has_backlog {
+            (self.slots / 2).clamp(SMALL_BATCH, MAX_BACKLOG_BATCH)
+        } else {
+            SMALL_BATCH
+        })
+    }
+}
+
+/// Where claims of a backlog resume.
+///
+/// Claimed jobs stay in the index until vacuum removes them, and an old snapshot delays that. A scan from the earliest time
+/// would walk all of them, each time. So while claims come back full, the next one starts where the last one ended. A job that
+/// appears with an earlier time (its producer's transaction was slow) waits for the next scan from the start: after
+/// `RESCAN_INTERVAL`, or after a claim that was not filled.
+#[derive(Debug)]
+struct Cursor {
+    /// When the last scan from the start was answered.
+    scanned_at: Instant,
+    /// How long it took: scans from the start must stay a small share of all.
+    took: Duration,
+    positions: HashMap<&'static str, [Option<DateTime<Utc>>; PRIORITIES]>,
+}
+
+/// When the next claim is due without a wake-up.
+enum NextClaim {
+    Now,
+    Soon,
+    Later,
+}
+
+pub(super) struct Claimer {
+    /// The program's pool, for the attempts.
+    pool: PgPool,
+    /// The dedicated connection for claims.
+    claims: PgPool,
+    id: Uuid,
+    name: String,
+    kinds: Vec<Kind>,
+    in_flight: Arc<InFlight>,
+    /// Fires when there may be work.
+    work: Arc<Notify>,
+    cursor: Mutex<Cursor>,
+}
+
+impl Claimer {
+    pub(super) fn new(
+        pool: PgPool,
+        claims: PgPool,
+        id: Uuid,
+        name: &str,
+        kinds: Vec<Kind>,
+        in_flight: &Arc<InFlight>,
+        work: Arc<Notify>,
+    ) -> Self {
+        let cursor = Mutex::new(Cursor {
+            scanned_at: Instant::now(),
+            took: Duration::ZERO,
+            positions: HashMap::new(),
+        });
+        Self {
+            pool,
+            claims,
+            id,
+            name: name.to_owned(),
+            kinds,
+            in_flight: Arc::clone(in_flight),
+            work,
+            cursor,
+        }
+    }
+
+    /// Claims until `stop` fires.
+    pub(super) async fn run(self: Arc<Self>, options: WorkerOptions, stop: CancellationToken) {
+        loop {
+            // Register interest before the claim, so that no signal is missed in between.
+            let woken = self.work.notified();
+            let slot_freed = self.in_flight.slot_freed.notified();
+            let demands = self.demands();
+            let mut pause = options.poll.mul_f64(0.9 + 0.2 * rand::random::<f64>());
+            if !demands.is_empty() {
+                match self.claim(&demands).await {
+                    Ok(NextClaim::Now) => pause = Duration::ZERO,
+                    Ok(NextClaim::Soon) => pause = GROUPS_RETRY_PAUSE.mul_f64(0.5 + rand::random::<f64>()),
+                    Ok(NextClaim::Later) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "claim failed; will retry");
+                        pause = CLAIM_RETRY_PAUSE;
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = woken => {}
+                () = slot_freed => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn demands(&self) -> Vec<KindDemand> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursor.scanned_at.elapsed() > RESCAN_INTERVAL.max(cursor.took * 10) {
+            cursor.positions.clear();
+        }
+        self.kinds
+            .iter()
+            .map(|kind| {
+                let free = kind.slots.saturating_sub(self.in_flight.count(kind.kind));
+                // Only a full claim leaves a position.
+                let position = cursor.positions.get(kind.kind);
+                let batch = kind.batch(free, position.is_some());
+                KindDemand {
+                    kind: kind.kind,
+                    queue: kind.policy.queue,
+                    free: batch,
+                    more: batch < free,
+                    group_limit: kind.policy.group_limit,
+                    breaker: kind.policy.breaker.is_some(),
+                    from: position.copied().unwrap_or_default(),
+                }
+            })
+            .filter(|demand| demand.free > 0)
+            .collect()
+    }
+
+    /// Claims and delivers.
+    async fn claim(&self, demands: &[KindDemand]) -> Result<NextClaim, sqlx::Error> {
+        let begun = Instant::now();
+        let claim_guard = self.in_flight.begin_claim();
+        let may_take_suspect = !self.in_flight.has_suspect();
+        let request = ClaimRequest { worker_id: self.id, worker: &self.name, may_take_suspect };
+        let mut connection = self.claims.acquire().await?;
+        let answer = tokio::time::timeout(CLAIM_TIMEOUT, claim(&mut connection, demands, request)).await;
+        let Ok(answer) = answer else {
+            // The peer vanished, and the pool has no other connection.
+            connection.close_on_drop();
+            return Err(sqlx::Error::PoolTimedOut);
+        };
+        let ClaimResult { rows, skipped_groups } = answer?;
+        let again = self.move_cursor(demands, &rows, begun.elapsed());
+        for row in rows {
+            self.deliver(row);
+        }
+        drop(claim_guard); // every row is in flight by now
+        Ok(match (again, skipped_groups) {
+            (true, _) => NextClaim::Now,
+            (false, true) => NextClaim::Soon,
+            (false, false) => NextClaim::Later,
+        })
+    }
+
+    /// Stores where the next claim resumes; a kind that was not filled restarts. True if there may be more jobs for free
+    /// slots: before the position where an unfilled claim started, or after a full claim that asked for fewer jobs than
+    /// there are free slots.
+    fn move_cursor(&self, demands: &[KindDemand], rows: &[Claimed], took: Duration) -> bool {
+        let mut again = false;
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        for demand in demands {
+            let claimed = || rows.iter().filter(|row| row.kind == demand.kind);
+            if demand.from == <[_; PRIORITIES]>::default() {
+                (cursor.scanned_at, cursor.took) = (Instant::now(), took);
+            }
+            if claimed().count() < demand.free {
+                again |= cursor.positions.remove(demand.kind).is_some();
+                continue;
+            }
+            again |= demand.more;
+            let positions = cursor.positions.entry(demand.kind).or_default();
+            for row in claimed().filter(|row| row.crashes == 0) {
+                let position =
+                    usize::try_from(row.priority - 1).ok().and_then(|lane| positions.get_mut(lane));
+                if let Some(position) = position {
+                    *position = (*position).max(Some(row.run_at));
+                }
+            }
+        }
+        again
+    }
+
+    fn deliver(&self, mut row: Claimed) {
+        let Some(kind) = self.kinds.iter().find(|kind| kind.kind == row.kind) else { return };
+        let attempt = Attempt {
+            job_id: row.id,
+            subject: row.subject,
+            lease: row.lease,
+            number: row.attempt,
+            priority: row.priority,
+            age_seconds: (row.attempted_at - row.created_at).as_seconds_f64(),
+            checkpoint: row.checkpoint.take(),
+            cancellation: CancellationToken::new(),
+            progress: Progress::default(),
+            saves: CheckpointSaves::default(),
+            pool: Some(self.pool.clone()),
+        };
+        let guard = self.in_flight.add(
+            row.lease,
+            InFlightAttempt {
+                job_id: row.id,
+                kind: kind.kind,
+                suspect: row.crashes > 0 && row.crashes < row.max_crashes && row.group_error.is_none(),
+                cancellation: attempt.cancellation.clone(),
+                progress: attempt.progress.clone(),
+            },
+        );
+        (kind.deliver)(row, attempt, guard);
+    }
+}
