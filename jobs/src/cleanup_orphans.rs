@@ -43,7 +43,7 @@ use crate::environment::Context;
 use crate::installation::installation_of_database;
 pub use crate::kinds::CleanupOrphans;
 
-/// The classes of its own errors.
+/// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 7] = names([
     ErrorClass::Disk,
     ErrorClass::DiskFull,

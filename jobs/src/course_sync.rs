@@ -25,7 +25,7 @@ pub use crate::kinds::CourseSync;
 /// Most terms in one run: each may take a minute.
 const MAX_TERMS: usize = 12;
 
-/// The classes of its own errors.
+/// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 3] = names([
     ErrorClass::Catalogue,
     ErrorClass::BadTerm,

@@ -57,7 +57,7 @@ pub struct Audio {
     pub announced_seconds: Option<f64>,
 }
 
-/// The classes of its own errors.
+/// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 37] = names([
     ErrorClass::Network,
     ErrorClass::Stalled,

@@ -44,7 +44,7 @@ pub struct Probed {
     pub stream: AudioStream,
 }
 
-/// The classes of its own errors.
+/// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 14] = names([
     ErrorClass::Incomplete,
     ErrorClass::Silent,

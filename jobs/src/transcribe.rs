@@ -65,7 +65,7 @@ pub struct Transcribed {
     pub leaves_pieces: bool,
 }
 
-/// The classes of its own errors.
+/// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 22] = names([
     ErrorClass::EngineMissing,
     ErrorClass::ModelMissing,
