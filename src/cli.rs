@@ -9,11 +9,17 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api;
+use crate::config;
 use crate::config::common::CommonOptions;
-use crate::{config, logging};
+use crate::error::CliError;
+use crate::run::api::ApiCommand;
+use crate::run::dev::{self, DevCommand};
+use crate::run::logging;
+use crate::run::scheduler::SchedulerCommand;
+use crate::run::worker::WorkerCommand;
 
 pub mod courses;
-pub mod dev;
 pub mod doctor;
 pub mod enqueue;
 pub mod jobs;
@@ -22,34 +28,11 @@ pub mod migrate;
 pub mod model;
 pub mod queues;
 pub mod remote;
-pub mod run;
 pub mod submit;
 pub mod table;
 pub mod token;
 pub mod transcribe;
 pub mod user;
-
-/// What was typed or configured cannot work.
-pub const EXIT_USAGE: u8 = 2;
-
-/// Why a command ended without doing what it should. The text is for the person who typed it.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// What was typed or configured cannot work: exit code 2.
-    #[error("{0}")]
-    Usage(String),
-    /// It could have worked: exit code 1.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl CliError {
-    /// A failure of the database, in words.
-    #[must_use]
-    pub fn database(error: &sqlx::Error) -> Self {
-        Self::Failed(format!("database: {error}"))
-    }
-}
 
 /// Bedel brings lecture recordings in: from a Panopto link to a stored transcript, every step a durable job in
 /// PostgreSQL.
@@ -68,15 +51,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the HTTP API
-    Api(run::ApiCommand),
+    Api(ApiCommand),
     /// Run jobs until SIGTERM
-    Worker(run::WorkerCommand),
+    Worker(WorkerCommand),
     /// Fire the cron jobs; several may run, each tick is fired once
-    Scheduler(run::SchedulerCommand),
+    Scheduler(SchedulerCommand),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateCommand),
     /// Run everything on this machine, on a private PostgreSQL
-    Dev(Box<dev::DevCommand>),
+    Dev(Box<DevCommand>),
     /// Hand in a recording by its Panopto link
     Submit(submit::SubmitCommand),
     /// List your lectures
@@ -156,15 +139,15 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Result<(), CliError> {
     let common = &cli.common;
     match cli.command {
-        Command::Api(command) => command.run(common).await,
-        Command::Worker(command) => command.run(common).await,
-        Command::Scheduler(command) => command.run(common).await,
+        Command::Api(command) => crate::run::api::run(&command, common).await,
+        Command::Worker(command) => crate::run::worker::run(&command, common).await,
+        Command::Scheduler(command) => crate::run::scheduler::run(&command, common).await,
         Command::Migrate(command) => command.run(common).await,
         Command::Dev(mut command) => {
             let sub = matches.subcommand_matches("dev").expect("the command that was parsed");
             command.drain_is_configured = source(sub, "drain_seconds") != Some(ValueSource::DefaultValue);
             let explicit = explicit_settings(root, "dev", sub);
-            crate::dev::run(common, &command, explicit).await
+            dev::run(common, &command, explicit).await
         }
         Command::Submit(command) => command.run(common).await,
         Command::Lectures(command) => command.run(common).await,
@@ -175,7 +158,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         Command::Token(command) => command.run(common).await,
         Command::User(command) => command.run(common).await,
         Command::Openapi => {
-            print!("{}", crate::api::description());
+            print!("{}", api::description());
             Ok(())
         }
         Command::Transcribe(command) => command.run().await,
@@ -205,10 +188,7 @@ fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
 #[expect(clippy::print_stderr, reason = "the answer to the person at the terminal")]
 fn complain(error: &CliError) -> ExitCode {
     eprintln!("bedel: {error}");
-    match error {
-        CliError::Usage(_) => ExitCode::from(EXIT_USAGE),
-        CliError::Failed(_) => ExitCode::FAILURE,
-    }
+    ExitCode::from(error)
 }
 
 #[cfg(test)]

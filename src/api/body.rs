@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::problem::{FieldError, Problem};
+use super::state::ApiState;
 
 /// Largest body accepted, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;

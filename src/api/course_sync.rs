@@ -19,11 +19,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Admin;
 use super::body::Fields;
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
 
 /// Seconds the answer waits for the job unless the caller says otherwise.
 const DEFAULT_WAIT_SECONDS: u64 = 30;

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::{Fields, Id};
 use super::problem::Problem;
+use super::state::ApiState;
 
 /// A new course is in everybody's list: it counts as so many submissions.
 const COURSE_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");

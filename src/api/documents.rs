@@ -15,11 +15,11 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::Id;
 use super::file::StoredFile;
 use super::problem::Problem;
+use super::state::ApiState;
 use super::upload::{self, Form, Part, Received};
 
 /// What clients call a PDF. Some do not know, and say so.

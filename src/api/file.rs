@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bedel_storage::{Description, StorageError};
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
 /// A stored file on its way out.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
 /// What does not answer within this time is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);

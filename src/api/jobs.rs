@@ -22,11 +22,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::{Admin, Caller};
 use super::body::{Fields, Id};
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
 
 use self::shown::{JobBody, JobStateName};
 

@@ -4,6 +4,7 @@ mod artefacts;
 mod events;
 mod submit;
 mod upload;
+mod visible;
 
 use std::num::NonZeroU32;
 
@@ -17,18 +18,19 @@ use bedel_jobs::lecture::cancel::{self, Cancelled};
 use bedel_jobs::lecture::list::{self, Cursor, Filter, MAX_LIMIT};
 use bedel_jobs::lecture::removal::{self, Removed};
 use bedel_jobs::lecture::retry::{self, Retried};
-use bedel_jobs::lecture::view::{self, LectureState, LectureView};
+use bedel_jobs::lecture::view::{LectureState, LectureView};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::Id;
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
+use visible::{no_lecture, visible, visible_state};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -202,18 +204,4 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
             Ok((StatusCode::ACCEPTED, Json(LectureJob { lecture_id: id, job_id })).into_response())
         }
     }
-}
-
-async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
-    let mut connection = state.acquire().await?;
-    view::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
-}
-
-async fn visible_state(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureState, Problem> {
-    let mut connection = state.acquire().await?;
-    view::state(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
-}
-
-fn no_lecture() -> Problem {
-    Problem::not_found("There is no such lecture among yours.")
 }

@@ -13,8 +13,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi, openapi};
 
-use super::ApiState;
 use super::observe::ProblemBody;
+use super::state::ApiState;
 
 /// Operations with this tag need no credential.
 pub(super) const OPEN: &str = "health";
@@ -152,34 +152,4 @@ async fn page() -> Response {
 async fn script() -> Response {
     let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], include_str!("docs/page.js")).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use crate::api::description;
-
-    #[test]
-    fn operations_have_names_of_their_own_and_all_errors_are_problems() {
-        let api: Value = serde_json::from_str(&description()).unwrap();
-        assert_eq!(api["openapi"], "3.1.0");
-        let items = api["paths"].as_object().unwrap().values();
-        let operations: Vec<&Value> = items.flat_map(|item| item.as_object().unwrap().values()).collect();
-        let names: BTreeSet<&str> =
-            operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
-        assert_eq!(names.len(), operations.len(), "{names:?}");
-        for operation in operations {
-            let open = operation["tags"][0] == super::OPEN;
-            assert_eq!(operation.get("security").is_none(), open, "{operation}");
-            for (status, response) in operation["responses"].as_object().unwrap() {
-                let is_error = status.starts_with(['4', '5']);
-                let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
-                assert_eq!(problem == "#/components/schemas/Problem", is_error, "{operation}");
-                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{operation}");
-            }
-        }
-    }
 }

@@ -33,7 +33,7 @@ impl From<InvalidField> for FieldError {
 
 /// An error on its way to the caller.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) detail: Cow<'static, str>,
@@ -55,6 +55,14 @@ impl Problem {
     pub(super) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 401 that does not say what is wrong with the credential.
+    pub(super) fn unknown_credential() -> Self {
+        Self::unauthenticated(
+            "This token is not known here, or not valid any more. Sign in again.",
+            r#"Bearer realm="bedel", error="invalid_token""#,
+        )
     }
 
     pub(super) fn forbidden(detail: &'static str) -> Self {

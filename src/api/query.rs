@@ -7,8 +7,8 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use super::ApiState;
 use super::problem::{FieldError, Problem};
+use super::state::ApiState;
 
 /// The fields of a query. Unknown ones are ignored; what is wrong with the known ones is collected.
 pub(super) struct QueryFields {

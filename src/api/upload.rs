@@ -19,8 +19,8 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
 /// A client that sends nothing for so long has left.
 const STALLED_AFTER: Duration = Duration::from_secs(20);
@@ -229,7 +229,7 @@ impl Part<'_> {
             next = if ended { None } else { self.chunk().await? };
         }
         writer.finish().await.map_err(|error| Problem::storage(&error))?;
-        let sha256 = hex::encode(&hash.finalize());
+        let sha256 = hex::encode(hash.finalize());
         Ok(Received { size, sha256 })
     }
 

@@ -5,8 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::remote::RemoteOptions;
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
 /// `bedel courses …`
 #[derive(Debug, Subcommand)]

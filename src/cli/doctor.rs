@@ -6,16 +6,19 @@ use std::time::Duration;
 use clap::Args;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
 use crate::config::secret::Secret;
 use crate::config::speech::SpeechOptions;
 use crate::config::storage::StorageOptions;
-use crate::database::{self, Role};
+use crate::error::CliError;
+use crate::run::database::{self, Role};
 
+mod finding;
 mod host;
+
+use finding::{Finding, Level};
 
 /// How long a server may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -36,45 +39,6 @@ pub struct DoctorCommand {
     jobs: JobOptions,
     #[command(flatten)]
     speech: SpeechOptions,
-}
-
-/// One line of the report.
-#[derive(Debug)]
-struct Finding {
-    level: Level,
-    subject: &'static str,
-    text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl Finding {
-    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject, text: text.into() }
-    }
-
-    fn warn(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Warn, subject, text: text.into() }
-    }
-
-    fn fail(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Fail, subject, text: text.into() }
-    }
-
-    fn line(&self) -> String {
-        let level = match self.level {
-            Level::Ok => "ok",
-            Level::Warn => "warn",
-            Level::Fail => "FAIL",
-        };
-        let indented = self.text.replace('\n', "\n                     ");
-        format!("{level:<5} {:<14} {indented}", self.subject)
-    }
 }
 
 impl DoctorCommand {

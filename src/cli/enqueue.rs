@@ -6,12 +6,12 @@ use bedel_storage::Storage;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
-use crate::environment;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::environment;
 
 /// Enqueue a job of any kind, as the program itself or a schedule would.
 ///

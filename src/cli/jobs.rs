@@ -10,12 +10,12 @@ use clap::{Args, Subcommand};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::database;
+use crate::run::environment;
 
 mod show;
 

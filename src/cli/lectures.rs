@@ -6,8 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::remote::RemoteOptions;
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
 /// Lectures of a page.
 const PAGE: usize = 100;

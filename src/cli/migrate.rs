@@ -4,12 +4,13 @@ use bedel_jobs::lecture::restart;
 use clap::Args;
 use sqlx::PgPool;
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
+use crate::error::CliError;
 use crate::migrate::{self, MigrateError, State};
+use crate::run::database::{self, Role};
 
 /// Bring the database's schema up to date. Safe to run twice and from several places at once.
 #[derive(Debug, Args)]

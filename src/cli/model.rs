@@ -3,9 +3,10 @@
 use bedel_speech::models::{self, Installed};
 use clap::{Args, Subcommand};
 
-use super::{CliError, table};
+use super::table;
 use crate::config::speech::SpeechOptions;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::environment;
 
 /// `bedel model …`
 #[derive(Debug, Subcommand)]

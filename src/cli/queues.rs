@@ -6,12 +6,13 @@ use bedel_storage::Storage;
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::database;
+use crate::run::environment;
 
 /// Look at the queues, or pause and resume one. A queue is the lane that a kind of job belongs to.
 #[derive(Debug, Args)]

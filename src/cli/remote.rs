@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
 use crate::config::secret::Secret;
-use crate::dev::state;
+use crate::error::CliError;
+use crate::run::dev::state;
 
 /// Longest answer; a course synchronisation is waited for up to a minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);

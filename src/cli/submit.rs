@@ -11,8 +11,9 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::remote::{Remote, RemoteOptions};
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
 /// Between two looks at a lecture that is watched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{CliError, table};
-use crate::api_tokens::{self, Listed};
+use super::table;
+use crate::api::api_tokens::{self, Listed};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
-use crate::database;
+use crate::error::CliError;
+use crate::run::database;
 
 /// `bedel token …`
 #[derive(Debug, Subcommand)]

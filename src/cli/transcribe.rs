@@ -18,9 +18,9 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::CliError;
 use crate::config::speech::SpeechOptions;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::environment;
 
 /// Transcribe a file of this machine, as a worker would, without a database.
 ///

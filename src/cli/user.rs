@@ -5,11 +5,11 @@ use bedel_queue::Queue;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::storage::StorageOptions;
-use crate::{database, environment};
+use crate::error::CliError;
+use crate::run::{database, environment};
 
 /// `bedel user …`
 #[derive(Debug, Subcommand)]

@@ -400,7 +400,10 @@ async fn tokens_are_made_listed_and_revoked() {
     let token = project
         .run(&["token", "create", "--user", &user, "--name", "lab script", "--scope", "read", "--days", "7"])
         .ok();
-    assert!(token.trim().starts_with(bedel::api_tokens::PREFIX) && token.lines().count() == 1, "{token}");
+    assert!(
+        token.trim().starts_with(bedel::api::api_tokens::PREFIX) && token.lines().count() == 1,
+        "{token}"
+    );
     let listed = project.run(&["token", "list", "--user", &user]).ok();
     assert!(
         listed.contains("lab script") && listed.contains("read") && !listed.contains(token.trim()),

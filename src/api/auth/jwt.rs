@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::super::problem::Problem;
 use super::jwks::{Jwks, JwksError};
-use super::unknown;
 use crate::config::secret::Secret;
 
 /// Clocks of different machines differ by so many seconds.
@@ -114,9 +113,9 @@ impl Jwt {
         let key = match &self.keys {
             Keys::Shared(key) => key.clone(),
             Keys::Published(jwks) => {
-                let header = decode_header(token).map_err(|_| unknown())?;
+                let header = decode_header(token).map_err(|_| Problem::unknown_credential())?;
                 jwks.key(header.kid.as_deref()).await.map_err(|error| match error {
-                    JwksError::Unknown => unknown(),
+                    JwksError::Unknown => Problem::unknown_credential(),
                     JwksError::Away => Problem::unavailable(
                         "The keys of the identity provider cannot be read at the moment.",
                     ),
@@ -144,7 +143,7 @@ fn refused(error: &jsonwebtoken::errors::Error) -> Problem {
             r#"Bearer realm="bedel", error="invalid_token", error_description="expired""#,
         );
     }
-    unknown()
+    Problem::unknown_credential()
 }
 
 #[cfg(test)]

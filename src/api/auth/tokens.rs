@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Caller;
+use super::caller::Caller;
 
 /// The bearer tokens this API knows. Holds digests only; cheap to clone.
 #[derive(Clone, Default)]

@@ -9,12 +9,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Id;
 use super::super::file::StoredFile;
 use super::super::problem::Problem;
-use super::visible;
+use super::super::state::ApiState;
+use super::visible::visible;
 
 /// Largest transcript that is turned into another form, in bytes; ten hours of speech are about two million.
 const MAX_TRANSCRIPT_BYTES: u64 = 64 * 1024 * 1024;

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Id;
 use super::super::limits::Following;
 use super::super::problem::Problem;
-use super::visible_state;
+use super::super::state::ApiState;
+use super::visible::visible_state;
 
 /// Between two looks at the row.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -13,11 +13,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Fields;
 use super::super::observe::ProblemBody;
 use super::super::problem::Problem;
+use super::super::state::ApiState;
 
 /// Most submissions of a batch.
 const MAX_BATCH: usize = 500;

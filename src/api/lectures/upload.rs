@@ -13,10 +13,10 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Fields;
 use super::super::problem::Problem;
+use super::super::state::ApiState;
 use super::super::upload::{self, Form, Part};
 
 /// Types besides `audio/*`: Panopto serves sound alone as `video/mp4`, and some clients do not know.

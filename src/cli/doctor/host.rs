@@ -11,9 +11,9 @@ use rustix::fs::Access;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::speech::{EngineChoice, SpeechOptions};
-use crate::environment;
+use crate::run::environment;
 
 const INSTALLATION: &str = "installation";
 
@@ -226,7 +226,7 @@ async fn engines(options: &SpeechOptions) -> Vec<Finding> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::Level;
+    use super::super::finding::Level;
     use super::installation;
 
     #[test]

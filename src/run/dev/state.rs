@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
 const LOCK: &str = "dev.lock";
 const STATE: &str = "dev.json";

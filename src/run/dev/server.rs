@@ -7,8 +7,8 @@ use bedel_postgres::{Durability, Server, ServerOptions, StopMode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::CliError;
 use crate::config::secret::Secret;
+use crate::error::CliError;
 
 const DATABASE: &str = "bedel";
 /// Before the server is started again: at first, then twice as long each time.

@@ -1,5 +1,6 @@
 //! `bedel api`.
 
+use clap::Args;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,10 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use crate::api::{ApiState, serve};
-use crate::cli::{CliError, run::ApiCommand};
+use crate::config::api::ApiOptions;
+use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
-use crate::database::{self, Role};
-use crate::{environment, process};
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
+use crate::config::storage::StorageOptions;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::{environment, process};
 
 /// An API whose parent is gone stops within this time.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -19,6 +25,26 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 const REBIND_WITHIN: Duration = Duration::from_secs(5);
 /// Between two such tries.
 const REBIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serve the HTTP API until SIGTERM.
+#[derive(Debug, Args)]
+pub struct ApiCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`ApiOptions`].
+    #[command(flatten)]
+    pub api: ApiOptions,
+    /// See [`AuthOptions`].
+    #[command(flatten)]
+    pub auth: AuthOptions,
+    /// See [`StorageOptions`].
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// See [`JobOptions`].
+    #[command(flatten)]
+    pub jobs: JobOptions,
+}
 
 /// Serves until the process is asked to stop. It listens whether or not the database is there.
 ///

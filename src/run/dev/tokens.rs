@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::state::write_private;
-use crate::cli::CliError;
 use crate::config::secret::Secret;
+use crate::error::CliError;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "dev-tokens.json";

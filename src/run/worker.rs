@@ -1,5 +1,6 @@
 //! `bedel worker`.
 
+use clap::Args;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
@@ -11,13 +12,38 @@ use bedel_media::MediaTools;
 use bedel_queue::{Job, Queue, run_worker};
 use bedel_speech::Engines;
 
-use crate::cli::{CliError, run::WorkerCommand};
 use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
 use crate::config::speech::{EngineChoice, SpeechOptions};
-use crate::database::{self, Role};
-use crate::environment::{self, Parts};
-use crate::scratch::Scratch;
-use crate::{metrics, process};
+use crate::config::storage::StorageOptions;
+use crate::config::worker::WorkerOptions;
+use crate::error::CliError;
+use crate::metrics;
+use crate::run::database::{self, Role};
+use crate::run::environment::{self, Parts};
+use crate::run::process;
+use crate::run::scratch::Scratch;
+
+/// Run jobs until SIGTERM; then running jobs get a deadline and the rest is given back.
+#[derive(Debug, Args)]
+pub struct WorkerCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`WorkerOptions`].
+    #[command(flatten)]
+    pub worker: WorkerOptions,
+    /// See [`StorageOptions`].
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// See [`JobOptions`].
+    #[command(flatten)]
+    pub jobs: JobOptions,
+    /// See [`SpeechOptions`].
+    #[command(flatten)]
+    pub speech: SpeechOptions,
+}
 
 /// Runs jobs until the process is asked to stop. Waits for a database that is away.
 ///

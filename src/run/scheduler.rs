@@ -1,19 +1,32 @@
 //! `bedel scheduler`.
 
+use clap::Args;
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::{self, CourseSync};
 use bedel_queue::{CatchUp, NewJob, Queue, Retention, Schedule, run_scheduler};
 
-use crate::cli::{CliError, run::SchedulerCommand};
 use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
 use crate::config::schedule::ScheduleOptions;
-use crate::database::{self, Role};
-use crate::process;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::process;
 
 /// A scheduler whose parent is gone stops within this time.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Fire the cron jobs until SIGTERM. Several may run: each tick is fired once.
+#[derive(Debug, Args)]
+pub struct SchedulerCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`ScheduleOptions`].
+    #[command(flatten)]
+    pub schedule: ScheduleOptions,
+}
 
 /// Fires the cron jobs until the process is asked to stop. Waits for a database that is away.
 ///

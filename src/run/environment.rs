@@ -13,8 +13,8 @@ use bedel_speech::{Engine, Engines};
 use bedel_storage::{Storage, StorageError};
 use sqlx::PgPool;
 
-use crate::cli::CliError;
 use crate::config::speech::{EngineChoice, SpeechOptions};
+use crate::error::CliError;
 
 /// What a process needs for its part.
 pub struct Parts {

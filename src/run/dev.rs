@@ -14,20 +14,22 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{CliError, dev::DevCommand};
 use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
 use crate::config::secret::Secret;
-use crate::database::{self, Role};
-use crate::process;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::process;
 
 pub mod child;
+pub mod command;
 pub mod ready;
 pub mod server;
 pub mod state;
 pub mod tokens;
 
 use child::Program;
+pub use command::DevCommand;
 use server::PrivateServer;
 use state::{DevLock, DevState};
 use tokens::DevTokens;

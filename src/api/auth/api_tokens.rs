@@ -56,7 +56,7 @@ pub async fn create(
 ) -> Result<(Uuid, String), sqlx::Error> {
     bedel_jobs::users::ensure_user_exists(tx, user_id).await?;
     let secret: [u8; 32] = rand::random();
-    let token = format!("{PREFIX}{}", hex::encode(&secret));
+    let token = format!("{PREFIX}{}", hex::encode(secret));
     let id = sqlx::query_scalar(
         "-- api_tokens::create
          INSERT INTO api_tokens (user_id, name, scope, sha256, expires_at)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
 /// How long a process whose parent is gone may still take for an orderly stop beyond its own deadline.
 const GRACE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::ready;
-use crate::cli::{CliError, EXIT_USAGE};
+use crate::error::{CliError, EXIT_USAGE};
 
 /// Before a child that died is started again: at first, then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -8,11 +8,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::CliError;
 use crate::config::database::DatabaseOptions;
 use crate::config::secret::Secret;
-use crate::dev::state;
+use crate::error::CliError;
 use crate::migrate::{self, MigrateError, State};
+use crate::run::dev::state;
 
 /// A database that takes longer for a first connection does not answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

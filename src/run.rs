@@ -1,0 +1,13 @@
+//! The long-running processes: `bedel api`, `worker`, `scheduler` and `dev`, and what they share.
+
+pub mod api;
+pub mod dev;
+pub mod scheduler;
+pub mod worker;
+
+// Shared, also by the commands.
+pub mod database;
+pub mod environment;
+pub mod logging;
+pub mod process;
+pub mod scratch;
