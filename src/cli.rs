@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod lectures;
 pub mod migrate;
 pub mod model;
+mod notify;
 pub mod queues;
 pub mod remote;
 pub mod submit;

@@ -14,6 +14,7 @@ pub mod common;
 pub mod database;
 pub mod jobs;
 pub mod parse;
+pub mod postgres;
 pub mod schedule;
 pub mod secret;
 pub mod speech;

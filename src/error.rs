@@ -22,6 +22,12 @@ impl CliError {
     }
 }
 
+impl From<sqlx::Error> for CliError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::database(&error)
+    }
+}
+
 impl From<&CliError> for std::process::ExitCode {
     fn from(error: &CliError) -> Self {
         match error {

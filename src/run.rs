@@ -6,6 +6,7 @@ pub mod scheduler;
 pub mod worker;
 
 // Shared, also by the commands.
+pub mod backoff;
 pub mod database;
 pub mod environment;
 pub mod logging;

@@ -8,11 +8,10 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
-use bedel_jobs::registry::{is_stage, may_have_key, new_job};
-use bedel_queue::inspect::{self, Filter, JobState};
-use bedel_queue::{EnqueueError, Retried, enqueue};
+use bedel_jobs::registry::{may_have_key, new_job};
+use bedel_queue::inspect::{self, Filter};
+use bedel_queue::{EnqueueError, enqueue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,6 +26,7 @@ use super::body::{Fields, Id};
 use super::problem::Problem;
 use super::query::QueryFields;
 use super::state::ApiState;
+use crate::operations::{self, JobCancelled, JobRetried};
 
 use self::shown::{JobBody, JobStateName};
 
@@ -236,30 +236,15 @@ struct JobId {
     ),
 )]
 async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
-    let refused = || {
-        Problem::conflict(
-            "This job is running or completed, or another one does its work: nothing is to be retried.",
-        )
-    };
     let mut tx = state.begin().await?;
-    let job = inspect::job(&mut tx, id).await?.ok_or_else(no_job)?;
-    let due = match job.subject {
-        Some(lecture) if is_stage(&job.kind) => {
-            if matches!(job.state, JobState::Running | JobState::Completed) {
-                return Err(refused());
-            }
-            match lecture_retry::retry(&mut tx, &state.environment.settings, None, lecture).await? {
-                LectureRetried::Due(job_id) => job_id,
-                LectureRetried::NotFound | LectureRetried::Running | LectureRetried::Completed => {
-                    return Err(refused());
-                }
-            }
+    let due = match operations::retry_job(&mut tx, &state.environment.settings, id).await? {
+        JobRetried::Due(due) => due,
+        JobRetried::NotFound => return Err(no_job()),
+        JobRetried::Refused | JobRetried::LectureRefused(..) => {
+            return Err(Problem::conflict(
+                "This job is running or completed, or another one does its work: nothing is to be retried.",
+            ));
         }
-        _ => match bedel_queue::retry(&mut tx, id).await? {
-            Retried::Now => id,
-            Retried::NotFound => return Err(no_job()),
-            Retried::Refused => return Err(refused()),
-        },
     };
     tx.commit().await?;
     state.queue.wake();
@@ -279,10 +264,11 @@ async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Re
 )]
 async fn cancel(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
-    let cancelled = state.registry.cancel(&mut tx, id, "cancelled by an administrator").await?;
-    if cancelled.is_none() {
-        let exists = inspect::job(&mut tx, id).await?.is_some();
-        return Err(if exists { Problem::conflict("This job is over already.") } else { no_job() });
+    let reason = "cancelled by an administrator";
+    match operations::cancel_job(&mut tx, &state.registry, id, reason).await? {
+        JobCancelled::Cancelled => {}
+        JobCancelled::NotFound => return Err(no_job()),
+        JobCancelled::Final => return Err(Problem::conflict("This job is over already.")),
     }
     tx.commit().await?;
     state.queue.wake();

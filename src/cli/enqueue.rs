@@ -6,6 +6,7 @@ use bedel_storage::Storage;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -47,13 +48,10 @@ impl EnqueueCommand {
         let job = new_job(&registry, &self.kind, args).map_err(|error| CliError::Usage(error.to_string()))?;
 
         database::ready(&pool).await?;
-        let failed = |error: sqlx::Error| CliError::database(&error);
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let enqueued = enqueue(&mut tx, &job).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
-        if let Err(error) = Queue::new(pool).wake_now().await {
-            tracing::debug!(%error, "no wake-up; workers look by themselves");
-        }
+        let mut tx = pool.begin().await?;
+        let enqueued = enqueue(&mut tx, &job).await?;
+        tx.commit().await?;
+        notify::wake(&Queue::new(pool)).await;
         if self.json {
             println!("{}", json!({ "job_id": enqueued.id, "created": enqueued.created }));
         } else if enqueued.created {

@@ -1,19 +1,19 @@
 //! `bedel jobs`.
 
-use bedel_jobs::Settings;
-use bedel_jobs::lecture::retry::{self, Retried as LectureRetried};
-use bedel_jobs::registry::{is_stage, registry};
+use bedel_jobs::lecture::retry::Retried;
+use bedel_jobs::registry::registry;
+use bedel_queue::Queue;
 use bedel_queue::inspect::{self, Filter, JobState};
-use bedel_queue::{Queue, Retried};
 use bedel_storage::Storage;
 use clap::{Args, Subcommand};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
 use crate::error::CliError;
+use crate::operations::{self, JobCancelled, JobRetried};
 use crate::run::database;
 use crate::run::environment;
 
@@ -119,8 +119,8 @@ impl ListJobs {
             after: None,
             limit: self.limit,
         };
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let jobs = inspect::list(&mut connection, &filter).await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
+        let jobs = inspect::list(&mut connection, &filter).await?;
         if self.json {
             println!("{}", serde_json::to_string(&jobs).expect("a job is plain data"));
             return Ok(());
@@ -133,9 +133,8 @@ impl ListJobs {
 impl ShowJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let job =
-            inspect::job(&mut connection, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
+        let mut connection = pool.acquire().await?;
+        let job = inspect::job(&mut connection, self.id).await?.ok_or_else(|| unknown(self.id))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&job).expect("a job is plain data"));
         } else {
@@ -149,58 +148,35 @@ impl RetryJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let job = inspect::job(&mut tx, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
-        let due = match job.subject {
-            Some(lecture_id) if is_stage(&job.kind) => {
-                if matches!(job.state, JobState::Running | JobState::Completed) {
-                    return Err(self.refused());
-                }
-                self.retry_lecture(&mut tx, &settings, lecture_id).await?
+        let mut tx = pool.begin().await?;
+        let due = match operations::retry_job(&mut tx, &settings, self.id).await? {
+            JobRetried::Due(due) => due,
+            JobRetried::NotFound => return Err(unknown(self.id)),
+            JobRetried::Refused => {
+                return Err(CliError::Failed(format!(
+                    "{} is running or completed, or another live job does its work: there is nothing to retry",
+                    self.id
+                )));
             }
-            _ => self.retry_job(&mut tx).await?,
+            JobRetried::LectureRefused(lecture_id, refused) => {
+                let state = match refused {
+                    Retried::NotFound => "is gone",
+                    Retried::Running => "is being worked on",
+                    Retried::Completed | Retried::Due(_) => "is completed",
+                };
+                return Err(CliError::Failed(format!(
+                    "lecture {lecture_id} {state}: there is nothing to retry"
+                )));
+            }
         };
-        tx.commit().await.map_err(failed)?;
-        if let Err(error) = Queue::new(pool).wake_now().await {
-            tracing::debug!(%error, "no wake-up; workers look by themselves");
-        }
+        tx.commit().await?;
+        notify::wake(&Queue::new(pool)).await;
         if due == self.id {
             println!("{due} is available now");
         } else {
             println!("{due} is available now, in place of {}", self.id);
         }
         Ok(())
-    }
-
-    /// A stage's job is retried for its lecture's sake, which must not stay `failed` while a job works for it.
-    async fn retry_lecture(
-        &self,
-        tx: &mut PgConnection,
-        settings: &Settings,
-        lecture_id: Uuid,
-    ) -> Result<Uuid, CliError> {
-        let reason = match retry::retry(tx, settings, None, lecture_id).await.map_err(failed)? {
-            LectureRetried::Due(job) => return Ok(job),
-            LectureRetried::NotFound => "is gone",
-            LectureRetried::Running => "is being worked on",
-            LectureRetried::Completed => "is completed",
-        };
-        Err(CliError::Failed(format!("lecture {lecture_id} {reason}: there is nothing to retry")))
-    }
-
-    async fn retry_job(&self, tx: &mut PgConnection) -> Result<Uuid, CliError> {
-        match bedel_queue::retry(tx, self.id).await.map_err(failed)? {
-            Retried::Now => Ok(self.id),
-            Retried::NotFound => Err(unknown(self.id)),
-            Retried::Refused => Err(self.refused()),
-        }
-    }
-
-    fn refused(&self) -> CliError {
-        CliError::Failed(format!(
-            "{} is running or completed, or another live job does its work: there is nothing to retry",
-            self.id
-        ))
     }
 }
 
@@ -209,23 +185,20 @@ impl CancelJob {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let cancelled = registry.cancel(&mut tx, self.id, &self.reason).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
-        if cancelled.is_none() {
-            return Err(CliError::Failed(format!("{} is over already, or there is no such job", self.id)));
+        let mut tx = pool.begin().await?;
+        match operations::cancel_job(&mut tx, &registry, self.id, &self.reason).await? {
+            JobCancelled::Cancelled => {}
+            JobCancelled::NotFound => return Err(unknown(self.id)),
+            JobCancelled::Final => return Err(CliError::Failed(format!("{} is over already", self.id))),
         }
+        tx.commit().await?;
         let queue = Queue::new(pool);
-        if let Err(error) = queue.announce_cancellation_now().await {
-            tracing::debug!(%error, "not announced; workers notice at their next heartbeat");
-        }
+        // The kind's hook may have enqueued a clean-up.
+        notify::wake(&queue).await;
+        notify::cancellation(&queue).await;
         println!("{} is cancelled", self.id);
         Ok(())
     }
-}
-
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
 }
 
 fn unknown(id: Uuid) -> CliError {

@@ -52,8 +52,7 @@ impl MigrateCommand {
         }
         println!("adopted");
         run(&pool).await?;
-        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await;
-        let started = started.map_err(|error| CliError::database(&error))?;
+        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await?;
         println!("{started} lectures start again, {} in a minute", self.per_minute);
         Ok(())
     }

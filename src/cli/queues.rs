@@ -64,7 +64,7 @@ impl QueuesCommand {
 
     async fn list(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
         let views = known(&mut connection, &pool, &self.jobs).await?;
         if self.json {
             println!("{}", serde_json::to_string(&views).expect("a queue is plain data"));
@@ -72,7 +72,7 @@ impl QueuesCommand {
         }
         let rows: Vec<_> = views.iter().map(line).collect();
         print!("{}", table::render(&["QUEUE", "PAUSED", "AVAILABLE", "RUNNING", "OLDEST RUN AT"], &rows));
-        let breakers = breakers(&mut connection).await.map_err(failed)?;
+        let breakers = breakers(&mut connection).await?;
         let rows: Vec<_> = breakers.iter().filter_map(waiting).collect();
         if !rows.is_empty() {
             let columns = ["WAITING FOR", "DOWN SINCE", "NEXT PROBE", "PROBES", "CLASS", "LAST ERROR"];
@@ -85,14 +85,14 @@ impl QueuesCommand {
 impl NamedQueue {
     async fn pause(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut connection = self.open(common).await?;
-        pause(&mut connection, &self.name).await.map_err(failed)?;
+        pause(&mut connection, &self.name).await?;
         println!("{} is paused", self.name);
         Ok(())
     }
 
     async fn resume(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut connection = self.open(common).await?;
-        resume(&mut connection, &self.name).await.map_err(failed)?;
+        resume(&mut connection, &self.name).await?;
         println!("{} is resumed", self.name);
         Ok(())
     }
@@ -103,7 +103,7 @@ impl NamedQueue {
         common: &CommonOptions,
     ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
         let views = known(&mut connection, &pool, &self.jobs).await?;
         if views.iter().any(|view| view.name == self.name) {
             return Ok(connection);
@@ -125,7 +125,7 @@ async fn known(
 ) -> Result<Vec<QueueView>, CliError> {
     let settings = jobs.settings().map_err(CliError::Usage)?;
     let registry = registry(environment::without_tools(pool.clone(), Storage::nowhere(), settings)?);
-    known_queues(connection, &registry).await.map_err(failed)
+    Ok(known_queues(connection, &registry).await?)
 }
 
 fn line(view: &QueueView) -> Vec<String> {
@@ -149,10 +149,6 @@ fn waiting(view: &BreakerView) -> Option<Vec<String>> {
 
 fn count(jobs: i64) -> String {
     if jobs >= COUNT_LIMIT { format!("{COUNT_LIMIT} or more") } else { jobs.to_string() }
-}
-
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
 }
 
 #[cfg(test)]

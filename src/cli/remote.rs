@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Client, Method};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
 use super::table;
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
+use crate::config::secret;
 use crate::error::CliError;
 use crate::run::dev::state;
 
@@ -35,7 +36,7 @@ pub struct RemoteOptions {
 /// An API and who asks it. Secret: no `Debug`.
 pub struct Remote {
     base: String,
-    token: Secret,
+    token: SecretString,
     client: Client,
 }
 
@@ -45,7 +46,7 @@ impl RemoteOptions {
     /// # Errors
     /// Where no API is known, or no token for it.
     pub fn open(&self, common: &CommonOptions, admin: bool) -> Result<Remote, CliError> {
-        let token = Secret::of_variable("BEDEL_TOKEN");
+        let token = secret::from_variable("BEDEL_TOKEN");
         let (base, token) = match (&self.api_url, token, state::running(&common.data_dir)) {
             (Some(url), Some(token), _) => (url.to_string(), token),
             (Some(_), None, _) => {
@@ -55,7 +56,7 @@ impl RemoteOptions {
             }
             (None, token, Some(dev)) => {
                 let own = if admin { dev.admin_token } else { dev.token };
-                (dev.api_url, token.unwrap_or_else(|| Secret::new(own)))
+                (dev.api_url, token.unwrap_or_else(|| SecretString::from(own)))
             }
             (None, _, None) => {
                 return Err(CliError::Usage(format!(
@@ -91,8 +92,10 @@ impl Remote {
     /// # Errors
     /// Where it does not answer or refuses; its own words are passed on.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
-        let request =
-            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.expose());
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.expose_secret());
         let request = match body {
             Some(body) => request.json(body),
             None => request,

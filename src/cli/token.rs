@@ -98,10 +98,10 @@ impl CreateToken {
             Scope::Admin => api_tokens::ADMIN,
         };
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut tx = pool.begin().await.map_err(failed)?;
+        let mut tx = pool.begin().await?;
         let made = api_tokens::create(&mut tx, self.user, self.name.trim(), scope, self.days).await;
-        let (_, token) = made.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        let (_, token) = made?;
+        tx.commit().await?;
         println!("{token}");
         Ok(())
     }
@@ -110,8 +110,8 @@ impl CreateToken {
 impl ListTokens {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let listed = api_tokens::list(&mut connection, self.user).await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
+        let listed = api_tokens::list(&mut connection, self.user).await?;
         let rows: Vec<_> = listed.iter().map(line).collect();
         print!("{}", table::render(&["ID", "USER", "NAME", "SCOPE", "CREATED", "EXPIRES", "REVOKED"], &rows));
         Ok(())
@@ -121,8 +121,8 @@ impl ListTokens {
 impl RevokeToken {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        if !api_tokens::revoke(&mut connection, self.id).await.map_err(failed)? {
+        let mut connection = pool.acquire().await?;
+        if !api_tokens::revoke(&mut connection, self.id).await? {
             return Err(CliError::Failed(format!(
                 "{} was revoked already, or there is no such token; type: bedel token list",
                 self.id
@@ -144,8 +144,4 @@ fn line(token: &Listed) -> Vec<String> {
         time(token.expires_at),
         time(token.revoked_at),
     ]
-}
-
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
 }

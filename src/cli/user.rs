@@ -5,6 +5,7 @@ use bedel_queue::Queue;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::storage::StorageOptions;
@@ -49,11 +50,8 @@ impl DeleteUser {
             .await
             .map_err(|error| CliError::Failed(format!("not all of the user is gone: {error}. Try again")))?;
         let queue = Queue::new(pool);
-        for told in [queue.wake_now().await, queue.announce_cancellation_now().await] {
-            if let Err(error) = told {
-                tracing::debug!(%error, "workers notice by themselves");
-            }
-        }
+        notify::wake(&queue).await;
+        notify::cancellation(&queue).await;
         if !deleted.existed {
             return Err(CliError::Failed(format!("there is no user {}", self.id)));
         }

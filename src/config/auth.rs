@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
-use super::secret::Secret;
+use super::{parse, secret};
 use crate::api::{ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Tokens};
 
 /// Who may call the API.
@@ -42,8 +43,8 @@ pub struct AuthOptions {
 impl AuthOptions {
     /// The fixed tokens, if there are any: those of `BEDEL_TOKENS`.
     #[must_use]
-    pub fn tokens() -> Option<Secret> {
-        Secret::of_variable("BEDEL_TOKENS")
+    pub fn tokens() -> Option<SecretString> {
+        secret::from_variable("BEDEL_TOKENS")
     }
 
     /// Who may call the API.
@@ -51,12 +52,18 @@ impl AuthOptions {
     /// # Errors
     /// Where nobody could be let in, or the parts do not fit together, in words that show no secret.
     pub fn authenticator(&self) -> Result<Authenticator, String> {
-        self.with(Self::tokens().as_ref(), Secret::of_variable("BEDEL_JWT_SECRET"))
+        self.with(Self::tokens().as_ref(), secret::from_variable("BEDEL_JWT_SECRET"))
     }
 
-    fn with(&self, tokens: Option<&Secret>, secret: Option<Secret>) -> Result<Authenticator, String> {
-        let tokens: Tokens =
-            tokens.map_or("", Secret::expose).parse().map_err(|error| format!("BEDEL_TOKENS: {error}"))?;
+    fn with(
+        &self,
+        tokens: Option<&SecretString>,
+        secret: Option<SecretString>,
+    ) -> Result<Authenticator, String> {
+        let tokens: Tokens = tokens
+            .map_or("", ExposeSecret::expose_secret)
+            .parse()
+            .map_err(|error| format!("BEDEL_TOKENS: {error}"))?;
         let admins: HashSet<Uuid> = self.admin_user_ids.iter().copied().collect();
         let authenticator = Authenticator::new(tokens, self.jwt(secret)?, admins);
         if authenticator.is_empty() {
@@ -69,14 +76,14 @@ impl AuthOptions {
         Ok(authenticator)
     }
 
-    fn jwt(&self, secret: Option<Secret>) -> Result<Option<Jwt>, String> {
+    fn jwt(&self, secret: Option<SecretString>) -> Result<Option<Jwt>, String> {
         let keys = match (self.jwks_url.clone(), secret) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
                 return Err("BEDEL_JWKS_URL and BEDEL_JWT_SECRET are both set: keep one of them".to_owned());
             }
             (None, Some(secret)) => JwtKeys::Secret(secret),
-            (Some(url), None) if is_private_enough(&url) => {
+            (Some(url), None) if is_safe_source(&url) => {
                 let keys = Jwks::new(url, ASK_AGAIN_AFTER).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?;
                 JwtKeys::Published(keys)
             }
@@ -95,15 +102,9 @@ impl AuthOptions {
     }
 }
 
-/// Keys come by https, or from this machine.
-fn is_private_enough(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || url.scheme() == "http" && is_here
+/// Over https, or from this machine.
+fn is_safe_source(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && parse::is_loopback(url)
 }
 
 #[cfg(test)]
@@ -124,13 +125,13 @@ mod tests {
     fn an_api_that_lets_nobody_in_does_not_start() {
         let error = options().with(None, None).unwrap_err();
         assert!(error.contains("BEDEL_TOKENS") && error.contains("token=user-uuid"), "{error}");
-        let error = options().with(Some(&Secret::new("hunter2")), None).unwrap_err();
+        let error = options().with(Some(&SecretString::from("hunter2")), None).unwrap_err();
         assert!(error.contains("BEDEL_TOKENS") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
     fn what_does_not_fit_together_is_said_without_the_secret() {
-        let secret = || Some(Secret::new("hunter2"));
+        let secret = || Some(SecretString::from("hunter2"));
         options().with(None, secret()).expect("a secret and an issuer");
         let both = AuthOptions { jwks_url: "https://a.example/".parse().ok(), ..options() };
         let no_issuer = AuthOptions { jwt_issuer: None, ..options() };

@@ -1,8 +1,9 @@
 //! Which database.
 
 use clap::Args;
+use secrecy::SecretString;
 
-use super::secret::Secret;
+use super::secret::is_blank;
 
 /// Which database.
 #[derive(Debug, Clone, Args)]
@@ -12,13 +13,13 @@ pub struct DatabaseOptions {
     /// server, and the other commands use that server while it runs. A URL with a password belongs in the environment
     /// or in .env: a command line can be read by every user of the machine
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<Secret>,
+    database_url: Option<SecretString>,
 }
 
 impl DatabaseOptions {
     /// The configured URL, if there is one.
     #[must_use]
-    pub fn url(&self) -> Option<&Secret> {
-        self.database_url.as_ref().filter(|url| !url.is_empty())
+    pub fn url(&self) -> Option<&SecretString> {
+        self.database_url.as_ref().filter(|url| !is_blank(url))
     }
 }

@@ -121,7 +121,7 @@ impl JobOptions {
             fetch: FetchSettings {
                 hosts,
                 proxy: self.proxy()?,
-                extra_ca: self.extra_ca()?,
+                extra_ca: parse::pem("BEDEL_FETCH_CA_FILE", self.fetch_ca_file.as_deref())?,
                 allowed_private: each(
                     "BEDEL_ALLOWED_PRIVATE_HOSTS",
                     &self.allowed_private_hosts,
@@ -151,15 +151,6 @@ impl JobOptions {
         let url = url::Url::parse(text).map_err(|_| advice())?;
         let good = matches!(url.scheme(), "http" | "https") && url.has_host();
         if good { Ok(Some(ProxyUrl(url))) } else { Err(advice()) }
-    }
-
-    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
-        let Some(file) = self.fetch_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
-            return Ok(None);
-        };
-        let pem = std::fs::read(file)
-            .map_err(|error| format!("BEDEL_FETCH_CA_FILE: {} cannot be read ({error})", file.display()))?;
-        Ok(Some(pem))
     }
 }
 

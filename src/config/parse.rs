@@ -1,6 +1,9 @@
 //! Values as text: what is accepted, and what to write instead.
 
+use std::path::Path;
 use std::time::Duration;
+
+use url::{Host, Url};
 
 /// A duration in seconds; a fraction is allowed. At most ten years.
 ///
@@ -57,6 +60,28 @@ pub fn switch(text: &str) -> Result<bool, String> {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" | "" => Ok(false),
         _ => Err("write true or false".to_owned()),
+    }
+}
+
+/// Certificates (PEM) of a file. `None` where none is configured.
+///
+/// # Errors
+/// If the file cannot be read. The text names the variable.
+pub fn pem(variable: &str, file: Option<&Path>) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+    let pem = std::fs::read(file)
+        .map_err(|error| format!("{variable}: {} cannot be read ({error})", file.display()))?;
+    Ok(Some(pem))
+}
+
+/// True for `localhost` and loopback addresses.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bedel_speech::engines::EngineKind;
 use bedel_speech::remote::{ApiKey, LEAST_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::secret::Secret;
+use super::{parse, secret};
 
 /// How long a server may take for a call at least.
 const GRACE: Duration = Duration::from_secs(120);
@@ -86,7 +87,7 @@ impl SpeechOptions {
     /// # Errors
     /// Where what is set for it cannot be used, in words that show no secret.
     pub fn openai(&self) -> Result<Option<RemoteSettings>, String> {
-        let key = Secret::of_variable("BEDEL_OPENAI_KEY");
+        let key = secret::from_variable("BEDEL_OPENAI_KEY");
         self.remote(self.openai_url.as_deref(), "BEDEL_OPENAI", &self.openai_model, key)
     }
 
@@ -95,7 +96,7 @@ impl SpeechOptions {
     /// # Errors
     /// As [`SpeechOptions::openai`].
     pub fn task(&self) -> Result<Option<RemoteSettings>, String> {
-        let key = Secret::of_variable("BEDEL_TASK_KEY");
+        let key = secret::from_variable("BEDEL_TASK_KEY");
         self.remote(self.task_url.as_deref(), "BEDEL_TASK", &self.task_model, key)
     }
 
@@ -121,13 +122,13 @@ impl SpeechOptions {
         url: Option<&str>,
         prefix: &str,
         model: &str,
-        key: Option<Secret>,
+        key: Option<SecretString>,
     ) -> Result<Option<RemoteSettings>, String> {
         let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return Ok(None) };
         let url = base(url).map_err(|problem| format!("{prefix}_URL: {problem}"))?;
-        let key = key.map(|key| ApiKey::new(key.expose())).transpose();
+        let key = key.map(|key| ApiKey::new(key.expose_secret())).transpose();
         let key = key.map_err(|_| format!("{prefix}_KEY: it holds characters that no key has"))?;
-        if key.is_some() && url.scheme() == "http" && !is_near(&url) {
+        if key.is_some() && url.scheme() == "http" && !is_private(&url) {
             tracing::warn!("{prefix}_KEY is sent unencrypted, as {prefix}_URL begins with http://");
         }
         Ok(Some(RemoteSettings {
@@ -139,17 +140,8 @@ impl SpeechOptions {
             patience: self.engine_patience,
             grace: GRACE,
             poll: POLL,
-            extra_ca: self.extra_ca()?,
+            extra_ca: parse::pem("BEDEL_ENGINE_CA_FILE", self.engine_ca_file.as_deref())?,
         }))
-    }
-
-    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
-        let Some(file) = self.engine_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
-            return Ok(None);
-        };
-        let read = std::fs::read(file);
-        read.map(Some)
-            .map_err(|error| format!("BEDEL_ENGINE_CA_FILE: {} cannot be read ({error})", file.display()))
     }
 }
 
@@ -168,14 +160,14 @@ fn base(text: &str) -> Result<Url, &'static str> {
     }
 }
 
-/// On this machine or a network of its own, as far as the address itself tells.
-fn is_near(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unique_local(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+/// On this machine or in a private network, by the address alone.
+fn is_private(url: &Url) -> bool {
+    let in_private_network = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_private(),
+        Some(url::Host::Ipv6(address)) => address.is_unique_local(),
+        _ => false,
+    };
+    in_private_network || parse::is_loopback(url)
 }
 
 fn patience(text: &str) -> Result<f64, &'static str> {

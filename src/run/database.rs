@@ -4,12 +4,13 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
 use crate::config::database::DatabaseOptions;
-use crate::config::secret::Secret;
 use crate::error::CliError;
 use crate::migrate::{self, MigrateError, State};
 use crate::run::dev::state;
@@ -73,12 +74,12 @@ impl Role {
 ///
 /// # Errors
 /// Where there is neither; the text says what to do.
-pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<Secret, CliError> {
+pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<SecretString, CliError> {
     if let Some(url) = options.url() {
         return Ok(url.clone());
     }
     match state::running(data_dir) {
-        Some(state) => Ok(Secret::new(state.database_url)),
+        Some(state) => Ok(SecretString::from(state.database_url)),
         None => Err(CliError::Usage(format!(
             "no database: DATABASE_URL is not set and no `bedel dev` runs on {}.\n\
              For a private PostgreSQL with everything running, type: bedel dev\n\
@@ -92,14 +93,14 @@ pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<Secret, Cli
 ///
 /// # Errors
 /// Where the URL means nothing; its text is not repeated, since it may hold a password.
-pub fn connect_options(url: &Secret, role: Role) -> Result<PgConnectOptions, CliError> {
+pub fn connect_options(url: &SecretString, role: Role) -> Result<PgConnectOptions, CliError> {
     let bad = |reason: &str| {
         CliError::Usage(format!(
             "DATABASE_URL: {reason}. Write postgresql://user:password@host:5432/database, with special characters of \
              the password percent-encoded."
         ))
     };
-    let text = url.expose().trim();
+    let text = url.expose_secret().trim();
     if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
         return Err(bad("this is no PostgreSQL URL"));
     }
@@ -115,7 +116,7 @@ pub fn connect_options(url: &Secret, role: Role) -> Result<PgConnectOptions, Cli
 ///
 /// # Errors
 /// Where the URL means nothing.
-pub fn pool(url: &Secret, role: Role) -> Result<PgPool, CliError> {
+pub fn pool(url: &SecretString, role: Role) -> Result<PgPool, CliError> {
     let options =
         PgPoolOptions::new().max_connections(role.connections()).acquire_timeout(role.acquire_timeout());
     let options = match role {
@@ -163,7 +164,7 @@ pub async fn ready(pool: &PgPool) -> Result<(), CliError> {
     match missing(pool).await {
         Ok(None) => Ok(()),
         Ok(Some(what)) => Err(CliError::Failed(format!("the database cannot be used yet: {what}"))),
-        Err(error) => Err(CliError::database(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -183,7 +184,7 @@ pub async fn for_command(options: &DatabaseOptions, data_dir: &Path) -> Result<P
 /// # Errors
 /// Where waiting cannot help: a wrong password, role or database name.
 pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result<bool, CliError> {
-    let mut pause = Duration::from_millis(250);
+    let mut backoff = Backoff::default();
     loop {
         let trouble = match missing(pool).await {
             Ok(None) => return Ok(true),
@@ -193,12 +194,10 @@ pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result
             }
             Err(error) => format!("the database is away: {error}"),
         };
-        tracing::warn!(next_look_seconds = pause.as_secs_f64(), "waiting: {trouble}");
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return Ok(false),
+        tracing::warn!(next_look_seconds = backoff.next_pause().as_secs_f64(), "waiting: {trouble}");
+        if !backoff.pause(stop).await {
+            return Ok(false);
         }
-        pause = (pause * 2).min(Duration::from_secs(5));
     }
 }
 
@@ -231,19 +230,20 @@ fn is_configuration(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Role, connect_options};
-    use crate::config::secret::Secret;
+    use secrecy::SecretString;
 
     #[test]
     fn a_bad_url_is_refused_without_being_repeated() {
         for url in ["mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:notaport/d", "hunter2"] {
-            let error = connect_options(&Secret::new(url), Role::Api).unwrap_err().to_string();
+            let error = connect_options(&SecretString::from(url), Role::Api).unwrap_err().to_string();
             assert!(error.contains("DATABASE_URL") && !error.contains("hunter2"), "{error}");
         }
     }
 
     #[test]
     fn a_frozen_transaction_ends_before_its_worker_counts_as_dead() {
-        let options = connect_options(&Secret::new("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
+        let options =
+            connect_options(&SecretString::from("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
         assert!(options.get_options().unwrap().contains("idle_in_transaction_session_timeout=5s"));
         assert_eq!(options.get_application_name(), Some("bedel-worker"));
     }

@@ -11,12 +11,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
 use crate::error::CliError;
 use crate::run::database::{self, Role};
 use crate::run::process;
@@ -59,7 +59,7 @@ pub async fn run(
 
     let server = match options.database.url() {
         Some(_) => None,
-        None => Some(PrivateServer::start(&data_dir, options.pg_bin.clone()).await?),
+        None => Some(PrivateServer::start(&data_dir, options.postgres.pg_bin.clone()).await?),
     };
     let url = match (&server, options.database.url()) {
         (Some(server), _) => server.url(),
@@ -81,7 +81,7 @@ async fn supervise(
     options: &DevCommand,
     explicit: Vec<(OsString, OsString)>,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     stop: &CancellationToken,
 ) -> Result<(), CliError> {
     let pool = database::pool(url, Role::Migration)?;
@@ -120,7 +120,7 @@ fn programs(
     options: &DevCommand,
     explicit: Vec<(OsString, OsString)>,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     drain: Duration,
     address_file: &Path,
 ) -> Result<Vec<Program>, CliError> {
@@ -128,7 +128,7 @@ fn programs(
         .map_err(|error| CliError::Failed(format!("this program does not know where it is: {error}")))?;
     let mut all = explicit;
     let mut set = |name: &str, value: OsString| all.push((name.into(), value));
-    set("DATABASE_URL", url.expose().into());
+    set("DATABASE_URL", url.expose_secret().into());
     set("BEDEL_DATA_DIR", data_dir.into());
     set("BEDEL_STORAGE_DIR", absolute(&options.storage.storage_dir(data_dir))?.into());
     set("BEDEL_SCRATCH_DIR", absolute(&options.storage.scratch_dir(data_dir))?.into());
@@ -157,7 +157,7 @@ fn programs(
 fn announce(
     data_dir: &Path,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     address: std::net::SocketAddr,
 ) -> Result<(), CliError> {
     let state = DevState {
@@ -165,7 +165,7 @@ fn announce(
         token: tokens.token.clone(),
         admin_token: tokens.admin_token.clone(),
         user_id: tokens.user_id,
-        database_url: url.expose().to_owned(),
+        database_url: url.expose_secret().to_owned(),
         pid: std::process::id(),
     };
     state.write(data_dir)?;

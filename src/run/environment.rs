@@ -105,7 +105,7 @@ pub async fn check_installation(environment: &Environment) -> Result<(), CliErro
             Err(CliError::Usage(format!("BEDEL_STORAGE_DIR: {error}. {SECOND_STORAGE}")))
         }
         Err(TieError::Storage(error)) => Err(CliError::Failed(format!("storage: {error}"))),
-        Err(TieError::Database(error)) => Err(CliError::database(&error)),
+        Err(TieError::Database(error)) => Err(error.into()),
     }
 }
 

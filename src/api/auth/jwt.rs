@@ -4,12 +4,12 @@ use std::fmt;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::super::problem::Problem;
 use super::jwks::{Jwks, JwksError};
-use crate::config::secret::Secret;
 
 /// Clocks of different machines differ by so many seconds.
 const LEEWAY_SECONDS: u64 = 30;
@@ -58,7 +58,7 @@ impl From<JwtAlgorithm> for Algorithm {
 #[derive(Debug)]
 pub enum JwtKeys {
     /// One secret that both sides know.
-    Secret(Secret),
+    Secret(SecretString),
     /// The provider's public keys.
     Published(Jwks),
 }
@@ -102,7 +102,9 @@ impl Jwt {
             validation.required_spec_claims.insert("aud".to_owned());
         }
         let keys = match keys {
-            JwtKeys::Secret(secret) => Keys::Shared(DecodingKey::from_secret(secret.expose().as_bytes())),
+            JwtKeys::Secret(secret) => {
+                Keys::Shared(DecodingKey::from_secret(secret.expose_secret().as_bytes()))
+            }
             JwtKeys::Published(jwks) => Keys::Published(jwks),
         };
         Self { keys, validation }

@@ -9,13 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::super::backoff::Backoff;
 use super::ready;
 use crate::error::{CliError, EXIT_USAGE};
 
-/// Before a child that died is started again: at first, then twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest such pause.
-const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// A child that lived this long is started again without delay.
 const HEALTHY: Duration = Duration::from_secs(20);
 
@@ -43,7 +40,7 @@ pub async fn supervise(
     deadline: Duration,
     stop: CancellationToken,
 ) -> Result<(), CliError> {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
         let started = Instant::now();
         match spawn(&program) {
@@ -69,13 +66,9 @@ pub async fn supervise(
             Err(error) => tracing::error!("{} cannot be started: {error}", program.name),
         }
         if started.elapsed() >= HEALTHY {
-            pause = FIRST_PAUSE;
+            backoff = Backoff::default();
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => {}
-        }
-        pause = (pause * 2).min(LAST_PAUSE);
+        backoff.pause(&stop).await;
     }
     Ok(())
 }

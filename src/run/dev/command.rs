@@ -1,13 +1,12 @@
 //! `bedel dev`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::config::api::ApiOptions;
 use crate::config::auth::AuthOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
+use crate::config::postgres::PostgresOptions;
 use crate::config::schedule::ScheduleOptions;
 use crate::config::speech::SpeechOptions;
 use crate::config::storage::StorageOptions;
@@ -24,9 +23,9 @@ pub struct DevCommand {
     #[arg(long, env = "BEDEL_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=64), value_name = "N")]
     pub workers: u16,
 
-    /// Directory of the PostgreSQL programs (initdb, postgres) [default: the highest version found]
-    #[arg(long, env = "BEDEL_PG_BIN", value_name = "DIR")]
-    pub pg_bin: Option<PathBuf>,
+    /// See [`PostgresOptions`].
+    #[command(flatten)]
+    pub postgres: PostgresOptions,
 
     /// See [`DatabaseOptions`].
     #[command(flatten)]

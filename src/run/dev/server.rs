@@ -1,24 +1,20 @@
 //! The private PostgreSQL of `bedel dev`, with full durability, started again when it dies.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bedel_postgres::{Durability, Server, ServerOptions, StopMode};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::secret::Secret;
+use super::super::backoff::Backoff;
 use crate::error::CliError;
 
 const DATABASE: &str = "bedel";
-/// Before the server is started again: at first, then twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest such pause.
-const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A running server and its watch.
 pub struct PrivateServer {
-    url: Secret,
+    url: SecretString,
     stop: CancellationToken,
     watch: JoinHandle<()>,
 }
@@ -41,7 +37,7 @@ impl PrivateServer {
         };
         let server = Server::start(options.clone()).await.map_err(failed)?;
         server.create_database(DATABASE).await.map_err(failed)?;
-        let url = Secret::new(server.url(DATABASE));
+        let url = SecretString::from(server.url(DATABASE));
         tracing::info!(pid = server.pid(), data = %options.data_dir.display(), "PostgreSQL {major} started");
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(server, options, stop.clone()));
@@ -50,7 +46,7 @@ impl PrivateServer {
 
     /// The database's URL; a server that is started again has the same.
     #[must_use]
-    pub fn url(&self) -> Secret {
+    pub fn url(&self) -> SecretString {
         self.url.clone()
     }
 
@@ -70,17 +66,15 @@ async fn watch(mut server: Server, options: ServerOptions, stop: CancellationTok
             () = stop.cancelled() => return server.stop().await,
         }
         drop(server);
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         server = loop {
             match Server::start(options.clone()).await {
                 Ok(server) => break server,
                 Err(error) => tracing::error!("PostgreSQL does not start: {error}"),
             }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop.cancelled() => return,
+            if !backoff.pause(&stop).await {
+                return;
             }
-            pause = (pause * 2).min(LAST_PAUSE);
         };
         tracing::info!(pid = server.pid(), "PostgreSQL started again");
     }

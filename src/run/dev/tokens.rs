@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::state::write_private;
-use crate::config::secret::Secret;
 use crate::error::CliError;
 
 /// The file's name in the data directory.
@@ -52,10 +52,10 @@ impl DevTokens {
 
     /// `BEDEL_TOKENS` for the API: these tokens and those that are configured besides.
     #[must_use]
-    pub fn setting(&self, configured: Option<&Secret>) -> String {
+    pub fn setting(&self, configured: Option<&SecretString>) -> String {
         let own = format!("{}={user},{}={user}:admin", self.token, self.admin_token, user = self.user_id);
         match configured {
-            Some(more) => format!("{own},{}", more.expose()),
+            Some(more) => format!("{own},{}", more.expose_secret()),
             None => own,
         }
     }
@@ -77,7 +77,7 @@ mod tests {
         let second = DevTokens::load_or_create(directory.path()).unwrap();
         assert_eq!(first.token, second.token);
         assert_ne!(first.token, first.admin_token);
-        let setting = first.setting(Some(&Secret::new("x=y")));
+        let setting = first.setting(Some(&SecretString::from("x=y")));
         assert!(
             setting.contains(&format!("{}={}:admin", first.admin_token, first.user_id))
                 && setting.ends_with(",x=y")

@@ -9,9 +9,9 @@ use axum::extract::State;
 use axum::routing::get;
 use bedel::api::api_tokens;
 use bedel::api::{ASK_AGAIN_AFTER, Jwks, Jwt, JwtAlgorithm, JwtKeys};
-use bedel::config::secret::Secret;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -41,7 +41,7 @@ fn signed(claims: &Value, secret: &str) -> String {
 }
 
 async fn by_secret() -> App {
-    let keys = JwtKeys::Secret(Secret::new(SECRET));
+    let keys = JwtKeys::Secret(SecretString::from(SECRET));
     App::with_users_and_jwt(1, Some(Jwt::new(keys, JwtAlgorithm::HS256, ISSUER, Some(AUDIENCE)))).await
 }
 
