@@ -1,8 +1,8 @@
 //! The HTTP API: JSON over HTTP/1.1, errors as RFC 9457 problems.
 //!
-//! A handler reads what was sent, calls one function of `bedel_jobs` in one transaction, commits, wakes the workers and
-//! answers. Rules about lectures live there, not here. What stands beside a handler describes it, and the whole description
-//! is served as OpenAPI.
+//! A handler reads the request, calls one function of `bedel_jobs` in one transaction, commits, wakes the
+//! workers and answers. The rules about lectures live in `bedel_jobs`. Each handler's attributes describe it;
+//! the whole description is served as OpenAPI.
 
 mod auth;
 mod body;
@@ -43,22 +43,22 @@ pub use state::ApiState;
 
 use problem::Problem;
 
-/// All routes. Unknown paths and methods answer problems too.
+/// All routes. Unknown paths and methods get problems too.
 pub fn router(state: ApiState) -> Router {
     router_until(state, CancellationToken::new())
 }
 
-/// As [`router`]; answers that wait for a job stop waiting when `stop` fires.
+/// Like [`router`]; handlers that wait for a job stop waiting when `stop` fires.
 fn router_until(state: ApiState, stop: CancellationToken) -> Router {
     let (router, api) = described().split_for_parts();
     router
         .merge(openapi::routes(&openapi::finish(api)))
-        .fallback(async || Problem::not_found("There is nothing at this address."))
+        .fallback(async || Problem::not_found("Nothing is at this address."))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This address does not take this method; the Allow header names those it takes.",
+                "This address does not support this method; see the Allow header.",
             )
         })
         .layer(Extension(stop))
@@ -80,14 +80,14 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(metrics::routes())
 }
 
-/// The description of the API: OpenAPI 3.1, as JSON for people.
+/// The OpenAPI 3.1 description of the API, as indented JSON.
 #[must_use]
 pub fn description() -> String {
     let api = openapi::finish(described().into_openapi());
     api.to_pretty_json().expect("a description is plain data") + "\n"
 }
 
-/// Serves until `stop` fires, then lets running requests end for at most ten seconds.
+/// Serves until `stop` fires. Running requests then get ten seconds to end.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
     tokio::spawn(crate::metrics::upkeep(stop.clone()));
     server::run(listener, router_until(state, stop.clone()), stop).await;

@@ -1,6 +1,6 @@
-//! The command line: what there is to type, and what each command answers.
+//! The command line.
 //!
-//! Exit codes: 0 done, 1 it failed, 2 what was typed or configured cannot work.
+//! Exit codes: 0 success, 1 failure, 2 invalid arguments or configuration.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -35,11 +35,11 @@ pub mod token;
 pub mod transcribe;
 pub mod user;
 
-/// Bedel brings lecture recordings in: from a Panopto link to a stored transcript, every step a durable job in
-/// PostgreSQL.
+/// Bedel turns Panopto links into stored transcripts. Every step is a durable job in PostgreSQL.
 ///
-/// Every value but a token can be given as a flag, and every one as the environment variable named beside it or in a
-/// file .env in the working directory; the flag wins, then the environment. .env.example lists all of them.
+/// Every value except tokens has a flag. Every value has an environment variable, shown beside its flag,
+/// which may also stand in a file .env in the working directory. Flags win over the environment, the
+/// environment over .env. .env.example lists all variables.
 #[derive(Debug, Parser)]
 #[command(name = "bedel", version, max_term_width = 110)]
 pub struct Cli {
@@ -55,13 +55,13 @@ enum Command {
     Api(ApiCommand),
     /// Run jobs until SIGTERM
     Worker(WorkerCommand),
-    /// Fire the cron jobs; several may run, each tick is fired once
+    /// Fire the cron jobs; with several schedulers each tick still fires once
     Scheduler(SchedulerCommand),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateCommand),
     /// Run everything on this machine, on a private PostgreSQL
     Dev(Box<DevCommand>),
-    /// Hand in a recording by its Panopto link
+    /// Submit a recording by its Panopto link
     Submit(submit::SubmitCommand),
     /// List your lectures
     Lectures(lectures::LecturesCommand),
@@ -70,25 +70,25 @@ enum Command {
     Courses(courses::CoursesCommand),
     /// Enqueue a job of any kind
     Enqueue(enqueue::EnqueueCommand),
-    /// Look at jobs, retry and cancel them
+    /// List, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// Look at the queues, pause and resume them
+    /// List, pause and resume queues
     Queues(queues::QueuesCommand),
-    /// Make, list and revoke API tokens
+    /// Create, list and revoke API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Remove a user with all that is theirs
+    /// Delete a user and everything that belongs to them
     #[command(subcommand)]
     User(user::UserCommand),
     /// Print the description of the HTTP API, OpenAPI 3.1
     Openapi,
-    /// Transcribe a file of this machine, without a database
+    /// Transcribe a local file, without a database
     Transcribe(Box<transcribe::TranscribeCommand>),
     /// Install and check speech models
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Check everything that Bedel needs, and say what to type where something is missing
+    /// Check everything that Bedel needs and say how to fix what is missing
     Doctor(Box<doctor::DoctorCommand>),
 }
 
@@ -104,12 +104,12 @@ impl Command {
     }
 }
 
-/// The whole program.
+/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Before any thread exists, since it changes the environment.
+    // Changes the environment, so no other thread may exist yet.
     if let Err(error) = config::read_env_file(Path::new(".env")) {
-        return complain(&CliError::Usage(error.to_string()));
+        return report(&CliError::Usage(error.to_string()));
     }
     let command = Cli::command();
     let parsed =
@@ -119,21 +119,21 @@ pub fn main() -> ExitCode {
         Err(error) => config::name_variable(error, &command).exit(),
     };
     if let Err(message) = logging::start(&cli.common, cli.command.role()) {
-        return complain(&CliError::Usage(message));
+        return report(&CliError::Usage(message));
     }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider was there already");
+        tracing::debug!("a TLS provider was installed already");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(&CliError::Failed(format!("no runtime: {error}"))),
+        Err(error) => return report(&CliError::Failed(format!("no runtime: {error}"))),
     };
     let outcome = runtime.block_on(dispatch(cli, &command, &matches));
-    // Blocking work that does not end by itself must not hold the process up: its lease has been given back.
+    // Do not wait for blocking work that never ends: its lease is released.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error),
+        Err(error) => report(&error),
     }
 }
 
@@ -168,7 +168,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
     }
 }
 
-/// What was given as flags, as the variables of the same meaning: children inherit the environment, but not flags.
+/// The flags that were given, as environment variables: child processes inherit the environment only.
 fn explicit_settings(root: &clap::Command, name: &str, matches: &ArgMatches) -> Vec<(OsString, OsString)> {
     let command = root.find_subcommand(name).expect("a command of ours");
     root.get_arguments()
@@ -186,8 +186,8 @@ fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
     if matches.try_contains_id(id).unwrap_or(false) { matches.value_source(id) } else { None }
 }
 
-#[expect(clippy::print_stderr, reason = "the answer to the person at the terminal")]
-fn complain(error: &CliError) -> ExitCode {
+#[expect(clippy::print_stderr, reason = "the program's answer on a terminal")]
+fn report(error: &CliError) -> ExitCode {
     eprintln!("bedel: {error}");
     ExitCode::from(error)
 }

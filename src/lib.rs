@@ -1,8 +1,8 @@
 //! The program `bedel`: the HTTP API, the worker, the scheduler and the command line over `bedel-jobs` and
 //! `bedel-queue`.
 //!
-//! [`cli`] parses a command and calls [`run`], which builds a process from its [`config`]. [`api`] holds the HTTP
-//! handlers, [`migrate`] the database schema.
+//! [`cli`] parses a command and calls [`run`], which builds a process from its [`config`]. [`api`] holds the
+//! HTTP handlers, [`migrate`] the database schema.
 
 pub mod api;
 pub mod cli;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Outcome of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobRetried {
-    /// This job is due now. It may be another one than the one that was named.
+    /// This job is due now. It may differ from the one named.
     Due(Uuid),
     /// There is no such job.
     NotFound,
@@ -23,7 +23,8 @@ pub enum JobRetried {
     LectureRefused(Uuid, LectureRetried),
 }
 
-/// Makes a job due. A stage is retried through its lecture: a lecture must not stay `failed` while a job works for it.
+/// Makes a job due. A stage is retried through its lecture: a lecture must not stay `failed` while a job
+/// works for it.
 ///
 /// # Errors
 /// If the database refuses a statement.

@@ -5,7 +5,7 @@ pub mod dev;
 pub mod scheduler;
 pub mod worker;
 
-// Shared, also by the commands.
+// Shared with the commands.
 pub mod backoff;
 pub mod database;
 pub mod environment;

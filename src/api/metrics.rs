@@ -1,4 +1,4 @@
-//! `/metrics`: this process's requests, and the queue as the database tells it.
+//! `/metrics`: requests of this process, and the queue's state from the database.
 
 use std::time::Duration;
 
@@ -24,8 +24,9 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Metrics for Prometheus
 ///
-/// Requests of this process; and of the whole installation the jobs of each kind, the age of the oldest that is due, the number of
-/// hosts that are down, and each worker's silence. Attempts are told by the workers, at their own address.
+/// Requests of this process. For the whole installation: jobs of each kind, age of the oldest due job, number
+/// of hosts that are down, and time since each worker's heartbeat. Workers serve the metrics of their
+/// attempts at their own address.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",
     responses((status = 200, description = "In the text format of Prometheus", body = String, content_type = "text/plain")),
@@ -34,8 +35,8 @@ async fn scrape(State(state): State<ApiState>) -> Response {
     render(&state.scrape_cache.get_or_render(database_metrics(&state)).await)
 }
 
-/// Metrics of the database, as Prometheus text. They go through a recorder that lives for one scrape: the gauges of a
-/// worker that is gone do not stay.
+/// Metrics of the database, as Prometheus text. The recorder lives for one scrape, so gauges of a dead worker
+/// disappear.
 async fn database_metrics(state: &ApiState) -> String {
     let snapshot = timeout(DATABASE_TIMEOUT, read(state)).await.ok().and_then(Result::ok);
     let recorder = PrometheusBuilder::new().build_recorder();

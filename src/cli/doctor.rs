@@ -1,4 +1,4 @@
-//! `bedel doctor`: looks at everything that Bedel needs, one line each.
+//! `bedel doctor`: checks everything that Bedel needs.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ mod host;
 
 use finding::{Finding, Level};
 
-/// How long a server may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// The oldest PostgreSQL that is supported, as `server_version_num`.
-const OLDEST: i32 = 130_000;
+/// Longest wait for a server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Oldest supported PostgreSQL, as `server_version_num`.
+const OLDEST_SUPPORTED: i32 = 130_000;
 
-/// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 where one of them fails.
+/// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 if a check fails.
 #[derive(Debug, Args)]
 pub struct DoctorCommand {
     #[command(flatten)]
@@ -44,11 +44,11 @@ impl DoctorCommand {
     /// Prints the report.
     ///
     /// # Errors
-    /// Where something that is needed is missing.
+    /// If a check fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut findings = Vec::new();
         match self.jobs.settings() {
-            Ok(_) => findings.push(Finding::ok("configuration", "every value can be read")),
+            Ok(_) => findings.push(Finding::ok("configuration", "all values are valid")),
             Err(problem) => findings.push(Finding::fail("configuration", problem)),
         }
         let pool = self.postgres(common, &mut findings).await;
@@ -63,10 +63,8 @@ impl DoctorCommand {
         }
         match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
             0 => Ok(()),
-            1 => Err(CliError::Failed("one thing is missing; the line above says what to type".to_owned())),
-            count => {
-                Err(CliError::Failed(format!("{count} things are missing; the lines above say what to type")))
-            }
+            1 => Err(CliError::Failed("1 check failed; the line above says what to do".to_owned())),
+            count => Err(CliError::Failed(format!("{count} checks failed; the lines above say what to do"))),
         }
     }
 
@@ -88,7 +86,7 @@ impl DoctorCommand {
             }
         };
         let options = pool.connect_options();
-        let connecting = tokio::time::timeout(ANSWER, PgConnection::connect_with(&options));
+        let connecting = tokio::time::timeout(ANSWER_TIMEOUT, PgConnection::connect_with(&options));
         let mut connection = match connecting.await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
@@ -96,7 +94,8 @@ impl DoctorCommand {
                 return None;
             }
             Err(_) => {
-                let text = format!("no answer in {} s. Start it, or correct DATABASE_URL", ANSWER.as_secs());
+                let text =
+                    format!("no answer in {} s. Start it, or correct DATABASE_URL", ANSWER_TIMEOUT.as_secs());
                 findings.push(Finding::fail(SUBJECT, text));
                 return None;
             }
@@ -118,11 +117,12 @@ impl DoctorCommand {
 
 async fn server(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let (number, version): (i32, String) = sqlx::query_as(
-        "-- doctor::server\nSELECT current_setting('server_version_num')::int4, current_setting('server_version')",
+        "-- doctor::server\nSELECT current_setting('server_version_num')::int4, \
+         current_setting('server_version')",
     )
     .fetch_one(connection)
     .await?;
-    Ok(if number >= OLDEST {
+    Ok(if number >= OLDEST_SUPPORTED {
         Finding::ok("PostgreSQL", format!("version {version} answers"))
     } else {
         Finding::fail("PostgreSQL", format!("version {version} is too old: 13 to 18 are supported"))

@@ -14,12 +14,12 @@ use crate::error::CliError;
 use crate::run::database::{self, Role};
 use crate::run::environment;
 
-/// Enqueue a job of any kind, as the program itself or a schedule would.
+/// Enqueue a job of any kind, like the program or a schedule does.
 ///
 /// Example: bedel enqueue course-sync '{"dry_run": true}'
 #[derive(Debug, Args)]
 pub struct EnqueueCommand {
-    /// Kind of the job, such as cleanup-orphans
+    /// Job kind, such as cleanup-orphans
     kind: String,
     /// Its arguments as a JSON object
     #[arg(default_value = "{}", value_name = "ARGS_JSON")]
@@ -34,13 +34,13 @@ pub struct EnqueueCommand {
 }
 
 impl EnqueueCommand {
-    /// Checks the arguments against their kind, enqueues and tells the id.
+    /// Validates the arguments, enqueues the job and prints its id.
     ///
     /// # Errors
-    /// Where kind or arguments mean nothing, or the database refuses.
+    /// If the kind or its arguments are invalid, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let args: Value = serde_json::from_str(&self.args).map_err(|error| {
-            CliError::Usage(format!("the arguments are no JSON: {error}. Write '{{\"name\": \"value\"}}'"))
+            CliError::Usage(format!("the arguments are not JSON: {error}. Write '{{\"name\": \"value\"}}'"))
         })?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let pool = database::pool(&database::resolve(&self.database, &common.data_dir)?, Role::Command)?;
@@ -57,7 +57,7 @@ impl EnqueueCommand {
         } else if enqueued.created {
             println!("{}", enqueued.id);
         } else {
-            println!("{} (was there already: a live job has the same unique key)", enqueued.id);
+            println!("{} (a live job has the same unique key)", enqueued.id);
         }
         Ok(())
     }

@@ -26,13 +26,14 @@ pub enum JobsCommand {
     List(ListJobs),
     /// Show one job with its failed attempts
     Show(ShowJob),
-    /// Run a waiting job now, or start a discarded or cancelled one again; a lecture goes on at the latest stage it can
+    /// Make a waiting job due, or restart a discarded or cancelled one; a lecture resumes at its latest
+    /// possible stage
     Retry(Box<RetryJob>),
     /// Cancel a job; a running one stops within a heartbeat
     Cancel(Box<CancelJob>),
 }
 
-/// Which jobs.
+/// Filter and format of a list.
 #[derive(Debug, Args)]
 pub struct ListJobs {
     /// Only this kind
@@ -44,7 +45,7 @@ pub struct ListJobs {
     /// Only jobs of this lecture
     #[arg(long, value_name = "UUID")]
     lecture: Option<Uuid>,
-    /// At most so many
+    /// Maximum number of jobs
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
     /// Print JSON
@@ -54,7 +55,7 @@ pub struct ListJobs {
     database: DatabaseOptions,
 }
 
-/// Which job.
+/// The job to show.
 #[derive(Debug, Args)]
 pub struct ShowJob {
     /// The job's id
@@ -67,7 +68,7 @@ pub struct ShowJob {
     database: DatabaseOptions,
 }
 
-/// Which job.
+/// The job to retry.
 #[derive(Debug, Args)]
 pub struct RetryJob {
     /// The job's id
@@ -79,13 +80,13 @@ pub struct RetryJob {
     jobs: JobOptions,
 }
 
-/// Which job, and why.
+/// The job to cancel.
 #[derive(Debug, Args)]
 pub struct CancelJob {
     /// The job's id
     #[arg(value_name = "JOB")]
     id: Uuid,
-    /// Why, for whoever looks at the job later
+    /// Reason, shown with the job
     #[arg(long, default_value = "cancelled by an operator")]
     reason: String,
     #[command(flatten)]
@@ -95,10 +96,10 @@ pub struct CancelJob {
 }
 
 impl JobsCommand {
-    /// Looks, retries or cancels.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such job, or the database refuses.
+    /// If there is no such job, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         match self {
             Self::List(command) => command.run(common).await,
@@ -160,8 +161,8 @@ impl RetryJob {
             }
             JobRetried::LectureRefused(lecture_id, refused) => {
                 let state = match refused {
-                    Retried::NotFound => "is gone",
-                    Retried::Running => "is being worked on",
+                    Retried::NotFound => "does not exist",
+                    Retried::Running => "is in progress",
                     Retried::Completed | Retried::Due(_) => "is completed",
                 };
                 return Err(CliError::Failed(format!(
@@ -189,7 +190,7 @@ impl CancelJob {
         match operations::cancel_job(&mut tx, &registry, self.id, &self.reason).await? {
             JobCancelled::Cancelled => {}
             JobCancelled::NotFound => return Err(unknown(self.id)),
-            JobCancelled::Final => return Err(CliError::Failed(format!("{} is over already", self.id))),
+            JobCancelled::Final => return Err(CliError::Failed(format!("{} has ended", self.id))),
         }
         tx.commit().await?;
         let queue = Queue::new(pool);

@@ -1,10 +1,10 @@
-//! Aligned columns for a person.
+//! Text in columns.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets};
 
-/// Rows under a heading, without borders: the text is as readable in a pipe as on a terminal. Control characters are
-/// shown as `?`, since cells may hold a stranger's text.
+/// Aligned columns without borders: readable in a pipe and on a terminal. Control characters become `?`,
+/// since cells may hold untrusted text.
 #[must_use]
 pub fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
@@ -22,7 +22,7 @@ pub fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// One line without control characters, so that stored text cannot steer the terminal.
+/// One line without control characters, so that untrusted text cannot control the terminal.
 #[must_use]
 pub fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
@@ -31,7 +31,7 @@ pub fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn columns_line_up_and_nothing_steers_the_terminal() {
+    fn columns_line_up_and_control_characters_are_replaced() {
         let text = super::render(
             &["ID", "REASON"],
             &[vec!["12345".into(), "a\u{1b}[31mb".into()], vec!["1".into(), "c".into()]],

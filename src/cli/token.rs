@@ -13,58 +13,58 @@ use crate::run::database;
 /// `bedel token …`
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token for a user; it is shown once and cannot be read again
+    /// Create a token for a user; it is printed once and cannot be read again
     Create(CreateToken),
     /// List tokens, newest first, without the tokens themselves
     List(ListTokens),
-    /// From now on let nobody in by a token
+    /// Revoke a token
     Revoke(RevokeToken),
 }
 
-/// What a token lets its holder do; each includes those before it.
+/// Scope of a token; each includes the ones before it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Scope {
-    /// Look
+    /// Read
     Read,
-    /// Hand in, change and remove
+    /// Submit, change and remove
     Write,
-    /// All that administrators may
+    /// Everything an admin may do
     Admin,
 }
 
-/// For whom, and what for.
+/// The token to create.
 #[derive(Debug, Args)]
 pub struct CreateToken {
-    /// The user whom it stands for
+    /// The user of the token
     #[arg(long, value_name = "UUID")]
     user: Uuid,
-    /// What it is for, to be recognised in the list
+    /// Purpose of the token, shown in the list
     #[arg(long)]
     name: String,
-    /// What it lets its holder do
+    /// What the token allows
     #[arg(long, value_enum, default_value_t = Scope::Write)]
     scope: Scope,
-    /// Days for which it is accepted; for ever where it is left out
+    /// Days until it expires [default: never]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     #[command(flatten)]
     database: DatabaseOptions,
 }
 
-/// Whose.
+/// Filter of a list.
 #[derive(Debug, Args)]
 pub struct ListTokens {
-    /// Only this user's
+    /// Only this user's tokens
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
     #[command(flatten)]
     database: DatabaseOptions,
 }
 
-/// Which.
+/// The token to revoke.
 #[derive(Debug, Args)]
 pub struct RevokeToken {
-    /// Its id, as `bedel token list` shows it
+    /// Id of the token, from `bedel token list`
     #[arg(value_name = "ID")]
     id: Uuid,
     #[command(flatten)]
@@ -72,10 +72,10 @@ pub struct RevokeToken {
 }
 
 impl TokenCommand {
-    /// Makes, lists or revokes.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such token, or the database refuses.
+    /// If there is no such token, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         match self {
             Self::Create(command) => command.run(common).await,

@@ -15,11 +15,11 @@ use crate::run::{database, environment};
 /// `bedel user …`
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Remove a user with links, documents, files, chosen courses and API tokens
+    /// Delete a user with links, documents, files, selected courses and API tokens
     Delete(DeleteUser),
 }
 
-/// Whom.
+/// The user to delete.
 #[derive(Debug, Args)]
 pub struct DeleteUser {
     /// The user's id
@@ -32,10 +32,10 @@ pub struct DeleteUser {
 }
 
 impl UserCommand {
-    /// Removes the user.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such user, or database or storage refuse.
+    /// If there is no such user, or the database or the storage fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let Self::Delete(command) = self;
         command.run(common).await
@@ -46,9 +46,9 @@ impl DeleteUser {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let storage = environment::storage(&self.storage.storage_dir(&common.data_dir))?;
-        let deleted = users::delete(&pool, &storage, self.id)
-            .await
-            .map_err(|error| CliError::Failed(format!("not all of the user is gone: {error}. Try again")))?;
+        let deleted = users::delete(&pool, &storage, self.id).await.map_err(|error| {
+            CliError::Failed(format!("the user is only partly deleted: {error}. Try again"))
+        })?;
         let queue = Queue::new(pool);
         notify::wake(&queue).await;
         notify::cancellation(&queue).await;
@@ -56,7 +56,7 @@ impl DeleteUser {
             return Err(CliError::Failed(format!("there is no user {}", self.id)));
         }
         println!(
-            "{} is gone, with {} lectures that nobody else had ({} others have others) and {} documents",
+            "{} is deleted, with {} lectures ({} shared ones stay) and {} documents",
             self.id, deleted.lectures_removed, deleted.lectures_unlinked, deleted.documents_removed
         );
         Ok(())

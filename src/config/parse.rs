@@ -1,14 +1,14 @@
-//! Values as text: what is accepted, and what to write instead.
+//! Parsers of values. Errors say what to write.
 
 use std::path::Path;
 use std::time::Duration;
 
 use url::{Host, Url};
 
-/// A duration in seconds; a fraction is allowed. At most ten years.
+/// A duration in seconds, fractions allowed, at most ten years.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not such a number.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     const LIMIT: f64 = 10.0 * 366.0 * 86_400.0;
     match text.trim().parse::<f64>() {
@@ -17,16 +17,16 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A list separated by commas. Spaces around the parts are dropped, empty parts too.
+/// A list separated by commas, without surrounding spaces and empty parts.
 #[must_use]
 pub fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// One `host:port`, the port being what makes an exception for a private address a narrow one.
+/// `host:port`. The port keeps an exception for a private address narrow.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not `host:port`.
 pub fn host_and_port(text: &str) -> Result<String, String> {
     let text = text.trim();
     let good = text.rsplit_once(':').is_some_and(|(host, port)| {
@@ -39,10 +39,10 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
-/// A host name, with or without a port: no scheme and no path.
+/// A host name with an optional port, without scheme and path.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not a host name.
 pub fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.contains(['/', '@', ' ', '?', '#']) {
@@ -54,7 +54,7 @@ pub fn host(text: &str) -> Result<String, String> {
 /// `true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is none of these.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -63,7 +63,7 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Certificates (PEM) of a file. `None` where none is configured.
+/// Reads certificates (PEM) from a file. `None` if none is configured.
 ///
 /// # Errors
 /// If the file cannot be read. The text names the variable.
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_drop_what_is_empty() {
+    fn lists_drop_empty_parts() {
         assert_eq!(list(" a, b,,"), ["a", "b"]);
         assert!(list("").is_empty());
     }

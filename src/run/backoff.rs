@@ -10,7 +10,7 @@ const FIRST: Duration = Duration::from_millis(200);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Pauses of 0.2 s, then twice as long each time, 5 s at most.
+/// Pauses that double from 0.2 s to 5 s.
 #[derive(Debug)]
 pub struct Backoff(Duration);
 

@@ -14,10 +14,10 @@ use crate::error::CliError;
 use crate::run::database::{self, Role};
 use crate::run::process;
 
-/// A scheduler whose parent is gone stops within this time.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Deadline for stopping once the parent process is gone.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Fire the cron jobs until SIGTERM. Several may run: each tick is fired once.
+/// Fire the cron jobs until SIGTERM. Several may run: each tick fires once.
 #[derive(Debug, Args)]
 pub struct SchedulerCommand {
     /// See [`DatabaseOptions`].
@@ -28,12 +28,12 @@ pub struct SchedulerCommand {
     pub schedule: ScheduleOptions,
 }
 
-/// Fires the cron jobs until the process is asked to stop. Waits for a database that is away.
+/// Fires the cron jobs until the process is asked to stop. Waits while the database is down.
 ///
 /// # Errors
-/// Where the configuration cannot work.
+/// If the configuration is invalid.
 pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(), CliError> {
-    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_WITHIN))?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_TIMEOUT))?;
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Scheduler)?;
     if !database::wait_until_ready(&pool, &stop).await? {
         return Ok(());
@@ -43,7 +43,7 @@ pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(
         .map_err(|error| CliError::Usage(format!("CLEANUP_CRON or COURSE_SYNC_CRON: {error}")))
 }
 
-/// Both look at the whole present state, so of several ticks that were missed the latest alone is made up for.
+/// Both jobs read the whole current state, so only the latest of several missed ticks is caught up.
 fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
     vec![
         Schedule {

@@ -15,7 +15,7 @@ const END: &str = "<!-- environment: end -->";
 /// The long-running commands, in the order of the last column.
 const PROCESSES: [&str; 4] = ["api", "worker", "scheduler", "dev"];
 
-/// Groups of the commands that have no heading of their own in the help.
+/// Group of options without a heading in the help.
 const NO_HEADING: &str = "Commands";
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn sentence(text: &str) -> String {
     text.trim().trim_end_matches(['.', ':']).to_owned()
 }
 
-/// The processes by name; other commands are summed up, where any of them reads it.
+/// The processes by name. More than three other commands are shown as "commands".
 fn readers(readers: &BTreeSet<String>) -> String {
     if readers.contains("all") {
         return "all".to_owned();

@@ -1,4 +1,4 @@
-//! Finds the user whom a credential stands for.
+//! Finds the user behind a credential.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::jwt::Jwt;
 use super::tokens::Tokens;
 
-/// Everybody who may ask. Cheap to clone.
+/// All accepted credentials. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Authenticator {
     tokens: Tokens,
@@ -22,14 +22,14 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Those behind the configuration's tokens, those whom `jwt` vouches for, and whoever has an API token; `admins` are
-    /// admins, but with an API token that was made for less.
+    /// Accepts `tokens`, JWTs that pass `jwt`, and API tokens. Users in `admins` are admins, except through
+    /// an API token of a lower scope.
     #[must_use]
     pub fn new(tokens: Tokens, jwt: Option<Jwt>, admins: HashSet<Uuid>) -> Self {
         Self { tokens, jwt: jwt.map(Arc::new), admins: Arc::new(admins) }
     }
 
-    /// True where only API tokens could let anybody in.
+    /// True if only API tokens are accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty() && self.jwt.is_none()
@@ -45,7 +45,7 @@ impl Authenticator {
                 .ok_or_else(Problem::unknown_credential)?;
             let admin = found.scope == api_tokens::ADMIN;
             let may_write = admin || found.scope == api_tokens::WRITE;
-            // An API token of an admin's is an admin's only where it was made one.
+            // An admin's API token has admin rights only with the scope `admin`.
             return Ok(Caller { user_id: found.user_id, admin, may_write });
         } else if let Some(jwt) = &self.jwt {
             Caller { user_id: jwt.user(credential).await?, admin: false, may_write: true }

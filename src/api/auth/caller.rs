@@ -2,11 +2,12 @@
 
 use uuid::Uuid;
 
-/// The user behind the request; 401 without one, 403 where the credential is not for this method.
+/// The user behind a request. Extracting it answers 401 without a credential, 403 if the credential does not
+/// allow the method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) user_id: Uuid,
     pub(crate) admin: bool,
-    /// False for a token that was made for looking alone.
+    /// False for a read-only token.
     pub(super) may_write: bool,
 }

@@ -23,7 +23,7 @@ impl FromRequestParts<ApiState> for Caller {
         if caller.may_write || parts.method.is_safe() {
             return Ok(caller);
         }
-        Err(Problem::forbidden("This token was not made for that. Make one with the scope that is needed."))
+        Err(Problem::forbidden("The token's scope does not allow this. Create one with a larger scope."))
     }
 }
 

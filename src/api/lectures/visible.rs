@@ -1,4 +1,4 @@
-//! Lectures that a caller may see.
+//! Lookup of lectures that a caller may see.
 
 use bedel_jobs::lecture::view::{self, LectureState, LectureView};
 use uuid::Uuid;
@@ -22,5 +22,5 @@ pub(super) async fn visible_state(
 }
 
 pub(super) fn no_lecture() -> Problem {
-    Problem::not_found("There is no such lecture among yours.")
+    Problem::not_found("You have no such lecture.")
 }

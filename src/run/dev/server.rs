@@ -1,4 +1,4 @@
-//! The private PostgreSQL of `bedel dev`, with full durability, started again when it dies.
+//! The private PostgreSQL of `bedel dev`, with full durability, restarted when it dies.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::error::CliError;
 
 const DATABASE: &str = "bedel";
 
-/// A running server and its watch.
+/// A running server and its watcher.
 pub struct PrivateServer {
     url: SecretString,
     stop: CancellationToken,
@@ -20,10 +20,10 @@ pub struct PrivateServer {
 }
 
 impl PrivateServer {
-    /// Starts the server of this data directory, making its cluster and its database the first time.
+    /// Starts the server of this data directory. Creates its cluster and database if needed.
     ///
     /// # Errors
-    /// Where it cannot run; the text says what to do.
+    /// If it cannot run. The text says what to do.
     pub async fn start(data_dir: &Path, binaries: Option<PathBuf>) -> Result<Self, CliError> {
         let failed =
             |error: bedel_postgres::PostgresError| CliError::Failed(format!("private PostgreSQL: {error}"));
@@ -44,17 +44,17 @@ impl PrivateServer {
         Ok(Self { url, stop, watch })
     }
 
-    /// The database's URL; a server that is started again has the same.
+    /// The database's URL; a restart keeps it.
     #[must_use]
     pub fn url(&self) -> SecretString {
         self.url.clone()
     }
 
-    /// Stops the server in order.
+    /// Stops the server.
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.watch.await {
-            tracing::error!("the watch over PostgreSQL failed: {error}");
+            tracing::error!("the watcher of PostgreSQL failed: {error}");
         }
     }
 }
@@ -62,7 +62,7 @@ impl PrivateServer {
 async fn watch(mut server: Server, options: ServerOptions, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = server.wait_exit() => tracing::warn!("PostgreSQL died; starting it again"),
+            () = server.wait_exit() => tracing::warn!("PostgreSQL died; restarting it"),
             () = stop.cancelled() => return server.stop().await,
         }
         drop(server);
@@ -76,6 +76,6 @@ async fn watch(mut server: Server, options: ServerOptions, stop: CancellationTok
                 return;
             }
         };
-        tracing::info!(pid = server.pid(), "PostgreSQL started again");
+        tracing::info!(pid = server.pid(), "PostgreSQL restarted");
     }
 }

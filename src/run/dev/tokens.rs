@@ -1,4 +1,5 @@
-//! The tokens of `bedel dev`: made once for a data directory, so that a browser extension or a script keeps working.
+//! The tokens of `bedel dev`. They are made once per data directory, so that extensions and scripts keep
+//! working.
 
 use std::path::Path;
 
@@ -12,30 +13,27 @@ use crate::error::CliError;
 /// The file's name in the data directory.
 pub const FILE: &str = "dev-tokens.json";
 
-/// A user with a plain and an administrator's token. Secret: no `Debug`.
+/// A user with an ordinary and an admin token. Secret: no `Debug`.
 #[derive(Serialize, Deserialize)]
 pub struct DevTokens {
     /// The tokens' user.
     pub user_id: Uuid,
-    /// For everything a student does.
+    /// Ordinary token.
     pub token: String,
-    /// For everything.
+    /// Admin token.
     pub admin_token: String,
 }
 
 impl DevTokens {
-    /// Reads the tokens of this data directory, or makes them.
+    /// Reads the tokens of this data directory, or creates them.
     ///
     /// # Errors
-    /// Where the file cannot be read or written, or holds something else.
+    /// If the file cannot be read, parsed or written.
     pub fn load_or_create(data_dir: &Path) -> Result<Self, CliError> {
         let path = data_dir.join(FILE);
         match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                CliError::Failed(format!(
-                    "{}: {error}. Remove the file and new tokens are made",
-                    path.display()
-                ))
+                CliError::Failed(format!("{}: {error}. Remove the file to make new tokens", path.display()))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let tokens = Self {
@@ -50,7 +48,7 @@ impl DevTokens {
         }
     }
 
-    /// `BEDEL_TOKENS` for the API: these tokens and those that are configured besides.
+    /// `BEDEL_TOKENS` for the API: these tokens and the configured ones.
     #[must_use]
     pub fn setting(&self, configured: Option<&SecretString>) -> String {
         let own = format!("{}={user},{}={user}:admin", self.token, self.admin_token, user = self.user_id);
