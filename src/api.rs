@@ -1,11 +1,12 @@
 //! The HTTP API: JSON over HTTP/1.1, errors as RFC 9457 problems.
 //!
-//! A handler reads what was sent, calls one function of `bedel_jobs` in one transaction, commits, wakes the workers and
-//! answers. Rules about lectures live there, not here. What stands beside a handler describes it, and the whole description
-//! is served as OpenAPI.
+//! A handler reads the request, calls one function of `bedel_jobs` in one transaction, commits, wakes the
+//! workers and answers. The rules about lectures live in `bedel_jobs`. Each handler's attributes describe it;
+//! the whole description is served as OpenAPI.
 
 mod auth;
 mod body;
+mod connections;
 mod cors;
 mod course_sync;
 mod courses;
@@ -21,109 +22,43 @@ mod observe;
 mod openapi;
 mod problem;
 mod query;
+mod scrape_cache;
 mod server;
+mod state;
 mod upload;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::{Extension, Router};
-use bedel_jobs::Environment;
-use bedel_jobs::registry;
-use bedel_queue::{Queue, Registry};
-use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use auth::api_tokens;
 pub use auth::{
     ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Token, Tokens, TokensError,
 };
 pub use cors::Origins;
 pub use limits::Limits;
+pub use state::ApiState;
+
 use problem::Problem;
 
-/// How long a request waits for a connection before it answers 503.
-const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
-
-/// What the handlers work with.
-#[derive(Debug, Clone)]
-pub struct ApiState {
-    /// The database.
-    pool: PgPool,
-    /// Wakes the workers after a commit.
-    queue: Queue,
-    /// What the jobs work with; the API reads its storage and its settings.
-    environment: Arc<Environment>,
-    /// The kinds of jobs.
-    registry: Registry<Arc<Environment>>,
-    /// Who may ask.
-    authenticator: Authenticator,
-    /// How much, and how often.
-    limits: Limits,
-    /// Whose pages may ask from a browser.
-    origins: Origins,
-    /// What Prometheus was told last.
-    told: metrics::Told,
-}
-
-impl ApiState {
-    /// Call it inside a tokio runtime.
-    #[must_use]
-    pub fn new(
-        environment: Arc<Environment>,
-        authenticator: Authenticator,
-        limits: Limits,
-        origins: Origins,
-    ) -> Self {
-        let pool = environment.pool.clone();
-        let registry = registry(Arc::clone(&environment));
-        Self {
-            queue: Queue::new(pool.clone()),
-            pool,
-            environment,
-            registry,
-            authenticator,
-            limits,
-            origins,
-            told: metrics::Told::default(),
-        }
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
-        timeout(CONNECTION_WITHIN, self.pool.begin())
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            .map_err(Problem::from)
-    }
-
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, Problem> {
-        timeout(CONNECTION_WITHIN, self.pool.acquire())
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
-            .map_err(Problem::from)
-    }
-}
-
-/// All routes. Unknown paths and methods answer problems too.
+/// All routes. Unknown paths and methods get problems too.
 pub fn router(state: ApiState) -> Router {
     router_until(state, CancellationToken::new())
 }
 
-/// As [`router`]; answers that wait for a job stop waiting when `stop` fires.
+/// Like [`router`]; handlers that wait for a job stop waiting when `stop` fires.
 fn router_until(state: ApiState, stop: CancellationToken) -> Router {
     let (router, api) = described().split_for_parts();
     router
         .merge(openapi::routes(&openapi::finish(api)))
-        .fallback(async || Problem::not_found("There is nothing at this address."))
+        .fallback(async || Problem::not_found("Nothing is at this address."))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This address does not take this method; the Allow header names those it takes.",
+                "This address does not support this method; see the Allow header.",
             )
         })
         .layer(Extension(stop))
@@ -145,15 +80,45 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(metrics::routes())
 }
 
-/// The description of the API: OpenAPI 3.1, as JSON for people.
+/// The OpenAPI 3.1 description of the API, as indented JSON.
 #[must_use]
 pub fn description() -> String {
     let api = openapi::finish(described().into_openapi());
     api.to_pretty_json().expect("a description is plain data") + "\n"
 }
 
-/// Serves until `stop` fires, then lets running requests end for at most ten seconds.
+/// Serves until `stop` fires. Running requests then get ten seconds to end.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
     tokio::spawn(crate::metrics::upkeep(stop.clone()));
     server::run(listener, router_until(state, stop.clone()), stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::{description, openapi};
+
+    #[test]
+    fn operations_have_names_of_their_own_and_all_errors_are_problems() {
+        let api: Value = serde_json::from_str(&description()).unwrap();
+        assert_eq!(api["openapi"], "3.1.0");
+        let items = api["paths"].as_object().unwrap().values();
+        let operations: Vec<&Value> = items.flat_map(|item| item.as_object().unwrap().values()).collect();
+        let names: BTreeSet<&str> =
+            operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), operations.len(), "{names:?}");
+        for operation in operations {
+            let open = operation["tags"][0] == openapi::OPEN;
+            assert_eq!(operation.get("security").is_none(), open, "{operation}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let is_error = status.starts_with(['4', '5']);
+                let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(problem == "#/components/schemas/Problem", is_error, "{operation}");
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{operation}");
+            }
+        }
+    }
 }

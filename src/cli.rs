@@ -1,6 +1,6 @@
-//! The command line: what there is to type, and what each command answers.
+//! The command line.
 //!
-//! Exit codes: 0 done, 1 it failed, 2 what was typed or configured cannot work.
+//! Exit codes: 0 success, 1 failure, 2 invalid arguments or configuration.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,53 +9,37 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api;
+use crate::config;
 use crate::config::common::CommonOptions;
-use crate::{config, logging};
+use crate::error::CliError;
+use crate::run::api::ApiCommand;
+use crate::run::dev::{self, DevCommand};
+use crate::run::logging;
+use crate::run::scheduler::SchedulerCommand;
+use crate::run::worker::WorkerCommand;
 
 pub mod courses;
-pub mod dev;
 pub mod doctor;
 pub mod enqueue;
 pub mod jobs;
 pub mod lectures;
 pub mod migrate;
 pub mod model;
+mod notify;
 pub mod queues;
 pub mod remote;
-pub mod run;
 pub mod submit;
 pub mod table;
 pub mod token;
 pub mod transcribe;
 pub mod user;
 
-/// What was typed or configured cannot work.
-pub const EXIT_USAGE: u8 = 2;
-
-/// Why a command ended without doing what it should. The text is for the person who typed it.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// What was typed or configured cannot work: exit code 2.
-    #[error("{0}")]
-    Usage(String),
-    /// It could have worked: exit code 1.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl CliError {
-    /// A failure of the database, in words.
-    #[must_use]
-    pub fn database(error: &sqlx::Error) -> Self {
-        Self::Failed(format!("database: {error}"))
-    }
-}
-
-/// Bedel brings lecture recordings in: from a Panopto link to a stored transcript, every step a durable job in
-/// PostgreSQL.
+/// Bedel turns Panopto links into stored transcripts. Every step is a durable job in PostgreSQL.
 ///
-/// Every value but a token can be given as a flag, and every one as the environment variable named beside it or in a
-/// file .env in the working directory; the flag wins, then the environment. .env.example lists all of them.
+/// Every value except tokens has a flag. Every value has an environment variable, shown beside its flag,
+/// which may also stand in a file .env in the working directory. Flags win over the environment, the
+/// environment over .env. .env.example lists all variables.
 #[derive(Debug, Parser)]
 #[command(name = "bedel", version, max_term_width = 110)]
 pub struct Cli {
@@ -68,16 +52,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the HTTP API
-    Api(run::ApiCommand),
+    Api(ApiCommand),
     /// Run jobs until SIGTERM
-    Worker(run::WorkerCommand),
-    /// Fire the cron jobs; several may run, each tick is fired once
-    Scheduler(run::SchedulerCommand),
+    Worker(WorkerCommand),
+    /// Fire the cron jobs; with several schedulers each tick still fires once
+    Scheduler(SchedulerCommand),
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateCommand),
     /// Run everything on this machine, on a private PostgreSQL
-    Dev(Box<dev::DevCommand>),
-    /// Hand in a recording by its Panopto link
+    Dev(Box<DevCommand>),
+    /// Submit a recording by its Panopto link
     Submit(submit::SubmitCommand),
     /// List your lectures
     Lectures(lectures::LecturesCommand),
@@ -86,25 +70,25 @@ enum Command {
     Courses(courses::CoursesCommand),
     /// Enqueue a job of any kind
     Enqueue(enqueue::EnqueueCommand),
-    /// Look at jobs, retry and cancel them
+    /// List, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// Look at the queues, pause and resume them
+    /// List, pause and resume queues
     Queues(queues::QueuesCommand),
-    /// Make, list and revoke API tokens
+    /// Create, list and revoke API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Remove a user with all that is theirs
+    /// Delete a user and everything that belongs to them
     #[command(subcommand)]
     User(user::UserCommand),
     /// Print the description of the HTTP API, OpenAPI 3.1
     Openapi,
-    /// Transcribe a file of this machine, without a database
+    /// Transcribe a local file, without a database
     Transcribe(Box<transcribe::TranscribeCommand>),
     /// Install and check speech models
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Check everything that Bedel needs, and say what to type where something is missing
+    /// Check everything that Bedel needs and say how to fix what is missing
     Doctor(Box<doctor::DoctorCommand>),
 }
 
@@ -120,12 +104,12 @@ impl Command {
     }
 }
 
-/// The whole program.
+/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Before any thread exists, since it changes the environment.
+    // Changes the environment, so no other thread may exist yet.
     if let Err(error) = config::read_env_file(Path::new(".env")) {
-        return complain(&CliError::Usage(error.to_string()));
+        return report(&CliError::Usage(error.to_string()));
     }
     let command = Cli::command();
     let parsed =
@@ -135,36 +119,36 @@ pub fn main() -> ExitCode {
         Err(error) => config::name_variable(error, &command).exit(),
     };
     if let Err(message) = logging::start(&cli.common, cli.command.role()) {
-        return complain(&CliError::Usage(message));
+        return report(&CliError::Usage(message));
     }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        tracing::debug!("a TLS provider was there already");
+        tracing::debug!("a TLS provider was installed already");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(&CliError::Failed(format!("no runtime: {error}"))),
+        Err(error) => return report(&CliError::Failed(format!("no runtime: {error}"))),
     };
     let outcome = runtime.block_on(dispatch(cli, &command, &matches));
-    // Blocking work that does not end by itself must not hold the process up: its lease has been given back.
+    // Do not wait for blocking work that never ends: its lease is released.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error),
+        Err(error) => report(&error),
     }
 }
 
 async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Result<(), CliError> {
     let common = &cli.common;
     match cli.command {
-        Command::Api(command) => command.run(common).await,
-        Command::Worker(command) => command.run(common).await,
-        Command::Scheduler(command) => command.run(common).await,
+        Command::Api(command) => crate::run::api::run(&command, common).await,
+        Command::Worker(command) => crate::run::worker::run(&command, common).await,
+        Command::Scheduler(command) => crate::run::scheduler::run(&command, common).await,
         Command::Migrate(command) => command.run(common).await,
         Command::Dev(mut command) => {
             let sub = matches.subcommand_matches("dev").expect("the command that was parsed");
             command.drain_is_configured = source(sub, "drain_seconds") != Some(ValueSource::DefaultValue);
             let explicit = explicit_settings(root, "dev", sub);
-            crate::dev::run(common, &command, explicit).await
+            dev::run(common, &command, explicit).await
         }
         Command::Submit(command) => command.run(common).await,
         Command::Lectures(command) => command.run(common).await,
@@ -175,7 +159,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         Command::Token(command) => command.run(common).await,
         Command::User(command) => command.run(common).await,
         Command::Openapi => {
-            print!("{}", crate::api::description());
+            print!("{}", api::description());
             Ok(())
         }
         Command::Transcribe(command) => command.run().await,
@@ -184,7 +168,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
     }
 }
 
-/// What was given as flags, as the variables of the same meaning: children inherit the environment, but not flags.
+/// The flags that were given, as environment variables: child processes inherit the environment only.
 fn explicit_settings(root: &clap::Command, name: &str, matches: &ArgMatches) -> Vec<(OsString, OsString)> {
     let command = root.find_subcommand(name).expect("a command of ours");
     root.get_arguments()
@@ -202,13 +186,10 @@ fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
     if matches.try_contains_id(id).unwrap_or(false) { matches.value_source(id) } else { None }
 }
 
-#[expect(clippy::print_stderr, reason = "the answer to the person at the terminal")]
-fn complain(error: &CliError) -> ExitCode {
+#[expect(clippy::print_stderr, reason = "the program's answer on a terminal")]
+fn report(error: &CliError) -> ExitCode {
     eprintln!("bedel: {error}");
-    match error {
-        CliError::Usage(_) => ExitCode::from(EXIT_USAGE),
-        CliError::Failed(_) => ExitCode::FAILURE,
-    }
+    ExitCode::from(error)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The configuration: one struct per concern, each value a flag and an environment variable with the same meaning.
-//! Tokens are variables alone: a command line can be read by every user of the machine.
+//! The configuration: one struct per concern. Each value has a flag and an environment variable. Tokens have
+//! variables only: every user of the machine can read a command line.
 //!
-//! A file `.env` in the working directory is read first and never overrides what the environment already says.
-//! Values that are secret are [`secret::Secret`]: neither `--help` nor `Debug` nor an error shows them.
+//! A file `.env` in the working directory is read first; it never overrides the environment. Secrets are
+//! [`secrecy::SecretString`]: `--help`, `Debug` and errors do not show them.
 
 use std::path::Path;
 
@@ -14,16 +14,17 @@ pub mod common;
 pub mod database;
 pub mod jobs;
 pub mod parse;
+pub mod postgres;
 pub mod schedule;
 pub mod secret;
 pub mod speech;
 pub mod storage;
 pub mod worker;
 
-/// Why `.env` could not be used. The text never holds a value, since values may be secret.
+/// Why `.env` could not be read. The text never holds a value: values may be secret.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvFileError {
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("{file} cannot be read: {source}")]
     Unreadable {
         /// The file's name.
@@ -41,18 +42,18 @@ pub enum EnvFileError {
     },
 }
 
-/// Puts the variables of `file` into the environment of this process, except those that are already set there. A
-/// missing file is no error. To be called before any other thread exists.
+/// Loads the variables of `file` into the environment of this process. Variables that are set already stay. A
+/// missing file is no error. Call it before any other thread exists.
 ///
 /// # Errors
-/// Where the file cannot be read or a line of it means nothing.
+/// If the file cannot be read or a line is not `NAME=value`.
 pub fn read_env_file(file: &Path) -> Result<(), EnvFileError> {
     let name = file.display().to_string();
     match dotenvy::from_path(file) {
         Ok(()) => Ok(()),
         Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(dotenvy::Error::Io(source)) => Err(EnvFileError::Unreadable { file: name, source }),
-        // The parser tells the text it stumbled over, which may be a part of a line or several, and no number.
+        // The parser reports the bad text, part of a line or several, but no line number.
         Err(dotenvy::Error::LineParse(..)) => match bad_line(file) {
             Some(line) => Err(EnvFileError::Line { file: name, line }),
             None => {
@@ -65,8 +66,8 @@ pub fn read_env_file(file: &Path) -> Result<(), EnvFileError> {
     }
 }
 
-/// The line after the longest beginning of the file that can be read. A value may go over several lines: then a shorter
-/// beginning is no worse for ending inside it.
+/// The first bad line: the one after the longest readable beginning of the file. Values may span lines, so a
+/// shorter beginning may end inside a value.
 fn bad_line(file: &Path) -> Option<usize> {
     let content = std::fs::read_to_string(file).ok()?;
     let lines: Vec<&str> = content.split_inclusive('\n').collect();
@@ -76,8 +77,7 @@ fn bad_line(file: &Path) -> Option<usize> {
     Some(good + 1)
 }
 
-/// Adds to a complaint about a value the name of the variable that the value may have come from, and where to read
-/// what is accepted.
+/// Adds the variable that a bad value may have come from to an error of clap.
 #[must_use]
 pub fn name_variable(mut error: clap::Error, root: &clap::Command) -> clap::Error {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
@@ -86,14 +86,15 @@ pub fn name_variable(mut error: clap::Error, root: &clap::Command) -> clap::Erro
     if let Some(variable) = variable {
         let mut tip = clap::builder::StyledStr::new();
         tip.push_str(&format!(
-            "the value comes from --{flag} or else from the variable {variable} (also by .env); --help says what it accepts"
+            "the value comes from --{flag} or from the variable {variable}, also in .env; --help lists what \
+             it accepts"
         ));
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
 }
 
-/// The variable of a flag of this command or one below it.
+/// The variable of a flag of this command or of a subcommand.
 fn variable_of(command: &clap::Command, flag: &str) -> Option<String> {
     let own = command.get_arguments().find(|argument| argument.get_long() == Some(flag));
     match own.and_then(clap::Arg::get_env) {

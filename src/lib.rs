@@ -1,24 +1,14 @@
 //! The program `bedel`: the HTTP API, the worker, the scheduler and the command line over `bedel-jobs` and
 //! `bedel-queue`.
 //!
-//! What runs: [`serve`] (`bedel api`), [`worker`], [`scheduler`], and [`dev`], which runs all of them here.
-//! What they share: [`config`], [`database`], [`environment`], [`process`], [`logging`], [`metrics`].
+//! [`cli`] parses a command and calls [`run`], which builds a process from its [`config`]. [`api`] holds the
+//! HTTP handlers, [`migrate`] the database schema.
 
-// What runs.
 pub mod api;
 pub mod cli;
-pub mod dev;
-pub mod migrate;
-pub mod scheduler;
-pub mod serve;
-pub mod worker;
-
-// What they share.
-pub mod api_tokens;
 pub mod config;
-pub mod database;
-pub mod environment;
-pub mod logging;
+pub mod error;
 pub mod metrics;
-pub mod process;
-pub mod scratch;
+pub mod migrate;
+pub mod operations;
+pub mod run;

@@ -1,4 +1,4 @@
-//! What this process has done, for Prometheus: collected from the first call of [`collected`] on, told by [`render`].
+//! Metrics of this process for Prometheus: [`collected`] starts collecting, [`render`] prints.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -13,17 +13,17 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// The text format of Prometheus, version 0.0.4.
+/// The Prometheus text format, version 0.0.4.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Upper bounds in seconds: from an answer of the API to a lecture's transcription.
+/// Upper bounds of the buckets in seconds, from API responses to transcriptions.
 const SECONDS: [f64; 16] =
     [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10_800.0];
 
-/// Samples are put into their buckets so often, whether or not anybody asks.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often samples move into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The collection of this process. Begins with the first call.
+/// The recorder of this process. The first call installs it.
 pub fn collected() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
@@ -33,35 +33,36 @@ pub fn collected() -> &'static PrometheusHandle {
             .build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("something else in this process collects metrics: those told here stay empty");
+            tracing::warn!("another metrics recorder is installed: these metrics stay empty");
         }
         handle
     })
 }
 
-/// Keeps the collection small until `stop` fires.
+/// Moves samples into their buckets until `stop` fires, which bounds memory.
 pub async fn upkeep(stop: CancellationToken) {
     let handle = collected();
     loop {
         tokio::select! {
-            () = sleep(UPKEEP) => handle.run_upkeep(),
+            () = sleep(UPKEEP_INTERVAL) => handle.run_upkeep(),
             () = stop.cancelled() => return,
         }
     }
 }
 
-/// The answer to whoever collects: this process's own metrics, and what else is known.
+/// The response to a scrape: this process's metrics, then `more`.
 pub fn render(more: &str) -> Response {
     ([(header::CONTENT_TYPE, TEXT)], collected().render() + more).into_response()
 }
 
-/// Serves `/metrics` of a process without an API until `stop` fires, and `/readyz`: 200, or 503 with the reason in
-/// `readiness`. An address that cannot be had is said, and no reason to leave the work.
+/// Serves `/metrics` and `/readyz` for a process without an API, until `stop` fires. `/readyz` answers 200,
+/// or 503 with the reason in `readiness`. If the address cannot be bound, it logs a warning and the process
+/// works on.
 pub async fn serve(address: SocketAddr, readiness: Result<(), String>, stop: CancellationToken) {
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!("BEDEL_METRICS_LISTEN, {address}: {error}; metrics are not told");
+            tracing::warn!("BEDEL_METRICS_LISTEN, {address}: {error}; metrics are not served");
             return;
         }
     };
@@ -78,7 +79,7 @@ pub async fn serve(address: SocketAddr, readiness: Result<(), String>, stop: Can
     tokio::select! {
         served = server.into_future() => {
             if let Err(error) = served {
-                tracing::warn!(%error, "metrics are not told any more");
+                tracing::warn!(%error, "the metrics server stopped");
             }
         }
         () = upkeep(stop) => {}

@@ -1,4 +1,4 @@
-//! Reading what a client sends: a JSON object of limited size, field by field, and the id in a path.
+//! Request bodies: a JSON object of limited size, read field by field, and the id in a path.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::problem::{FieldError, Problem};
+use super::state::ApiState;
 
 /// Largest body accepted, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A body has to be here by then.
+/// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client that is still sending cannot read the refusal, so this many bytes more are read and dropped.
+/// Bytes read and dropped after a refusal: a client that is still sending cannot read the answer.
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 
-/// The fields of a JSON object. Unknown ones are ignored; what is wrong with the known ones is collected, so that one
-/// answer names it all.
+/// The fields of a JSON object. Unknown fields are ignored. Errors are collected, so that one answer names
+/// all of them.
 pub(super) struct Fields {
     map: Map<String, Value>,
     errors: Vec<FieldError>,
@@ -37,7 +37,7 @@ impl Fields {
         Self::read_up_to(request, MAX_BODY_BYTES).await
     }
 
-    /// As [`Fields::read`], with another limit in bytes.
+    /// Like [`Fields::read`], with another limit in bytes.
     pub(super) async fn read_up_to(request: Request, max: usize) -> Result<Self, Problem> {
         let declared_json = is_json(request.headers());
         let bytes = read(request.into_body(), max).await?;
@@ -49,7 +49,7 @@ impl Fields {
         Self::parse(&bytes)
     }
 
-    /// As [`Fields::read`], where no body at all means an object without fields.
+    /// Like [`Fields::read`]; an empty body counts as an empty object.
     pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(Self::of(Map::new()));
@@ -57,7 +57,7 @@ impl Fields {
         Self::read(request).await
     }
 
-    /// Reads bytes as a JSON object.
+    /// Parses a JSON object.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(map)) => Ok(Self::of(map)),
@@ -70,12 +70,12 @@ impl Fields {
         }
     }
 
-    /// The fields of an object that was read already.
+    /// The fields of a parsed object.
     pub(super) fn of(map: Map<String, Value>) -> Self {
         Self { map, errors: Vec::new() }
     }
 
-    /// A list of anything; one that is left out is empty.
+    /// A list of any values; empty if missing.
     pub(super) fn list(&mut self, field: &'static str) -> Vec<Value> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Vec::new(),
@@ -84,7 +84,7 @@ impl Fields {
         }
     }
 
-    /// A text; null counts as left out.
+    /// A text; null counts as missing.
     pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
         match self.map.remove(field) {
             None | Some(Value::Null) => None,
@@ -93,7 +93,7 @@ impl Fields {
         }
     }
 
-    /// A text that must be there and not empty.
+    /// A required, non-empty text.
     pub(super) fn required_text(&mut self, field: &'static str) -> Option<String> {
         let known = self.errors.len();
         match self.text(field) {
@@ -103,7 +103,7 @@ impl Fields {
         }
     }
 
-    /// A UUID that must be there.
+    /// A required UUID.
     pub(super) fn required_uuid(&mut self, field: &'static str) -> Option<Uuid> {
         let text = self.required_text(field)?;
         match text.trim().parse() {
@@ -112,7 +112,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts; one that is left out is empty.
+    /// A list of texts; empty if missing.
     pub(super) fn texts(&mut self, field: &'static str) -> Vec<String> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Vec::new(),
@@ -122,7 +122,7 @@ impl Fields {
         }
     }
 
-    /// True or false; false where it is left out.
+    /// A boolean; false if missing.
     pub(super) fn flag(&mut self, field: &'static str) -> bool {
         match self.map.remove(field) {
             None | Some(Value::Null) => false,
@@ -131,7 +131,7 @@ impl Fields {
         }
     }
 
-    /// An object; one that is left out is empty.
+    /// An object; empty if missing.
     pub(super) fn object(&mut self, field: &'static str) -> Map<String, Value> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Map::new(),
@@ -143,7 +143,7 @@ impl Fields {
         }
     }
 
-    /// A time with its zone (RFC 3339).
+    /// A time with a zone (RFC 3339).
     pub(super) fn time(&mut self, field: &'static str) -> Option<DateTime<Utc>> {
         let text = self.text(field)?;
         let known = text.parse::<DateTime<Utc>>().ok().filter(|time| (1970..=9999).contains(&time.year()));
@@ -159,17 +159,17 @@ impl Fields {
         })
     }
 
-    /// Refuses a text of more than `max` characters, or one that cannot be stored.
+    /// Refuses a text that is longer than `max` characters or holds a NUL.
     pub(super) fn fits(&mut self, field: &'static str, text: &str, max: usize) {
         if text.contains('\0') {
-            // PostgreSQL stores every character but this one.
+            // PostgreSQL cannot store NUL characters.
             self.refuse::<()>(field, "nul", "a NUL character cannot be stored: remove it");
         } else if text.chars().nth(max).is_some() {
             self.refuse::<()>(field, "too-long", format!("this is longer than {max} characters: shorten it"));
         }
     }
 
-    /// Notes what is wrong with a field.
+    /// Records an error of a field.
     pub(super) fn refuse<T>(
         &mut self,
         field: &'static str,
@@ -180,18 +180,18 @@ impl Fields {
         None
     }
 
-    /// 422 with all that was wrong, if anything was.
+    /// 422 with all errors, if there are any.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(self.refused()) }
     }
 
-    /// 422 with all that was wrong.
+    /// 422 with all errors.
     pub(super) fn refused(self) -> Problem {
         Problem::invalid(self.errors)
     }
 }
 
-/// Whether a text somewhere in it holds the one character that PostgreSQL does not store.
+/// True if a text inside holds a NUL.
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -213,7 +213,7 @@ async fn read(body: Body, max: usize) -> Result<Vec<u8>, Problem> {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(problem)) => {
             if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
-                // What the client does meanwhile changes nothing about the answer.
+                // The answer is the same however the client behaves now.
                 let _ = timeout(Duration::from_secs(2), drain(&mut stream)).await;
             }
             Err(problem)
@@ -243,7 +243,7 @@ async fn drain(stream: &mut BodyDataStream) {
     }
 }
 
-/// The `{id}` of a path. What is not a UUID names nothing, so it is 404 like any id that is not there.
+/// The `{id}` of a path. Anything but a UUID is 404, like an unknown id.
 pub(super) struct Id(pub(super) Uuid);
 
 impl FromRequestParts<ApiState> for Id {

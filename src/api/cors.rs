@@ -1,4 +1,4 @@
-//! Whose pages may ask from a browser (WHATWG Fetch, CORS): exactly those that are named.
+//! CORS (WHATWG Fetch): only the listed origins may call the API from a browser.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-/// How long a browser remembers what it was told.
+/// How long browsers cache a preflight answer.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Origins. None of them lets nobody ask from a browser, and everybody from elsewhere.
+/// Allowed origins. An empty list blocks all cross-origin browser calls.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Vec<HeaderValue>);
 
-/// A text that is no origin.
+/// A text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no origin: write scheme and host alone, such as https://tenant.hosted.panopto.com or chrome-extension://ID"
@@ -30,7 +30,7 @@ impl FromStr for Origins {
     }
 }
 
-/// Browsers send an origin in one spelling, and it is compared byte by byte.
+/// Browsers send one spelling of an origin, and it is compared byte by byte.
 fn origin(text: &str) -> Result<HeaderValue, NoOrigin> {
     let refused = || NoOrigin(text.chars().filter(|c| !c.is_control()).take(200).collect());
     let url = Url::parse(text).map_err(|_| refused())?;
@@ -44,11 +44,11 @@ fn origin(text: &str) -> Result<HeaderValue, NoOrigin> {
 }
 
 impl Origins {
-    /// Answers preflights, which carry no credential, and marks the other answers.
+    /// Answers preflights, which carry no credential, and adds the headers to other answers.
     pub(super) fn layer(&self) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(self.0.clone()))
-            // The extension may ask with credentials of the page, of which nothing here makes use.
+            // The extension may send a page's credentials; the API ignores them.
             .allow_credentials(true)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE])

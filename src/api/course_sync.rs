@@ -1,4 +1,4 @@
-//! The course catalogue, fetched on an admin's word.
+//! Synchronises the course catalogue on an admin's request.
 
 use std::time::Duration;
 
@@ -19,50 +19,50 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Admin;
 use super::body::Fields;
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
 
-/// Seconds the answer waits for the job unless the caller says otherwise.
+/// Default wait for the job, in seconds.
 const DEFAULT_WAIT_SECONDS: u64 = 30;
 
-/// Longest wait, in seconds: longer ones meet the time limits of proxies.
+/// Longest wait, in seconds: proxies time out beyond that.
 const MAX_WAIT_SECONDS: u64 = 60;
 
-/// Pause between two looks at the job's row.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Poll interval for the job's row.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(sync))
 }
 
-/// What to read.
+/// The request.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
+#[expect(dead_code, reason = "schema only; the body is read field by field")]
 struct SyncBody {
-    /// Those of the configuration where it is left out or empty.
+    /// Defaults to the configured terms, also if empty.
     #[schema(example = json!(["Fall 2026"]))]
     terms: Option<Vec<String>>,
-    /// Count, but change nothing.
+    /// Count only, change nothing.
     dry_run: Option<bool>,
 }
 
-/// What the synchronisation did, or would have done.
+/// Counts of the synchronisation or of the dry run.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the job's result, which is handed on as it is")]
+#[expect(dead_code, reason = "schema only; the job's result is passed on")]
 struct SyncCounts {
     job_id: Uuid,
     created: u64,
     updated: u64,
     unchanged: u64,
     deleted: u64,
-    /// Gone from the catalogue, kept because something refers to them.
+    /// Gone from the catalogue but kept, because something refers to them.
     retained: u64,
     total: u64,
     terms: Vec<String>,
-    /// Too much would have gone, so nothing did.
+    /// Too many courses would be deleted, so none was.
     deletion_skipped: bool,
 }
 
@@ -73,16 +73,18 @@ struct SyncJob {
 
 /// Read the course catalogue
 ///
-/// For admins. Waits for the end of the job for so many seconds. A job that ends without success tells the reason.
+/// Admins only. Waits up to `wait` seconds for the job to end. If the job ends without success, the problem's
+/// detail gives the reason.
 #[utoipa::path(
     post, path = "/api/admin/courses/sync", tag = "courses",
     request_body(content = Option<SyncBody>, content_type = "application/json"),
-    params(("wait" = Option<u64>, Query, description = "Seconds, 0 to 60; 30 where it is left out", minimum = 0, maximum = 60)),
+    params(("wait" = Option<u64>, Query, description = "Seconds, 0 to 60; 30 by default", minimum = 0, maximum = 60)),
     responses(
-        (status = 200, description = "It ended in time: its counts", body = SyncCounts),
-        (status = 202, description = "It goes on", body = SyncJob),
-        (status = 403, description = "`forbidden`: this is for admins"),
-        (status = 409, description = "`conflict`: one with other settings is live, or asking again mends nothing"),
+        (status = 200, description = "The job ended in time: its counts", body = SyncCounts),
+        (status = 202, description = "The job continues", body = SyncJob),
+        (status = 403, description = "`forbidden`: admins only"),
+        (status = 409, description = "`conflict`: a sync with other settings is live, or it failed in a way \
+            that a retry does not fix"),
     ),
 )]
 async fn sync(
@@ -104,15 +106,15 @@ async fn sync(
     if enqueued.created {
         state.queue.wake();
     } else {
-        joinable(&state, enqueued.id, &args).await?;
+        check_joinable(&state, enqueued.id, &args).await?;
     }
-    match ended(&state, enqueued.id, wait, &stop).await {
+    match wait_for_end(&state, enqueued.id, wait, &stop).await {
         Some(job) => answer(job),
         None => Ok((StatusCode::ACCEPTED, Json(SyncJob { job_id: enqueued.id })).into_response()),
     }
 }
 
-/// The terms to ask for. None, or an empty list, means those of the configuration.
+/// The terms to read. None or an empty list means the configured terms.
 fn terms_of(fields: &mut Fields) -> Option<Vec<String>> {
     let terms = fields.texts("terms");
     for term in &terms {
@@ -123,52 +125,57 @@ fn terms_of(fields: &mut Fields) -> Option<Vec<String>> {
     Some(terms).filter(|terms| !terms.is_empty())
 }
 
-/// 409 where the live job will not do what was asked for: its counts would be taken for ours.
-async fn joinable(state: &ApiState, job_id: Uuid, args: &CourseSync) -> Result<(), Problem> {
+/// 409 if the live job has other settings: its counts would not be the requested ones.
+async fn check_joinable(state: &ApiState, job_id: Uuid, args: &CourseSync) -> Result<(), Problem> {
     let mut connection = state.acquire().await?;
     let Some(job) = inspect::job(&mut connection, job_id).await? else { return Ok(()) };
     if serde_json::from_value::<CourseSync>(job.args).is_ok_and(|live| live == *args) {
         return Ok(());
     }
     Err(Problem::conflict(format!(
-        "A course sync with other settings is live as job {job_id}. Ask again when it has ended."
+        "A course sync with other settings is live as job {job_id}. Retry when it has ended."
     )))
 }
 
-/// The job once it is final; `None` where it is not by the end of the wait, or where the server is about to stop. The
-/// job is enqueued either way, so a database that is away for a moment only costs a look.
-async fn ended(state: &ApiState, job_id: Uuid, wait: Duration, stop: &CancellationToken) -> Option<JobView> {
+/// The finished job. `None` if it does not finish within the wait or the server stops. The job stays
+/// enqueued, so a brief database outage costs one poll.
+async fn wait_for_end(
+    state: &ApiState,
+    job_id: Uuid,
+    wait: Duration,
+    stop: &CancellationToken,
+) -> Option<JobView> {
     let deadline = Instant::now() + wait;
     loop {
-        if let Some(job) = look(state, job_id).await
+        if let Some(job) = poll(state, job_id).await
             && !matches!(job.state, JobState::Available | JobState::Running)
         {
             return Some(job);
         }
-        if Instant::now() + LOOK_EVERY > deadline {
+        if Instant::now() + POLL_INTERVAL > deadline {
             return None;
         }
         tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(POLL_INTERVAL) => {}
             () = stop.cancelled() => return None,
         }
     }
 }
 
-async fn look(state: &ApiState, job_id: Uuid) -> Option<JobView> {
+async fn poll(state: &ApiState, job_id: Uuid) -> Option<JobView> {
     let mut connection = state.acquire().await.ok()?;
     inspect::job(&mut connection, job_id).await.ok()?
 }
 
-/// The class of an attempt that could not read the catalogue: it may be there again when the caller asks again.
-const CATALOGUE_AWAY: &str = "catalogue";
+/// Error class of an attempt that could not read the catalogue. Retrying later may help.
+const CATALOGUE_UNAVAILABLE: &str = "catalogue";
 
 fn answer(job: JobView) -> Result<Response, Problem> {
     if job.state != JobState::Completed {
         let reason = job.reason.as_deref().unwrap_or("no reason was recorded");
         let detail = format!("The course sync ended without success: {reason}");
         let passing = job.state == JobState::Discarded
-            && job.failures.last().is_some_and(|failure| failure.class == CATALOGUE_AWAY);
+            && job.failures.last().is_some_and(|failure| failure.class == CATALOGUE_UNAVAILABLE);
         return Err(if passing { Problem::unavailable(detail) } else { Problem::conflict(detail) });
     }
     let mut body = match job.result {

@@ -1,4 +1,5 @@
-//! Courses: the catalogue's, those that users made, and what each user chose of them; and what a user has in one.
+//! Courses: the catalogue's, user-made ones, each user's selection, and a user's lectures and documents in a
+//! course.
 
 use std::num::NonZeroU32;
 
@@ -14,12 +15,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::{Fields, Id};
 use super::problem::Problem;
+use super::state::ApiState;
 
-/// A new course is in everybody's list: it counts as so many submissions.
+/// Cost in submissions: everybody sees a new course.
 const COURSE_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -34,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// List all courses
 #[utoipa::path(
     get, path = "/api/courses", tag = "courses",
-    responses((status = 200, description = "In order of their code", body = Vec<Course>)),
+    responses((status = 200, description = "Ordered by code", body = Vec<Course>)),
 )]
 async fn all(State(state): State<ApiState>, _: Caller) -> Result<Json<Vec<Course>>, Problem> {
     let mut connection = state.acquire().await?;
@@ -43,9 +44,9 @@ async fn all(State(state): State<ApiState>, _: Caller) -> Result<Json<Vec<Course
 
 /// A course that is not in the catalogue.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
+#[expect(dead_code, reason = "schema only; the body is read field by field")]
 struct CourseBody {
-    /// Stored in capital letters, with single blanks.
+    /// Stored in capitals, with single spaces.
     #[schema(example = "CSC 173", min_length = 1, max_length = 50)]
     code: String,
     #[schema(min_length = 1, max_length = 500)]
@@ -54,14 +55,15 @@ struct CourseBody {
     instructor: Option<String>,
 }
 
-/// Make a course
+/// Create a course
 ///
-/// One that the catalogue does not have; a synchronisation takes it over if it does one day.
+/// For courses that are not in the catalogue. If the catalogue lists it later, a synchronisation takes it
+/// over.
 #[utoipa::path(
     post, path = "/api/courses", tag = "courses", request_body = CourseBody,
     responses(
         (status = 201, description = "The new course", body = Course),
-        (status = 409, description = "`conflict`: a course has this code already"),
+        (status = 409, description = "`conflict`: another course has this code"),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -82,15 +84,14 @@ async fn create(
     let mut connection = state.acquire().await?;
     let made =
         course::create(&mut connection, &code, title.trim(), instructor.as_deref().map(str::trim)).await?;
-    let made =
-        made.ok_or_else(|| Problem::conflict("A course with this code exists already: use that one."))?;
+    let made = made.ok_or_else(|| Problem::conflict("A course with this code exists. Use that one."))?;
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
 /// List your courses
 #[utoipa::path(
     get, path = "/api/user/courses", tag = "courses",
-    responses((status = 200, description = "In order of their code", body = Vec<Course>)),
+    responses((status = 200, description = "Ordered by code", body = Vec<Course>)),
 )]
 async fn chosen(State(state): State<ApiState>, caller: Caller) -> Result<Json<Vec<Course>>, Problem> {
     let mut connection = state.acquire().await?;
@@ -99,16 +100,16 @@ async fn chosen(State(state): State<ApiState>, caller: Caller) -> Result<Json<Ve
 
 #[derive(Serialize, ToSchema)]
 struct ChosenBody {
-    /// In words.
+    /// For people.
     message: &'static str,
 }
 
-/// Add a course to yours
+/// Add a course to your list
 #[utoipa::path(
     post, path = "/api/user/courses/{course_id}", tag = "courses", params(("course_id" = Uuid, Path)),
     responses(
-        (status = 201, description = "It is yours now", body = ChosenBody),
-        (status = 200, description = "It was yours already", body = ChosenBody),
+        (status = 201, description = "Added", body = ChosenBody),
+        (status = 200, description = "It was in your list already", body = ChosenBody),
     ),
 )]
 async fn choose(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
@@ -123,10 +124,10 @@ async fn choose(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
     Ok((status, Json(ChosenBody { message })).into_response())
 }
 
-/// Take a course from yours
+/// Remove a course from your list
 #[utoipa::path(
     delete, path = "/api/user/courses/{course_id}", tag = "courses", params(("course_id" = Uuid, Path)),
-    responses((status = 204, description = "It is yours no more")),
+    responses((status = 204, description = "Removed")),
 )]
 async fn drop_choice(
     State(state): State<ApiState>,
@@ -137,14 +138,14 @@ async fn drop_choice(
     if course::drop_choice(&mut connection, caller.user_id, id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::not_found("There is no such course among yours."))
+        Err(Problem::not_found("This course is not in your list."))
     }
 }
 
 /// List your lectures of a course
 #[utoipa::path(
     get, path = "/api/courses/{id}/lectures", tag = "courses", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The newest first, a thousand at most; of a course that nobody knows there are none", body = Vec<LectureView>)),
+    responses((status = 200, description = "Newest first, at most 1,000; none for an unknown course", body = Vec<LectureView>)),
 )]
 async fn lectures(
     State(state): State<ApiState>,
@@ -158,7 +159,7 @@ async fn lectures(
 /// List your documents of a course
 #[utoipa::path(
     get, path = "/api/courses/{id}/documents", tag = "courses", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The newest first, a thousand at most; of a course that nobody knows there are none", body = Vec<Document>)),
+    responses((status = 200, description = "Newest first, at most 1,000; none for an unknown course", body = Vec<Document>)),
 )]
 async fn documents(
     State(state): State<ApiState>,

@@ -1,4 +1,4 @@
-//! Users' documents: upload, look, read, remove.
+//! Users' documents: upload, show, download, delete.
 
 use std::num::NonZeroU32;
 
@@ -15,14 +15,14 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::Id;
 use super::file::StoredFile;
 use super::problem::Problem;
-use super::upload::{self, Form, Part, Received};
+use super::state::ApiState;
+use super::upload::{self, Form, Part, StoredBytes};
 
-/// What clients call a PDF. Some do not know, and say so.
+/// Content types for PDFs. Some clients send a generic one.
 const TYPES: [&str; 3] = ["application/pdf", "application/x-pdf", "application/octet-stream"];
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -32,11 +32,11 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(file))
 }
 
-/// The form of an upload.
+/// The upload form.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form, which is read part by part")]
+#[expect(dead_code, reason = "schema only; the form is read part by part")]
 struct DocumentForm {
-    /// The course that the document belongs to.
+    /// The document's course.
     course_id: Uuid,
     /// A PDF, named `….pdf`.
     #[schema(value_type = String, format = Binary)]
@@ -52,13 +52,13 @@ struct UploadedDocument {
 
 /// Upload a PDF
 ///
-/// The same bytes are one document for each user and course, however often they are sent.
+/// The same bytes in the same course are one document per user.
 #[utoipa::path(
     post, path = "/api/documents/upload", tag = "documents",
     request_body(content = DocumentForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "A new document", body = UploadedDocument),
-        (status = 200, description = "The same bytes were here already", body = UploadedDocument),
+        (status = 200, description = "The same bytes were uploaded before", body = UploadedDocument),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -72,36 +72,36 @@ async fn upload(
     let mut form = Upload { state: &state, id, course_id: None, file: None };
     let read = upload::read(request, state.limits.max_document_bytes, &mut form).await;
     let (course_id, file) = (form.course_id, form.file);
-    let mut fate = Fate::Unused;
+    let mut disposal = Disposal::Delete;
     let accepted = match read {
-        Ok(()) => accept(&state, caller, id, course_id, file.as_ref(), &mut fate).await,
+        Ok(()) => accept(&state, caller, id, course_id, file.as_ref(), &mut disposal).await,
         Err(problem) => Err(problem),
     };
-    if file.is_some() && fate == Fate::Unused {
-        upload::forget(&state, &keys::documents(id)).await;
+    if file.is_some() && disposal == Disposal::Delete {
+        upload::delete_unused(&state, &keys::documents(id)).await;
     }
     let (document_id, course_id, status) = accepted?;
     let body = UploadedDocument { document_id, course_id, status: DocumentStatus::Uploaded };
     Ok((status, Json(body)).into_response())
 }
 
-/// What became of the bytes that were stored.
+/// What to do with the stored bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// No row names them.
-    Unused,
-    /// A row names them, or may do so: the answer to a COMMIT can be lost. A clean-up finds out.
-    Kept,
+enum Disposal {
+    /// No row names them: delete.
+    Delete,
+    /// A row may name them, since the answer to a COMMIT can be lost. A clean-up decides.
+    Keep,
 }
 
-/// A form on its way in.
+/// A form while it is read.
 struct Upload<'a> {
     state: &'a ApiState,
-    /// Of the document that it will be.
+    /// Id of the new document.
     id: Uuid,
     course_id: Option<String>,
-    /// Its name, and what was stored.
-    file: Option<(String, Received)>,
+    /// File name and stored bytes.
+    file: Option<(String, StoredBytes)>,
 }
 
 impl Form for Upload<'_> {
@@ -112,7 +112,7 @@ impl Form for Upload<'_> {
                 return Err(Problem::invalid_field(
                     "file",
                     "twice",
-                    "one upload is one file: send the others by themselves",
+                    "an upload is one file: send the others separately",
                 ));
             }
             "file" => {
@@ -143,18 +143,18 @@ fn looks_like_pdf(head: &[u8]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::unsupported_media(
-        "This is no PDF: its first bytes are not those of one. Export it as PDF and send that.",
+        "This file is not a PDF: its first bytes are wrong. Export it as PDF and send that.",
     ))
 }
 
-/// The document that the file is now, its course, and whether it is new.
+/// The document's id, its course and the status for the answer.
 async fn accept(
     state: &ApiState,
     caller: Caller,
     id: Uuid,
     course_id: Option<String>,
-    file: Option<&(String, Received)>,
-    fate: &mut Fate,
+    file: Option<&(String, StoredBytes)>,
+    disposal: &mut Disposal,
 ) -> Result<(Uuid, Uuid, StatusCode), Problem> {
     let course_id =
         course_id.ok_or_else(|| Problem::invalid_field("course_id", "missing", "this field is required"))?;
@@ -173,7 +173,7 @@ async fn accept(
     };
     let mut tx = state.begin().await?;
     let accepted = document::accept(&mut tx, caller.user_id, &new).await?;
-    *fate = if accepted.created { Fate::Kept } else { Fate::Unused };
+    *disposal = if accepted.created { Disposal::Keep } else { Disposal::Delete };
     tx.commit().await?;
     if accepted.created {
         return Ok((accepted.id, course_id, StatusCode::CREATED));
@@ -185,32 +185,32 @@ async fn accept(
         let mut connection = state.acquire().await?;
         if !document::restore(&mut connection, accepted.id).await? {
             drop(connection);
-            upload::forget(state, &keys::documents(accepted.id)).await;
+            upload::delete_unused(state, &keys::documents(accepted.id)).await;
             return Err(Problem::unavailable(
-                "This document is being removed at the same moment. Send it again in a few seconds.",
+                "This document is being deleted. Send it again in a few seconds.",
             ));
         }
     }
     Ok((accepted.id, course_id, StatusCode::OK))
 }
 
-/// Look at a document
+/// Show a document
 #[utoipa::path(
     get, path = "/api/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The document", body = Document)),
 )]
 async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Json<Document>, Problem> {
-    owned(&state, caller, id).await.map(Json)
+    find_owned(&state, caller, id).await.map(Json)
 }
 
-/// Read a document's file
+/// Download a document
 #[utoipa::path(
     get, path = "/api/documents/{id}/file", tag = "documents",
-    params(("id" = Uuid, Path), ("Range" = Option<String>, Header, description = "One part of it, in bytes")),
+    params(("id" = Uuid, Path), ("Range" = Option<String>, Header, description = "One range of bytes")),
     responses(
         (status = 200, description = "The file", body = [u8], content_type = "application/pdf"),
-        (status = 206, description = "The part that was asked for", body = [u8], content_type = "application/pdf"),
-        (status = 416, description = "`range_not_satisfiable`: there is no such part; Content-Range tells the size"),
+        (status = 206, description = "The requested range", body = [u8], content_type = "application/pdf"),
+        (status = 416, description = "`range_not_satisfiable`: no such range; Content-Range gives the size"),
     ),
 )]
 async fn file(
@@ -219,7 +219,7 @@ async fn file(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let document = owned(&state, caller, id).await?;
+    let document = find_owned(&state, caller, id).await?;
     let file = StoredFile {
         key: &document.storage_key,
         content_type: "application/pdf",
@@ -229,28 +229,28 @@ async fn file(
     file.answer(&state, &headers).await
 }
 
-/// Remove a document
+/// Delete a document
 ///
-/// Its file goes at once. An admin removes anybody's.
+/// Its file is deleted at once. An admin may delete anybody's document.
 #[utoipa::path(
     delete, path = "/api/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It is gone")),
+    responses((status = 204, description = "Deleted")),
 )]
 async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     let mut connection = state.acquire().await?;
     let limited_to = (!caller.admin).then_some(caller.user_id);
     let key = document::remove(&mut connection, limited_to, id).await?.ok_or_else(no_document)?;
-    // Nobody waits for a slow storage with a connection in hand.
+    // Do not hold a connection during slow storage calls.
     drop(connection);
-    upload::forget(&state, &key).await;
+    upload::delete_unused(&state, &key).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn owned(state: &ApiState, caller: Caller, id: Uuid) -> Result<Document, Problem> {
+async fn find_owned(state: &ApiState, caller: Caller, id: Uuid) -> Result<Document, Problem> {
     let mut connection = state.acquire().await?;
     document::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_document)
 }
 
 fn no_document() -> Problem {
-    Problem::not_found("There is no such document among yours.")
+    Problem::not_found("You have no such document.")
 }

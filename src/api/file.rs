@@ -1,4 +1,4 @@
-//! Answers that are stored files, whole or one part of them (RFC 9110, section 14), piece by piece.
+//! Streams stored files, whole or one range of them (RFC 9110, section 14).
 
 use std::ops::Range;
 
@@ -7,24 +7,24 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bedel_storage::{ObjectInfo, StorageError};
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
-/// A stored file on its way out.
+/// A stored file to send.
 #[derive(Debug)]
 pub(super) struct StoredFile<'a> {
-    /// Its key.
+    /// Storage key.
     pub(super) key: &'a str,
-    /// What it is.
+    /// Content type.
     pub(super) content_type: &'static str,
-    /// The name to save it under, as its owner gave it.
+    /// File name for saving, as uploaded.
     pub(super) filename: Option<&'a str>,
-    /// What to say where the storage has lost it.
+    /// Detail of the 404 if the storage has lost it.
     pub(super) missing: &'static str,
 }
 
 impl StoredFile<'_> {
-    /// 200 with all of it, or 206 with the part that `Range` asks for. Several parts at once are answered by all of it.
+    /// 200 with the whole file, or 206 with the part that `Range` names. Multiple ranges get the whole file.
     pub(super) async fn answer(self, state: &ApiState, asked: &HeaderMap) -> Result<Response, Problem> {
         let described = self.describe(state).await?;
         let part = part(asked, &described)?;
@@ -33,7 +33,7 @@ impl StoredFile<'_> {
         Ok(response)
     }
 
-    /// 200 with all of it, whatever is asked for.
+    /// 200 with the whole file, ignoring `Range`.
     pub(super) async fn whole(self, state: &ApiState) -> Result<Response, Problem> {
         let described = self.describe(state).await?;
         self.send(state, &described, None).await
@@ -75,15 +75,15 @@ impl StoredFile<'_> {
 
     fn refused(&self, error: &StorageError) -> Problem {
         if let StorageError::Missing { .. } = error {
-            tracing::error!("the storage has no file where a row names one");
+            tracing::error!("a file that a row names is missing in the storage");
             return Problem::not_found(self.missing);
         }
         Problem::storage(error)
     }
 }
 
-/// The part that is asked for. None where all of it is: without `Range`, with several ranges, with another unit than bytes,
-/// or where `If-Range` names another content.
+/// The requested range. None for the whole file: without `Range`, with several ranges, with another unit than
+/// bytes, or if `If-Range` names another version.
 fn part(asked: &HeaderMap, described: &ObjectInfo) -> Result<Option<Range<u64>>, Problem> {
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(wanted) = text(header::RANGE).filter(|text| text.starts_with("bytes=")) else { return Ok(None) };
@@ -96,7 +96,7 @@ fn part(asked: &HeaderMap, described: &ObjectInfo) -> Result<Option<Range<u64>>,
         Ok([only]) => Ok(Some(*only.start()..*only.end() + 1)),
         Ok(_) => Ok(None),
         Err(_) => {
-            let detail = format!("This part does not exist: the file has {} bytes.", described.size);
+            let detail = format!("This range does not exist: the file has {} bytes.", described.size);
             let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail);
             Err(problem.with_header(header::CONTENT_RANGE, content_range(None, described.size)))
         }
@@ -111,8 +111,8 @@ fn content_range(range: Option<&Range<u64>>, size: u64) -> HeaderValue {
     HeaderValue::from_str(&text).expect("digits are visible ASCII")
 }
 
-/// `Content-Disposition` for a name of any characters (RFC 6266, with the encoding of RFC 8187): programs that know only the
-/// first form get the name's ASCII letters.
+/// `Content-Disposition` for any file name (RFC 6266, encoded by RFC 8187). Clients that know only the plain
+/// form get the ASCII letters.
 fn inline(name: &str) -> String {
     let plain: String = name
         .chars()

@@ -1,4 +1,4 @@
-//! For those who run it: the queues, what they wait for, the workers and the schedules.
+//! For operators: queues, hosts that are down, workers and schedules.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -15,9 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Admin;
 use super::problem::Problem;
+use super::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -30,18 +30,18 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(run))
 }
 
-/// A lane of jobs.
+/// A queue of jobs.
 #[derive(Serialize, ToSchema)]
 struct QueueBody {
     name: String,
     paused: bool,
     paused_at: Option<DateTime<Utc>>,
-    /// Waiting jobs, those scheduled for later included.
+    /// Waiting jobs, including those scheduled for later.
     available: i64,
     running: i64,
-    /// The counts stop at 10,000: this many or more.
+    /// True if a count reached its limit of 10,000.
     at_least: bool,
-    /// Earliest time at which a waiting job is due: in the past, since when it waits.
+    /// Earliest due time of a waiting job.
     oldest_run_at: Option<DateTime<Utc>>,
 }
 
@@ -61,12 +61,12 @@ impl From<QueueView> for QueueBody {
 
 /// List the queues
 ///
-/// For admins.
+/// Admins only.
 #[utoipa::path(
     get, path = "/api/queues", tag = "operation",
     responses(
         (status = 200, description = "By name", body = Vec<QueueBody>),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn queues(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<QueueBody>>, Problem> {
@@ -77,12 +77,12 @@ async fn queues(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<Queu
 
 /// Pause a queue
 ///
-/// For admins. Nothing of it is claimed any more; what runs goes on, and new jobs wait.
+/// Admins only. Workers claim no more jobs of it. Running jobs continue, new jobs wait.
 #[utoipa::path(
     post, path = "/api/queues/{queue}/pause", tag = "operation", params(("queue" = String, Path)),
     responses(
         (status = 200, description = "The queue", body = QueueBody),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn pause(
@@ -94,17 +94,17 @@ async fn pause(
     find(&state, &mut tx, &queue).await?;
     bedel_queue::pause(&mut tx, &queue).await?;
     tx.commit().await?;
-    shown(&state, &queue).await
+    show(&state, &queue).await
 }
 
 /// Resume a queue
 ///
-/// For admins.
+/// Admins only.
 #[utoipa::path(
     post, path = "/api/queues/{queue}/resume", tag = "operation", params(("queue" = String, Path)),
     responses(
         (status = 200, description = "The queue", body = QueueBody),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn resume(
@@ -116,15 +116,15 @@ async fn resume(
     find(&state, &mut tx, &queue).await?;
     bedel_queue::resume(&mut tx, &queue).await?;
     tx.commit().await?;
-    shown(&state, &queue).await
+    show(&state, &queue).await
 }
 
-async fn shown(state: &ApiState, queue: &str) -> Result<Json<QueueBody>, Problem> {
+async fn show(state: &ApiState, queue: &str) -> Result<Json<QueueBody>, Problem> {
     let mut connection = state.acquire().await?;
     Ok(Json(find(state, &mut connection, queue).await?.into()))
 }
 
-/// A misspelt name would look as if it had worked.
+/// 404 for unknown names: pausing a misspelt one would appear to work.
 async fn find(
     state: &ApiState,
     connection: &mut sqlx::PgConnection,
@@ -135,23 +135,23 @@ async fn find(
     found.ok_or_else(|| Problem::not_found("There is no such queue; GET /api/queues lists them."))
 }
 
-/// A host in trouble.
+/// A host with failures.
 #[derive(Serialize, ToSchema)]
 struct BreakerBody {
-    /// The host: what jobs lean on.
+    /// The host that jobs depend on.
     group: String,
-    /// Since when its jobs wait. Without it its failures are only counted.
+    /// Since when its jobs wait. Null while failures are only counted.
     opened_at: Option<DateTime<Utc>>,
-    /// Failures that blamed it, one after another, until its jobs began to wait.
+    /// Consecutive failures before its jobs began to wait.
     failures: i32,
     failed_at: DateTime<Utc>,
-    /// From when on one job asks for it; in the past where that job runs or there is none.
+    /// Time of the next probe. In the past while a probe runs, or if no job is left to probe with.
     probe_at: Option<DateTime<Utc>>,
-    /// Jobs that asked in vain.
+    /// Failed probes.
     probes: i32,
     /// Class of the latest failure.
     class: String,
-    /// What the latest failure said.
+    /// Message of the latest failure.
     message: String,
 }
 
@@ -163,15 +163,17 @@ impl From<BreakerView> for BreakerBody {
     }
 }
 
-/// List the hosts in trouble
+/// List failing hosts
 ///
-/// For admins. While a host is down its jobs wait, one at a time asks for it, and all go on once it answers.
+/// Admins only. While a host is down its jobs wait. One job at a time probes it; all continue once it
+/// answers.
 #[utoipa::path(
     get, path = "/api/breakers", tag = "operation",
     responses(
-        (status = 200, description = "Those whose jobs wait the longest first, then those whose failures are counted; at most 1,000",
+        (status = 200, description = "Hosts that are down first, the longest first; then those with counted \
+            failures; at most 1,000",
             body = Vec<BreakerBody>),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn breakers(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<BreakerBody>>, Problem> {
@@ -184,12 +186,12 @@ async fn breakers(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<Br
 #[derive(Serialize, ToSchema)]
 struct WorkerBody {
     id: Uuid,
-    /// Its host and process number.
+    /// Host name and process id.
     name: String,
     started_at: DateTime<Utc>,
     /// Seconds since its last heartbeat.
     silent_seconds: f64,
-    /// Jobs that it runs.
+    /// Number of running jobs.
     running: i64,
 }
 
@@ -202,12 +204,12 @@ impl From<WorkerView> for WorkerBody {
 
 /// List the workers
 ///
-/// For admins.
+/// Admins only.
 #[utoipa::path(
     get, path = "/api/workers", tag = "operation",
     responses(
-        (status = 200, description = "Those that live, or were not found dead yet", body = Vec<WorkerBody>),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 200, description = "Live workers, and dead ones not yet detected", body = Vec<WorkerBody>),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn workers(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<WorkerBody>>, Problem> {
@@ -223,9 +225,9 @@ struct ScheduleBody {
     /// Five fields, UTC.
     cron: String,
     last_tick: DateTime<Utc>,
-    /// The job of the last tick that was enqueued.
+    /// Job of the latest tick that enqueued one.
     last_job: Option<Uuid>,
-    /// Ticks that were left out, since the run before was still live.
+    /// Ticks skipped because the previous run was still live.
     skipped: i64,
     last_skipped: Option<DateTime<Utc>>,
 }
@@ -239,12 +241,12 @@ impl From<ScheduleView> for ScheduleBody {
 
 /// List the schedules
 ///
-/// For admins.
+/// Admins only.
 #[utoipa::path(
     get, path = "/api/schedules", tag = "operation",
     responses(
-        (status = 200, description = "Those that a scheduler has registered, by name", body = Vec<ScheduleBody>),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 200, description = "Registered schedules, by name", body = Vec<ScheduleBody>),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn schedules(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<ScheduleBody>>, Problem> {
@@ -256,24 +258,24 @@ async fn schedules(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<S
 #[derive(Serialize, ToSchema)]
 struct RunBody {
     job_id: Uuid,
-    /// False where a live job of the same kind was found instead.
+    /// False if a live job of the same kind existed.
     created: bool,
 }
 
 /// Run a schedule's job now
 ///
-/// For admins. The schedule itself goes on as if nothing had been.
+/// Admins only. The schedule itself does not change.
 #[utoipa::path(
     post, path = "/api/schedules/{name}/run", tag = "operation", params(("name" = String, Path)),
     responses(
-        (status = 202, description = "This job does it", body = RunBody),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 202, description = "The job", body = RunBody),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn run(State(state): State<ApiState>, _: Admin, Name(name): Name) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
     let known = bedel_queue::schedules(&mut tx).await?.into_iter().any(|view| view.name == name);
-    // A schedule has the name of the kind that it runs.
+    // A schedule is named after its job kind.
     let job = new_job(&state.registry, &name, json!({})).ok().filter(|_| known);
     let job =
         job.ok_or_else(|| Problem::not_found("There is no such schedule; GET /api/schedules lists them."))?;
@@ -284,7 +286,7 @@ async fn run(State(state): State<ApiState>, _: Admin, Name(name): Name) -> Resul
         .into_response())
 }
 
-/// A name in a path. One that cannot be read names nothing.
+/// A name in a path. An unreadable name is 404.
 struct Name(String);
 
 impl FromRequestParts<ApiState> for Name {

@@ -1,4 +1,4 @@
-//! Is the process alive, and can it do its work.
+//! Liveness and readiness.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
-/// What does not answer within this time is not ready.
-const READY_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for the database and the storage.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(alive)).routes(routes!(ready))
@@ -28,34 +28,34 @@ struct Health {
 
 const OK: Json<Health> = Json(Health { status: "ok" });
 
-/// Is it there
+/// Check the service
 #[utoipa::path(get, path = "/api/health", tag = "health", responses((status = 200, description = "The process answers", body = Health)))]
 async fn health() -> Json<Health> {
     OK
 }
 
-/// Is it alive
+/// Check that the process lives
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "The process answers", body = Health)))]
 async fn alive() -> Json<Health> {
     OK
 }
 
-/// Can it work
+/// Check that the process can work
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses(
-        (status = 200, description = "Database and storage answer too", body = Health),
-        (status = 503, description = "`unavailable`: the database or the storage cannot be reached"),
+        (status = 200, description = "The process, the database and the storage answer", body = Health),
+        (status = 503, description = "`unavailable`: the database or the storage does not answer"),
     ),
 )]
 async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
-    let database = timeout(READY_WITHIN, sqlx::query("-- health::ready\nSELECT 1").execute(&state.pool));
-    let storage = timeout(READY_WITHIN, state.environment.storage.installation());
+    let database = timeout(READY_TIMEOUT, sqlx::query("-- health::ready\nSELECT 1").execute(&state.pool));
+    let storage = timeout(READY_TIMEOUT, state.environment.storage.installation());
     let (database, storage) = tokio::join!(database, storage);
     if !matches!(database, Ok(Ok(_))) {
         return Err(Problem::unavailable("The database does not answer."));
     }
-    // The mark that every process leaves at its start: a volume that is not mounted has none.
+    // Every process marks the storage at its start. A volume that is not mounted has no mark.
     if !matches!(storage, Ok(Ok(Some(_)))) {
         return Err(Problem::unavailable("The storage cannot be reached."));
     }

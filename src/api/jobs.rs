@@ -1,6 +1,6 @@
-//! Jobs: their stories for those they work for, and all of them for admins.
+//! Jobs: those of a user's lectures, and all of them for admins.
 
-mod shown;
+mod body;
 
 use std::time::Duration;
 
@@ -8,12 +8,10 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::lecture::retry::{self as lecture_retry, Retried as LectureRetried};
 use bedel_jobs::lecture::view;
-use bedel_jobs::pipeline;
 use bedel_jobs::registry::{may_have_key, new_job};
-use bedel_queue::inspect::{self, Filter, JobState};
-use bedel_queue::{EnqueueError, Retried, enqueue};
+use bedel_queue::inspect::{self, Filter};
+use bedel_queue::{EnqueueError, enqueue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -23,13 +21,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::{Admin, Caller};
 use super::body::{Fields, Id};
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
+use crate::operations::{self, JobCancelled, JobRetried};
 
-use self::shown::{JobBody, JobStateName};
+use self::body::{JobBody, JobStateName};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -41,9 +40,9 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 #[derive(Serialize, ToSchema)]
 struct JobPage {
-    /// The newest first; those with a final state by their end.
+    /// Newest first; finished jobs ordered by their end.
     jobs: Vec<JobBody>,
-    /// For the next page; null after the last, and where the 10,000 jobs that were looked at hold no more.
+    /// For the next page. Null after the last page, or if the 10,000 scanned jobs hold no more.
     next_cursor: Option<Uuid>,
 }
 
@@ -52,20 +51,20 @@ const MAX_LIMIT: i64 = 200;
 
 /// List jobs
 ///
-/// Those of one of your lectures; for admins any. Each page looks at 10,000 jobs at most.
+/// Jobs of one of your lectures; admins may list all. Each page scans at most 10,000 jobs.
 #[utoipa::path(
     get, path = "/api/jobs", tag = "jobs",
     params(
         ("kind" = Option<String>, Query, description = "Only this kind"),
         ("state" = Option<JobStateName>, Query, description = "Only this state"),
-        ("lecture_id" = Option<Uuid>, Query, description = "Only those of this lecture; required of those who are no admins"),
+        ("lecture_id" = Option<Uuid>, Query, description = "Only this lecture; required for users who are not admins"),
         ("cursor" = Option<Uuid>, Query, description = "`next_cursor` of the page before"),
-        ("limit" = Option<u16>, Query, description = "At most so many; 50 where it is left out", minimum = 1, maximum = 200),
+        ("limit" = Option<u16>, Query, description = "Page size; 50 by default", minimum = 1, maximum = 200),
     ),
     responses(
         (status = 200, description = "A page", body = JobPage),
-        (status = 403, description = "`forbidden`: without `lecture_id` this is for admins"),
-        (status = 404, description = "`not_found`: there is no such lecture among yours"),
+        (status = 403, description = "`forbidden`: without `lecture_id`, admins only"),
+        (status = 404, description = "`not_found`: you have no such lecture"),
     ),
 )]
 async fn list(
@@ -82,16 +81,16 @@ async fn list(
         limit: query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
     };
     if filter.kind.as_ref().is_some_and(|kind| kind.contains('\0')) {
-        query.refuse("kind", "nul", "a NUL character is in no kind");
+        query.refuse("kind", "nul", "a kind holds no NUL character");
     }
     query.finish()?;
     let mut connection = state.acquire().await?;
     if !caller.admin {
         let lecture = filter.subject.ok_or_else(|| {
-            Problem::forbidden("Name one of your lectures as lecture_id; all jobs are for admins.")
+            Problem::forbidden("Set lecture_id to one of your lectures; only admins list all jobs.")
         })?;
         if !view::is_linked(&mut connection, caller.user_id, lecture).await? {
-            return Err(Problem::not_found("There is no such lecture among yours."));
+            return Err(Problem::not_found("You have no such lecture."));
         }
     }
     let jobs = inspect::list(&mut connection, &filter).await?;
@@ -103,44 +102,45 @@ async fn list(
 
 /// A job to enqueue.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
+#[expect(dead_code, reason = "schema only; the body is read field by field")]
 struct NewJobBody {
     #[schema(example = "cleanup-orphans")]
     kind: String,
-    /// What this kind needs; an empty object where it is left out.
+    /// Arguments of the kind; defaults to an empty object.
     #[schema(value_type = Option<Object>, example = json!({"dry_run": true}))]
     args: Option<Value>,
-    /// Not before this time; now where it is left out.
+    /// Earliest start; defaults to now.
     run_at: Option<DateTime<Utc>>,
-    /// 1 (first) to 4 (last); 2 where it is left out.
+    /// 1 (first) to 4 (last); defaults to 2.
     #[schema(minimum = 1, maximum = 4)]
     priority: Option<i16>,
-    /// At most one live job has this key. Not with `course-sync` and a lecture's stages, which have keys of their own.
+    /// At most one live job has this key. Not allowed for `course-sync` and lecture stages, which have their
+    /// own keys.
     unique_key: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct EnqueuedBody {
     job_id: Uuid,
-    /// False where a live job with the same unique key was found instead.
+    /// False if a live job with the same unique key existed.
     created: bool,
 }
 
 /// Longest unique key, in characters.
 const MAX_KEY_CHARS: usize = 200;
 
-/// A job that is to run later than in ten years runs in ten years.
+/// Longest delay. Later times are cut to ten years.
 const LONGEST_DELAY: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Enqueue a job of any kind
 ///
-/// For admins.
+/// Admins only.
 #[utoipa::path(
     post, path = "/api/jobs", tag = "jobs", request_body = NewJobBody,
     responses(
         (status = 201, description = "A new job", body = EnqueuedBody),
         (status = 200, description = "A live job that has the same unique key", body = EnqueuedBody),
-        (status = 403, description = "`forbidden`: this is for admins"),
+        (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
 async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Result<Response, Problem> {
@@ -163,7 +163,7 @@ async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Re
         fields.refuse::<()>(
             "unique_key",
             "taken",
-            "this key, or that of this kind, is the program's own: leave it out",
+            "this key is reserved, or this kind sets its own: leave it out",
         );
     }
     fields.finish()?;
@@ -184,7 +184,7 @@ async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Re
     Ok((status, Json(EnqueuedBody { job_id: enqueued.id, created: enqueued.created })).into_response())
 }
 
-/// How long that is from now, by the clock by which the job will be due: the database's.
+/// Time from now, by the database's clock, which decides when the job is due.
 async fn until(tx: &mut PgConnection, time: DateTime<Utc>) -> Result<Duration, sqlx::Error> {
     let seconds: f64 = sqlx::query_scalar(
         "-- jobs::until\nSELECT least(greatest(extract(epoch FROM $1 - now()), 0), $2)::float8",
@@ -196,9 +196,9 @@ async fn until(tx: &mut PgConnection, time: DateTime<Utc>) -> Result<Duration, s
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// Look at a job
+/// Show a job
 ///
-/// For those who are linked to its lecture, and for admins.
+/// For users linked to its lecture, and for admins.
 #[utoipa::path(
     get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The job with its failed attempts", body = JobBody)),
@@ -218,72 +218,58 @@ async fn show(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Resu
     }
 }
 
-/// The job that the answer is about.
+/// The job of the answer.
 #[derive(Serialize, ToSchema)]
 struct JobId {
     job_id: Uuid,
 }
 
-/// Run a job again
+/// Retry a job
 ///
-/// For admins. A waiting one is due now; one that ended without success starts again. For a stage of a lecture the lecture goes
-/// on, at the latest stage it can, so the answer may name another job.
+/// Admins only. A waiting job becomes due; a discarded or cancelled one starts again. A lecture's stage
+/// resumes the lecture at the latest possible stage, so the answer may name another job.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = Uuid, Path)),
     responses(
-        (status = 202, description = "This job is due", body = JobId),
-        (status = 403, description = "`forbidden`: this is for admins"),
-        (status = 409, description = "`conflict`: it is running or completed, or another does its work"),
+        (status = 202, description = "The job is due", body = JobId),
+        (status = 403, description = "`forbidden`: admins only"),
+        (status = 409, description = "`conflict`: the job is running or completed, or another one does its work"),
     ),
 )]
 async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
-    let refused = || {
-        Problem::conflict(
-            "This job is running or completed, or another one does its work: nothing is to be retried.",
-        )
-    };
     let mut tx = state.begin().await?;
-    let job = inspect::job(&mut tx, id).await?.ok_or_else(no_job)?;
-    let due = match job.subject {
-        Some(lecture) if pipeline::pipeline::is_stage(&job.kind) => {
-            if matches!(job.state, JobState::Running | JobState::Completed) {
-                return Err(refused());
-            }
-            match lecture_retry::retry(&mut tx, &state.environment.settings, None, lecture).await? {
-                LectureRetried::Due(job_id) => job_id,
-                LectureRetried::NotFound | LectureRetried::Running | LectureRetried::Completed => {
-                    return Err(refused());
-                }
-            }
+    let due = match operations::retry_job(&mut tx, &state.environment.settings, id).await? {
+        JobRetried::Due(due) => due,
+        JobRetried::NotFound => return Err(no_job()),
+        JobRetried::Refused | JobRetried::LectureRefused(..) => {
+            return Err(Problem::conflict(
+                "This job is running or completed, or another one does its work. There is nothing to retry.",
+            ));
         }
-        _ => match bedel_queue::retry(&mut tx, id).await? {
-            Retried::Now => id,
-            Retried::NotFound => return Err(no_job()),
-            Retried::Refused => return Err(refused()),
-        },
     };
     tx.commit().await?;
     state.queue.wake();
     Ok((StatusCode::ACCEPTED, Json(JobId { job_id: due })).into_response())
 }
 
-/// Stop a job
+/// Cancel a job
 ///
-/// For admins. A running one stops within a second or so; its lecture has failed then.
+/// Admins only. A running job stops within about a second, and its lecture fails.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path)),
     responses(
-        (status = 202, description = "It ends", body = JobId),
-        (status = 403, description = "`forbidden`: this is for admins"),
-        (status = 409, description = "`conflict`: it is over already"),
+        (status = 202, description = "The job is cancelled", body = JobId),
+        (status = 403, description = "`forbidden`: admins only"),
+        (status = 409, description = "`conflict`: the job has ended"),
     ),
 )]
 async fn cancel(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
-    let cancelled = state.registry.cancel(&mut tx, id, "cancelled by an administrator").await?;
-    if cancelled.is_none() {
-        let exists = inspect::job(&mut tx, id).await?.is_some();
-        return Err(if exists { Problem::conflict("This job is over already.") } else { no_job() });
+    let reason = "cancelled by an administrator";
+    match operations::cancel_job(&mut tx, &state.registry, id, reason).await? {
+        JobCancelled::Cancelled => {}
+        JobCancelled::NotFound => return Err(no_job()),
+        JobCancelled::Final => return Err(Problem::conflict("This job has ended.")),
     }
     tx.commit().await?;
     state.queue.wake();
@@ -292,5 +278,5 @@ async fn cancel(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<R
 }
 
 fn no_job() -> Problem {
-    Problem::not_found("There is no such job among yours.")
+    Problem::not_found("There is no such job, or its lecture is not yours.")
 }

@@ -1,9 +1,10 @@
-//! A lecture: hand it in, look at it, follow it, read what was made of it, try it again, stop it, remove it.
+//! Lectures: submit, show, follow, read artefacts, retry, cancel, remove.
 
 mod artefacts;
 mod events;
 mod submit;
 mod upload;
+mod visible;
 
 use std::num::NonZeroU32;
 
@@ -17,18 +18,19 @@ use bedel_jobs::lecture::cancel::{self, Cancelled};
 use bedel_jobs::lecture::list::{self, Cursor, MAX_LIMIT};
 use bedel_jobs::lecture::removal::{self, Removed};
 use bedel_jobs::lecture::retry::{self, Retried};
-use bedel_jobs::lecture::view::{self, Filter, LectureState, LectureView};
+use bedel_jobs::lecture::view::{Filter, LectureState, LectureView};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::body::Id;
 use super::problem::Problem;
 use super::query::QueryFields;
+use super::state::ApiState;
+use visible::{no_lecture, visible, visible_state};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -47,25 +49,26 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// A page of lectures.
 #[derive(Serialize, ToSchema)]
 struct LecturePage {
-    /// The newest first. With a filter a page may hold fewer than `limit`, even none, and not be the last.
+    /// Newest first. With a filter, a page may hold fewer than `limit` lectures, even none, and not be the
+    /// last.
     lectures: Vec<LectureView>,
-    /// For the next page; null after the last.
+    /// For the next page; null after the last page.
     next_cursor: Option<String>,
 }
 
-/// Lectures of a page where none is asked for.
+/// Default page size.
 const DEFAULT_LIMIT: u16 = 50;
 
 /// List your lectures
 #[utoipa::path(
     get, path = "/api/lectures", tag = "lectures",
     params(
-        ("course_id" = Option<Uuid>, Query, description = "Only this course's"),
-        ("status" = Option<LectureStatus>, Query, description = "Only those in this state"),
+        ("course_id" = Option<Uuid>, Query, description = "Only this course"),
+        ("status" = Option<LectureStatus>, Query, description = "Only this status"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
-        ("limit" = Option<u16>, Query, description = "At most so many; 50 where it is left out", minimum = 1, maximum = 100),
+        ("limit" = Option<u16>, Query, description = "Page size; 50 by default", minimum = 1, maximum = 100),
     ),
-    responses((status = 200, description = "A page, the newest first", body = LecturePage)),
+    responses((status = 200, description = "A page, newest first", body = LecturePage)),
 )]
 async fn list(
     State(state): State<ApiState>,
@@ -84,10 +87,10 @@ async fn list(
     Ok(Json(LecturePage { lectures: page.lectures, next_cursor: page.next.map(|cursor| cursor.to_string()) }))
 }
 
-/// Look at a lecture
+/// Show a lecture
 #[utoipa::path(
     get, path = "/api/lectures/{id}", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The lecture and the work on it", body = LectureView)),
+    responses((status = 200, description = "The lecture with its job", body = LectureView)),
 )]
 async fn show(
     State(state): State<ApiState>,
@@ -97,7 +100,7 @@ async fn show(
     visible(&state, caller, id).await.map(Json)
 }
 
-/// Look at a lecture's state alone
+/// Show a lecture's state
 #[utoipa::path(
     get, path = "/api/lectures/{id}/status", tag = "lectures", params(("id" = Uuid, Path)),
     responses((status = 200, description = "Its state", body = LectureState)),
@@ -112,10 +115,10 @@ async fn status(
 
 /// Remove a lecture
 ///
-/// From your own; with its last user it goes altogether. An admin removes it for everybody.
+/// Unlinks it from you; without any user left it is deleted. An admin deletes it for everybody.
 #[utoipa::path(
     delete, path = "/api/lectures/{id}", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It is gone")),
+    responses((status = 204, description = "Deleted")),
 )]
 async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     let mut tx = state.begin().await?;
@@ -136,21 +139,21 @@ async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The job that the answer is about.
+/// The job of the answer.
 #[derive(Serialize, ToSchema)]
 struct LectureJob {
     lecture_id: Uuid,
     job_id: Uuid,
 }
 
-/// Try a lecture again
+/// Retry a lecture
 ///
-/// One that failed begins again at the latest stage it can; a waiting job becomes due.
+/// A failed lecture resumes at the latest possible stage; a waiting job becomes due.
 #[utoipa::path(
     post, path = "/api/lectures/{id}/retry", tag = "lectures", params(("id" = Uuid, Path)),
     responses(
-        (status = 202, description = "This job works for it", body = LectureJob),
-        (status = 409, description = "`conflict`: it is being worked on, or completed"),
+        (status = 202, description = "The lecture's job", body = LectureJob),
+        (status = 409, description = "`conflict`: the lecture is in progress or completed"),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -162,7 +165,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
     tx.commit().await?;
     match retried {
         Retried::NotFound => Err(no_lecture()),
-        Retried::Running => Err(Problem::conflict("This lecture is already being worked on.")),
+        Retried::Running => Err(Problem::conflict("This lecture is already in progress.")),
         Retried::Completed => Err(Problem::conflict("This lecture is already completed.")),
         Retried::Due(job_id) => {
             state.queue.wake();
@@ -171,14 +174,14 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
     }
 }
 
-/// Stop the work for a lecture
+/// Cancel a lecture
 ///
-/// It has failed then, and can be tried again.
+/// The lecture fails and can be retried.
 #[utoipa::path(
     post, path = "/api/lectures/{id}/cancel", tag = "lectures", params(("id" = Uuid, Path)),
     responses(
-        (status = 202, description = "This job ends", body = LectureJob),
-        (status = 409, description = "`conflict`: nothing works for it, or it is others' too"),
+        (status = 202, description = "The job is cancelled", body = LectureJob),
+        (status = 409, description = "`conflict`: the lecture has no live job, or other users have it too"),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -191,29 +194,15 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
     match cancelled {
         Cancelled::NotFound => Err(no_lecture()),
         Cancelled::Shared => Err(Problem::conflict(
-            "Others want this lecture too, so it is not stopped. Remove it from your own if you do not want it.",
+            "Other users have this lecture too, so it is not cancelled. Remove it from your list instead.",
         )),
         Cancelled::Completed => Err(Problem::conflict("This lecture is already completed.")),
-        Cancelled::Idle => Err(Problem::conflict("Nothing works for this lecture at the moment.")),
+        Cancelled::Idle => Err(Problem::conflict("This lecture has no live job.")),
         Cancelled::Cancelled(job_id) => {
-            // Its hook enqueues a clean-up.
+            // The kind's hook enqueues a clean-up.
             state.queue.wake();
             state.queue.announce_cancellation();
             Ok((StatusCode::ACCEPTED, Json(LectureJob { lecture_id: id, job_id })).into_response())
         }
     }
-}
-
-async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
-    let mut connection = state.acquire().await?;
-    view::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
-}
-
-async fn visible_state(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureState, Problem> {
-    let mut connection = state.acquire().await?;
-    view::state(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
-}
-
-fn no_lecture() -> Problem {
-    Problem::not_found("There is no such lecture among yours.")
 }

@@ -1,4 +1,4 @@
-//! How much of a thing is accepted, and how often.
+//! Upload sizes and rate limits.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -12,39 +12,39 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 
-/// Users that have been quiet are forgotten after so many questions.
-const FORGET_EVERY: u32 = 1024;
+/// Idle users are dropped after this many requests.
+const REQUESTS_PER_CLEANUP: u32 = 1024;
 
-/// How much of a thing is accepted, and how often. Cheap to clone.
+/// Upload sizes and rate limits. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Largest recording that can be uploaded, in bytes.
+    /// Largest audio upload, in bytes.
     pub max_audio_bytes: u64,
-    /// Largest document that can be uploaded, in bytes.
+    /// Largest document upload, in bytes.
     pub max_document_bytes: u64,
-    /// None where anybody may hand in as much as they like.
+    /// None without a rate limit.
     rate: Option<Arc<Rate>>,
-    /// Streams of events that are open, by user.
-    followers: Arc<Mutex<HashMap<Uuid, usize>>>,
+    /// Open event streams by user.
+    streams: Arc<Mutex<HashMap<Uuid, usize>>>,
 }
 
-/// Streams of events that a user may have open at each process.
+/// Open event streams per user and process.
 const MAX_STREAMS: usize = 20;
 
-/// One stream of a user's; it counts until it is dropped.
+/// An open event stream; it counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct Following {
+pub(super) struct StreamSlot {
     user_id: Uuid,
-    followers: Arc<Mutex<HashMap<Uuid, usize>>>,
+    streams: Arc<Mutex<HashMap<Uuid, usize>>>,
 }
 
-impl Drop for Following {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = followers.get_mut(&self.user_id) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = streams.get_mut(&self.user_id) {
             *open -= 1;
             if *open == 0 {
-                followers.remove(&self.user_id);
+                streams.remove(&self.user_id);
             }
         }
     }
@@ -53,50 +53,49 @@ impl Drop for Following {
 #[derive(Debug)]
 struct Rate {
     limiter: DefaultKeyedRateLimiter<Uuid>,
-    /// The most that one call may cost: what a user may hand in at once.
+    /// Highest cost of one call: a user's burst.
     burst: NonZeroU32,
-    asked: AtomicU32,
+    requests: AtomicU32,
 }
 
 impl Limits {
-    /// `per_minute` is how many submissions and uploads a user may send each minute, and at once; 0 stands for any number. Each
-    /// process counts by itself.
+    /// `per_minute` is the number of submissions and uploads per user, as a rate and as a burst; 0 means
+    /// unlimited. Each process counts on its own.
     #[must_use]
     pub fn new(max_audio_bytes: u64, max_document_bytes: u64, per_minute: u32) -> Self {
         let rate = NonZeroU32::new(per_minute).map(|burst| {
             let limiter = DefaultKeyedRateLimiter::keyed(Quota::per_minute(burst));
-            Arc::new(Rate { limiter, burst, asked: AtomicU32::new(0) })
+            Arc::new(Rate { limiter, burst, requests: AtomicU32::new(0) })
         });
-        Self { max_audio_bytes, max_document_bytes, rate, followers: Arc::default() }
+        Self { max_audio_bytes, max_document_bytes, rate, streams: Arc::default() }
     }
 
-    /// Lets `user_id` follow one lecture more, or says that there are enough.
-    pub(super) fn follow(&self, user_id: Uuid) -> Result<Following, Problem> {
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = followers.entry(user_id).or_default();
+    /// Opens another event stream for `user_id`, or refuses it.
+    pub(super) fn open_stream(&self, user_id: Uuid) -> Result<StreamSlot, Problem> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = streams.entry(user_id).or_default();
         if *open >= MAX_STREAMS {
-            let detail =
-                format!("You follow {MAX_STREAMS} lectures already. Close one of these streams first.");
+            let detail = format!("You have {MAX_STREAMS} open event streams. Close one first.");
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
                 .with_header(header::RETRY_AFTER, HeaderValue::from_static("10")));
         }
         *open += 1;
-        Ok(Following { user_id, followers: Arc::clone(&self.followers) })
+        Ok(StreamSlot { user_id, streams: Arc::clone(&self.streams) })
     }
 
-    /// Lets `user_id` hand in something that counts as `cost` submissions, or says when to come again.
+    /// Admits a request that costs `cost` submissions, or says when to retry.
     pub(super) fn admit(&self, user_id: Uuid, cost: NonZeroU32) -> Result<(), Problem> {
         let Some(rate) = &self.rate else { return Ok(()) };
-        if rate.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == 0 {
+        if rate.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_PER_CLEANUP == 0 {
             rate.limiter.retain_recent();
         }
-        // Whatever costs more than all there is costs all there is.
+        // A cost above the burst is cut to the burst, or it could never pass.
         let Ok(Err(not_until)) = rate.limiter.check_key_n(&user_id, cost.min(rate.burst)) else {
             return Ok(());
         };
         let wait = not_until.wait_time_from(DefaultClock::default().now());
         let seconds = wait.as_secs() + 1;
-        let detail = format!("You are sending too much at once. Send the rest in {seconds} seconds.");
+        let detail = format!("Too many submissions. Send the rest in {seconds} seconds.");
         Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)))
     }
@@ -125,11 +124,12 @@ mod tests {
     fn streams_are_counted_while_they_are_open() {
         let limits = Limits::new(1, 1, 0);
         let user = Uuid::from_u128(1);
-        let open: Vec<_> = (0..MAX_STREAMS).map(|_| limits.follow(user).expect("one of twenty")).collect();
-        assert!(limits.follow(user).is_err());
-        assert!(limits.follow(Uuid::from_u128(2)).is_ok());
+        let open: Vec<_> =
+            (0..MAX_STREAMS).map(|_| limits.open_stream(user).expect("one of twenty")).collect();
+        assert!(limits.open_stream(user).is_err());
+        assert!(limits.open_stream(Uuid::from_u128(2)).is_ok());
         drop(open);
-        assert!(limits.follow(user).is_ok() && limits.followers.lock().unwrap().is_empty());
+        assert!(limits.open_stream(user).is_ok() && limits.streams.lock().unwrap().is_empty());
     }
 
     #[test]

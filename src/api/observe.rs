@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, the log line, a caught panic, the body of a problem.
+//! Wraps every request: id, log line, caught panics, the body of a problem.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -15,21 +15,21 @@ use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
 
-/// The header that carries the request's id. It is always ours: one that a client chose could repeat another's.
+/// The header with the request's id. The server always chooses it: a client's could repeat.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Runs the request in a span with its id, logs one line without query or headers, and finishes the answer.
+/// Runs the request in a span with its id, logs one line without query and headers, and completes the answer.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
     let method = request.method().clone();
-    // The route's pattern, not the path: ids and whatever a client put there stay out of the log.
+    // The route's pattern, not the path: ids and client input stay out of the log.
     let path = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
     let span = info_span!("request", request_id = %id);
     async move {
         let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
-            // The panic hook has written message and place.
+            // The panic hook has logged message and place.
             Err(_) => {
                 error!("a handler panicked");
                 Problem::internal().into_response()
@@ -46,7 +46,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     .await
 }
 
-/// For `/metrics`. Whatever a client may make up is no label: routes are those that there are, methods those that are known.
+/// Counts for `/metrics`. Labels are known routes and methods only: client input never becomes a label.
 fn count(method: &Method, path: &str, status: StatusCode, took: Duration) {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS];
     let method = if known.contains(method) { method.as_str().to_owned() } else { "other".to_owned() };
@@ -61,27 +61,27 @@ fn count(method: &Method, path: &str, status: StatusCode, took: Duration) {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody {
-    /// Always `about:blank`: `code` tells the kind.
+    /// Always `about:blank`; see `code`.
     r#type: &'static str,
-    /// The status in words.
+    /// Name of the status.
     title: &'static str,
-    /// The answer's status.
+    /// The HTTP status.
     status: u16,
-    /// One sentence or more, for a person.
+    /// For people.
     detail: String,
-    /// A stable word, for a program.
+    /// Stable word for programs.
     code: &'static str,
-    /// With 422: what is wrong with each field.
+    /// For 422: the error of each field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
-    /// From 500 on: to be reported.
+    /// For 5xx: quote it in a report.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Uuid>,
 }
 
 impl ProblemBody {
-    /// A server error carries the id of its request.
+    /// Only server errors carry the request's id.
     pub(super) fn new(problem: &Problem, request_id: Option<Uuid>) -> Self {
         Self {
             r#type: "about:blank",
@@ -108,7 +108,7 @@ fn finish(mut response: Response, id: Uuid) -> Response {
     let headers = response.headers_mut();
     let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is visible ASCII");
     headers.insert(REQUEST_ID, id);
-    // What one user may see must not wait in a shared cache for another.
+    // A shared cache must not keep one user's answer for another.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

@@ -1,7 +1,7 @@
-//! The description of the API (OpenAPI 3.1), made from what stands beside each handler, and a page to try it.
+//! The OpenAPI 3.1 description, built from each handler's attributes, and a page to try it.
 //!
-//! A handler names its success and the errors that are its own. The errors that many share are added here, by what the
-//! operation is: one that reads a body can be sent a bad one, one with an id can be sent a wrong one.
+//! A handler lists its success and its own errors. Common errors are added here by the operation's shape: a
+//! body can be invalid, an id can be unknown.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -13,40 +13,41 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{OpenApi, openapi};
 
-use super::ApiState;
 use super::observe::ProblemBody;
+use super::state::ApiState;
 
 /// Operations with this tag need no credential.
 pub(super) const OPEN: &str = "health";
 
-/// The name of the one way to sign in.
+/// Name of the only security scheme.
 const BEARER: &str = "bearer";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Bedel",
-        description = "Brings lecture recordings in: from a Panopto link, or from its sound, to a transcript. It keeps users' \
-                       PDF documents and the course catalogue too. Every error is an RFC 9457 problem."
+        description = "Turns lecture recordings into transcripts, from a Panopto link or from uploaded \
+            audio. Also keeps users' PDF documents and the course catalogue. Every error is an RFC 9457 \
+            problem."
     ),
     tags(
-        (name = "lectures", description = "Hand in, follow, read"),
-        (name = "documents", description = "PDF files, each of one user"),
-        (name = "courses", description = "The catalogue and what users chose of it"),
-        (name = "jobs", description = "What works for a lecture, and for all"),
-        (name = "operation", description = "Queues, workers and schedules; for admins"),
-        (name = "health", description = "For those who run it; no credential")
+        (name = "lectures", description = "Submit, follow, read"),
+        (name = "documents", description = "Users' PDF files"),
+        (name = "courses", description = "The catalogue and users' selections"),
+        (name = "jobs", description = "Jobs of lectures and of the whole installation"),
+        (name = "operation", description = "Queues, workers and schedules; admins only"),
+        (name = "health", description = "For operators; no credential")
     ),
     components(schemas(ProblemBody))
 )]
 struct Description;
 
-/// What the routes' own descriptions are added to.
+/// The base to which routes add their descriptions.
 pub(super) fn empty() -> openapi::OpenApi {
     Description::openapi()
 }
 
-/// Adds what operations share.
+/// Adds the common errors, the security scheme and unique operation ids.
 pub(super) fn finish(mut api: openapi::OpenApi) -> openapi::OpenApi {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -69,7 +70,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn complete(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
     let open = tag == OPEN;
-    // Handlers are named within their file, operations within the whole description.
+    // Handler names are unique per file, operation ids in the whole description.
     operation.operation_id = operation.operation_id.take().map(|handler| format!("{tag}_{handler}"));
     let parameters = || operation.parameters.iter().flatten();
     let is_in = |place: &ParameterIn| {
@@ -110,19 +111,19 @@ fn complete(operation: &mut Operation) {
 
 fn meaning(status: u16) -> &'static str {
     match status {
-        400 => "`bad_request`: the body or the query cannot be read",
-        401 => "`unauthenticated`: no credential, or one that is not known; WWW-Authenticate says more",
-        403 => "`forbidden`: the token was not made for this, or names no user",
-        404 => "`not_found`: there is nothing with this id, or it is somebody else's",
+        400 => "`bad_request`: the body or the query is malformed",
+        401 => "`unauthenticated`: no credential, or an unknown one; see WWW-Authenticate",
+        403 => "`forbidden`: the token's scope is too small, or it names no user",
+        404 => "`not_found`: the id is unknown, or belongs to another user",
         413 => "`too_large`: the detail names the limit",
-        415 => "`unsupported_media`: another kind of body is wanted",
+        415 => "`unsupported_media`: the body has another type",
         422 => "`invalid`: `errors` names each field",
-        503 => "`unavailable`: the database or the storage is away for a moment; see Retry-After",
-        _ => "`internal`: a fault of ours; report the request id",
+        503 => "`unavailable`: the database or the storage does not answer; see Retry-After",
+        _ => "`internal`: a server error; report the request id",
     }
 }
 
-/// The description, and the page that reads it.
+/// Serves the description and the page that reads it.
 pub(super) fn routes(api: &openapi::OpenApi) -> Router<ApiState> {
     let text = api.to_json().expect("a description is plain data");
     Router::new()
@@ -139,7 +140,7 @@ async fn description(Extension(Text(text)): Extension<Text>) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
 }
 
-/// Nothing but its own script, and nobody else's frame.
+/// Only its own script, and no embedding.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; form-action 'none'; \
      frame-ancestors 'none'; base-uri 'none'",
@@ -152,34 +153,4 @@ async fn page() -> Response {
 async fn script() -> Response {
     let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], include_str!("docs/page.js")).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use crate::api::description;
-
-    #[test]
-    fn operations_have_names_of_their_own_and_all_errors_are_problems() {
-        let api: Value = serde_json::from_str(&description()).unwrap();
-        assert_eq!(api["openapi"], "3.1.0");
-        let items = api["paths"].as_object().unwrap().values();
-        let operations: Vec<&Value> = items.flat_map(|item| item.as_object().unwrap().values()).collect();
-        let names: BTreeSet<&str> =
-            operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
-        assert_eq!(names.len(), operations.len(), "{names:?}");
-        for operation in operations {
-            let open = operation["tags"][0] == super::OPEN;
-            assert_eq!(operation.get("security").is_none(), open, "{operation}");
-            for (status, response) in operation["responses"].as_object().unwrap() {
-                let is_error = status.starts_with(['4', '5']);
-                let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
-                assert_eq!(problem == "#/components/schemas/Problem", is_error, "{operation}");
-                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{operation}");
-            }
-        }
-    }
 }

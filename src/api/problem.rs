@@ -1,7 +1,7 @@
-//! Errors as the caller sees them: RFC 9457 problem details.
+//! Errors as clients see them: RFC 9457 problem details.
 //!
-//! `detail` is always one string for a person, `code` a stable word for a program. A problem is put together here and
-//! written out by [`super::observe`], which knows the request's id.
+//! `detail` is for people, `code` is a stable word for programs. [`super::observe`] writes the body, since it
+//! knows the request's id.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use bedel_jobs::lecture::submission::{InvalidField, SubmitError};
 use bedel_storage::StorageError;
 use serde::Serialize;
 
-/// Seconds after which a caller may ask again when the database or the storage was away.
+/// `Retry-After` while the database or the storage is unavailable.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// One field that was not accepted.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(super) struct FieldError {
     /// The field's name.
     pub(super) field: &'static str,
-    /// A stable word for what is wrong.
+    /// Stable word for the error.
     pub(super) code: &'static str,
-    /// The same for a person, with the remedy.
+    /// The error and its remedy, for people.
     pub(super) message: String,
 }
 
@@ -31,14 +31,14 @@ impl From<InvalidField> for FieldError {
     }
 }
 
-/// An error on its way to the caller.
+/// An error to answer.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) detail: Cow<'static, str>,
     pub(super) errors: Vec<FieldError>,
-    /// Boxed, so that every result that might hold a problem stays small.
+    /// Boxed to keep every `Result` with a problem small.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -51,10 +51,18 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
-    /// `challenge` says why, in the words of RFC 6750.
+    /// `challenge` gives the reason, as RFC 6750 defines.
     pub(super) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 401 without details about the credential.
+    pub(super) fn unknown_credential() -> Self {
+        Self::unauthenticated(
+            "This token is unknown or no longer valid. Sign in again.",
+            r#"Bearer realm="bedel", error="invalid_token""#,
+        )
     }
 
     pub(super) fn forbidden(detail: &'static str) -> Self {
@@ -86,10 +94,10 @@ impl Problem {
             .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// The storage's trouble, which passes.
+    /// A storage error: 503.
     pub(super) fn storage(error: &StorageError) -> Self {
-        tracing::error!(%error, "the storage refused");
-        Self::unavailable("The storage cannot be reached at the moment. Try again in a few seconds.")
+        tracing::error!(%error, "a storage operation failed");
+        Self::unavailable("The storage is unavailable. Try again in a few seconds.")
     }
 
     pub(super) fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -109,12 +117,12 @@ impl Problem {
         Self { header: Some(Box::new((name, value))), ..self }
     }
 
-    /// Says nothing of its cause, which the caller has logged.
+    /// 500 without the cause, which the caller has logged.
     pub(super) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "Something went wrong on our side. If it stays, report the request id.",
+            "Internal error. If it persists, report the request id.",
         )
     }
 }
@@ -130,14 +138,14 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The database's trouble: what passes by itself is 503, anything else is a fault of ours.
+/// Temporary database errors are 503, others 500.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if bedel_queue::is_passing(&error) || matches!(error, sqlx::Error::PoolClosed) {
-            tracing::warn!(%error, "the database is away or in the way");
-            Self::unavailable("The database cannot be reached at the moment. Try again in a few seconds.")
+            tracing::warn!(%error, "the database is unavailable or in conflict");
+            Self::unavailable("The database is unavailable. Try again in a few seconds.")
         } else {
-            tracing::error!(%error, "a statement was refused");
+            tracing::error!(%error, "a statement failed");
             Self::internal()
         }
     }

@@ -1,4 +1,4 @@
-//! Reading what a client asks for in the query of an address, field by field.
+//! Query strings, read field by field.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -7,10 +7,10 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use super::ApiState;
 use super::problem::{FieldError, Problem};
+use super::state::ApiState;
 
-/// The fields of a query. Unknown ones are ignored; what is wrong with the known ones is collected.
+/// The fields of a query string. Unknown fields are ignored; errors of known ones are collected.
 pub(super) struct QueryFields {
     map: HashMap<String, String>,
     errors: Vec<FieldError>,
@@ -21,12 +21,12 @@ impl FromRequestParts<ApiState> for QueryFields {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await else {
-            return Err(Problem::bad_request("The query string cannot be read."));
+            return Err(Problem::bad_request("The query string is malformed."));
         };
         let mut map = HashMap::with_capacity(pairs.len());
         for (name, value) in pairs {
             if map.insert(name, value).is_some() {
-                return Err(Problem::bad_request("The query string names something twice."));
+                return Err(Problem::bad_request("The query string repeats a field."));
             }
         }
         Ok(Self { map, errors: Vec::new() })
@@ -34,7 +34,7 @@ impl FromRequestParts<ApiState> for QueryFields {
 }
 
 impl QueryFields {
-    /// A value that is written as a text. `message` says what it must be.
+    /// Parses a value. `message` says what it must be.
     pub(super) fn parsed<T: FromStr>(
         &mut self,
         field: &'static str,
@@ -49,7 +49,7 @@ impl QueryFields {
         parsed
     }
 
-    /// Notes what is wrong with a field.
+    /// Records an error of a field.
     pub(super) fn refuse(&mut self, field: &'static str, code: &'static str, message: impl Display) {
         self.errors.push(FieldError { field, code, message: message.to_string() });
     }
@@ -68,7 +68,7 @@ impl QueryFields {
         number
     }
 
-    /// 422 with all that was wrong, if anything was.
+    /// 422 with all errors, if there are any.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
     }

@@ -1,5 +1,5 @@
-//! Files that clients send as multipart forms (RFC 7578). A file goes to the storage piece by piece, with its SHA-256 on the
-//! way; nothing but a piece of it is ever in memory.
+//! Uploads as multipart forms (RFC 7578). A file streams to the storage while its SHA-256 is computed; memory
+//! holds one chunk of it.
 
 use std::io;
 use std::pin::Pin;
@@ -19,55 +19,56 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
-/// A client that sends nothing for so long has left.
-const STALLED_AFTER: Duration = Duration::from_secs(20);
+/// A client that sends nothing for this long has disconnected.
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Longest upload. It must stay well below the hour after which cleanup-orphans takes an upload for left behind.
-const UPLOAD_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// Longest upload. Must stay well below an hour: then cleanup-orphans deletes it as abandoned.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// Largest part of a form that is no file, in bytes.
+/// Largest text part, in bytes.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
-/// What a form may hold beside its file, in bytes.
+/// Bytes of a form besides its file.
 const MAX_BESIDE_BYTES: u64 = 1024 * 1024;
 
-/// Bytes that the parser may hold without making anything of them: between parts, and as a part's head.
+/// Bytes that the parser may buffer between parts and in a part's head.
 const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 
-/// Bytes that the parser gets at a time, however fast they come.
+/// Bytes handed to the parser before other tasks get a turn.
 const PIECE_BYTES: usize = 128 * 1024;
 
-/// Bytes of a file that are looked at before any of it is stored.
+/// Bytes of a file that are checked before it is stored.
 const HEAD_BYTES: usize = bedel_fetch::body::HEAD_BYTES;
 
-/// A client that is still sending cannot read a refusal, so for so long what it sends is read and dropped.
-const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+/// After a refusal the rest of the body is read for this long: a client that is still sending cannot read the
+/// answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a form is read into, part by part.
+/// The target of a form, part by part.
 pub(super) trait Form {
-    /// Takes one part, a text or a file; one that it does not know is skipped.
+    /// Reads one part. Unknown parts are skipped.
     async fn part(&mut self, part: Part<'_>) -> Result<(), Problem>;
 }
 
-/// One part of a form.
+/// A part of a form.
 pub(super) struct Part<'a> {
     field: Field<'static>,
     unread: &'a AtomicUsize,
 }
 
-/// A file that is stored.
+/// A stored file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Received {
+pub(super) struct StoredBytes {
     pub(super) size: u64,
-    /// SHA-256 of its bytes, hexadecimal.
+    /// SHA-256 of its bytes, in hexadecimal.
     pub(super) sha256: String,
 }
 
-/// For routes that take files: where the answer is a refusal, what the client still sends is read first, or it would see a
-/// broken connection and no answer.
+/// For routes with uploads. After a refusal it reads the rest of the body, or the client would see a broken
+/// connection instead of the answer.
 pub(super) async fn drain_refused(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let shared = Shared(Arc::new(Mutex::new(body.into_data_stream())));
@@ -76,13 +77,13 @@ pub(super) async fn drain_refused(request: Request, next: Next) -> Response {
     if response.status().is_client_error() || response.status().is_server_error() {
         let mut rest = shared;
         let drained = async { while let Some(Ok(_)) = rest.next().await {} };
-        // What the client does meanwhile changes nothing about the answer.
-        let _ = timeout(DRAIN_WITHIN, drained).await;
+        // The answer is the same however the client behaves now.
+        let _ = timeout(DRAIN_TIMEOUT, drained).await;
     }
     response
 }
 
-/// A body that somebody else goes on to read when the first reader has left.
+/// A body that a second reader continues after the first one stops.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<BodyDataStream>>);
 
@@ -94,7 +95,7 @@ impl Stream for Shared {
     }
 }
 
-/// Reads the form to its end, within [`UPLOAD_WITHIN`]. Its file may have `max` bytes.
+/// Reads the form to its end, within [`UPLOAD_TIMEOUT`]. Its file may have up to `max` bytes.
 pub(super) async fn read(request: Request, max: u64, form: &mut impl Form) -> Result<(), Problem> {
     let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = declared.and_then(|declared| multer::parse_boundary(declared).ok()).ok_or_else(|| {
@@ -109,8 +110,8 @@ pub(super) async fn read(request: Request, max: u64, form: &mut impl Form) -> Re
     let mut multipart = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
     let parts = async {
         loop {
-            let next = timeout(STALLED_AFTER, multipart.next_field()).await.map_err(|_| too_slow())?;
-            match next.map_err(|error| broken(&error))? {
+            let next = timeout(STALL_TIMEOUT, multipart.next_field()).await.map_err(|_| too_slow())?;
+            match next.map_err(|error| form_error(&error))? {
                 Some(field) => {
                     unread.store(0, Ordering::Relaxed);
                     form.part(Part { field, unread: &unread }).await?;
@@ -119,16 +120,16 @@ pub(super) async fn read(request: Request, max: u64, form: &mut impl Form) -> Re
             }
         }
     };
-    timeout(UPLOAD_WITHIN, parts).await.unwrap_or_else(|_| Err(too_slow()))
+    timeout(UPLOAD_TIMEOUT, parts).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
-/// A body on its way to the parser, which keeps what it cannot make anything of yet: it gets a piece at a time, and no more
-/// than so many before it has made something of one.
+/// A body on its way to the parser. Yields after [`PIECE_BYTES`], and fails if the parser buffers more than
+/// [`MAX_UNREAD_BYTES`].
 struct Metered {
     body: BodyDataStream,
-    /// Bytes since the parser last gave something out.
+    /// Bytes since the parser last returned something.
     unread: Arc<AtomicUsize>,
-    /// Bytes since it was last left alone.
+    /// Bytes since the last yield.
     piece: usize,
 }
 
@@ -147,7 +148,7 @@ impl Stream for Metered {
                 self.piece += bytes.len();
                 let unread = self.unread.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
                 if unread > MAX_UNREAD_BYTES {
-                    return Poll::Ready(Some(Err(io::Error::other("no part of a form for too long"))));
+                    return Poll::Ready(Some(Err(io::Error::other("no part of a form within the limit"))));
                 }
                 Poll::Ready(Some(Ok(bytes)))
             }
@@ -170,7 +171,7 @@ impl Part<'_> {
         self.field.file_name()
     }
 
-    /// Its declared type without parameters, in small letters; empty where none is declared.
+    /// Declared type without parameters, in lower case; empty if none is declared.
     pub(super) fn content_type(&self) -> String {
         self.field.content_type().map(|kind| kind.essence_str().to_ascii_lowercase()).unwrap_or_default()
     }
@@ -191,15 +192,15 @@ impl Part<'_> {
             .map_err(|_| Problem::invalid_field(field, "utf-8", "this must be a text in UTF-8"))
     }
 
-    /// Stores a file of at most `max` bytes under `key`, once `looks_right` was content with its first bytes. Whatever goes
-    /// wrong, nothing is left there.
+    /// Stores a file of at most `max` bytes under `key`, once `looks_right` accepts its first bytes. On an
+    /// error nothing stays stored.
     pub(super) async fn store(
         mut self,
         state: &ApiState,
         key: &str,
         max: u64,
         looks_right: impl FnOnce(&[u8]) -> Result<(), Problem>,
-    ) -> Result<Received, Problem> {
+    ) -> Result<StoredBytes, Problem> {
         let mut head = Vec::new();
         let mut ended = false;
         while head.len() < HEAD_BYTES && !ended {
@@ -217,10 +218,10 @@ impl Part<'_> {
         while let Some(chunk) = next {
             size += chunk.len() as u64;
             if size > max {
-                // The storage's own trouble with forgetting it changes nothing: a clean-up finds it.
+                // If the abort fails, a clean-up deletes the bytes.
                 let _ = writer.abort().await;
                 return Err(Problem::too_large(format!(
-                    "The file is larger than {} MiB, the most that is accepted here.",
+                    "The file is larger than the limit of {} MiB.",
                     max / 1024 / 1024
                 )));
             }
@@ -229,34 +230,34 @@ impl Part<'_> {
             next = if ended { None } else { self.chunk().await? };
         }
         writer.finish().await.map_err(|error| Problem::storage(&error))?;
-        let sha256 = hex::encode(&hash.finalize());
-        Ok(Received { size, sha256 })
+        let sha256 = hex::encode(hash.finalize());
+        Ok(StoredBytes { size, sha256 })
     }
 
-    /// Reads past what nobody asked for.
+    /// Skips the part.
     pub(super) async fn skip(mut self) -> Result<(), Problem> {
         while self.chunk().await?.is_some() {}
         Ok(())
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        let chunk = timeout(STALLED_AFTER, self.field.chunk()).await.map_err(|_| too_slow())?;
+        let chunk = timeout(STALL_TIMEOUT, self.field.chunk()).await.map_err(|_| too_slow())?;
         self.unread.store(0, Ordering::Relaxed);
-        chunk.map_err(|error| broken(&error))
+        chunk.map_err(|error| form_error(&error))
     }
 }
 
-/// Deletes what was stored for an upload that is not used. Where that fails, a clean-up does it.
-pub(super) async fn forget(state: &ApiState, key: &str) {
+/// Deletes an unused upload. If that fails, a clean-up does it.
+pub(super) async fn delete_unused(state: &ApiState, key: &str) {
     if let Err(error) = state.environment.storage.delete(key).await {
-        tracing::warn!(%error, "an upload that is not used could not be deleted; cleanup-orphans will");
+        tracing::warn!(%error, "an unused upload could not be deleted; cleanup-orphans will");
     }
 }
 
-fn broken(error: &multer::Error) -> Problem {
+fn form_error(error: &multer::Error) -> Problem {
     match error {
         multer::Error::StreamSizeExceeded { .. } => {
-            Problem::too_large("The form holds too much beside its file.")
+            Problem::too_large("The form holds too much besides its file.")
         }
         _ => Problem::bad_request("The form is not valid multipart, or it ended early."),
     }

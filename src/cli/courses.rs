@@ -5,26 +5,27 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::remote::RemoteOptions;
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
 /// `bedel courses …`
 #[derive(Debug, Subcommand)]
 pub enum CoursesCommand {
-    /// Read the course catalogue now, over the HTTP API; for administrators
+    /// Synchronise the course catalogue now, over the HTTP API; admins only
     Sync(SyncCourses),
 }
 
-/// What to read.
+/// Options of a synchronisation.
 #[derive(Debug, Args)]
 pub struct SyncCourses {
-    /// Only count what would be done
+    /// Count only, change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Such as 'Fall 2026'; may be given several times; those of the configuration where it is left out
+    /// Term to read, such as 'Fall 2026'; repeatable [default: the configured terms]
     #[arg(long = "term", value_name = "TERM")]
     terms: Vec<String>,
-    /// Seconds to wait for its end
+    /// Seconds to wait for the job to end
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=60))]
     wait: u64,
     /// Print the API's answer as JSON
@@ -35,10 +36,10 @@ pub struct SyncCourses {
 }
 
 impl CoursesCommand {
-    /// Synchronises.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where no API is known or it refuses; its own words are passed on.
+    /// If there is no API or it refuses; its detail is printed.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let Self::Sync(command) = self;
         command.run(common).await
@@ -56,14 +57,19 @@ impl SyncCourses {
             return Ok(());
         }
         let Some(total) = answer["total"].as_u64() else {
-            let job = answer["job_id"].as_str().unwrap_or("an unknown job");
-            println!("it goes on as job {}; type: bedel jobs show {}", table::clean(job), table::clean(job));
+            let job = answer["job_id"].as_str().unwrap_or("unknown");
+            println!(
+                "it continues as job {}; type: bedel jobs show {}",
+                table::clean(job),
+                table::clean(job)
+            );
             return Ok(());
         };
         let would = if self.dry_run { "would be " } else { "" };
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
         println!(
-            "{total} courses in the catalogue: {} {would}created, {} {would}updated, {} unchanged, {} {would}deleted, {} {would}retained",
+            "{total} courses in the catalogue: {} {would}created, {} {would}updated, {} unchanged, {} \
+             {would}deleted, {} {would}retained",
             count("created"),
             count("updated"),
             count("unchanged"),
@@ -71,7 +77,7 @@ impl SyncCourses {
             count("retained")
         );
         if answer["deletion_skipped"] == Value::Bool(true) {
-            println!("nothing {would}deleted: too large a part of the courses would go");
+            println!("nothing {would}deleted: too many courses would go");
         }
         Ok(())
     }

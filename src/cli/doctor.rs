@@ -1,33 +1,35 @@
-//! `bedel doctor`: looks at everything that Bedel needs, one line each.
+//! `bedel doctor`: checks everything that Bedel needs.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use super::CliError;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::config::secret::Secret;
+use crate::config::postgres::PostgresOptions;
 use crate::config::speech::SpeechOptions;
 use crate::config::storage::StorageOptions;
-use crate::database::{self, Role};
+use crate::error::CliError;
+use crate::run::database::{self, Role};
 
+mod finding;
 mod host;
 
-/// How long a server may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// The oldest PostgreSQL that is supported, as `server_version_num`.
-const OLDEST: i32 = 130_000;
+use finding::{Finding, Level};
 
-/// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 where one of them fails.
+/// Longest wait for a server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Oldest supported PostgreSQL, as `server_version_num`.
+const OLDEST_SUPPORTED: i32 = 130_000;
+
+/// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 if a check fails.
 #[derive(Debug, Args)]
 pub struct DoctorCommand {
-    /// Directory of the PostgreSQL programs for `bedel dev`
-    #[arg(long, env = "BEDEL_PG_BIN", value_name = "DIR")]
-    pg_bin: Option<PathBuf>,
+    #[command(flatten)]
+    postgres: PostgresOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
@@ -38,58 +40,19 @@ pub struct DoctorCommand {
     speech: SpeechOptions,
 }
 
-/// One line of the report.
-#[derive(Debug)]
-struct Finding {
-    level: Level,
-    subject: &'static str,
-    text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl Finding {
-    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject, text: text.into() }
-    }
-
-    fn warn(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Warn, subject, text: text.into() }
-    }
-
-    fn fail(subject: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Fail, subject, text: text.into() }
-    }
-
-    fn line(&self) -> String {
-        let level = match self.level {
-            Level::Ok => "ok",
-            Level::Warn => "warn",
-            Level::Fail => "FAIL",
-        };
-        let indented = self.text.replace('\n', "\n                     ");
-        format!("{level:<5} {:<14} {indented}", self.subject)
-    }
-}
-
 impl DoctorCommand {
     /// Prints the report.
     ///
     /// # Errors
-    /// Where something that is needed is missing.
+    /// If a check fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut findings = Vec::new();
         match self.jobs.settings() {
-            Ok(_) => findings.push(Finding::ok("configuration", "every value can be read")),
+            Ok(_) => findings.push(Finding::ok("configuration", "all values are valid")),
             Err(problem) => findings.push(Finding::fail("configuration", problem)),
         }
         let pool = self.postgres(common, &mut findings).await;
-        findings.push(host::postgres_programs(self.pg_bin.clone(), pool.is_some()).await);
+        findings.push(host::postgres_programs(self.postgres.pg_bin.clone(), pool.is_some()).await);
         findings.extend(host::media_tools());
         let storage_dir = self.storage.storage_dir(&common.data_dir);
         findings.extend(host::storage(&storage_dir, pool.as_ref()).await);
@@ -100,17 +63,15 @@ impl DoctorCommand {
         }
         match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
             0 => Ok(()),
-            1 => Err(CliError::Failed("one thing is missing; the line above says what to type".to_owned())),
-            count => {
-                Err(CliError::Failed(format!("{count} things are missing; the lines above say what to type")))
-            }
+            1 => Err(CliError::Failed("1 check failed; the line above says what to do".to_owned())),
+            count => Err(CliError::Failed(format!("{count} checks failed; the lines above say what to do"))),
         }
     }
 
     /// The database, if it answers.
     async fn postgres(&self, common: &CommonOptions, findings: &mut Vec<Finding>) -> Option<PgPool> {
         const SUBJECT: &str = "PostgreSQL";
-        let url: Secret = match database::resolve(&self.database, &common.data_dir) {
+        let url: SecretString = match database::resolve(&self.database, &common.data_dir) {
             Ok(url) => url,
             Err(problem) => {
                 findings.push(Finding::warn(SUBJECT, problem.to_string()));
@@ -125,7 +86,7 @@ impl DoctorCommand {
             }
         };
         let options = pool.connect_options();
-        let connecting = tokio::time::timeout(ANSWER, PgConnection::connect_with(&options));
+        let connecting = tokio::time::timeout(ANSWER_TIMEOUT, PgConnection::connect_with(&options));
         let mut connection = match connecting.await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
@@ -133,7 +94,8 @@ impl DoctorCommand {
                 return None;
             }
             Err(_) => {
-                let text = format!("no answer in {} s. Start it, or correct DATABASE_URL", ANSWER.as_secs());
+                let text =
+                    format!("no answer in {} s. Start it, or correct DATABASE_URL", ANSWER_TIMEOUT.as_secs());
                 findings.push(Finding::fail(SUBJECT, text));
                 return None;
             }
@@ -155,11 +117,12 @@ impl DoctorCommand {
 
 async fn server(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let (number, version): (i32, String) = sqlx::query_as(
-        "-- doctor::server\nSELECT current_setting('server_version_num')::int4, current_setting('server_version')",
+        "-- doctor::server\nSELECT current_setting('server_version_num')::int4, \
+         current_setting('server_version')",
     )
     .fetch_one(connection)
     .await?;
-    Ok(if number >= OLDEST {
+    Ok(if number >= OLDEST_SUPPORTED {
         Finding::ok("PostgreSQL", format!("version {version} answers"))
     } else {
         Finding::fail("PostgreSQL", format!("version {version} is too old: 13 to 18 are supported"))

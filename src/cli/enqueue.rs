@@ -7,19 +7,20 @@ use bedel_storage::Storage;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::CliError;
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
-use crate::environment;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::environment;
 
-/// Enqueue a job of any kind, as the program itself or a schedule would.
+/// Enqueue a job of any kind, like the program or a schedule does.
 ///
 /// Example: bedel enqueue course-sync '{"dry_run": true}'
 #[derive(Debug, Args)]
 pub struct EnqueueCommand {
-    /// Kind of the job, such as cleanup-orphans
+    /// Job kind, such as cleanup-orphans
     kind: String,
     /// Its arguments as a JSON object
     #[arg(default_value = "{}", value_name = "ARGS_JSON")]
@@ -34,13 +35,13 @@ pub struct EnqueueCommand {
 }
 
 impl EnqueueCommand {
-    /// Checks the arguments against their kind, enqueues and tells the id.
+    /// Validates the arguments, enqueues the job and prints its id.
     ///
     /// # Errors
-    /// Where kind or arguments mean nothing, or the database refuses.
+    /// If the kind or its arguments are invalid, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let args: Value = serde_json::from_str(&self.args).map_err(|error| {
-            CliError::Usage(format!("the arguments are no JSON: {error}. Write '{{\"name\": \"value\"}}'"))
+            CliError::Usage(format!("the arguments are not JSON: {error}. Write '{{\"name\": \"value\"}}'"))
         })?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let pool = database::pool(&database::resolve(&self.database, &common.data_dir)?, Role::Command)?;
@@ -48,19 +49,16 @@ impl EnqueueCommand {
         let job = new_job(&registry, &self.kind, args).map_err(|error| CliError::Usage(error.to_string()))?;
 
         database::ready(&pool).await?;
-        let failed = |error: sqlx::Error| CliError::database(&error);
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let enqueued = enqueue(&mut tx, &job).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
-        if let Err(error) = Queue::new(pool).wake_now().await {
-            tracing::debug!(%error, "no wake-up; workers look by themselves");
-        }
+        let mut tx = pool.begin().await?;
+        let enqueued = enqueue(&mut tx, &job).await?;
+        tx.commit().await?;
+        notify::wake(&Queue::new(pool)).await;
         if self.json {
             println!("{}", json!({ "job_id": enqueued.id, "created": enqueued.created }));
         } else if enqueued.created {
             println!("{}", enqueued.id);
         } else {
-            println!("{} (was there already: a live job has the same unique key)", enqueued.id);
+            println!("{} (a live job has the same unique key)", enqueued.id);
         }
         Ok(())
     }

@@ -1,22 +1,21 @@
 //! `bedel jobs`.
 
-use bedel_jobs::Settings;
-use bedel_jobs::lecture::retry::{self, Retried as LectureRetried};
-use bedel_jobs::pipeline;
+use bedel_jobs::lecture::retry::Retried;
 use bedel_jobs::registry;
+use bedel_queue::Queue;
 use bedel_queue::inspect::{self, Filter, JobState};
-use bedel_queue::{Queue, Retried};
 use bedel_storage::Storage;
 use clap::{Args, Subcommand};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::CliError;
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database;
-use crate::environment;
+use crate::error::CliError;
+use crate::operations::{self, JobCancelled, JobRetried};
+use crate::run::database;
+use crate::run::environment;
 
 mod show;
 
@@ -27,13 +26,14 @@ pub enum JobsCommand {
     List(ListJobs),
     /// Show one job with its failed attempts
     Show(ShowJob),
-    /// Run a waiting job now, or start a discarded or cancelled one again; a lecture goes on at the latest stage it can
+    /// Make a waiting job due, or restart a discarded or cancelled one; a lecture resumes at its latest
+    /// possible stage
     Retry(Box<RetryJob>),
     /// Cancel a job; a running one stops within a heartbeat
     Cancel(Box<CancelJob>),
 }
 
-/// Which jobs.
+/// Filter and format of a list.
 #[derive(Debug, Args)]
 pub struct ListJobs {
     /// Only this kind
@@ -45,7 +45,7 @@ pub struct ListJobs {
     /// Only jobs of this lecture
     #[arg(long, value_name = "UUID")]
     lecture: Option<Uuid>,
-    /// At most so many
+    /// Maximum number of jobs
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
     /// Print JSON
@@ -55,7 +55,7 @@ pub struct ListJobs {
     database: DatabaseOptions,
 }
 
-/// Which job.
+/// The job to show.
 #[derive(Debug, Args)]
 pub struct ShowJob {
     /// The job's id
@@ -68,7 +68,7 @@ pub struct ShowJob {
     database: DatabaseOptions,
 }
 
-/// Which job.
+/// The job to retry.
 #[derive(Debug, Args)]
 pub struct RetryJob {
     /// The job's id
@@ -80,13 +80,13 @@ pub struct RetryJob {
     jobs: JobOptions,
 }
 
-/// Which job, and why.
+/// The job to cancel.
 #[derive(Debug, Args)]
 pub struct CancelJob {
     /// The job's id
     #[arg(value_name = "JOB")]
     id: Uuid,
-    /// Why, for whoever looks at the job later
+    /// Reason, shown with the job
     #[arg(long, default_value = "cancelled by an operator")]
     reason: String,
     #[command(flatten)]
@@ -96,10 +96,10 @@ pub struct CancelJob {
 }
 
 impl JobsCommand {
-    /// Looks, retries or cancels.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such job, or the database refuses.
+    /// If there is no such job, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         match self {
             Self::List(command) => command.run(common).await,
@@ -120,8 +120,8 @@ impl ListJobs {
             after: None,
             limit: self.limit,
         };
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let jobs = inspect::list(&mut connection, &filter).await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
+        let jobs = inspect::list(&mut connection, &filter).await?;
         if self.json {
             println!("{}", serde_json::to_string(&jobs).expect("a job is plain data"));
             return Ok(());
@@ -134,9 +134,8 @@ impl ListJobs {
 impl ShowJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let job =
-            inspect::job(&mut connection, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
+        let mut connection = pool.acquire().await?;
+        let job = inspect::job(&mut connection, self.id).await?.ok_or_else(|| unknown(self.id))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&job).expect("a job is plain data"));
         } else {
@@ -150,58 +149,35 @@ impl RetryJob {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let job = inspect::job(&mut tx, self.id).await.map_err(failed)?.ok_or_else(|| unknown(self.id))?;
-        let due = match job.subject {
-            Some(lecture_id) if pipeline::pipeline::is_stage(&job.kind) => {
-                if matches!(job.state, JobState::Running | JobState::Completed) {
-                    return Err(self.refused());
-                }
-                self.retry_lecture(&mut tx, &settings, lecture_id).await?
+        let mut tx = pool.begin().await?;
+        let due = match operations::retry_job(&mut tx, &settings, self.id).await? {
+            JobRetried::Due(due) => due,
+            JobRetried::NotFound => return Err(unknown(self.id)),
+            JobRetried::Refused => {
+                return Err(CliError::Failed(format!(
+                    "{} is running or completed, or another live job does its work: there is nothing to retry",
+                    self.id
+                )));
             }
-            _ => self.retry_job(&mut tx).await?,
+            JobRetried::LectureRefused(lecture_id, refused) => {
+                let state = match refused {
+                    Retried::NotFound => "does not exist",
+                    Retried::Running => "is in progress",
+                    Retried::Completed | Retried::Due(_) => "is completed",
+                };
+                return Err(CliError::Failed(format!(
+                    "lecture {lecture_id} {state}: there is nothing to retry"
+                )));
+            }
         };
-        tx.commit().await.map_err(failed)?;
-        if let Err(error) = Queue::new(pool).wake_now().await {
-            tracing::debug!(%error, "no wake-up; workers look by themselves");
-        }
+        tx.commit().await?;
+        notify::wake(&Queue::new(pool)).await;
         if due == self.id {
             println!("{due} is available now");
         } else {
             println!("{due} is available now, in place of {}", self.id);
         }
         Ok(())
-    }
-
-    /// A stage's job is retried for its lecture's sake, which must not stay `failed` while a job works for it.
-    async fn retry_lecture(
-        &self,
-        tx: &mut PgConnection,
-        settings: &Settings,
-        lecture_id: Uuid,
-    ) -> Result<Uuid, CliError> {
-        let reason = match retry::retry(tx, settings, None, lecture_id).await.map_err(failed)? {
-            LectureRetried::Due(job) => return Ok(job),
-            LectureRetried::NotFound => "is gone",
-            LectureRetried::Running => "is being worked on",
-            LectureRetried::Completed => "is completed",
-        };
-        Err(CliError::Failed(format!("lecture {lecture_id} {reason}: there is nothing to retry")))
-    }
-
-    async fn retry_job(&self, tx: &mut PgConnection) -> Result<Uuid, CliError> {
-        match bedel_queue::retry(tx, self.id).await.map_err(failed)? {
-            Retried::Now => Ok(self.id),
-            Retried::NotFound => Err(unknown(self.id)),
-            Retried::Refused => Err(self.refused()),
-        }
-    }
-
-    fn refused(&self) -> CliError {
-        CliError::Failed(format!(
-            "{} is running or completed, or another live job does its work: there is nothing to retry",
-            self.id
-        ))
     }
 }
 
@@ -210,23 +186,20 @@ impl CancelJob {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let registry = registry(environment::without_tools(pool.clone(), Storage::unusable(), settings)?);
-        let mut tx = pool.begin().await.map_err(failed)?;
-        let cancelled = registry.cancel(&mut tx, self.id, &self.reason).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
-        if cancelled.is_none() {
-            return Err(CliError::Failed(format!("{} is over already, or there is no such job", self.id)));
+        let mut tx = pool.begin().await?;
+        match operations::cancel_job(&mut tx, &registry, self.id, &self.reason).await? {
+            JobCancelled::Cancelled => {}
+            JobCancelled::NotFound => return Err(unknown(self.id)),
+            JobCancelled::Final => return Err(CliError::Failed(format!("{} has ended", self.id))),
         }
+        tx.commit().await?;
         let queue = Queue::new(pool);
-        if let Err(error) = queue.announce_cancellation_now().await {
-            tracing::debug!(%error, "not announced; workers notice at their next heartbeat");
-        }
+        // The kind's hook may have enqueued a clean-up.
+        notify::wake(&queue).await;
+        notify::cancellation(&queue).await;
         println!("{} is cancelled", self.id);
         Ok(())
     }
-}
-
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
 }
 
 fn unknown(id: Uuid) -> CliError {

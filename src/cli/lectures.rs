@@ -6,22 +6,23 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::remote::RemoteOptions;
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
-/// Lectures of a page.
+/// Lectures per page.
 const PAGE: usize = 100;
 
 /// List your lectures, newest first, over the HTTP API.
 #[derive(Debug, Args)]
 pub struct LecturesCommand {
-    /// Only this course's
+    /// Only this course
     #[arg(long, value_name = "UUID")]
     course: Option<Uuid>,
-    /// Only those in this state
+    /// Only this status
     #[arg(long, value_parser = ["pending", "downloading", "completed", "failed"])]
     status: Option<String>,
-    /// At most so many
+    /// Maximum number of lectures
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Print JSON
@@ -37,7 +38,7 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// The part of a lecture that is shown.
+/// The printed fields of a lecture.
 #[derive(Deserialize)]
 struct Lecture {
     id: Uuid,
@@ -50,10 +51,10 @@ struct Lecture {
 }
 
 impl LecturesCommand {
-    /// Lists.
+    /// Prints the list.
     ///
     /// # Errors
-    /// Where no API is known or it refuses; its own words are passed on.
+    /// If there is no API or it refuses; its detail is printed.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let remote = self.remote.open(common, false)?;
         let limit = self.limit as usize;
@@ -107,7 +108,7 @@ fn row(lecture: &Lecture) -> Vec<String> {
     ]
 }
 
-/// In words of a clock: `40 s`, `12 min`, `2 h 5 min`.
+/// As text: `40 s`, `12 min`, `2 h 5 min`.
 fn duration(seconds: i32) -> String {
     let minutes = (seconds + 30) / 60;
     match (minutes / 60, minutes % 60) {
@@ -120,7 +121,7 @@ fn duration(seconds: i32) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn what_is_left_is_told_in_words() {
+    fn remaining_time_is_text() {
         for (seconds, words) in [(7, "7 s"), (31, "1 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")] {
             assert_eq!(super::duration(seconds), words);
         }

@@ -4,12 +4,13 @@ use bedel_jobs::lecture::restart;
 use clap::Args;
 use sqlx::PgPool;
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database::{self, Role};
+use crate::error::CliError;
 use crate::migrate::{self, Row, State};
+use crate::run::database::{self, Role};
 
 /// Bring the database's schema up to date. Safe to run twice, and from several machines at once
 #[derive(Debug, Args)]
@@ -51,8 +52,7 @@ impl MigrateCommand {
         }
         println!("adopted");
         run(&pool).await?;
-        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await;
-        let started = started.map_err(|error| CliError::database(&error))?;
+        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await?;
         println!("{started} lectures start again, {} in a minute", self.per_minute);
         Ok(())
     }

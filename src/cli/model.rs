@@ -3,30 +3,31 @@
 use bedel_speech::models::{self, InstalledModel};
 use clap::{Args, Subcommand};
 
-use super::{CliError, table};
+use super::table;
 use crate::config::speech::SpeechOptions;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::environment;
 
 /// `bedel model …`
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Fetch the configured model, or another, into the model directory; checked by its sha256
+    /// Install the configured model or another one, checked by its sha256
     ///
     /// Example: `bedel model install https://models.example.org/ggml-small.bin --sha256 1be3a9b2…`
     Install(InstallModel),
     /// List the installed models
     List(ListModels),
-    /// Read an installed model whole and compare its sha256
+    /// Read an installed model and compare its sha256
     Verify(NamedModel),
 }
 
-/// A model by name, address or path.
+/// A model to install.
 #[derive(Debug, Args)]
 pub struct InstallModel {
-    /// Name, or address or path of a ggml file [default: BEDEL_MODEL]
+    /// Name of a model, or URL or path of a ggml file [default: BEDEL_MODEL]
     #[arg(value_name = "NAME|URL|PATH")]
     name: Option<String>,
-    /// What the file's sha256 has to be, in hexadecimal; known for models by name
+    /// Expected sha256 of the file, in hexadecimal; known for models by name
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     sha256: Option<String>,
     #[command(flatten)]
@@ -38,7 +39,7 @@ fn sha256(text: &str) -> Result<String, &'static str> {
     is_one.then(|| text.to_owned()).ok_or("64 hexadecimal digits")
 }
 
-/// A model by name.
+/// A model to verify.
 #[derive(Debug, Args)]
 pub struct NamedModel {
     /// Name [default: BEDEL_MODEL]
@@ -47,7 +48,7 @@ pub struct NamedModel {
     speech: SpeechOptions,
 }
 
-/// All of them.
+/// Format of the list.
 #[derive(Debug, Args)]
 pub struct ListModels {
     /// Print JSON
@@ -58,10 +59,10 @@ pub struct ListModels {
 }
 
 impl ModelCommand {
-    /// Installs, lists or verifies. The work blocks, so it runs off the async threads.
+    /// Runs the subcommand. It blocks, so it runs off the async threads.
     ///
     /// # Errors
-    /// The model's own, which say what to do.
+    /// If the model cannot be installed, listed or verified. The text says what to do.
     pub async fn run(self) -> Result<(), CliError> {
         tokio::task::spawn_blocking(move || match self {
             Self::Install(model) => model.install(),

@@ -7,14 +7,15 @@ use bedel_storage::Storage;
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
-use crate::database;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::database;
+use crate::run::environment;
 
-/// Look at the queues, or pause and resume one. A queue is the lane that a kind of job belongs to.
+/// List the queues, or pause and resume one. Every job kind belongs to a queue.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct QueuesCommand {
@@ -31,13 +32,13 @@ pub struct QueuesCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Let no worker claim further jobs of a queue; running ones go on, and new ones wait
+    /// Stop workers from claiming jobs of a queue; running jobs continue, new jobs wait
     Pause(NamedQueue),
-    /// Let workers claim its jobs again
+    /// Let workers claim jobs of a queue again
     Resume(NamedQueue),
 }
 
-/// Which queue.
+/// The queue to change.
 #[derive(Debug, Args)]
 struct NamedQueue {
     /// The queue's name
@@ -50,10 +51,10 @@ struct NamedQueue {
 }
 
 impl QueuesCommand {
-    /// Lists, pauses or resumes.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such queue, or the database refuses.
+    /// If there is no such queue, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         match self.action.as_deref() {
             None => self.list(common).await,
@@ -64,16 +65,16 @@ impl QueuesCommand {
 
     async fn list(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let views = known(&mut connection, &pool, &self.jobs).await?;
+        let mut connection = pool.acquire().await?;
+        let views = list_known(&mut connection, &pool, &self.jobs).await?;
         if self.json {
             println!("{}", serde_json::to_string(&views).expect("a queue is plain data"));
             return Ok(());
         }
         let rows: Vec<_> = views.iter().map(line).collect();
         print!("{}", table::render(&["QUEUE", "PAUSED", "AVAILABLE", "RUNNING", "OLDEST RUN AT"], &rows));
-        let breakers = breakers(&mut connection).await.map_err(failed)?;
-        let rows: Vec<_> = breakers.iter().filter_map(waiting).collect();
+        let breakers = breakers(&mut connection).await?;
+        let rows: Vec<_> = breakers.iter().filter_map(down_host).collect();
         if !rows.is_empty() {
             let columns = ["WAITING FOR", "DOWN SINCE", "NEXT PROBE", "PROBES", "CLASS", "LAST ERROR"];
             print!("\n{}", table::render(&columns, &rows));
@@ -85,26 +86,26 @@ impl QueuesCommand {
 impl NamedQueue {
     async fn pause(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut connection = self.open(common).await?;
-        pause(&mut connection, &self.name).await.map_err(failed)?;
+        pause(&mut connection, &self.name).await?;
         println!("{} is paused", self.name);
         Ok(())
     }
 
     async fn resume(&self, common: &CommonOptions) -> Result<(), CliError> {
         let mut connection = self.open(common).await?;
-        resume(&mut connection, &self.name).await.map_err(failed)?;
+        resume(&mut connection, &self.name).await?;
         println!("{} is resumed", self.name);
         Ok(())
     }
 
-    /// A connection, once it is sure that the queue exists: a misspelt name would look as if it had worked.
+    /// A connection, if the queue exists: pausing a misspelt name would appear to work.
     async fn open(
         &self,
         common: &CommonOptions,
     ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let views = known(&mut connection, &pool, &self.jobs).await?;
+        let mut connection = pool.acquire().await?;
+        let views = list_known(&mut connection, &pool, &self.jobs).await?;
         if views.iter().any(|view| view.name == self.name) {
             return Ok(connection);
         }
@@ -117,15 +118,15 @@ impl NamedQueue {
     }
 }
 
-/// The queues in the database, and those of the kinds this program knows, by name.
-async fn known(
+/// The queues in the database and of the known kinds, by name.
+async fn list_known(
     connection: &mut PgConnection,
     pool: &PgPool,
     jobs: &JobOptions,
 ) -> Result<Vec<QueueView>, CliError> {
     let settings = jobs.settings().map_err(CliError::Usage)?;
     let registry = registry(environment::without_tools(pool.clone(), Storage::unusable(), settings)?);
-    known_queues(connection, &registry).await.map_err(failed)
+    Ok(known_queues(connection, &registry).await?)
 }
 
 fn line(view: &QueueView) -> Vec<String> {
@@ -134,8 +135,8 @@ fn line(view: &QueueView) -> Vec<String> {
     vec![view.name.clone(), paused, count(view.available), count(view.running), oldest]
 }
 
-/// A group that is down. None where its failures are only counted.
-fn waiting(view: &BreakerView) -> Option<Vec<String>> {
+/// A host that is down. None while failures are only counted.
+fn down_host(view: &BreakerView) -> Option<Vec<String>> {
     let (since, probe) = (view.opened_at?, view.probe_at?);
     Some(vec![
         view.group_key.clone(),
@@ -151,16 +152,12 @@ fn count(jobs: i64) -> String {
     if jobs >= COUNT_LIMIT { format!("{COUNT_LIMIT} or more") } else { jobs.to_string() }
 }
 
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_count_says_where_it_stopped() {
+    fn a_count_shows_its_limit() {
         assert_eq!(count(9_999), "9999");
         assert_eq!(count(10_000), "10000 or more");
     }
@@ -178,9 +175,9 @@ mod tests {
             class: "network".to_owned(),
             message: "nobody answers".to_owned(),
         };
-        assert_eq!(waiting(&counting), None);
+        assert_eq!(down_host(&counting), None);
         let down = BreakerView { opened_at: Some(at), probe_at: Some(at), ..counting };
-        let line = waiting(&down).unwrap().join(" | ");
+        let line = down_host(&down).unwrap().join(" | ");
         assert_eq!(
             line,
             "panopto.example | 2026-11-26 10:00:00Z | 2026-11-26 10:00:00Z | 0 | network | nobody answers"

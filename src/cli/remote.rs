@@ -1,73 +1,75 @@
-//! The HTTP API as a command speaks to it.
+//! A client of the HTTP API.
 
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Client, Method};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
-use crate::dev::state;
+use crate::config::secret;
+use crate::error::CliError;
+use crate::run::dev::state;
 
-/// Longest answer; a course synchronisation is waited for up to a minute.
+/// Longest wait for an answer. A course synchronisation takes up to a minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Which API.
+/// The API to call.
 ///
-/// Without BEDEL_API_URL it is the `bedel dev` that runs on the data directory.
+/// Without BEDEL_API_URL, the `bedel dev` on the data directory.
 #[derive(Debug, Clone, Args)]
 #[command(
     next_help_heading = "API",
-    after_help = "In the environment or in .env alone, since a command line can be read by every user of the machine:\n  \
-                  [env: BEDEL_TOKEN] a token for the API"
+    after_help = "Secrets, in the environment or in .env only, since every user of the machine can read a \
+        command line:\n  [env: BEDEL_TOKEN] token for the API"
 )]
 pub struct RemoteOptions {
-    /// The API, without a path
+    /// Base URL of the API
     #[arg(long, env = "BEDEL_API_URL", value_name = "https://HOST")]
     api_url: Option<Url>,
 }
 
-/// An API and who asks it. Secret: no `Debug`.
+/// An API and a token for it. Secret: no `Debug`.
 pub struct Remote {
     base: String,
-    token: Secret,
+    token: SecretString,
     client: Client,
 }
 
 impl RemoteOptions {
-    /// The API as an ordinary user, or, of a `bedel dev`, as its administrator.
+    /// The API as an ordinary user; for a `bedel dev`, as its admin if `admin` is true.
     ///
     /// # Errors
-    /// Where no API is known, or no token for it.
+    /// If there is no API or no token.
     pub fn open(&self, common: &CommonOptions, admin: bool) -> Result<Remote, CliError> {
-        let token = Secret::of_variable("BEDEL_TOKEN");
+        let token = secret::from_variable("BEDEL_TOKEN");
         let (base, token) = match (&self.api_url, token, state::running(&common.data_dir)) {
             (Some(url), Some(token), _) => (url.to_string(), token),
             (Some(_), None, _) => {
                 return Err(CliError::Usage(
-                    "BEDEL_API_URL is set and BEDEL_TOKEN is not: set it to a token of that API".to_owned(),
+                    "BEDEL_API_URL is set without BEDEL_TOKEN: set it to a token of that API".to_owned(),
                 ));
             }
             (None, token, Some(dev)) => {
                 let own = if admin { dev.admin_token } else { dev.token };
-                (dev.api_url, token.unwrap_or_else(|| Secret::new(own)))
+                (dev.api_url, token.unwrap_or_else(|| SecretString::from(own)))
             }
             (None, _, None) => {
                 return Err(CliError::Usage(format!(
-                    "no API: BEDEL_API_URL is not set and no `bedel dev` runs on {}.\n\
-                     For everything on this machine, type in another terminal: bedel dev\n\
-                     For a Bedel elsewhere, type: export BEDEL_API_URL=https://host BEDEL_TOKEN=…",
+                    "no API: BEDEL_API_URL is not set and no `bedel dev` runs on {}.\nTo run everything on \
+                     this machine, type in another terminal: bedel dev\nTo use another machine, type: export \
+                     BEDEL_API_URL=https://host BEDEL_TOKEN=…",
                     common.data_dir.display()
                 )));
             }
         };
         let client = Client::builder()
             .timeout(ANSWER_TIMEOUT)
-            // A token is for the address it was given for, not for where that address points.
+            // Do not send the token to the target of a redirect.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CliError::Failed(format!("no HTTP client: {error}")))?;
@@ -76,7 +78,7 @@ impl RemoteOptions {
 }
 
 impl Remote {
-    /// What the API answers to a GET.
+    /// The answer to a GET.
     ///
     /// # Errors
     /// See [`Self::ask`].
@@ -85,13 +87,15 @@ impl Remote {
         self.read(body)
     }
 
-    /// What the API answers, as JSON.
+    /// The answer as JSON.
     ///
     /// # Errors
-    /// Where it does not answer or refuses; its own words are passed on.
+    /// If the API does not answer or refuses; its detail is printed.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
-        let request =
-            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.expose());
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(self.token.expose_secret());
         let request = match body {
             Some(body) => request.json(body),
             None => request,
@@ -105,19 +109,20 @@ impl Remote {
             return body.map_err(|_| self.not_bedels());
         }
         let detail = body.ok().and_then(|body| Some(body.get("detail")?.as_str()?.to_owned()));
-        let detail = detail.unwrap_or_else(|| "the answer is not Bedel's; check BEDEL_API_URL".to_owned());
+        let detail =
+            detail.unwrap_or_else(|| "this is not an answer of Bedel; check BEDEL_API_URL".to_owned());
         Err(CliError::Failed(format!("refused ({status}): {}", table::clean(&detail))))
     }
 
-    /// The parts of an answer that are needed.
+    /// Parses an answer.
     ///
     /// # Errors
-    /// Where they are not there.
+    /// If fields are missing.
     pub fn read<T: DeserializeOwned>(&self, body: Value) -> Result<T, CliError> {
         serde_json::from_value(body).map_err(|_| self.not_bedels())
     }
 
     fn not_bedels(&self) -> CliError {
-        CliError::Failed(format!("the answer of {} is not Bedel's", self.base))
+        CliError::Failed(format!("{} does not answer like Bedel; check BEDEL_API_URL", self.base))
     }
 }

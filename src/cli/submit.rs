@@ -11,31 +11,32 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::remote::{Remote, RemoteOptions};
-use super::{CliError, table};
+use super::table;
 use crate::config::common::CommonOptions;
+use crate::error::CliError;
 
-/// Between two looks at a lecture that is watched.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Poll interval while watching.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks in a row that may fail.
-const MISSES: u32 = 60;
+/// Consecutive polls that may fail.
+const MAX_FAILED_POLLS: u32 = 60;
 
-/// Hand in a recording by its Panopto link, over the HTTP API.
+/// Submit a recording by its Panopto link, over the HTTP API.
 #[derive(Debug, Args)]
 pub struct SubmitCommand {
-    /// The recording's viewer link
+    /// Viewer link of the recording
     #[arg(value_name = "URL")]
     panopto_url: String,
-    /// The course it belongs to
+    /// Course of the lecture
     #[arg(long, value_name = "UUID")]
     course: Uuid,
-    /// The recording's media file, where it is known
+    /// Media file of the recording, if known
     #[arg(long, value_name = "URL")]
     stream_url: Option<String>,
     /// Title of the lecture
     #[arg(long)]
     title: Option<String>,
-    /// Follow it to its end; exit code 1 where it fails
+    /// Watch until it ends; exit code 1 if it fails
     #[arg(long, conflicts_with = "json")]
     watch: bool,
     /// Print the API's answer as JSON
@@ -45,7 +46,7 @@ pub struct SubmitCommand {
     remote: RemoteOptions,
 }
 
-/// The part of the answer that is shown.
+/// The printed fields of the answer.
 #[derive(Deserialize)]
 struct Submitted {
     lecture_id: Uuid,
@@ -53,7 +54,7 @@ struct Submitted {
     created: bool,
 }
 
-/// The part of a lecture's state that is shown.
+/// The printed fields of a lecture's state.
 #[derive(Deserialize)]
 struct State {
     status: String,
@@ -63,10 +64,10 @@ struct State {
 }
 
 impl SubmitCommand {
-    /// Submits, tells the lecture's id and status, and follows it where that is asked for.
+    /// Submits, prints the lecture's id and status, and watches it with `--watch`.
     ///
     /// # Errors
-    /// Where no API is known or it refuses; its own words are passed on.
+    /// If there is no API or it refuses; its detail is printed.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let remote = self.remote.open(common, false)?;
         let body = json!({
@@ -81,41 +82,41 @@ impl SubmitCommand {
             return Ok(());
         }
         let submitted: Submitted = remote.read(body)?;
-        let was = if submitted.created { "new" } else { "was there already" };
+        let was = if submitted.created { "new" } else { "exists already" };
         println!("lecture {}  {}  ({was})", submitted.lecture_id, table::clean(&submitted.status));
         if self.watch { watch(&remote, submitted.lecture_id).await } else { Ok(()) }
     }
 }
 
-/// Shows what happens until there is an end: on a terminal in one line that changes, elsewhere in a line for each change.
+/// Prints progress until the end: on a terminal as one changing line, elsewhere one line per change.
 async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
-    let mut shown = Line { live: std::io::stdout().is_terminal(), text: String::new() };
-    let mut missed = 0;
+    let mut output = Line { live: std::io::stdout().is_terminal(), text: String::new() };
+    let mut failed_polls = 0;
     loop {
         let state: State = match remote.get(&format!("/api/lectures/{lecture_id}/status")).await {
             Ok(state) => state,
-            // The API may be restarted or its database away: the lecture goes on meanwhile.
-            Err(error) if missed == MISSES => return Err(error),
+            // The API or its database may restart; the lecture continues.
+            Err(error) if failed_polls == MAX_FAILED_POLLS => return Err(error),
             Err(_) => {
-                missed += 1;
-                sleep(LOOK_EVERY).await;
+                failed_polls += 1;
+                sleep(POLL_INTERVAL).await;
                 continue;
             }
         };
-        missed = 0;
-        shown.show(line(&state));
+        failed_polls = 0;
+        output.show(line(&state));
         match state.status.as_str() {
             "completed" => {
-                shown.end();
+                output.end();
                 return Ok(());
             }
             "failed" => {
-                shown.end();
+                output.end();
                 return Err(CliError::Failed(format!(
-                    "lecture {lecture_id} has failed; its own words are above"
+                    "lecture {lecture_id} failed; the line above says why"
                 )));
             }
-            _ => sleep(LOOK_EVERY).await,
+            _ => sleep(POLL_INTERVAL).await,
         }
     }
 }
@@ -135,7 +136,7 @@ fn line(state: &State) -> String {
 }
 
 struct Line {
-    /// On a terminal.
+    /// True on a terminal.
     live: bool,
     text: String,
 }
@@ -146,7 +147,7 @@ impl Line {
             return;
         }
         if self.live {
-            // To the start of the line, and the rest of it away.
+            // Back to the start of the line, and clear it.
             print!("\r\x1b[K{text}");
             let _ = std::io::stdout().flush();
         } else {
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_is_known() {
+    fn a_progress_line_shows_known_fields() {
         let mut state = State {
             status: "downloading".into(),
             stage: Some("probe".into()),

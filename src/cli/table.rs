@@ -1,27 +1,19 @@
-//! Aligned columns for a person.
+//! Text in columns.
 
 use chrono::{DateTime, Utc};
+use comfy_table::{Table, presets};
 
-/// Rows under a heading, each column as wide as its widest cell; the last one is not padded. Control characters are
-/// shown as `?`: cells may hold what a stranger wrote.
+/// Aligned columns without borders: readable in a pipe and on a terminal. Control characters become `?`,
+/// since cells may hold untrusted text.
 #[must_use]
 pub fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = std::iter::once(heading.iter().map(ToString::to_string).collect())
-        .chain(rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()))
-        .collect();
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:<width$}  "));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(heading);
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| clean(cell))));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    text
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// A time to the second, in UTC.
@@ -30,7 +22,7 @@ pub fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// One line without control characters, so that stored text cannot steer the terminal.
+/// One line without control characters, so that untrusted text cannot control the terminal.
 #[must_use]
 pub fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
@@ -39,7 +31,7 @@ pub fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn columns_line_up_and_nothing_steers_the_terminal() {
+    fn columns_line_up_and_control_characters_are_replaced() {
         let text = super::render(
             &["ID", "REASON"],
             &[vec!["12345".into(), "a\u{1b}[31mb".into()], vec!["1".into(), "c".into()]],

@@ -3,67 +3,68 @@
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{CliError, table};
-use crate::api_tokens::{self, Listed};
+use super::table;
+use crate::api::api_tokens::{self, Listed};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
-use crate::database;
+use crate::error::CliError;
+use crate::run::database;
 
 /// `bedel token …`
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token for a user; it is shown once and cannot be read again
+    /// Create a token for a user; it is printed once and cannot be read again
     Create(CreateToken),
     /// List tokens, newest first, without the tokens themselves
     List(ListTokens),
-    /// From now on let nobody in by a token
+    /// Revoke a token
     Revoke(RevokeToken),
 }
 
-/// What a token lets its holder do; each includes those before it.
+/// Scope of a token; each includes the ones before it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Scope {
-    /// Look
+    /// Read
     Read,
-    /// Hand in, change and remove
+    /// Submit, change and remove
     Write,
-    /// All that administrators may
+    /// Everything an admin may do
     Admin,
 }
 
-/// For whom, and what for.
+/// The token to create.
 #[derive(Debug, Args)]
 pub struct CreateToken {
-    /// The user whom it stands for
+    /// The user of the token
     #[arg(long, value_name = "UUID")]
     user: Uuid,
-    /// What it is for, to be recognised in the list
+    /// Purpose of the token, shown in the list
     #[arg(long)]
     name: String,
-    /// What it lets its holder do
+    /// What the token allows
     #[arg(long, value_enum, default_value_t = Scope::Write)]
     scope: Scope,
-    /// Days for which it is accepted; for ever where it is left out
+    /// Days until it expires [default: never]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     #[command(flatten)]
     database: DatabaseOptions,
 }
 
-/// Whose.
+/// Filter of a list.
 #[derive(Debug, Args)]
 pub struct ListTokens {
-    /// Only this user's
+    /// Only this user's tokens
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
     #[command(flatten)]
     database: DatabaseOptions,
 }
 
-/// Which.
+/// The token to revoke.
 #[derive(Debug, Args)]
 pub struct RevokeToken {
-    /// Its id, as `bedel token list` shows it
+    /// Id of the token, from `bedel token list`
     #[arg(value_name = "ID")]
     id: Uuid,
     #[command(flatten)]
@@ -71,10 +72,10 @@ pub struct RevokeToken {
 }
 
 impl TokenCommand {
-    /// Makes, lists or revokes.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such token, or the database refuses.
+    /// If there is no such token, or the database fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         match self {
             Self::Create(command) => command.run(common).await,
@@ -97,10 +98,10 @@ impl CreateToken {
             Scope::Admin => api_tokens::ADMIN,
         };
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut tx = pool.begin().await.map_err(failed)?;
+        let mut tx = pool.begin().await?;
         let made = api_tokens::create(&mut tx, self.user, self.name.trim(), scope, self.days).await;
-        let (_, token) = made.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        let (_, token) = made?;
+        tx.commit().await?;
         println!("{token}");
         Ok(())
     }
@@ -109,8 +110,8 @@ impl CreateToken {
 impl ListTokens {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        let listed = api_tokens::list(&mut connection, self.user).await.map_err(failed)?;
+        let mut connection = pool.acquire().await?;
+        let listed = api_tokens::list(&mut connection, self.user).await?;
         let rows: Vec<_> = listed.iter().map(line).collect();
         print!("{}", table::render(&["ID", "USER", "NAME", "SCOPE", "CREATED", "EXPIRES", "REVOKED"], &rows));
         Ok(())
@@ -120,8 +121,8 @@ impl ListTokens {
 impl RevokeToken {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
-        let mut connection = pool.acquire().await.map_err(failed)?;
-        if !api_tokens::revoke(&mut connection, self.id).await.map_err(failed)? {
+        let mut connection = pool.acquire().await?;
+        if !api_tokens::revoke(&mut connection, self.id).await? {
             return Err(CliError::Failed(format!(
                 "{} was revoked already, or there is no such token; type: bedel token list",
                 self.id
@@ -143,8 +144,4 @@ fn line(token: &Listed) -> Vec<String> {
         time(token.expires_at),
         time(token.revoked_at),
     ]
-}
-
-fn failed(error: sqlx::Error) -> CliError {
-    CliError::database(&error)
 }

@@ -13,34 +13,34 @@ use bedel_speech::{
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::CliError;
 use crate::config::speech::SpeechOptions;
-use crate::environment;
+use crate::error::CliError;
+use crate::run::environment;
 
-/// Transcribe a file of this machine, as a worker would, without a database.
+/// Transcribe a local file like a worker does, without a database.
 ///
-/// The sound is decoded to the temporary directory (TMPDIR) first, 230 MB for an hour.
+/// First decodes the audio to the temporary directory (TMPDIR), 230 MB per hour.
 ///
 /// Example: bedel transcribe lecture.mp4 --format vtt --output lecture.vtt
 #[derive(Debug, Args)]
 pub struct TranscribeCommand {
-    /// The recording: anything with sound that ffmpeg reads
+    /// The recording, in any format with audio that ffmpeg reads
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// What to write
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Txt, value_name = "FORMAT")]
     format: Format,
-    /// Where to write it; a file that is there is replaced once the transcript is whole [default: standard output]
+    /// Output file, replaced once the transcript is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Hand the engine the whole recording at once, as a worker does not: to measure what the pieces cost
+    /// Pass the whole recording to the engine at once, to measure the cost of pieces
     #[arg(long, hide = true)]
     in_one_call: bool,
     #[command(flatten)]
     speech: SpeechOptions,
 }
 
-/// A form of the transcript.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// The text alone
@@ -49,18 +49,18 @@ enum Format {
     Vtt,
     /// SubRip
     Srt,
-    /// All of it, as a worker stores it
+    /// All of it, like a worker stores it
     Json,
 }
 
 impl TranscribeCommand {
-    /// Decodes, transcribes and writes; tells on a terminal how far it is. Ctrl-C leaves nothing behind.
+    /// Decodes, transcribes and writes. Shows progress on a terminal. Ctrl-C leaves nothing behind.
     ///
     /// # Errors
-    /// Where there is no such file, no model or no ffmpeg, and where nothing is said in the recording.
+    /// If the file, the model or ffmpeg is missing, or the recording has no speech.
     pub async fn run(&self) -> Result<(), CliError> {
         if !self.file.is_file() {
-            return Err(CliError::Usage(format!("FILE: there is no file {}", self.file.display())));
+            return Err(CliError::Usage(format!("FILE: {} is not a file", self.file.display())));
         }
         let stop = CancellationToken::new();
         let transcript = tokio::select! {
@@ -71,7 +71,7 @@ impl TranscribeCommand {
             }
         };
         if std::io::stderr().is_terminal() {
-            told("");
+            print_status("");
         }
         self.write(&self.rendered(&transcript?))
     }
@@ -86,7 +86,7 @@ impl TranscribeCommand {
         let is_watched = std::io::stderr().is_terminal();
         let control = Control::new(stop.clone(), move |fraction| {
             if is_watched {
-                told(&format!("{:.0} %", fraction * 100.0));
+                print_status(&format!("{:.0} %", fraction * 100.0));
             }
         });
         let store = NoPieceStore::new(directory.path());
@@ -117,7 +117,7 @@ impl TranscribeCommand {
         };
         let trouble = |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        // As open as any file that a program makes.
+        // The mode of an ordinary new file.
         let mut file = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory.unwrap_or(Path::new(".")))
@@ -138,8 +138,8 @@ fn failed(error: &impl std::fmt::Display) -> CliError {
     CliError::Failed(error.to_string())
 }
 
-/// On a line of standard error that is written over.
+/// Overwrites the current line of standard error.
 #[expect(clippy::print_stderr, reason = "for the person at the terminal")]
-fn told(text: &str) {
+fn print_status(text: &str) {
     eprint!("\r\x1b[K{text}");
 }

@@ -5,20 +5,21 @@ use bedel_queue::Queue;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::CliError;
+use super::notify;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::storage::StorageOptions;
-use crate::{database, environment};
+use crate::error::CliError;
+use crate::run::{database, environment};
 
 /// `bedel user …`
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Remove a user with links, documents, files, chosen courses and API tokens
+    /// Delete a user with links, documents, files, selected courses and API tokens
     Delete(DeleteUser),
 }
 
-/// Whom.
+/// The user to delete.
 #[derive(Debug, Args)]
 pub struct DeleteUser {
     /// The user's id
@@ -31,10 +32,10 @@ pub struct DeleteUser {
 }
 
 impl UserCommand {
-    /// Removes the user.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Where there is no such user, or database or storage refuse.
+    /// If there is no such user, or the database or the storage fails.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let Self::Delete(command) = self;
         command.run(common).await
@@ -45,20 +46,17 @@ impl DeleteUser {
     async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let storage = environment::storage(&self.storage.storage_dir(&common.data_dir))?;
-        let deleted = removal::delete(&pool, &storage, self.id)
-            .await
-            .map_err(|error| CliError::Failed(format!("not all of the user is gone: {error}. Try again")))?;
+        let deleted = removal::delete(&pool, &storage, self.id).await.map_err(|error| {
+            CliError::Failed(format!("the user is only partly deleted: {error}. Try again"))
+        })?;
         let queue = Queue::new(pool);
-        for told in [queue.wake_now().await, queue.announce_cancellation_now().await] {
-            if let Err(error) = told {
-                tracing::debug!(%error, "workers notice by themselves");
-            }
-        }
+        notify::wake(&queue).await;
+        notify::cancellation(&queue).await;
         if !deleted.existed {
             return Err(CliError::Failed(format!("there is no user {}", self.id)));
         }
         println!(
-            "{} is gone, with {} lectures that nobody else had ({} others have others) and {} documents",
+            "{} is deleted, with {} lectures ({} shared ones stay) and {} documents",
             self.id, deleted.lectures_removed, deleted.lectures_unlinked, deleted.documents_removed
         );
         Ok(())

@@ -1,109 +1,120 @@
-//! Who may call the API.
+//! Authentication of API callers.
 
 use std::collections::HashSet;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
-use super::secret::Secret;
+use super::{parse, secret};
 use crate::api::{ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Tokens};
 
-/// Who may call the API.
+/// Authentication of API callers.
 #[derive(Debug, Clone, Args)]
 #[command(
-    next_help_heading = "Who may call the API (and whoever has a token of `bedel token create`)",
-    after_help = "In the environment or in .env alone, since a command line can be read by every user of the machine:\n  \
-                  [env: BEDEL_TOKENS] fixed tokens: token=user-uuid, or token=user-uuid:admin, separated by commas\n  \
-                  [env: BEDEL_JWT_SECRET] the secret of an identity provider that signs its JWTs with one"
+    next_help_heading = "Authentication (besides tokens of `bedel token create`)",
+    after_help = "Secrets, in the environment or in .env only, since every user of the machine can read a \
+        command line:\n  [env: BEDEL_TOKENS] fixed tokens: token=user-uuid, or token=user-uuid:admin, \
+        separated by commas\n  [env: BEDEL_JWT_SECRET] shared secret of an identity provider that signs JWTs \
+        with one"
 )]
 pub struct AuthOptions {
-    /// Where the identity provider publishes its keys
+    /// URL of the identity provider's keys
     #[arg(long, env = "BEDEL_JWKS_URL", value_name = "https://HOST/…/jwks.json")]
     pub jwks_url: Option<Url>,
 
-    /// Who must have issued a JWT: its claim iss
+    /// Required issuer of a JWT (claim iss)
     #[arg(long, env = "BEDEL_JWT_ISSUER", value_name = "TEXT")]
     pub jwt_issuer: Option<String>,
 
-    /// Whom a JWT must be for: its claim aud
+    /// Required audience of a JWT (claim aud)
     #[arg(long, env = "BEDEL_JWT_AUDIENCE", value_name = "TEXT")]
     pub jwt_audience: Option<String>,
 
-    /// What a JWT must be signed with; RS256 with published keys and HS256 with a secret where it is not set
+    /// Required algorithm of a JWT; by default RS256 with published keys, HS256 with a secret
     #[arg(long, env = "BEDEL_JWT_ALGORITHM", value_name = "NAME")]
     pub jwt_algorithm: Option<JwtAlgorithm>,
 
-    /// Users who are admins however they sign in, separated by commas
+    /// Users who are always admins, separated by commas
     #[arg(long, env = "ADMIN_USER_IDS", value_delimiter = ',', value_name = "UUID,…")]
     pub admin_user_ids: Vec<Uuid>,
 }
 
 impl AuthOptions {
-    /// The fixed tokens, if there are any: those of `BEDEL_TOKENS`.
+    /// The fixed tokens of `BEDEL_TOKENS`.
     #[must_use]
-    pub fn tokens() -> Option<Secret> {
-        Secret::of_variable("BEDEL_TOKENS")
+    pub fn tokens() -> Option<SecretString> {
+        secret::from_variable("BEDEL_TOKENS")
     }
 
-    /// Who may call the API.
+    /// The credentials that the API accepts.
     ///
     /// # Errors
-    /// Where nobody could be let in, or the parts do not fit together, in words that show no secret.
+    /// If no credential could be accepted, or the settings conflict. The text shows no secret.
     pub fn authenticator(&self) -> Result<Authenticator, String> {
-        self.with(Self::tokens().as_ref(), Secret::of_variable("BEDEL_JWT_SECRET"))
+        self.with(Self::tokens().as_ref(), secret::from_variable("BEDEL_JWT_SECRET"))
     }
 
-    fn with(&self, tokens: Option<&Secret>, secret: Option<Secret>) -> Result<Authenticator, String> {
-        let tokens: Tokens =
-            tokens.map_or("", Secret::expose).parse().map_err(|error| format!("BEDEL_TOKENS: {error}"))?;
+    fn with(
+        &self,
+        tokens: Option<&SecretString>,
+        secret: Option<SecretString>,
+    ) -> Result<Authenticator, String> {
+        let tokens: Tokens = tokens
+            .map_or("", ExposeSecret::expose_secret)
+            .parse()
+            .map_err(|error| format!("BEDEL_TOKENS: {error}"))?;
         let admins: HashSet<Uuid> = self.admin_user_ids.iter().copied().collect();
         let authenticator = Authenticator::new(tokens, self.jwt(secret)?, admins);
         if authenticator.is_empty() {
-            return Err("nobody could use the API. Set BEDEL_JWKS_URL and BEDEL_JWT_ISSUER for an identity provider, or \
-                        BEDEL_TOKENS to token=user-uuid, with :admin at the end for an administrator, separated by commas. A \
-                        good token: openssl rand -hex 32. A user id: cat /proc/sys/kernel/random/uuid. `bedel dev` makes its \
-                        own."
-                .to_owned());
+            return Err(
+                "no credential is configured. Set BEDEL_JWKS_URL and BEDEL_JWT_ISSUER for an identity \
+                provider, or BEDEL_TOKENS to token=user-uuid, with :admin at the end for an admin, separated \
+                by commas. For a token, type: openssl rand -hex 32. For a user id, type: cat \
+                /proc/sys/kernel/random/uuid. `bedel dev` makes its own."
+                    .to_owned(),
+            );
         }
         Ok(authenticator)
     }
 
-    fn jwt(&self, secret: Option<Secret>) -> Result<Option<Jwt>, String> {
+    fn jwt(&self, secret: Option<SecretString>) -> Result<Option<Jwt>, String> {
         let keys = match (self.jwks_url.clone(), secret) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
-                return Err("BEDEL_JWKS_URL and BEDEL_JWT_SECRET are both set: keep one of them".to_owned());
+                return Err("BEDEL_JWKS_URL and BEDEL_JWT_SECRET are both set: keep one".to_owned());
             }
             (None, Some(secret)) => JwtKeys::Secret(secret),
-            (Some(url), None) if is_private_enough(&url) => {
-                let keys = Jwks::new(url, ASK_AGAIN_AFTER).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?;
+            (Some(url), None) if is_safe_source(&url) => {
+                let keys =
+                    Jwks::new(url, ASK_AGAIN_AFTER).map_err(|error| format!("BEDEL_JWKS_URL: {error}"))?;
                 JwtKeys::Published(keys)
             }
-            (Some(_), None) => return Err("BEDEL_JWKS_URL: it must begin with https://, or whoever is on the way could sign in as anybody"
-                    .to_owned()),
+            (Some(_), None) => {
+                return Err("BEDEL_JWKS_URL: it must begin with https://, or a network \
+                attacker could sign in as anybody"
+                    .to_owned());
+            }
         };
         let shared = matches!(keys, JwtKeys::Secret(_));
         let usual = if shared { JwtAlgorithm::HS256 } else { JwtAlgorithm::RS256 };
         let algorithm = self.jwt_algorithm.unwrap_or(usual);
         if algorithm.is_shared_secret() != shared {
-            return Err("BEDEL_JWT_ALGORITHM: HS256, HS384 and HS512 need BEDEL_JWT_SECRET, the others BEDEL_JWKS_URL".to_owned());
+            return Err("BEDEL_JWT_ALGORITHM: HS256, HS384 and HS512 need BEDEL_JWT_SECRET, the others \
+                BEDEL_JWKS_URL"
+                .to_owned());
         }
         let issuer = self.jwt_issuer.as_deref().filter(|issuer| !issuer.trim().is_empty());
-        let issuer = issuer.ok_or("BEDEL_JWT_ISSUER is not set: JWTs of any issuer would be accepted")?;
+        let issuer =
+            issuer.ok_or("BEDEL_JWT_ISSUER is not set, so JWTs of any issuer would be accepted. Set it")?;
         Ok(Some(Jwt::new(keys, algorithm, issuer, self.jwt_audience.as_deref())))
     }
 }
 
-/// Keys come by https, or from this machine.
-fn is_private_enough(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || url.scheme() == "http" && is_here
+/// Over https, or from this machine.
+fn is_safe_source(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && parse::is_loopback(url)
 }
 
 #[cfg(test)]
@@ -121,16 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn an_api_that_lets_nobody_in_does_not_start() {
+    fn an_api_without_credentials_does_not_start() {
         let error = options().with(None, None).unwrap_err();
         assert!(error.contains("BEDEL_TOKENS") && error.contains("token=user-uuid"), "{error}");
-        let error = options().with(Some(&Secret::new("hunter2")), None).unwrap_err();
+        let error = options().with(Some(&SecretString::from("hunter2")), None).unwrap_err();
         assert!(error.contains("BEDEL_TOKENS") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn what_does_not_fit_together_is_said_without_the_secret() {
-        let secret = || Some(Secret::new("hunter2"));
+    fn conflicting_settings_are_refused_without_the_secret() {
+        let secret = || Some(SecretString::from("hunter2"));
         options().with(None, secret()).expect("a secret and an issuer");
         let both = AuthOptions { jwks_url: "https://a.example/".parse().ok(), ..options() };
         let no_issuer = AuthOptions { jwt_issuer: None, ..options() };

@@ -1,36 +1,36 @@
-//! What every command takes.
+//! Options of every command.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "All commands")]
 pub struct CommonOptions {
-    /// Directory of this project's own data: the private PostgreSQL of `bedel dev`, its storage and its tokens
+    /// Directory for the data of `bedel dev`: its PostgreSQL, storage and tokens
     #[arg(long, env = "BEDEL_DATA_DIR", global = true, default_value = ".data", value_name = "DIR")]
     pub data_dir: PathBuf,
 
-    /// What is logged, to standard error: error, warn, info, debug or trace, also per module
-    /// (info,bedel_queue=debug)
+    /// Log filter: error, warn, info, debug or trace, also per module (info,bedel_queue=debug). Logs go to
+    /// standard error
     #[arg(long = "log", env = "BEDEL_LOG", global = true, default_value = "info", value_name = "FILTER")]
     pub log: String,
 
-    /// Form of the log lines
+    /// Format of log lines
     #[arg(long, env = "BEDEL_LOG_FORMAT", global = true, default_value = "pretty", value_name = "FORM")]
     pub log_format: LogFormat,
 
-    /// Stop when standard input closes, that is, when the process that holds its other end is gone
+    /// Stop when standard input closes, which means that the parent process is gone
     #[arg(long, global = true, hide = true)]
     pub exit_with_parent: bool,
 }
 
-/// Form of the log lines.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One line for a person
+    /// One line of text
     Pretty,
-    /// One JSON object a line, for a log collector
+    /// One JSON object per line
     Json,
 }

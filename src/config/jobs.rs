@@ -1,4 +1,4 @@
-//! What the jobs go by.
+//! Settings of the jobs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use clap::Args;
 
 use super::parse;
 
-/// What the jobs go by.
+/// Settings of the jobs.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Jobs")]
 pub struct JobOptions {
-    /// Hosts of Panopto besides its own domains, separated by commas
+    /// Panopto hosts besides its own domains, separated by commas
     #[arg(
         long,
         env = "PANOPTO_TENANTS",
@@ -26,8 +26,8 @@ pub struct JobOptions {
     )]
     panopto_tenants: Vec<String>,
 
-    /// Hosts that recordings may be fetched from besides Panopto's own, its CDN's and the tenants, separated by commas; a
-    /// leading dot means all names below
+    /// Hosts to fetch recordings from, besides Panopto's own, its CDN's and the tenants, separated by commas;
+    /// a leading dot includes subdomains
     #[arg(
         long,
         env = "BEDEL_FETCH_HOSTS",
@@ -38,15 +38,15 @@ pub struct JobOptions {
     )]
     fetch_hosts: Vec<String>,
 
-    /// A proxy for everything that jobs fetch; the usual variables for proxies are ignored
+    /// Proxy for all fetches of jobs; HTTP_PROXY and similar variables are ignored
     #[arg(long, env = "BEDEL_FETCH_PROXY", value_name = "URL", hide_env_values = true)]
     fetch_proxy: Option<String>,
 
-    /// A file of certificates (PEM) of authorities that are trusted besides the system's
+    /// File of additional trusted CA certificates (PEM)
     #[arg(long, env = "BEDEL_FETCH_CA_FILE", value_name = "FILE")]
     fetch_ca_file: Option<PathBuf>,
 
-    /// Sources that may be at a private or loopback address, as host:port separated by commas; for development
+    /// Private or loopback addresses that may be fetched, as host:port separated by commas; for development
     #[arg(
         long,
         env = "BEDEL_ALLOWED_PRIVATE_HOSTS",
@@ -57,15 +57,15 @@ pub struct JobOptions {
     )]
     allowed_private_hosts: Vec<String>,
 
-    /// Largest recording that is fetched, in MiB
+    /// Largest recording to fetch, in MiB
     #[arg(long, env = "BEDEL_MAX_SOURCE_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576), value_name = "MIB")]
     max_source_mib: u64,
 
-    /// Room on each host for downloads that are under way or interrupted, in MiB
+    /// Disk space per host for running and interrupted downloads, in MiB
     #[arg(long, env = "BEDEL_MAX_DOWNLOADS_MIB", default_value_t = 32768, value_parser = clap::value_parser!(u64).range(1..=104_857_600), value_name = "MIB")]
     max_downloads_mib: u64,
 
-    /// Seconds without a byte after which a download has stalled
+    /// Seconds without data after which a download is stalled
     #[arg(long, env = "BEDEL_STALL_SECONDS", default_value = "60", value_parser = parse::seconds, value_name = "SECONDS")]
     stall_seconds: Duration,
 
@@ -73,11 +73,11 @@ pub struct JobOptions {
     #[arg(long, env = "GIVE_UP_AFTER_SECONDS", value_parser = parse::seconds, value_name = "SECONDS")]
     give_up_after_seconds: Option<Duration>,
 
-    /// Days that a failed lecture keeps its audio, so that a retry need not fetch it again; 0 deletes it at once
+    /// Days to keep the audio of a failed lecture for a cheap retry; 0 deletes it at once
     #[arg(long, env = "KEEP_FAILED_AUDIO_DAYS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3650), value_name = "DAYS")]
     keep_failed_audio_days: u32,
 
-    /// The course catalogue (CDCS), without a query
+    /// URL of the course catalogue (CDCS), without a query
     #[arg(
         long,
         env = "CDCS_URL",
@@ -97,39 +97,39 @@ pub struct JobOptions {
     )]
     cdcs_terms: Vec<String>,
 
-    /// Whether the catalogue's instructors are stored too
+    /// Store the catalogue's instructors
     #[arg(long, env = "CDCS_SYNC_INSTRUCTORS", value_parser = parse::switch, default_value = "false", num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     cdcs_sync_instructors: bool,
 }
 
 impl JobOptions {
-    /// The settings in the jobs' own form.
+    /// The settings in the form that the jobs use.
     ///
     /// # Errors
-    /// A sentence that names the variable and says what to write.
+    /// If a value is invalid. The text names the variable and what to write.
     pub fn settings(&self) -> Result<Settings, String> {
         if !matches!(self.cdcs_url.scheme(), "http" | "https") {
             return Err("CDCS_URL: write an http or https URL".to_owned());
         }
-        let tenants = each("PANOPTO_TENANTS", &self.panopto_tenants, parse::host)?;
-        let mut hosts = each("BEDEL_FETCH_HOSTS", &self.fetch_hosts, parse::host)?;
+        let tenants = parse_each("PANOPTO_TENANTS", &self.panopto_tenants, parse::host)?;
+        let mut hosts = parse_each("BEDEL_FETCH_HOSTS", &self.fetch_hosts, parse::host)?;
         hosts.extend(FETCH_HOSTS.map(str::to_owned));
         hosts.extend(tenants.iter().cloned());
         hosts.extend(host_of(&self.cdcs_url));
         let allowed_private =
-            each("BEDEL_ALLOWED_PRIVATE_HOSTS", &self.allowed_private_hosts, parse::host_and_port)?;
+            parse_each("BEDEL_ALLOWED_PRIVATE_HOSTS", &self.allowed_private_hosts, parse::host_and_port)?;
         Ok(Settings {
             tenants,
             fetch: FetchPolicy {
                 proxy: self.proxy()?,
-                extra_ca: self.extra_ca()?,
+                extra_ca: parse::pem("BEDEL_FETCH_CA_FILE", self.fetch_ca_file.as_deref())?,
                 max_bytes: self.max_source_mib * 1024 * 1024,
                 stall_timeout: self.stall_seconds,
                 ..FetchPolicy::listed(hosts, allowed_private)
             },
             catalogue: CatalogueSettings {
                 url: self.cdcs_url.to_string(),
-                terms: filled(&self.cdcs_terms).map(str::to_owned).collect(),
+                terms: non_empty(&self.cdcs_terms).map(str::to_owned).collect(),
                 sync_instructors: self.cdcs_sync_instructors,
             },
             max_download_bytes: self.max_downloads_mib * 1024 * 1024,
@@ -149,15 +149,6 @@ impl JobOptions {
         let good = matches!(url.scheme(), "http" | "https") && url.has_host();
         if good { Ok(ProxyChoice::Url(ProxyUrl(url))) } else { Err(advice()) }
     }
-
-    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
-        let Some(file) = self.fetch_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
-            return Ok(None);
-        };
-        let pem = std::fs::read(file)
-            .map_err(|error| format!("BEDEL_FETCH_CA_FILE: {} cannot be read ({error})", file.display()))?;
-        Ok(Some(pem))
-    }
 }
 
 /// The host of a URL, as [`FetchPolicy::listed`] takes it.
@@ -166,17 +157,17 @@ fn host_of(url: &url::Url) -> Option<String> {
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// The parts of a list that are not empty: a variable set to nothing is an empty list.
-fn filled(parts: &[String]) -> impl Iterator<Item = &str> {
+/// Non-empty parts: an empty variable is an empty list.
+fn non_empty(parts: &[String]) -> impl Iterator<Item = &str> {
     parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty())
 }
 
-fn each(
+fn parse_each(
     variable: &str,
     parts: &[String],
     parse: fn(&str) -> Result<String, String>,
 ) -> Result<Vec<String>, String> {
-    filled(parts)
+    non_empty(parts)
         .map(|part| parse(part).map_err(|remedy| format!("{variable}: {part:?}: {remedy}")))
         .collect()
 }

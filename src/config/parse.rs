@@ -1,11 +1,14 @@
-//! Values as text: what is accepted, and what to write instead.
+//! Parsers of values. Errors say what to write.
 
+use std::path::Path;
 use std::time::Duration;
 
-/// A duration in seconds; a fraction is allowed. At most ten years.
+use url::{Host, Url};
+
+/// A duration in seconds, fractions allowed, at most ten years.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not such a number.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     const LIMIT: f64 = 10.0 * 366.0 * 86_400.0;
     match text.trim().parse::<f64>() {
@@ -14,16 +17,16 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A list separated by commas. Spaces around the parts are dropped, empty parts too.
+/// A list separated by commas, without surrounding spaces and empty parts.
 #[must_use]
 pub fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// One `host:port`, the port being what makes an exception for a private address a narrow one.
+/// `host:port`. The port keeps an exception for a private address narrow.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not `host:port`.
 pub fn host_and_port(text: &str) -> Result<String, String> {
     let text = text.trim();
     let good = text.rsplit_once(':').is_some_and(|(host, port)| {
@@ -36,10 +39,10 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
-/// A host name, with or without a port: no scheme and no path.
+/// A host name with an optional port, without scheme and path.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is not a host name.
 pub fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.contains(['/', '@', ' ', '?', '#']) {
@@ -51,12 +54,34 @@ pub fn host(text: &str) -> Result<String, String> {
 /// `true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// If it is none of these.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" | "" => Ok(false),
         _ => Err("write true or false".to_owned()),
+    }
+}
+
+/// Reads certificates (PEM) from a file. `None` if none is configured.
+///
+/// # Errors
+/// If the file cannot be read. The text names the variable.
+pub fn pem(variable: &str, file: Option<&Path>) -> Result<Option<Vec<u8>>, String> {
+    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+    let pem = std::fs::read(file)
+        .map_err(|error| format!("{variable}: {} cannot be read ({error})", file.display()))?;
+    Ok(Some(pem))
+}
+
+/// True for `localhost` and loopback addresses.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -73,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_drop_what_is_empty() {
+    fn lists_drop_empty_parts() {
         assert_eq!(list(" a, b,,"), ["a", "b"]);
         assert!(list("").is_empty());
     }

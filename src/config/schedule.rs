@@ -6,11 +6,11 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Schedules (five cron fields, UTC)")]
 pub struct ScheduleOptions {
-    /// When stored files and lectures that belong to nobody are collected
+    /// When to collect orphaned files and lectures
     #[arg(long, env = "CLEANUP_CRON", default_value = "17 * * * *", value_name = "CRON")]
     pub cleanup_cron: String,
 
-    /// When the course catalogue is read
+    /// When to read the course catalogue
     #[arg(long, env = "COURSE_SYNC_CRON", default_value = "0 6 * * 1", value_name = "CRON")]
     pub course_sync_cron: String,
 }

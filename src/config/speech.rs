@@ -1,4 +1,4 @@
-//! The speech engines and their models.
+//! Speech engines and models.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,100 +6,101 @@ use std::time::Duration;
 use bedel_speech::engines::EngineKind;
 use bedel_speech::remote::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings};
 use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::secret::Secret;
+use super::{parse, secret};
 
-/// How long a server may take for a call at least.
-const GRACE: Duration = Duration::from_secs(120);
+/// Time limit of a server's call, besides the part that grows with the audio.
+const BASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long until a task's result is asked for again.
-const POLL: Duration = Duration::from_secs(5);
+/// Poll interval for a task's result.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The speech engines and their models.
+/// Speech engines and models.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Speech (a job may ask for any engine that is set up)")]
+#[command(next_help_heading = "Speech (a job may request any configured engine)")]
 pub struct SpeechOptions {
-    /// The engine of this process. A worker without one leaves the transcribe jobs to others
+    /// Engine of this process. A worker without one leaves transcribe jobs to others
     #[arg(long, env = "BEDEL_ENGINE", default_value = "embedded", value_name = "ENGINE")]
     pub engine: EngineChoice,
 
-    /// The embedded engine's model: a name that `bedel model list` shows, or the path of a ggml file
+    /// Model of the embedded engine: a name from `bedel model list`, or the path of a ggml file
     #[arg(long, env = "BEDEL_MODEL", default_value = "tiny.en", value_name = "MODEL")]
     pub model: String,
 
-    /// Where models are installed [default: bedel/models in $XDG_CACHE_HOME or ~/.cache]
+    /// Directory of installed models [default: bedel/models in $XDG_CACHE_HOME or ~/.cache]
     #[arg(long, env = "BEDEL_MODEL_DIR", value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
 
-    /// Language spoken, such as en; without it a multilingual model finds out by itself
+    /// Spoken language, such as en; by default a multilingual model detects it
     #[arg(long, env = "BEDEL_LANGUAGE", value_name = "CODE")]
     pub language: Option<String>,
 
-    /// An OpenAI-compatible server: /audio/transcriptions is below this address. What it lets us in by is in the environment or
-    /// .env alone: [env: BEDEL_OPENAI_KEY]
+    /// Base URL of an OpenAI-compatible server, with /audio/transcriptions below it. Its API key belongs in
+    /// the environment or in .env: [env: BEDEL_OPENAI_KEY]
     #[arg(long, env = "BEDEL_OPENAI_URL", value_name = "http://HOST:8000/v1")]
     pub openai_url: Option<String>,
 
-    /// The model it is asked for; it must know the response format verbose_json
+    /// Model to request; it must support the response format verbose_json
     #[arg(long, env = "BEDEL_OPENAI_MODEL", default_value = "whisper-1", value_name = "MODEL")]
     pub openai_model: String,
 
-    /// A server that takes a recording as a task: /transcribe and /result/ID are below this address. What it lets us in by is in
-    /// the environment or .env alone: [env: BEDEL_TASK_KEY]
+    /// Base URL of a task server, with /transcribe and /result/ID below it. Its API key belongs in the
+    /// environment or in .env: [env: BEDEL_TASK_KEY]
     #[arg(long, env = "BEDEL_TASK_URL", value_name = "http://HOST:PORT")]
     pub task_url: Option<String>,
 
-    /// What its model is called in transcripts
+    /// Name of its model in transcripts
     #[arg(long, env = "BEDEL_TASK_MODEL", default_value = "unknown", value_name = "NAME")]
     pub task_model: String,
 
-    /// Largest upload that a server takes, in MiB: what is larger is encoded, and cut in shorter pieces
+    /// Largest upload that a server accepts, in MiB; larger audio is encoded and cut into shorter pieces
     #[arg(long, env = "BEDEL_ENGINE_MAX_UPLOAD_MIB", default_value_t = 24, value_name = "MIB", value_parser = clap::value_parser!(u64).range(MIN_UPLOAD_BYTES >> 20..=1024))]
     pub engine_max_upload_mib: u64,
 
-    /// Seconds that a server may take for a second of sound, on top of two minutes
+    /// Seconds that a server may take per second of audio, on top of two minutes
     #[arg(long, env = "BEDEL_ENGINE_PATIENCE", default_value = "2", value_name = "N", value_parser = patience)]
     pub engine_patience: f64,
 
-    /// A file of certificates (PEM) of authorities that are trusted for these servers besides the system's
+    /// File of additional CA certificates (PEM) trusted for these servers
     #[arg(long, env = "BEDEL_ENGINE_CA_FILE", value_name = "FILE")]
     pub engine_ca_file: Option<PathBuf>,
 }
 
-/// The engine of this process.
+/// Engine of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
     /// Whisper in this process
     Embedded,
-    /// The server of BEDEL_OPENAI_URL
+    /// The server at BEDEL_OPENAI_URL
     Openai,
-    /// The server of BEDEL_TASK_URL
+    /// The server at BEDEL_TASK_URL
     Task,
     /// No engine
     None,
 }
 
 impl SpeechOptions {
-    /// The OpenAI-compatible server, where one is set.
+    /// The OpenAI-compatible server, if one is configured.
     ///
     /// # Errors
-    /// Where what is set for it cannot be used, in words that show no secret.
+    /// If its settings are invalid. The text shows no secret.
     pub fn openai(&self) -> Result<Option<RemoteSettings>, String> {
-        let key = Secret::of_variable("BEDEL_OPENAI_KEY");
+        let key = secret::from_variable("BEDEL_OPENAI_KEY");
         self.remote(self.openai_url.as_deref(), "BEDEL_OPENAI", &self.openai_model, key)
     }
 
-    /// The task server, where one is set.
+    /// The task server, if one is configured.
     ///
     /// # Errors
     /// As [`SpeechOptions::openai`].
     pub fn task(&self) -> Result<Option<RemoteSettings>, String> {
-        let key = Secret::of_variable("BEDEL_TASK_KEY");
+        let key = secret::from_variable("BEDEL_TASK_KEY");
         self.remote(self.task_url.as_deref(), "BEDEL_TASK", &self.task_model, key)
     }
 
-    /// Whether somebody wants this engine: the embedded one is there where it is built in.
+    /// True for a configured engine. The embedded one counts if it is compiled in.
     #[must_use]
     pub fn is_set_up(&self, kind: EngineKind) -> bool {
         let is_given = |url: &Option<String>| url.as_deref().is_some_and(|url| !url.trim().is_empty());
@@ -110,7 +111,7 @@ impl SpeechOptions {
         }
     }
 
-    /// The language, where one is set.
+    /// The language, if one is configured.
     #[must_use]
     pub fn language(&self) -> Option<String> {
         self.language.clone().filter(|language| !language.trim().is_empty())
@@ -121,14 +122,14 @@ impl SpeechOptions {
         url: Option<&str>,
         prefix: &str,
         model: &str,
-        key: Option<Secret>,
+        key: Option<SecretString>,
     ) -> Result<Option<RemoteSettings>, String> {
         let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return Ok(None) };
         let url = base(url).map_err(|problem| format!("{prefix}_URL: {problem}"))?;
-        let key = key.map(|key| ApiKey::new(key.expose())).transpose();
-        let key = key.map_err(|_| format!("{prefix}_KEY: it holds characters that no key has"))?;
-        if key.is_some() && url.scheme() == "http" && !is_near(&url) {
-            tracing::warn!("{prefix}_KEY is sent unencrypted, as {prefix}_URL begins with http://");
+        let key = key.map(|key| ApiKey::new(key.expose_secret())).transpose();
+        let key = key.map_err(|_| format!("{prefix}_KEY: it holds characters that a key cannot have"))?;
+        if key.is_some() && url.scheme() == "http" && !is_private(&url) {
+            tracing::warn!("{prefix}_KEY is sent unencrypted: {prefix}_URL begins with http://");
         }
         Ok(Some(RemoteSettings {
             url,
@@ -137,45 +138,36 @@ impl SpeechOptions {
             language: self.language(),
             max_upload_bytes: self.engine_max_upload_mib << 20,
             patience: self.engine_patience,
-            grace: GRACE,
-            poll: POLL,
-            extra_ca: self.extra_ca()?,
+            grace: BASE_TIMEOUT,
+            poll: POLL_INTERVAL,
+            extra_ca: parse::pem("BEDEL_ENGINE_CA_FILE", self.engine_ca_file.as_deref())?,
         }))
-    }
-
-    fn extra_ca(&self) -> Result<Option<Vec<u8>>, String> {
-        let Some(file) = self.engine_ca_file.as_deref().filter(|file| !file.as_os_str().is_empty()) else {
-            return Ok(None);
-        };
-        let read = std::fs::read(file);
-        read.map(Some)
-            .map_err(|error| format!("BEDEL_ENGINE_CA_FILE: {} cannot be read ({error})", file.display()))
     }
 }
 
-/// An address below which there are paths. What is wrong with it is said without it, as it may hold a password.
+/// A base URL. Errors do not repeat it: it may hold a password.
 fn base(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "not an address; it looks like http://host:8000/v1")?;
+    let url = Url::parse(text).map_err(|_| "not a URL; write one such as http://host:8000/v1")?;
     match () {
         () if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
             Err("it must begin with http:// or https://")
         }
-        () if url.query().is_some() || url.fragment().is_some() => Err("it must have no ? and no #"),
+        () if url.query().is_some() || url.fragment().is_some() => Err("it must not hold ? or #"),
         () if !url.username().is_empty() || url.password().is_some() => {
-            Err("it must hold no user and no password; a key has a variable of its own")
+            Err("it must not hold a user or a password; a key has its own variable")
         }
         () => Ok(url),
     }
 }
 
-/// On this machine or a network of its own, as far as the address itself tells.
-fn is_near(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unique_local(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+/// On this machine or in a private network, judged by the address.
+fn is_private(url: &Url) -> bool {
+    let in_private_network = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_private(),
+        Some(url::Host::Ipv6(address)) => address.is_unique_local(),
+        _ => false,
+    };
+    in_private_network || parse::is_loopback(url)
 }
 
 fn patience(text: &str) -> Result<f64, &'static str> {
@@ -188,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_checked_and_never_repeated() {
+    fn a_url_is_checked_and_never_repeated() {
         for good in ["http://127.0.0.1:8000/v1", "https://api.example.com/v1/", "http://gpu"] {
             base(good).unwrap();
         }

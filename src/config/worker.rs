@@ -1,4 +1,4 @@
-//! How much a worker takes on, and how quickly it notices things.
+//! A worker's slots and timing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,12 +9,12 @@ use clap::Args;
 
 use super::parse;
 
-/// How much a worker takes on, and how quickly it notices things.
+/// A worker's slots and timing.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerOptions {
-    /// Jobs of each kind that this process runs at once. A kind that is left out is left to other workers. A
-    /// transcribe slot takes one CPU, and with the embedded engine there are at most as many as cores
+    /// Jobs of each kind to run at once. Kinds that are not listed are left to other workers. A transcribe
+    /// slot takes one CPU; the embedded engine runs at most one per core
     #[arg(
         long,
         env = "BEDEL_SLOTS",
@@ -23,24 +23,24 @@ pub struct WorkerOptions {
     )]
     pub slots: Slots,
 
-    /// Address and port at which this process tells its metrics, for Prometheus, under /metrics, and under /readyz whether it has
-    /// an engine for its transcribe slots
+    /// Address and port for Prometheus metrics at /metrics. /readyz there says whether an engine is available
+    /// for the transcribe slots
     #[arg(long, env = "BEDEL_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Seconds between two signs of life
+    /// Seconds between two heartbeats
     #[arg(long, env = "BEDEL_BEAT_SECONDS", default_value = "3", value_parser = parse::seconds, value_name = "SECONDS")]
     pub beat_seconds: Duration,
 
-    /// Seconds without a sign of life after which a worker's jobs are given to others
+    /// Seconds without a heartbeat after which a worker's jobs are rescued
     #[arg(long, env = "BEDEL_DEAD_AFTER_SECONDS", default_value = "10", value_parser = parse::seconds, value_name = "SECONDS")]
     pub dead_after_seconds: Duration,
 
-    /// Seconds between two looks for work when no notification comes
+    /// Seconds between two polls without a notification
     #[arg(long, env = "BEDEL_POLL_SECONDS", default_value = "1", value_parser = parse::seconds, value_name = "SECONDS")]
     pub poll_seconds: Duration,
 
-    /// Seconds that running jobs get to finish after SIGTERM; the rest is given back (`bedel dev`: 5)
+    /// Seconds for running jobs to finish after SIGTERM; unfinished jobs are released (`bedel dev`: 5)
     #[arg(long, env = "BEDEL_DRAIN_SECONDS", default_value = "30", value_parser = parse::seconds, value_name = "SECONDS")]
     pub drain_seconds: Duration,
 }
@@ -49,26 +49,26 @@ impl WorkerOptions {
     /// Checks the values against each other.
     ///
     /// # Errors
-    /// A sentence that names the variables and says what to write.
+    /// If they conflict. The text names the variables and what to write.
     pub fn check(&self, kinds: &[&'static str]) -> Result<(), String> {
         if self.dead_after_seconds < self.beat_seconds * 2 {
             return Err(format!(
-                "BEDEL_DEAD_AFTER_SECONDS ({}) must be at least twice BEDEL_BEAT_SECONDS ({}): a worker that misses one beat is not dead",
+                "BEDEL_DEAD_AFTER_SECONDS ({}) must be at least twice BEDEL_BEAT_SECONDS ({}): a worker that \
+                 misses one beat is not dead",
                 self.dead_after_seconds.as_secs_f64(),
                 self.beat_seconds.as_secs_f64()
             ));
         }
         match self.slots.0.keys().find(|kind| !kinds.contains(&kind.as_str())) {
-            Some(kind) => Err(format!(
-                "BEDEL_SLOTS: there is no kind of job called {kind:?}; the kinds are {}",
-                kinds.join(", ")
-            )),
+            Some(kind) => {
+                Err(format!("BEDEL_SLOTS: there is no job kind {kind:?}; the kinds are {}", kinds.join(", ")))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// Jobs of each kind that one process runs at once.
+/// Slots by job kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots(pub BTreeMap<String, usize>);
 
@@ -85,7 +85,7 @@ impl FromStr for Slots {
                 ));
             };
             if slots.insert(kind.to_owned(), count).is_some() {
-                return Err(format!("{kind} is there twice"));
+                return Err(format!("{kind} is repeated"));
             }
         }
         slots.retain(|_, count| *count > 0);

@@ -1,4 +1,4 @@
-//! A database of the backend before Bedel is taken over.
+//! Adopting a database of the backend before Bedel.
 
 use bedel_postgres::testing::{self, TestDatabase};
 use sqlx::PgPool;
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::program::Project;
 
-/// The tables as that backend's own scripts leave them: no ledger, no trigger on courses, no foreign key behind a document's
-/// owner, an index less here and there.
+/// The tables as that backend's scripts leave them: no ledger, no trigger on courses, no foreign key for a
+/// document's owner, some indexes missing.
 const ORIGINAL: &str = "
     CREATE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.updated_at = now(); RETURN NEW; END; $$;
@@ -42,17 +42,17 @@ const ORIGINAL: &str = "
         course_id uuid NOT NULL REFERENCES courses (id) ON DELETE CASCADE,
         created_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (user_id, course_id));";
 
-/// Rows in every state; one of each but the lectures that were at work, of which there are three; nobody has the last.
+/// Rows in every state: one each, but three lectures in progress. The last one has no user.
 const ROWS: &str = "
     INSERT INTO users (id) VALUES ('00000000-0000-4000-8000-000000000001');
     INSERT INTO lectures (course_id, panopto_session_id, panopto_url, stream_url, title, status, audio_storage_key)
     SELECT '00000000-0000-4000-8000-00000000000c', n::text, 'https://t.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id=' || n,
            'https://cdn.example/a.mp4', title, status::lecture_status, key
-      FROM (VALUES (1, 'waiting', 'pending', NULL), (2, 'at work', 'downloading', NULL), (3, 'with audio', 'downloading', 'audio/x.m4a'),
-                   (4, 'done', 'completed', NULL), (5, 'failed', 'failed', NULL), (6, 'nobody''s', 'pending', NULL))
+      FROM (VALUES (1, 'waiting', 'pending', NULL), (2, 'in progress', 'downloading', NULL), (3, 'with audio', 'downloading', 'audio/x.m4a'),
+                   (4, 'done', 'completed', NULL), (5, 'failed', 'failed', NULL), (6, 'unlinked', 'pending', NULL))
         AS row (n, title, status, key);
     INSERT INTO user_lectures (user_id, lecture_id)
-    SELECT users.id, lectures.id FROM users, lectures WHERE title <> 'nobody''s';
+    SELECT users.id, lectures.id FROM users, lectures WHERE title <> 'unlinked';
     INSERT INTO courses (code, title, is_official) VALUES ('CSC 173', 'T', true);
     INSERT INTO user_courses (user_id, course_id) SELECT users.id, courses.id FROM users, courses;
     INSERT INTO documents (owner_id, course_id, filename, storage_key, checksum, mime_type, size_bytes)
@@ -71,14 +71,14 @@ async fn count(database: &TestDatabase, sql: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_there_stays_what_lacks_is_added_and_stuck_lectures_start_again() {
+async fn adopting_keeps_rows_adds_what_is_missing_and_restarts_stuck_lectures() {
     let database = original(&[]).await;
     let project = Project::with_database(&database);
     let before: Vec<String> = sqlx::query_scalar("SELECT lectures::text FROM lectures ORDER BY id")
         .fetch_all(&database.pool)
         .await
         .unwrap();
-    // Without the word it is refused, since the tables are there.
+    // Without `--adopt` it is refused, since the tables exist.
     assert_ne!(project.run(&["migrate"]).code, 0);
     let said = project.run(&["migrate", "--adopt", "--per-minute", "20"]).ok();
     assert!(said.contains("adopted") && said.contains("3 lectures start again"), "{said}");
@@ -123,15 +123,15 @@ async fn what_is_there_stays_what_lacks_is_added_and_stuck_lectures_start_again(
     .fetch_all(&database.pool)
     .await
     .unwrap();
-    assert_eq!(of, ["at work", "waiting", "with audio"]);
+    assert_eq!(of, ["in progress", "waiting", "with audio"]);
 
-    // Once is enough.
+    // Adopting twice changes nothing.
     assert!(project.run(&["migrate", "--adopt"]).ok().contains("0 lectures start again"));
     assert_eq!(count(&database, "SELECT count(*) FROM queue.jobs").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_listed_and_nothing_is_changed() {
+async fn a_mismatch_is_listed_and_nothing_changes() {
     let database = original(&[
         "ALTER TABLE lectures DROP COLUMN duration_seconds",
         "ALTER TABLE documents ALTER COLUMN size_bytes TYPE integer",
@@ -159,7 +159,7 @@ async fn what_does_not_fit_is_listed_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_break_a_foreign_key_are_told_and_new_ones_are_refused() {
+async fn rows_that_break_a_foreign_key_are_listed_and_new_ones_refused() {
     let database = original(&[
         "DROP TABLE user_courses",
         "INSERT INTO documents (owner_id, course_id, filename, storage_key, checksum, mime_type, size_bytes)
@@ -174,6 +174,6 @@ async fn rows_that_break_a_foreign_key_are_told_and_new_ones_are_refused() {
     );
     let refused = stranger.bind(Uuid::new_v4()).execute(&database.pool).await.unwrap_err();
     assert!(refused.as_database_error().is_some_and(|error| error.is_foreign_key_violation()), "{refused}");
-    // The table that was not there is there.
+    // The missing table was added.
     assert_eq!(count(&database, "SELECT count(*) FROM user_courses").await, 0);
 }

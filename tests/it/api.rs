@@ -1,5 +1,5 @@
-//! The HTTP API over real HTTP on a real database. No worker runs: jobs stay where a request put them, and a test that
-//! needs another state writes it.
+//! The HTTP API over real HTTP on a real database. No worker runs: jobs stay where a request put them, and
+//! tests that need another state write it.
 
 mod audio;
 mod auth;
@@ -53,13 +53,13 @@ const SESSION: &str = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
 const MAX_AUDIO_BYTES: u64 = 2 * 1024 * 1024;
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024;
 
-/// An admin by the configuration, however they sign in.
+/// A configured admin, with any credential.
 const ADMIN: Uuid = Uuid::from_u128(0xad11);
 
 const PANOPTO: &str = "https://rochester.hosted.panopto.com";
 const EXTENSION: &str = "chrome-extension://abcdefghijklmnopabcdefghijklmnop";
 
-/// The viewer's address of a recording.
+/// Viewer link of a recording.
 fn viewer(session: &str) -> String {
     format!("https://rochester.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id={session}")
 }
@@ -81,7 +81,7 @@ struct App {
     server: tokio::task::JoinHandle<()>,
 }
 
-/// An answer that was read to its end.
+/// An answer, read to its end.
 struct Answer {
     status: StatusCode,
     headers: reqwest::header::HeaderMap,
@@ -104,7 +104,7 @@ impl Answer {
             .unwrap_or_else(|| panic!("{}", self.text))
     }
 
-    /// A problem as the contract has it; returns its body.
+    /// Checks a problem against the contract and returns its body.
     #[track_caller]
     fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
@@ -139,7 +139,7 @@ impl App {
         Self::with_database(users, jwt, 0).await
     }
 
-    /// Two users who may hand in so much each minute.
+    /// Two users with a submission limit per minute.
     async fn limited_to(per_minute: u32) -> Self {
         Self::with_database(2, None, per_minute).await
     }
@@ -157,15 +157,16 @@ impl App {
         app
     }
 
-    /// On a pool of the test's own.
+    /// On the test's own pool.
     async fn over(pool: PgPool, users: usize) -> Self {
         Self::with(pool, users, None, 0).await
     }
 
-    /// One that may let people in by JWTs too, and may limit what they hand in.
+    /// With optional JWTs and limits.
     async fn with(pool: PgPool, users: usize, jwt: Option<Jwt>, per_minute: u32) -> Self {
-        // A second test in the process finds both installed. Whether anybody listens to a place that logs is decided when it
-        // is first come to, by a test that collects nothing perhaps; so one that listens to all is there from the start.
+        // A second test in the process finds both installed. The first test to reach a log statement decides
+        // whether it is enabled, perhaps with no collector. So a collector for all statements is installed
+        // from the start.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().expect("a directory");
@@ -245,7 +246,7 @@ impl App {
         .await
     }
 
-    /// The lecture's live job is claimed.
+    /// Marks the lecture's live job as claimed.
     async fn set_running(&self, lecture: Uuid) {
         self.execute(
             "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), worker_id = gen_random_uuid(),
@@ -256,7 +257,7 @@ impl App {
         .await;
     }
 
-    /// The lecture's live job waits for an hour.
+    /// Delays the lecture's live job by an hour.
     async fn set_waiting(&self, lecture: Uuid) {
         self.execute(
             "UPDATE queue.jobs SET run_at = now() + interval '1 hour' WHERE subject = $1 AND state = 'available'",
@@ -265,7 +266,7 @@ impl App {
         .await;
     }
 
-    /// The lecture's live job is discarded and the lecture is what its hook would have made of it.
+    /// Discards the lecture's live job and changes the lecture like the hook would.
     async fn set_failed(&self, lecture: Uuid) {
         self.execute(
             "UPDATE queue.jobs SET state = 'discarded', finalized_at = now(), lease = NULL, worker_id = NULL,
@@ -281,7 +282,7 @@ impl App {
         .await;
     }
 
-    /// The lecture went through all four jobs.
+    /// Completes the lecture, like all four jobs would.
     async fn set_completed(&self, lecture: Uuid) {
         self.execute(
             "UPDATE queue.jobs SET state = 'completed', finalized_at = now()
@@ -305,7 +306,7 @@ impl Drop for App {
     }
 }
 
-/// Whose pages may ask from a browser.
+/// CORS origins.
 fn origins() -> Origins {
     format!("{PANOPTO},{EXTENSION}").parse().expect("origins")
 }

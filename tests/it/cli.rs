@@ -1,4 +1,4 @@
-//! What a person types, and what comes back.
+//! Commands and their output.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ fn help_shows_no_secret() {
     }
 }
 
-/// A command line can be read by every user of the machine.
+/// Every user of the machine can read a command line.
 #[test]
 fn tokens_come_from_the_environment_alone() {
     let project = Project::new();
@@ -136,8 +136,8 @@ fn without_a_database_three_lines_say_what_to_do() {
 }
 
 #[test]
-fn a_database_that_is_away_is_told_with_its_cause() {
-    // Free a moment ago, so nobody listens there.
+fn an_unreachable_database_is_reported_with_its_cause() {
+    // Free a moment ago, so nothing listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let project = Project::new().set("DATABASE_URL", &format!("postgresql://u:hunter2@127.0.0.1:{port}/d"));
     for command in [&["jobs", "list"][..], &["migrate"], &["enqueue", "cleanup-orphans"], &["dev"]] {
@@ -157,7 +157,7 @@ async fn a_command_on_an_unmigrated_database_says_what_to_type() {
 }
 
 #[test]
-fn an_api_that_would_let_nobody_in_does_not_start() {
+fn an_api_process_without_credentials_does_not_start() {
     let project = Project::new().set("DATABASE_URL", "postgresql:///nowhere?host=/nonexistent");
     assert!(project.run(&["api"]).refused(2).contains("BEDEL_TOKENS"));
 }
@@ -225,7 +225,7 @@ async fn cancelling_fails_the_lecture_and_retrying_goes_on() {
     let shown: Value = serde_json::from_str(&project.run(&["jobs", "show", &job, "--json"]).ok()).unwrap();
     assert_eq!(shown["state"], "cancelled");
     assert!(project.run(&["jobs", "show", &job]).ok().contains("wrong course"));
-    // The lecture has no audio yet, so it begins from the front, with a job of its own.
+    // The lecture has no audio, so it starts from the beginning with a new job.
     let said = project.run(&["jobs", "retry", &job]).ok();
     let again = said.split_whitespace().next().unwrap().to_owned();
     assert_ne!(again, job);
@@ -240,7 +240,7 @@ async fn cancelling_fails_the_lecture_and_retrying_goes_on() {
     let listed =
         project.run(&["jobs", "list", "--state", "available", "--lecture", &lecture.to_string()]).ok();
     assert!(listed.contains(&again) && !listed.contains(&job), "{listed}");
-    // The old one leads to the one that is live, and never to a second.
+    // Retrying the old job finds the live one, never makes a second.
     assert!(project.run(&["jobs", "retry", &job]).ok().starts_with(&again));
     project.run(&["jobs", "retry", &Uuid::new_v4().to_string()]).refused(1);
     assert!(project.run(&["jobs", "list", "--state", "waiting"]).refused(2).contains("discarded"));
@@ -300,7 +300,7 @@ async fn a_job_without_a_lecture_is_retried_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_is_paused_told_and_resumed() {
+async fn a_queue_is_paused_shown_and_resumed() {
     let database = migrated().await;
     let project = Project::with_database(&database);
     let listed = project.run(&["queues"]).ok();
@@ -339,7 +339,7 @@ async fn a_queue_that_nothing_knows_is_not_paused() {
         let complaint = project.run(&["queues", action, "maintenence"]).refused(2);
         assert!(complaint.contains("maintenence") && complaint.contains("maintenance, media"), "{complaint}");
     }
-    // A producer that is not Rust may use a name of its own.
+    // Producers in other languages may use their own names.
     sqlx::query("SELECT queue.enqueue('other', '{}', queue => 'theirs')")
         .execute(&database.pool)
         .await
@@ -386,7 +386,7 @@ async fn the_doctor_does_not_take_an_unreadable_storage_for_a_new_one() {
     let storage = project.path().join(".data/storage");
     std::fs::create_dir_all(&storage).unwrap();
     assert!(project.run(&["doctor"]).out.contains("ok    installation"));
-    // A link to itself cannot be read by anybody, root included.
+    // A link to itself is unreadable, even for root.
     std::os::unix::fs::symlink(".bedel-installation", storage.join(".bedel-installation")).unwrap();
     let ran = project.run(&["doctor"]);
     assert!(ran.code == 1 && ran.out.contains("FAIL  installation"), "{}", ran.out);
@@ -400,7 +400,10 @@ async fn tokens_are_made_listed_and_revoked() {
     let token = project
         .run(&["token", "create", "--user", &user, "--name", "lab script", "--scope", "read", "--days", "7"])
         .ok();
-    assert!(token.trim().starts_with(bedel::api_tokens::PREFIX) && token.lines().count() == 1, "{token}");
+    assert!(
+        token.trim().starts_with(bedel::api::api_tokens::PREFIX) && token.lines().count() == 1,
+        "{token}"
+    );
     let listed = project.run(&["token", "list", "--user", &user]).ok();
     assert!(
         listed.contains("lab script") && listed.contains("read") && !listed.contains(token.trim()),
@@ -413,7 +416,7 @@ async fn tokens_are_made_listed_and_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_goes_with_all_that_is_theirs_alone() {
+async fn a_deleted_user_loses_everything_unshared() {
     let database = migrated().await;
     let project = Project::with_database(&database);
     let [user, other] = [Uuid::new_v4(), Uuid::new_v4()];

@@ -1,4 +1,4 @@
-//! `bedel dev`: one command, everything up; whatever is killed comes back, and nothing is left behind.
+//! `bedel dev`: one command starts everything, restarts what is killed, and leaves nothing behind.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -12,7 +12,7 @@ use crate::program::{Process, Project, send, until};
 
 const COURSE: &str = "0b5f7a64-4f5c-4d5e-9c59-2c5a2f0a7d11";
 
-/// Nothing that leaves this machine: the kinds that ask Panopto and the catalogue get no slot.
+/// Nothing leaves this machine: kinds that call Panopto and the catalogue get no slot.
 const SLOTS: &str = "download=1,cleanup-orphans=1";
 
 fn start(project: &Project) -> Process {
@@ -38,18 +38,18 @@ pub fn state_of(project: &Project) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(project.path().join(".data/dev.json")).ok()?).ok()
 }
 
-/// Hands in a recording and returns the lecture's id. The host belongs to Panopto's domain by its name alone.
+/// Submits a recording and returns the lecture's id. The host is Panopto's by name only.
 fn submit(project: &Project, session: &str) -> String {
     let url = format!("https://bedel-test.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id={session}");
     let said = project.run(&["submit", &url, "--course", COURSE]).ok();
     said.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// Whether the API answers for this lecture, asked as the user of `dev.json`.
+/// True if the API answers for this lecture, asked by the user of `dev.json`.
 async fn is_there(project: &Project, lecture: &str) -> bool {
     let Some(state) = state_of(project) else { return false };
     let url = format!("{}/api/lectures/{lecture}/status", state["api_url"].as_str().unwrap());
-    // Whoever is first installs it.
+    // Another test may have installed it.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
     let answer = client.get(url).bearer_auth(state["token"].as_str().unwrap()).send().await;
@@ -64,7 +64,7 @@ async fn until_there(project: &Project, lecture: &str) {
     }
 }
 
-/// A process as /proc tells it.
+/// A process in /proc.
 struct Found {
     pid: u32,
     parent: u32,
@@ -79,7 +79,7 @@ fn processes() -> Vec<Found> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
         let Ok(command) = std::fs::read(entry.path().join("cmdline")) else { continue };
-        // After the name in brackets, which may hold anything: state and parent.
+        // After the name in brackets, which may hold any character: state and parent.
         let mut fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
         let (state, parent) = (fields.next().unwrap(), fields.next().unwrap().parse().unwrap());
         if state != "Z" {
@@ -89,7 +89,7 @@ fn processes() -> Vec<Found> {
     found
 }
 
-/// All that a process started, and what those started.
+/// All descendants of a process.
 fn descendants(of: u32) -> Vec<Found> {
     let (mut wanted, mut found) = (vec![of], Vec::new());
     let mut rest = processes();
@@ -103,7 +103,7 @@ fn descendants(of: u32) -> Vec<Found> {
     found
 }
 
-/// The process id of a child by a part of its command line.
+/// Process id of a child, found by a part of its command line.
 fn child(dev: &Process, part: &str) -> Option<u32> {
     descendants(dev.pid())
         .into_iter()
@@ -111,7 +111,7 @@ fn child(dev: &Process, part: &str) -> Option<u32> {
         .map(|process| process.pid)
 }
 
-/// What still runs of a list.
+/// The ids that still run.
 fn alive(pids: &[u32]) -> Vec<String> {
     processes()
         .into_iter()
@@ -128,7 +128,7 @@ fn postmaster(project: &Project) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_command_and_everything_is_up_and_later_gone() {
+async fn one_command_starts_everything_and_stops_everything() {
     let project = Project::new();
     let dev = start(&project);
     let state = state_of(&project).unwrap();
@@ -150,7 +150,7 @@ async fn one_command_and_everything_is_up_and_later_gone() {
     let log = dev.log();
     stop(dev);
     until("all processes gone", || alive(&all).is_empty());
-    assert!(state_of(&project).is_none(), "nobody should look for it any more");
+    assert!(state_of(&project).is_none(), "dev.json is removed first");
     assert!(!log.contains(state["admin_token"].as_str().unwrap()), "an administrator's token is in the log");
     project.run(&["jobs", "list"]).refused(2);
 
@@ -161,7 +161,7 @@ async fn one_command_and_everything_is_up_and_later_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_comes_back_and_nothing_acknowledged_is_lost() {
+async fn killed_processes_restart_and_nothing_acknowledged_is_lost() {
     let project = Project::new();
     let dev = start(&project);
     let url = state_of(&project).unwrap()["api_url"].clone();
@@ -178,7 +178,7 @@ async fn whatever_is_killed_comes_back_and_nothing_acknowledged_is_lost() {
     lectures.push(submit(&project, "22222222-0000-4000-8000-000000000009"));
     let old = postmaster(&project);
     send(old, Signal::KILL);
-    dev.wait_for_log("PostgreSQL started again");
+    dev.wait_for_log("PostgreSQL restarted");
     for lecture in &lectures {
         until_there(&project, lecture).await;
     }
@@ -201,7 +201,7 @@ async fn a_killed_supervisor_leaves_nothing_behind() {
         project.run(&["jobs", "list"]).refused(2).contains("no `bedel dev` runs"),
         "its dev.json is not believed"
     );
-    // At once, while the old processes are still on their way out.
+    // At once, while the old processes still exit.
     let dev = start(&project);
     until_there(&project, &lecture).await;
     until("the old processes gone", || alive(&all).is_empty());
@@ -209,7 +209,7 @@ async fn a_killed_supervisor_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_ones_own_is_used_and_no_server_started() {
+async fn a_configured_database_is_used_and_no_server_started() {
     let database = crate::program::bare().await;
     let project = Project::with_database(&database);
     let dev = start(&project);
@@ -231,9 +231,9 @@ async fn a_database_of_ones_own_is_used_and_no_server_started() {
     stop(dev);
 }
 
-/// Starting the API again would not free the port, so the whole stops and says why.
+/// A restart would not free the port, so `bedel dev` stops and says why.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_taken_ends_it_with_the_sentence() {
+async fn a_taken_address_stops_dev_with_a_message() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let database = crate::program::bare().await;
@@ -242,13 +242,13 @@ async fn an_address_that_is_taken_ends_it_with_the_sentence() {
     assert!(ran.code == 2 && ran.err.contains(&address) && ran.err.contains("--listen"), "{}", ran.err);
 }
 
-/// The other tests run as whoever runs them, in a container often as root. Here it is an ordinary user's either way, with
-/// nothing in its environment but what a login gives.
+/// The other tests run as the current user, in a container often root. This one runs as an ordinary user,
+/// with only a login's environment.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_user_needs_no_more_than_root() {
     const NOBODY: u32 = 65_534;
     let project = Project::new();
-    // The build directory may be closed to others.
+    // Other users may not be able to read the build directory.
     let program = project.path().join("bedel");
     std::fs::copy(env!("CARGO_BIN_EXE_bedel"), &program).unwrap();
     let mut command = Command::new(&program);

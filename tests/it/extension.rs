@@ -1,8 +1,8 @@
-//! The original's browser extension, as a client that sends what it sends, against a real `bedel dev` and a site that answers
-//! as Panopto does. It knows nothing of what is new.
+//! The original's browser extension, as a client with unchanged requests, against a real `bedel dev` and a
+//! site that answers like Panopto. It uses none of the new features.
 //!
-//! On a recording's page it asks the page's own site for the recording. Where the sound can be had by itself it fetches that
-//! and uploads it from its background page; whenever anything of that fails, the page's script hands the link in instead.
+//! On a recording's page it asks the site for the recording. If the audio is available separately, its
+//! background page fetches and uploads it. If any of that fails, the page's script submits the link instead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,10 @@ const COURSE: &str = "0b5f7a64-4f5c-4d5e-9c59-2c5a2f0a7d11";
 const SPEECH: &[u8] = include_bytes!("../../examples/demo/lecture.m4a");
 const SPOKEN: &str = include_str!("../../examples/demo/lecture.txt");
 
-/// A site that answers as Panopto does, to its own pages.
+/// A site that answers its own pages like Panopto.
 struct Panopto {
     address: String,
-    /// The session has ended: the sound's address answers with a page to sign in.
+    /// With an expired session the audio's URL answers with a sign-in page.
     signed_out: Arc<AtomicBool>,
 }
 
@@ -83,7 +83,7 @@ async fn podcast(State((_, signed_out)): Site, Path(file): Path<String>) -> Resp
     ([(header::CONTENT_TYPE, "video/mp4")], Bytes::from_static(SPEECH)).into_response()
 }
 
-/// The extension, configured with a backend and what it holds for a token.
+/// The extension, configured with a backend and a token.
 struct Extension<'a> {
     client: Client,
     backend: String,
@@ -91,7 +91,7 @@ struct Extension<'a> {
     panopto: &'a Panopto,
 }
 
-/// Why a flow failed, as the extension shows it.
+/// Why a flow failed, as the extension displays it.
 type Shown = String;
 
 impl Extension<'_> {
@@ -99,7 +99,7 @@ impl Extension<'_> {
         request.bearer_auth(&self.token)
     }
 
-    /// What a browser asks before a request with a credential, and what it makes of the answer.
+    /// A browser's preflight before a request with a credential, and its verdict.
     async fn preflight(&self, origin: &str, method: &Method, path: &str, headers: &str) {
         let answer = self
             .client
@@ -121,7 +121,7 @@ impl Extension<'_> {
         }
     }
 
-    /// A request as a page of `origin` makes it; the answer is unreadable without its origin's name in it.
+    /// A request from a page of `origin`; the answer is unreadable unless it allows the origin.
     async fn ask(&self, origin: &str, request: RequestBuilder) -> Result<Value, Shown> {
         let answer = self.bearer(request.header("origin", origin)).send().await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], origin);
@@ -132,7 +132,7 @@ impl Extension<'_> {
         Err(body["detail"].as_str().expect("the detail is one text").to_owned())
     }
 
-    /// The popup's list of courses: id and label of each.
+    /// The popup's courses: id and label.
     async fn courses(&self) -> Vec<(String, String)> {
         self.preflight(EXTENSION, &Method::GET, "/api/courses", "authorization,content-type").await;
         let request = self
@@ -149,7 +149,7 @@ impl Extension<'_> {
             .collect()
     }
 
-    /// A click on a recording's page. Returns the id that is shown.
+    /// Clicks on a recording's page. Returns the displayed id.
     async fn send(&self, page: &str, course: &str) -> Result<String, Shown> {
         let id = page.split("id=").nth(1).unwrap().split(['&', '#']).next().unwrap();
         let form = format!("deliveryId={id}&isEmbed=true&responseType=json");
@@ -166,7 +166,7 @@ impl Extension<'_> {
         Ok(answer["lecture_id"].as_str().expect("an id").to_owned())
     }
 
-    /// By the background page, which alone may read the sound.
+    /// By the background page, which may read the audio.
     async fn upload_audio(&self, described: &Value, page: &str, course: &str) -> Result<Value, Shown> {
         let delivery = &described["Delivery"];
         let public = delivery["PublicID"].as_str().unwrap();
@@ -225,7 +225,7 @@ impl Extension<'_> {
     }
 }
 
-/// The share of the spoken words that are in the transcript.
+/// Share of the spoken words found in the transcript.
 fn share_of_words(transcript: &str) -> f64 {
     let words = |text: &str| -> Vec<String> {
         let plain: String =
@@ -237,7 +237,7 @@ fn share_of_words(transcript: &str) -> f64 {
     found as f64 / spoken.len() as f64
 }
 
-/// Where `script/setup` keeps the models.
+/// Where `script/setup` installs models.
 pub fn models() -> String {
     let cache = std::env::var("XDG_CACHE_HOME")
         .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
@@ -254,7 +254,7 @@ async fn the_extension_of_the_original_works_unchanged() {
         .set("BEDEL_ALLOWED_PRIVATE_HOSTS", &panopto.address)
         .set("BEDEL_MODEL_DIR", &models())
         .set("BEDEL_METRICS_LISTEN", "127.0.0.1:0")
-        // Nothing that leaves this machine.
+        // Nothing leaves this machine.
         .set("CDCS_URL", "http://127.0.0.1:9/")
         .set("COURSE_SYNC_CRON", "0 0 1 1 *");
     let dev = started(&project, project.command(&["dev", "--listen", "127.0.0.1:0"]));
@@ -272,16 +272,16 @@ async fn the_extension_of_the_original_works_unchanged() {
     let courses = extension.courses().await;
     assert_eq!(courses[0].1, "AST 111 Tides");
 
-    // The sound first.
+    // First the audio.
     let page = panopto.page("26b3ae9e-4a48-4dcc-96ba-0befba08a0fb");
     let uploaded = extension.send(&page, &courses[0].0).await.unwrap();
-    // The link where the sound cannot be had, in a course that nobody knows.
+    // Then the link, if the audio is unavailable, in an unknown course.
     panopto.signed_out.store(true, Ordering::SeqCst);
     let linked = extension.send(&panopto.page("36b3ae9e-4a48-4dcc-96ba-0befba08a0fb"), COURSE).await.unwrap();
     assert_ne!(uploaded, linked);
-    // The same page again finds the lecture, whichever way it came.
+    // The same page finds the lecture again, by either way.
     assert_eq!(extension.send(&page, &courses[0].0).await.unwrap(), uploaded);
-    // What goes wrong is shown in words.
+    // Errors are displayed as text.
     let shown = extension.send(&page, "no course").await.unwrap_err();
     assert!(shown.contains("UUID"), "{shown}");
 
@@ -291,26 +291,26 @@ async fn the_extension_of_the_original_works_unchanged() {
         assert!(share_of_words(&text) > 0.7, "{text}");
     }
 
-    // The worker tells what it did.
+    // The worker serves its metrics.
     let log = dev.log();
     let address =
         log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
-    let told = extension.client.get(address).send().await.unwrap().text().await.unwrap();
+    let metrics = extension.client.get(address).send().await.unwrap().text().await.unwrap();
     assert!(
-        told.contains("bedel_queue_attempts_total{kind=\"transcribe\",outcome=\"completed\"} 2"),
-        "{told}"
+        metrics.contains("bedel_queue_attempts_total{kind=\"transcribe\",outcome=\"completed\"} 2"),
+        "{metrics}"
     );
-    assert!(told.contains("bedel_queue_attempt_seconds_bucket{kind=\"download\""), "{told}");
+    assert!(metrics.contains("bedel_queue_attempt_seconds_bucket{kind=\"download\""), "{metrics}");
 
-    // The command line speaks to the same API.
+    // The command line uses the same API.
     let said = project.run(&["submit", &page, "--course", &courses[0].0, "--watch"]).ok();
-    assert!(said.contains("was there already") && said.trim_end().ends_with("completed"), "{said}");
+    assert!(said.contains("exists already") && said.trim_end().ends_with("completed"), "{said}");
     let listed = project.run(&["lectures"]).ok();
     assert!(listed.contains(&uploaded) && listed.contains(&linked) && listed.contains("Tides"), "{listed}");
     let listed = project.run(&["lectures", "--course", COURSE, "--status", "completed", "--json"]).ok();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!((listed[0]["id"].as_str(), listed.as_array().map(Vec::len)), (Some(linked.as_str()), Some(1)));
     let said = project.run(&["courses", "sync", "--dry-run", "--wait", "0"]).ok();
-    assert!(said.starts_with("it goes on as job "), "{said}");
+    assert!(said.starts_with("it continues as job "), "{said}");
     stop(dev);
 }

@@ -9,6 +9,7 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod dev;
 mod docs;
+mod environment;
 // It runs `bedel dev`.
 #[cfg(target_os = "linux")]
 mod extension;

@@ -1,4 +1,4 @@
-//! The description of the API that is checked in is the one that is served.
+//! The checked-in description of the API is the served one.
 
 /// `cargo run -- openapi > docs/reference/openapi.json`
 const CHECKED_IN: &str = include_str!("../../docs/reference/openapi.json");

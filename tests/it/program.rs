@@ -1,4 +1,4 @@
-//! The built program, run as a person or an init system would run it.
+//! The built program, run like a person or an init system does.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use bedel_postgres::testing::{self, TestDatabase};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// A project directory of its own, in which the program is run.
+/// A project directory to run the program in.
 pub struct Project {
     pub directory: TempDir,
     settings: Vec<(String, String)>,
@@ -24,7 +24,7 @@ impl Project {
         Self::new().set("DATABASE_URL", &database.url)
     }
 
-    /// A variable for every run from here on.
+    /// Sets a variable for all later runs.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
@@ -34,7 +34,7 @@ impl Project {
         self.directory.path()
     }
 
-    /// The program with nothing of this machine's configuration in its environment.
+    /// The program without this machine's configuration in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bedel"));
         command
@@ -50,7 +50,7 @@ impl Project {
         command
     }
 
-    /// Runs the program to its end, which must come soon.
+    /// Runs the program to its end, within a time limit.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command(arguments);
@@ -78,7 +78,7 @@ impl Project {
     }
 }
 
-/// What a run answered.
+/// Result of a run.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -86,14 +86,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The output of a run that must have succeeded.
+    /// Standard output of a successful run.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self.out
     }
 
-    /// What a run complained about that must have ended with this code.
+    /// Standard error of a run that failed with this exit code.
     #[track_caller]
     pub fn refused(self, code: i32) -> String {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
@@ -101,7 +101,7 @@ impl Ran {
     }
 }
 
-/// A process under way. Killed when dropped.
+/// A running process. Killed when dropped.
 pub struct Process {
     child: Child,
     log: PathBuf,
@@ -112,7 +112,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Both of its outputs so far.
+    /// Both outputs so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -138,7 +138,7 @@ impl Process {
                 return status;
             }
             assert!(started.elapsed() < LIMIT, "still running:\n{}", self.log());
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -146,12 +146,12 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            // It may end by itself at this very moment.
+            // It may exit at this moment.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
-            // The project's directory may be gone already.
+            // The project's directory may be deleted already.
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             println!("--- log of process {}:\n{log}", self.pid());
         }
@@ -159,20 +159,20 @@ impl Drop for Process {
 }
 
 const LIMIT: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub fn send(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
-/// Waits for a state, and says which one never came.
+/// Waits for a state, and panics with its description on timeout.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < LIMIT, "it never came to: {what}");
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -184,7 +184,7 @@ pub async fn migrated() -> TestDatabase {
     .await
 }
 
-/// A database without anything in it.
+/// An empty database.
 pub async fn bare() -> TestDatabase {
     testing::database("bare", async |_| {}).await
 }

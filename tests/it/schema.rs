@@ -1,4 +1,4 @@
-//! The database's schema: what the migrations make is what the schema document says, and migrating is safe.
+//! The migrations make the documented schema, and migrating is safe.
 
 mod document;
 mod expectation;
@@ -22,7 +22,7 @@ async fn migrated() -> TestDatabase {
     .await
 }
 
-/// A database with nothing in it.
+/// An empty database.
 async fn empty() -> TestDatabase {
     testing::database("schema_empty", |_| async {}).await
 }
@@ -76,7 +76,7 @@ async fn updated_at_follows_every_update() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_user_goes_with_the_user() {
+async fn deleting_a_user_deletes_what_is_theirs() {
     let database = migrated().await;
     sqlx::raw_sql(
         "INSERT INTO users (id) VALUES ('00000000-0000-0000-0000-000000000001'), ('00000000-0000-0000-0000-000000000002');
@@ -133,12 +133,12 @@ async fn a_users_table_with_more_columns_and_rows_is_adopted() {
             .expect("the row");
     assert_eq!(row, ("ada@example.edu".to_owned(), Some("Ada".to_owned()), "free".to_owned()));
 
-    // A known user needs nothing, although the table demands an e-mail address of new ones.
+    // A known user needs no insert, even if new rows need an e-mail address.
     let mut connection = pool.acquire().await.expect("a connection");
     ensure_user_exists(&mut connection, known).await.expect("the known user");
     let lacking = ensure_user_exists(&mut connection, Uuid::new_v4()).await.expect_err("no e-mail address");
     assert_eq!(lacking.as_database_error().and_then(|error| error.code()).as_deref(), Some("23502"));
-    // With a default, or nullable, new ones are made.
+    // With a default or a nullable column, new users are inserted.
     sqlx::raw_sql("ALTER TABLE users ALTER email DROP NOT NULL")
         .execute(&mut *connection)
         .await
@@ -168,7 +168,7 @@ async fn a_users_table_that_cannot_be_a_target_is_refused_in_words() {
         let error = migrate::run(&database.pool).await.expect_err(table);
         assert!(matches!(error, MigrateError::Failed { version: 3, .. }), "{error}");
         assert!(error.to_string().contains("\"users\" cannot be adopted"), "{error}");
-        // What came before is there, and nothing half-made; the lock is free again.
+        // Earlier migrations stay, none is half-applied, and the lock is free.
         let rows = migrate::status(&database.pool).await.expect("a status");
         let ours = |row: &migrate::Row| row.table == migrate::TABLE;
         assert!(
@@ -197,7 +197,7 @@ async fn migrating_twice_or_at_once_is_migrating_once() {
 
     let mut runs = JoinSet::new();
     for _ in 0..4 {
-        // Each as another process would: with connections of its own.
+        // Each with its own connections, like another process.
         let url = database.url.clone();
         runs.spawn(async move {
             let pool = PgPool::connect(&url).await.expect("a pool");
@@ -247,7 +247,7 @@ async fn a_ledger_that_disagrees_is_refused_before_anything_changes() {
         let database = migrated().await;
         let pool = &database.pool;
         sqlx::raw_sql(edit).execute(pool).await.expect("an edit");
-        // Something to apply, before and after the place where sqlx would notice.
+        // Pending migrations before and after the one that sqlx would notice.
         sqlx::raw_sql("DELETE FROM _sqlx_migrations WHERE version IN (1, 6)")
             .execute(pool)
             .await
@@ -274,7 +274,7 @@ async fn a_user_is_made_once_however_many_ask_at_once() {
             tasks.spawn(async move {
                 let mut tx = pool.begin().await.expect("a transaction");
                 ensure_user_exists(&mut tx, user).await.expect("the user");
-                // The others meet an insert that is not committed yet.
+                // The others meet an uncommitted insert.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 tx.commit().await.expect("a commit");
             });

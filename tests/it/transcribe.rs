@@ -1,4 +1,4 @@
-//! `bedel transcribe`: a file of this machine, without a database.
+//! `bedel transcribe`: a local file, without a database.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn project() -> Project {
     Project::new().set("BEDEL_MODEL_DIR", models.to_str().unwrap())
 }
 
-/// A recording made by ffmpeg from a filter's description.
+/// A recording that ffmpeg makes from a filter.
 fn recording(project: &Project, filter: &str) -> PathBuf {
     let path = project.path().join("recording.m4a");
     let made = std::process::Command::new("ffmpeg")
@@ -30,7 +30,7 @@ fn recording(project: &Project, filter: &str) -> PathBuf {
     path
 }
 
-/// What is there, but for what the runs themselves said.
+/// The directory's files, except outputs of the runs.
 fn files(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -67,7 +67,7 @@ fn a_file_becomes_text_captions_and_a_payload() {
 }
 
 #[test]
-fn what_cannot_be_transcribed_is_named_and_nothing_is_written() {
+fn a_file_that_cannot_be_transcribed_is_named_and_nothing_is_written() {
     let project = project();
     let missing = project.run(&["transcribe", "no.mp4"]).refused(2);
     assert!(missing.contains("FILE: there is no file no.mp4"), "{missing}");

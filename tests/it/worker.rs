@@ -44,7 +44,7 @@ async fn a_worker_waits_for_the_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_outlives_a_database_that_is_away() {
+async fn a_worker_survives_a_database_outage() {
     let directory = tempfile::tempdir().unwrap();
     let options = ServerOptions {
         data_dir: directory.path().join("pg"),
@@ -61,8 +61,8 @@ async fn a_worker_outlives_a_database_that_is_away() {
 
     let mut worker = project.start(&["worker"]);
     let mut scheduler = project.start(&["scheduler"]);
-    worker.wait_for_log("the database is away");
-    scheduler.wait_for_log("the database is away");
+    worker.wait_for_log("the database does not answer");
+    scheduler.wait_for_log("the database does not answer");
     for _ in 0..2 {
         let server = Server::start(options.clone()).await.unwrap();
         let pool = PgPool::connect(&server.url("bedel")).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_worker_outlives_a_database_that_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_does_not_exist_is_a_mistake_and_not_an_outage() {
+async fn a_database_that_does_not_exist_is_a_usage_error() {
     let database = bare().await;
     let wrong = database.url.replace("bedel_test_", "no_such_");
     let project = Project::new().set("DATABASE_URL", &wrong);
@@ -95,16 +95,16 @@ async fn the_storage_of_another_database_is_refused() {
     worker.wait_for_log("ready for jobs");
     worker.signal(Signal::TERM);
     worker.wait();
-    // A copy of a template has its installation id, so this one is migrated by itself.
+    // A copy of a template has its installation id, so this database is migrated here.
     let project = project.set("DATABASE_URL", &second.url);
     project.run(&["migrate"]).ok();
     assert!(project.run(&["worker"]).refused(2).contains("BEDEL_STORAGE_DIR"));
 }
 
-/// The default directory is relative: a process started elsewhere would begin a second storage, and lectures whose audio
-/// is in the first would fail.
+/// The default directory is relative: a process started elsewhere would start a second storage, and lectures
+/// with audio in the first would fail.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_storage_is_refused_until_the_first_is_given_up() {
+async fn a_second_storage_is_refused_until_the_first_is_untied() {
     let database = migrated().await;
     let first = Project::with_database(&database);
     let second =
@@ -150,9 +150,9 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     let cleanup = project.run(&["enqueue", "cleanup-orphans"]).ok().trim().to_owned();
     until_state(&database.pool, &cleanup, "completed").await;
     assert_eq!(state(&database.pool, &transcribe).await, "available");
-    assert!(project.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("no work is left"));
+    assert!(project.run(&["worker", "--slots", "transcribe=1"]).refused(2).contains("no slots left"));
 
-    // It says so where it is asked, and the one that is started after somebody has helped says that.
+    // It reports this when asked, and a worker restarted after the fix reports ready.
     let (status, reason) = ready(&worker).await;
     assert!(status == 503 && reason.contains("bedel model install tiny.en"), "{status} {reason}");
     drop(worker);
@@ -176,19 +176,19 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     assert!(refused.contains("BEDEL_OPENAI_URL") && !refused.contains("hunter2"), "{refused}");
 }
 
-/// What a worker answers to whether it is ready.
+/// A worker's answer to /readyz.
 async fn ready(worker: &Process) -> (u16, String) {
     worker.wait_for_log("metrics at ");
     let log = worker.log();
     let metrics = log.split("metrics at ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    // Whoever comes first wins; the others find it installed.
+    // Another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.get(metrics.replace("/metrics", "/readyz")).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// A lecture whose recording comes from a server that sends a little and then nothing, and its running job.
+/// A lecture with a running job, whose server sends a few bytes and then stalls.
 async fn stuck_download(project: Project, pool: &PgPool) -> (Project, Process, String) {
     let body = || async {
         let start = futures::stream::once(async { Ok::<_, std::convert::Infallible>("\0\0\0\x18ftypmp42") });
@@ -216,7 +216,7 @@ async fn stuck_download(project: Project, pool: &PgPool) -> (Project, Process, S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_worker_gives_its_job_back_untouched() {
+async fn a_stopped_worker_releases_its_job() {
     let database = migrated().await;
     let project = Project::with_database(&database).set("BEDEL_DRAIN_SECONDS", "0.5");
     let (project, mut worker, job) = stuck_download(project, &database.pool).await;

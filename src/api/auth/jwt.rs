@@ -4,18 +4,17 @@ use std::fmt;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::super::problem::Problem;
 use super::jwks::{Jwks, JwksError};
-use super::unknown;
-use crate::config::secret::Secret;
 
-/// Clocks of different machines differ by so many seconds.
+/// Allowed clock difference between machines.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// What a token has to be signed by: one algorithm, whatever its head says.
+/// The one accepted signature algorithm; a token's own header does not choose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[clap(rename_all = "verbatim")]
 #[expect(missing_docs, reason = "the names of RFC 7518 and RFC 8037")]
@@ -32,7 +31,7 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
-    /// Signed with a secret that both sides know.
+    /// True for algorithms with a shared secret.
     #[must_use]
     pub fn is_shared_secret(self) -> bool {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
@@ -55,16 +54,16 @@ impl From<JwtAlgorithm> for Algorithm {
     }
 }
 
-/// Where the keys are.
+/// Source of the keys.
 #[derive(Debug)]
 pub enum JwtKeys {
-    /// One secret that both sides know.
-    Secret(Secret),
+    /// A shared secret.
+    Secret(SecretString),
     /// The provider's public keys.
     Published(Jwks),
 }
 
-/// Checks tokens.
+/// Validates tokens.
 pub struct Jwt {
     keys: Keys,
     validation: Validation,
@@ -81,7 +80,7 @@ impl fmt::Debug for Jwt {
     }
 }
 
-/// What is read of a token.
+/// The claims that are read.
 #[derive(Deserialize)]
 struct Claims {
     external_id: Option<String>,
@@ -89,8 +88,8 @@ struct Claims {
 }
 
 impl Jwt {
-    /// Accepts what `issuer` signed with `algorithm`, and, where an audience is given, for that audience. A token that names an
-    /// audience is refused where none is given here.
+    /// Accepts tokens that `issuer` signed with `algorithm`, for `audience` if one is given. Without one, a
+    /// token that names an audience is refused.
     #[must_use]
     pub fn new(keys: JwtKeys, algorithm: JwtAlgorithm, issuer: &str, audience: Option<&str>) -> Self {
         let mut validation = Validation::new(algorithm.into());
@@ -103,22 +102,24 @@ impl Jwt {
             validation.required_spec_claims.insert("aud".to_owned());
         }
         let keys = match keys {
-            JwtKeys::Secret(secret) => Keys::Shared(DecodingKey::from_secret(secret.expose().as_bytes())),
+            JwtKeys::Secret(secret) => {
+                Keys::Shared(DecodingKey::from_secret(secret.expose_secret().as_bytes()))
+            }
             JwtKeys::Published(jwks) => Keys::Published(jwks),
         };
         Self { keys, validation }
     }
 
-    /// The user whom the token vouches for.
+    /// The user of a valid token.
     pub(super) async fn user(&self, token: &str) -> Result<Uuid, Problem> {
         let key = match &self.keys {
             Keys::Shared(key) => key.clone(),
             Keys::Published(jwks) => {
-                let header = decode_header(token).map_err(|_| unknown())?;
+                let header = decode_header(token).map_err(|_| Problem::unknown_credential())?;
                 jwks.key(header.kid.as_deref()).await.map_err(|error| match error {
-                    JwksError::Unknown => unknown(),
+                    JwksError::Unknown => Problem::unknown_credential(),
                     JwksError::Unavailable => Problem::unavailable(
-                        "The keys of the identity provider cannot be read at the moment.",
+                        "The identity provider's keys are unavailable. Try again in a few seconds.",
                     ),
                 })?
             }
@@ -132,7 +133,7 @@ impl Jwt {
     }
 }
 
-/// A UUID is used as it is; anything else becomes one of its own, always the same.
+/// A UUID is used as it is. Any other id maps to a fixed UUID.
 fn user_id(raw: &str) -> Uuid {
     Uuid::try_parse(raw).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_URL, raw.as_bytes()))
 }
@@ -144,7 +145,7 @@ fn refused(error: &jsonwebtoken::errors::Error) -> Problem {
             r#"Bearer realm="bedel", error="invalid_token", error_description="expired""#,
         );
     }
-    unknown()
+    Problem::unknown_credential()
 }
 
 #[cfg(test)]
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_users_id_is_theirs_for_good() {
+    fn a_users_id_never_changes() {
         let uuid = "7d3d1f3c-7b1e-4c5c-9a52-8c4d5e6f7a8b";
         assert_eq!(user_id(uuid).to_string(), uuid);
         // python3 -c 'import uuid; print(uuid.uuid5(uuid.NAMESPACE_URL, "user_2abc"))'

@@ -1,4 +1,4 @@
-//! Bearer tokens that the configuration names.
+//! Bearer tokens of the configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,25 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Caller;
+use super::caller::Caller;
 
-/// The bearer tokens this API knows. Holds digests only; cheap to clone.
+/// The configured tokens. Holds digests only; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tokens(Arc<[Token]>);
 
-/// A token, known by its SHA-256 alone, and who it stands for.
+/// A token's SHA-256 and its user.
 #[derive(Clone)]
 pub struct Token {
     /// SHA-256 of the token's bytes.
     pub sha256: [u8; 32],
-    /// The user who asks with it.
+    /// Its user.
     pub user_id: Uuid,
-    /// Whether it may do what only admins may.
+    /// Whether its user is an admin.
     pub admin: bool,
 }
 
 impl Token {
-    /// Keeps the digest of `token` and forgets the token itself.
+    /// Keeps only the digest of `token`.
     #[must_use]
     pub fn new(token: &str, user_id: Uuid, admin: bool) -> Self {
         Self { sha256: Sha256::digest(token).into(), user_id, admin }
@@ -33,20 +33,20 @@ impl Token {
 }
 
 impl Tokens {
-    /// The tokens of this list.
+    /// Wraps a list of tokens.
     #[must_use]
     pub fn new(tokens: Vec<Token>) -> Self {
         Self(tokens.into())
     }
 
-    /// True where nobody could ever be let in.
+    /// True without any token.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Who stands behind the token that was presented. Every known digest is compared, each to its last byte, so the
-    /// time taken tells nothing.
+    /// The caller behind a token. Compares every known digest to its last byte, so the time taken reveals
+    /// nothing.
     pub(super) fn find(&self, presented: &str) -> Option<Caller> {
         let presented: [u8; 32] = Sha256::digest(presented).into();
         let mut found = None;
@@ -66,7 +66,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// What is wrong with a list of tokens. Names the place, never the token.
+/// Why a list of tokens is invalid. Names the entry, never the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("entry {entry} of the token list: {problem}")]
 pub struct TokensError {
@@ -88,7 +88,7 @@ impl FromStr for Tokens {
 }
 
 fn entry_of(entry: &str) -> Result<Token, &'static str> {
-    // From the right: a token may end in base64's own equals signs.
+    // From the right: a base64 token may end in `=`.
     let (token, owner) = entry.rsplit_once('=').ok_or("expected token=user-uuid or token=user-uuid:admin")?;
     let (user, admin) = match owner.split_once(':') {
         None => (owner, false),

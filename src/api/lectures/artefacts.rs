@@ -1,4 +1,4 @@
-//! What was made of a lecture: its transcript in four forms, and its sound.
+//! A lecture's artefacts: its transcript in four formats, and its audio.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,14 +9,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Id;
 use super::super::file::StoredFile;
 use super::super::problem::Problem;
-use super::visible;
+use super::super::state::ApiState;
+use super::visible::visible;
 
-/// Largest transcript that is turned into another form, in bytes; ten hours of speech are about two million.
+/// Largest transcript that is converted, in bytes. Ten hours of speech take about two million.
 const MAX_TRANSCRIPT_BYTES: u64 = 64 * 1024 * 1024;
 
 const MISSING: &str = "The stored transcript cannot be found.";
@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// Read the transcript
 #[utoipa::path(
     get, path = "/api/lectures/{id}/transcript", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "As JSON: the whole text, and its segments with their times", body = Transcript)),
+    responses((status = 200, description = "JSON: the whole text, and its segments with their times", body = Transcript)),
 )]
 async fn transcript(state: State<ApiState>, caller: Caller, id: Id) -> Result<Response, Problem> {
     transcript_json(state, caller, id).await
@@ -65,7 +65,7 @@ async fn transcript_vtt(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let key = transcript_key(&state, caller, id).await?;
-    // Stored beside the payload, whose key is the one in the row.
+    // Stored beside the JSON file, whose key is in the row.
     let key = key.strip_suffix(".json").map_or_else(|| key.clone(), |stem| format!("{stem}.vtt"));
     stored(&key, "text/vtt; charset=utf-8").whole(&state).await
 }
@@ -73,7 +73,7 @@ async fn transcript_vtt(
 /// Read the transcript as SubRip
 #[utoipa::path(
     get, path = "/api/lectures/{id}/transcript.srt", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "Captions for players that know no WebVTT", body = String, content_type = "application/x-subrip")),
+    responses((status = 200, description = "Captions for players without WebVTT", body = String, content_type = "application/x-subrip")),
 )]
 async fn transcript_srt(
     State(state): State<ApiState>,
@@ -88,7 +88,7 @@ async fn transcript_srt(
 /// Read the transcript as text
 #[utoipa::path(
     get, path = "/api/lectures/{id}/transcript.txt", tag = "lectures", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "One line for each segment", body = String, content_type = "text/plain")),
+    responses((status = 200, description = "One line per segment", body = String, content_type = "text/plain")),
 )]
 async fn transcript_txt(
     State(state): State<ApiState>,
@@ -100,14 +100,14 @@ async fn transcript_txt(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], lines).into_response())
 }
 
-/// Listen
+/// Play the audio
 #[utoipa::path(
     get, path = "/api/lectures/{id}/audio", tag = "lectures",
-    params(("id" = Uuid, Path), ("Range" = Option<String>, Header, description = "One part of it, in bytes")),
+    params(("id" = Uuid, Path), ("Range" = Option<String>, Header, description = "One range of bytes")),
     responses(
         (status = 200, description = "The sound", body = [u8], content_type = "audio/mp4"),
-        (status = 206, description = "The part that was asked for", body = [u8], content_type = "audio/mp4"),
-        (status = 416, description = "`range_not_satisfiable`: there is no such part; Content-Range tells the size"),
+        (status = 206, description = "The requested range", body = [u8], content_type = "audio/mp4"),
+        (status = 416, description = "`range_not_satisfiable`: no such range; Content-Range gives the size"),
     ),
 )]
 async fn audio(
@@ -138,14 +138,14 @@ async fn payload(state: &ApiState, caller: Caller, id: Uuid) -> Result<Transcrip
     let bytes = match state.environment.storage.get_bytes(&key, MAX_TRANSCRIPT_BYTES).await {
         Ok(bytes) => bytes,
         Err(StorageError::Missing { .. }) => {
-            tracing::error!("the storage has no file where a lecture's row names one");
+            tracing::error!("a file that a lecture's row names is missing in the storage");
             return Err(Problem::not_found(MISSING));
         }
         Err(error) => return Err(Problem::storage(&error)),
     };
     serde_json::from_slice(&bytes).map_err(|error| {
-        tracing::warn!(%error, "a stored transcript is of another form");
-        let detail = "This lecture's transcript was written by another program: read it as transcript.json.";
+        tracing::warn!(%error, "a stored transcript has another format");
+        let detail = "This lecture's transcript has another format. Read it as transcript.json.";
         Problem::new(StatusCode::NOT_FOUND, "not_ready", detail)
     })
 }

@@ -1,4 +1,4 @@
-//! What happens to a lecture, as it happens: Server-Sent Events (WHATWG HTML, 9.2).
+//! A lecture's state changes as Server-Sent Events (WHATWG HTML, 9.2).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,41 +16,41 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Id;
-use super::super::limits::Following;
+use super::super::limits::StreamSlot;
 use super::super::problem::Problem;
-use super::visible_state;
+use super::super::state::ApiState;
+use super::visible::visible_state;
 
-/// Between two looks at the row.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Poll interval for the row.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A comment is sent after so long without an event, so that nobody on the way takes the connection for dead.
+/// After this time without an event a comment is sent, so that proxies keep the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Longest stream. Whoever still wants to know reconnects, with a credential that is good then.
-const AT_MOST: Duration = Duration::from_secs(3600);
+/// Longest stream. Clients then reconnect, with a credential that is valid at that time.
+const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// One event of the stream.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes an event, which is written field by field")]
+#[expect(dead_code, reason = "schema only; the event is written field by field")]
 struct StateEvent {
     #[schema(example = "state")]
     event: String,
-    /// A lecture's state as JSON, as the address of its status answers it.
+    /// The lecture's state as JSON, like the answer of `…/status`.
     data: String,
 }
 
 /// Follow a lecture
 ///
-/// The state at once, and again at each change, as events named `state`. The stream ends after a final state, when the lecture
-/// is removed, and after an hour; whoever reconnects gets the current state.
+/// Sends the state at once and after each change, as events named `state`. The stream ends after a final
+/// state, when the lecture is removed, and after an hour. Reconnecting sends the current state.
 #[utoipa::path(
     get, path = "/api/lectures/{id}/events", tag = "lectures", params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "Events, each with the lecture's state", body = StateEvent, content_type = "text/event-stream"),
-        (status = 429, description = "`rate_limited`: you follow twenty already"),
+        (status = 429, description = "`rate_limited`: you have 20 open streams"),
     ),
 )]
 pub(super) async fn events(
@@ -60,65 +60,65 @@ pub(super) async fn events(
     Id(id): Id,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let first = visible_state(&state, caller, id).await?;
-    let following = state.limits.follow(caller.user_id)?;
-    let watch = Watch {
+    let slot = state.limits.open_stream(caller.user_id)?;
+    let follower = Follower {
         state,
         user_id: caller.user_id,
         lecture_id: id,
-        told: None,
+        sent: None,
         next: Some(first),
-        _following: following,
+        _slot: slot,
     };
-    let changes = stream::unfold(watch, |mut watch| async move {
-        let now = watch.next_change().await?;
+    let changes = stream::unfold(follower, |mut follower| async move {
+        let now = follower.next_change().await?;
         let event = Event::default().event("state").json_data(&now).expect("a state is plain data");
-        Some((Ok(event), watch))
+        Some((Ok(event), follower))
     });
     let ended = async move {
-        tokio::select! { () = sleep(AT_MOST) => {}, () = stop.cancelled() => {} }
+        tokio::select! { () = sleep(MAX_DURATION) => {}, () = stop.cancelled() => {} }
     };
     let changes = futures::StreamExt::take_until(changes, Box::pin(ended));
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 
-/// One client's look at one lecture.
-struct Watch {
+/// One client that follows one lecture.
+struct Follower {
     state: ApiState,
     user_id: Uuid,
     lecture_id: Uuid,
-    /// What the client knows.
-    told: Option<LectureState>,
-    /// What was read already.
+    /// The state sent last.
+    sent: Option<LectureState>,
+    /// A state read in advance.
     next: Option<LectureState>,
-    _following: Following,
+    _slot: StreamSlot,
 }
 
-impl Watch {
-    /// The next state that differs from the one told last. None once there will be none.
+impl Follower {
+    /// The next state that differs from the one sent last. None after a final state or a removal.
     async fn next_change(&mut self) -> Option<LectureState> {
-        if self.told.as_ref().is_some_and(|told| is_final(told.status)) {
+        if self.sent.as_ref().is_some_and(|sent| is_final(sent.status)) {
             return None;
         }
         loop {
             let now = match self.next.take() {
                 Some(first) => first,
-                None => self.look().await?,
+                None => self.poll().await?,
             };
-            if self.told.as_ref() != Some(&now) {
-                self.told = Some(now.clone());
+            if self.sent.as_ref() != Some(&now) {
+                self.sent = Some(now.clone());
                 return Some(now);
             }
         }
     }
 
-    /// A look after a pause; while the database is away there is nothing new. None where the lecture is gone.
-    async fn look(&self) -> Option<LectureState> {
+    /// Polls after a pause; a database outage counts as no change. None if the lecture is gone.
+    async fn poll(&self) -> Option<LectureState> {
         loop {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
             let Ok(mut connection) = self.state.acquire().await else { continue };
             match view::state(&mut connection, self.user_id, self.lecture_id).await {
                 Ok(found) => return found,
-                Err(error) => tracing::debug!(%error, "a look at a lecture failed"),
+                Err(error) => tracing::debug!(%error, "a poll of a lecture failed"),
             }
         }
     }

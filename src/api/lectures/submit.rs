@@ -1,4 +1,4 @@
-//! Handing lectures in by their links: one, or many at once.
+//! Submits lectures by their links: one, or a batch.
 
 use std::num::NonZeroU32;
 
@@ -13,35 +13,34 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Fields;
 use super::super::observe::ProblemBody;
 use super::super::problem::Problem;
+use super::super::state::ApiState;
 
-/// Most submissions of a batch.
+/// Most lectures of a batch.
 const MAX_BATCH: usize = 500;
 
 /// Largest batch, in bytes.
 const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 
-/// A batch counts as so many submissions.
+/// Cost of a batch in submissions.
 const BATCH_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
-/// A lecture to bring in.
+/// A lecture to submit.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
+#[expect(dead_code, reason = "schema only; the body is read field by field")]
 pub(super) struct SubmissionBody {
-    /// The course; one that nobody knows is accepted.
+    /// The course; an unknown one is accepted.
     course_id: Uuid,
-    /// The address of the recording's page.
-    #[schema(
-        example = "https://rochester.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id=26b3ae9e-4a48-4dcc-96ba-0befba08a0fb"
-    )]
+    /// Viewer link of the recording.
+    #[schema(example = "\
+            https://rochester.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id=26b3ae9e-4a48-4dcc-96ba-0befba08a0fb")]
     panopto_url: String,
-    /// The media itself, where the client knows it.
+    /// Media URL, if the client knows it.
     stream_url: Option<String>,
-    /// The recording's id; counts only where the address names none.
+    /// Id of the recording. Ignored if the link names one.
     session_id: Option<String>,
     #[schema(max_length = 500)]
     title: Option<String>,
@@ -52,7 +51,7 @@ pub(super) struct SubmittedLecture {
     lecture_id: Uuid,
     status: LectureStatus,
     created: bool,
-    /// The live job that works for it; null for a completed lecture.
+    /// The live job; null for a completed lecture.
     job_id: Option<Uuid>,
 }
 
@@ -63,14 +62,14 @@ impl From<Submitted> for SubmittedLecture {
     }
 }
 
-/// Hand in a lecture
+/// Submit a lecture
 ///
-/// Links you to it. A lecture that failed starts again; one that is at work goes on.
+/// Links you to it. A failed lecture starts again; one in progress continues.
 #[utoipa::path(
     post, path = "/api/lectures/download", tag = "lectures", request_body = SubmissionBody,
     responses(
         (status = 201, description = "A new lecture", body = SubmittedLecture),
-        (status = 200, description = "A lecture that was here", body = SubmittedLecture),
+        (status = 200, description = "A known lecture", body = SubmittedLecture),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -86,9 +85,9 @@ pub(super) async fn submit(
     Ok((status, Json(SubmittedLecture::from(submitted))).into_response())
 }
 
-/// Several lectures to bring in.
+/// Lectures to submit.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
+#[expect(dead_code, reason = "schema only; the body is read field by field")]
 pub(super) struct BatchBody {
     #[schema(min_items = 1, max_items = 500)]
     lectures: Vec<SubmissionBody>,
@@ -96,11 +95,11 @@ pub(super) struct BatchBody {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchAnswer {
-    /// One for each lecture, in the order in which they were sent.
+    /// One result per lecture, in the order of the request.
     results: Vec<BatchItem>,
 }
 
-/// What became of one lecture of a batch: it is accepted, or `error` says why not.
+/// Result for one lecture of a batch: accepted, or an `error`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum BatchItem {
@@ -108,13 +107,13 @@ enum BatchItem {
     Refused { error: ProblemBody },
 }
 
-/// Hand in many lectures
+/// Submit a batch of lectures
 ///
-/// Each by itself: good ones go in even where others are bad.
+/// Each lecture is accepted or refused on its own.
 #[utoipa::path(
     post, path = "/api/lectures/batch", tag = "lectures", request_body = BatchBody,
     responses(
-        (status = 200, description = "What became of each", body = BatchAnswer),
+        (status = 200, description = "A result for each", body = BatchAnswer),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -135,7 +134,7 @@ pub(super) async fn batch(
     for lecture in lectures {
         results.push(match item(&state, caller, lecture).await {
             Ok(submitted) => BatchItem::Accepted(submitted.into()),
-            // The rest would fare no better, and what went in is in: sent again, it is found.
+            // The other lectures would fail too. Those committed stay; sending the batch again finds them.
             Err(problem) if problem.status.is_server_error() => return Err(problem),
             Err(problem) => BatchItem::Refused { error: ProblemBody::new(&problem, None) },
         });

@@ -1,4 +1,4 @@
-//! The sound of a recording, sent by the client that could read it.
+//! Uploads of a recording's audio by clients that can read it.
 
 use std::num::NonZeroU32;
 
@@ -13,23 +13,24 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::ApiState;
 use super::super::auth::Caller;
 use super::super::body::Fields;
 use super::super::problem::Problem;
+use super::super::state::ApiState;
 use super::super::upload::{self, Form, Part};
 
-/// Types besides `audio/*`: Panopto serves sound alone as `video/mp4`, and some clients do not know.
+/// Types besides `audio/*`: Panopto serves audio-only files as `video/mp4`, and some clients send a generic
+/// type.
 const TYPES: [&str; 2] = ["video/mp4", "application/octet-stream"];
 
-/// How often the lecture may turn out to be another one before the client is asked to come again.
-const TRIES: usize = 5;
+/// Tries while the lecture changes concurrently. Then the client must retry.
+const MAX_TRIES: usize = 5;
 
-/// The form of an upload.
+/// The upload form.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form, which is read part by part")]
+#[expect(dead_code, reason = "schema only; the form is read part by part")]
 pub(super) struct AudioForm {
-    /// The recording's sound, in any container that ffmpeg reads.
+    /// The recording's audio, in any container that ffmpeg reads.
     #[schema(value_type = String, format = Binary)]
     audio: Vec<u8>,
     /// A JSON object: `session_id` and `course_id` required; `title`, `duration` and `source_url` optional.
@@ -45,13 +46,13 @@ pub(super) struct UploadedLecture {
     status: LectureStatus,
     created: bool,
     job_id: Option<Uuid>,
-    /// False where the lecture is at work or completed already, and needed no other source.
+    /// False if the lecture is in progress or completed and did not need this source.
     audio_used: bool,
 }
 
-/// Upload a recording's sound
+/// Upload a recording's audio
 ///
-/// The way for recordings that only the client can read. A lecture that failed starts again with this source.
+/// For recordings that only the client can read. A failed lecture starts again with this source.
 #[utoipa::path(
     post, path = "/api/lectures/audio", tag = "lectures",
     request_body(content = AudioForm, content_type = "multipart/form-data"),
@@ -71,25 +72,25 @@ pub(super) async fn upload(
     let read = upload::read(request, state.limits.max_audio_bytes, &mut form).await;
     let (stored, metadata) = (form.stored, form.metadata);
     let mut bytes = Bytes { place: Place { upload_id: id, lecture_id: id }, kept: false, state };
-    // On a task of its own: a client that leaves now must not leave the bytes where nobody has decided on them.
-    let settling = async move {
+    // In its own task: if the client disconnects now, the bytes must still be kept or deleted.
+    let task = async move {
         let accepted = match read {
             Ok(()) => bytes.accept(caller, stored, metadata).await,
             Err(problem) => Err(problem),
         };
-        bytes.settle(stored, accepted).await
+        bytes.clean_up(stored, accepted).await
     };
-    let settled = tokio::spawn(settling.in_current_span());
-    let uploaded = settled.await.map_err(|_| Problem::internal())??;
+    let joined = tokio::spawn(task.in_current_span());
+    let uploaded = joined.await.map_err(|_| Problem::internal())??;
     let Uploaded { lecture_id, status, created, job_id, audio_used } = uploaded;
     Ok(Json(UploadedLecture { lecture_id, status, created, job_id, audio_used }))
 }
 
-/// Where the bytes are.
+/// Storage place of the bytes.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     upload_id: Uuid,
-    /// In whose directory.
+    /// The directory's lecture.
     lecture_id: Uuid,
 }
 
@@ -109,7 +110,7 @@ impl Place {
     }
 }
 
-/// A form on its way in.
+/// A form while it is read.
 struct AudioUpload<'a> {
     state: &'a ApiState,
     id: Uuid,
@@ -128,14 +129,14 @@ impl Form for AudioUpload<'_> {
                 return Err(Problem::invalid_field(
                     "audio",
                     "twice",
-                    "one upload is one recording: send the others by themselves",
+                    "an upload is one recording: send the others separately",
                 ));
             }
             "audio" => {
                 let kind = part.content_type();
                 if !kind.starts_with("audio/") && !TYPES.contains(&kind.as_str()) {
                     return Err(Problem::unsupported_media(
-                        "Only sound is accepted: send it as audio/*, video/mp4 or application/octet-stream.",
+                        "Only audio is accepted: send it as audio/*, video/mp4 or application/octet-stream.",
                     ));
                 }
                 let key = Place { upload_id: self.id, lecture_id: self.id }.key();
@@ -152,12 +153,12 @@ fn looks_like_media(head: &[u8]) -> Result<(), Problem> {
     match sniff(head, None) {
         BodyKind::Media => Ok(()),
         BodyKind::Empty => {
-            Err(Problem::unsupported_media("The audio is empty. Open the recording once more and try again."))
+            Err(Problem::unsupported_media("The audio is empty. Reload the recording and try again."))
         }
         BodyKind::Login | BodyKind::Html => Err(Problem::unsupported_media(
             "This is a web page, not a recording. Sign in to Panopto, open the recording and try again.",
         )),
-        _ => Err(Problem::unsupported_media("This is not a media file that can be read here.")),
+        _ => Err(Problem::unsupported_media("This is not a supported media file.")),
     }
 }
 
@@ -174,11 +175,11 @@ fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
     Ok(Upload::new(metadata, &state.environment.settings)?)
 }
 
-/// The bytes of an upload, which a lecture may get as its source.
+/// Uploaded bytes that may become a lecture's source.
 struct Bytes {
     state: ApiState,
     place: Place,
-    /// A lecture has them, or may have them: the answer to a COMMIT can be lost.
+    /// A lecture may refer to them, since the answer to a COMMIT can be lost.
     kept: bool,
 }
 
@@ -195,7 +196,7 @@ impl Bytes {
             return Err(missing("audio"));
         }
         let id = self.place.upload_id;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let mut connection = self.state.acquire().await?;
             let found = lecture_upload::find(&mut connection, upload).await?;
             drop(connection);
@@ -212,32 +213,30 @@ impl Bytes {
             }
             tx.rollback().await?;
         }
-        Err(Problem::unavailable(
-            "This lecture is being changed at the same moment. Send it again in a few seconds.",
-        ))
+        Err(Problem::unavailable("This lecture is being changed. Send it again in a few seconds."))
     }
 
-    /// Deletes what is not needed, of these bytes or of those they replace, and wakes the workers.
-    async fn settle(self, stored: bool, accepted: Result<Uploaded, Problem>) -> Result<Uploaded, Problem> {
+    /// Deletes unused bytes, or those they replace, and wakes the workers.
+    async fn clean_up(self, stored: bool, accepted: Result<Uploaded, Problem>) -> Result<Uploaded, Problem> {
         if stored && !self.kept {
-            upload::forget(&self.state, &self.place.key()).await;
+            upload::delete_unused(&self.state, &self.place.key()).await;
         }
         let uploaded = accepted?;
         if uploaded.audio_used {
             self.state.queue.wake();
-            forget_earlier(&self.state, self.place).await;
+            delete_replaced(&self.state, self.place).await;
         }
         Ok(uploaded)
     }
 }
 
-/// Uploads that this one replaces. Where that fails, they go when the lecture is completed.
-async fn forget_earlier(state: &ApiState, place: Place) {
+/// Deletes the uploads that this one replaces. If that fails, they go when the lecture completes.
+async fn delete_replaced(state: &ApiState, place: Place) {
     let listed = state.environment.storage.list(&keys::audio_temp_prefix(place.lecture_id)).await;
     let Ok(listed) = listed else { return };
     for stored in listed.into_iter().filter(|stored| !stored.is_staged() && stored.key != place.key()) {
         if keys::parse(&stored.key).is_some_and(|key| key.class == Class::Upload) {
-            upload::forget(state, &stored.key).await;
+            upload::delete_unused(state, &stored.key).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be on this host.
+//! Checks of this host.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use rustix::fs::Access;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::speech::{EngineChoice, SpeechOptions};
-use crate::environment;
+use crate::run::environment;
 
 const INSTALLATION: &str = "installation";
 
-/// The programs of PostgreSQL, which `bedel dev` and the tests run. With a server of one's own they are not needed.
+/// The PostgreSQL programs. Only `bedel dev` and the tests run them.
 pub(super) async fn postgres_programs(explicit: Option<PathBuf>, has_server: bool) -> Finding {
     const SUBJECT: &str = "PostgreSQL bin";
     let looked = tokio::task::spawn_blocking(move || {
@@ -49,7 +49,7 @@ pub(super) fn media_tools() -> Vec<Finding> {
     }
 }
 
-/// Whether the storage can be written, and whose it is. One that is missing stays so.
+/// Is the storage writable, and which database does it belong to? A missing directory is not created.
 pub(super) async fn storage(directory: &Path, pool: Option<&PgPool>) -> Vec<Finding> {
     const SUBJECT: &str = "storage";
     let database = match pool {
@@ -74,8 +74,8 @@ pub(super) async fn storage(directory: &Path, pool: Option<&PgPool>) -> Vec<Find
         Ok(_) => Finding::ok(
             SUBJECT,
             format!(
-                "{} can be written. It is a local directory: all processes have to run on this host, or see the\n\
-                 same directory over a network file system",
+                "{} is writable. It is a local directory: all processes must run on this host, or share \
+                 the\ndirectory over a network file system",
                 directory.display()
             ),
         ),
@@ -88,7 +88,7 @@ pub(super) async fn storage(directory: &Path, pool: Option<&PgPool>) -> Vec<Find
         Ok(marked) => installation(marked, database),
         Err(error) => Finding::fail(
             INSTALLATION,
-            format!("{}: {error}. Whose storage it is cannot be read; make it readable", directory.display()),
+            format!("{}: {error}. The storage's mark cannot be read; make it readable", directory.display()),
         ),
     };
     vec![written, tied]
@@ -103,7 +103,7 @@ async fn database_tie(pool: &PgPool) -> Result<(Uuid, bool), sqlx::Error> {
     tie_of_database(&mut *pool.acquire().await?).await
 }
 
-/// Whether storage and database belong together. The database: its id, and whether a storage is tied to it.
+/// Do storage and database belong together? `database` is its id, and whether a storage is tied to it.
 fn installation(storage: Option<Uuid>, database: Option<(Uuid, bool)>) -> Finding {
     const SUBJECT: &str = INSTALLATION;
     match (storage, database) {
@@ -119,9 +119,7 @@ fn installation(storage: Option<Uuid>, database: Option<(Uuid, bool)>) -> Findin
         ),
         (Some(storage), None) => Finding::ok(SUBJECT, format!("the storage belongs to {storage}")),
         (None, Some((_, true))) => second_storage(),
-        (None, _) => {
-            Finding::ok(SUBJECT, "the storage is new; the first process will tie it to its database")
-        }
+        (None, _) => Finding::ok(SUBJECT, "the storage is new; the first process ties it to its database"),
     }
 }
 
@@ -129,7 +127,7 @@ fn is_missing(directory: &Path) -> bool {
     std::fs::symlink_metadata(directory).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// Whether the first process that needs a missing directory can create it.
+/// Can the first process that needs it create this directory?
 fn to_be_created(subject: &'static str, directory: &Path, variable: &str) -> Finding {
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let above = absolute.ancestors().find(|above| above.exists()).unwrap_or(Path::new("/"));
@@ -137,13 +135,13 @@ fn to_be_created(subject: &'static str, directory: &Path, variable: &str) -> Fin
     if writable {
         Finding::ok(
             subject,
-            format!("{} is not there yet; the first process that needs it creates it", directory.display()),
+            format!("{} does not exist yet; the first process that needs it creates it", directory.display()),
         )
     } else {
         Finding::fail(
             subject,
             format!(
-                "{} is not there and cannot be created in {}. Make that writable, or set {variable}",
+                "{} does not exist and cannot be created in {}. Make that writable, or set {variable}",
                 directory.display(),
                 above.display()
             ),
@@ -151,13 +149,13 @@ fn to_be_created(subject: &'static str, directory: &Path, variable: &str) -> Fin
     }
 }
 
-/// Whether work in progress has a place.
+/// Is the scratch directory writable?
 pub(super) fn scratch(directory: &Path) -> Finding {
     if is_missing(directory) {
         return to_be_created("scratch", directory, "BEDEL_SCRATCH_DIR");
     }
     match tempfile::tempfile_in(directory) {
-        Ok(_) => Finding::ok("scratch", format!("{} can be written", directory.display())),
+        Ok(_) => Finding::ok("scratch", format!("{} is writable", directory.display())),
         Err(error) => Finding::fail(
             "scratch",
             format!("{}: {error}. Make it writable, or set BEDEL_SCRATCH_DIR", directory.display()),
@@ -165,12 +163,12 @@ pub(super) fn scratch(directory: &Path) -> Finding {
     }
 }
 
-/// The engine, and where it is the embedded one its model, whole.
+/// The engine, and the model of the embedded one.
 pub(super) async fn speech(options: &SpeechOptions) -> Vec<Finding> {
     if options.engine == EngineChoice::None {
         return vec![Finding::warn(
             "engine",
-            "BEDEL_ENGINE=none: transcribe jobs wait for a worker that has one",
+            "BEDEL_ENGINE=none: transcribe jobs wait for a worker with an engine",
         )];
     }
     let mut findings = Vec::new();
@@ -185,7 +183,7 @@ pub(super) async fn speech(options: &SpeechOptions) -> Vec<Finding> {
 
 fn model(options: &SpeechOptions) -> Finding {
     let looked = environment::model_dir(options).map_err(|error| error.to_string()).and_then(|directory| {
-        // A model given by its path has no noted sum to compare with.
+        // A model given by path has no recorded checksum.
         if Path::new(&options.model).is_file() {
             return models::resolve(&options.model, &directory)
                 .map(|path| path.display().to_string())
@@ -201,7 +199,7 @@ fn model(options: &SpeechOptions) -> Finding {
     }
 }
 
-/// The first is for jobs that do not choose; the others need not be there.
+/// The first engine is the default, so it must answer. The others may be down.
 async fn engines(options: &SpeechOptions) -> Vec<Finding> {
     let engines = match environment::engines(options, &MediaTools::by_name()) {
         Ok(engines) => engines,
@@ -226,7 +224,7 @@ async fn engines(options: &SpeechOptions) -> Vec<Finding> {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::Level;
+    use super::super::finding::Level;
     use super::installation;
 
     #[test]

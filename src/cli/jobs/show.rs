@@ -1,10 +1,10 @@
-//! Jobs as a person reads them on a terminal.
+//! Jobs as text for a terminal.
 
 use bedel_queue::inspect::JobView;
 
 use crate::cli::table;
 
-/// One line for each job.
+/// One line per job.
 pub(super) fn list(jobs: &[JobView]) -> String {
     let cells: Vec<_> = jobs.iter().map(line).collect();
     table::render(&["JOB", "KIND", "STATE", "ATTEMPT", "RUN AT", "LECTURE", "WORKER", "REASON"], &cells)
@@ -23,7 +23,7 @@ fn line(job: &JobView) -> Vec<String> {
     ]
 }
 
-/// Everything about one job, and below it its failed attempts.
+/// All about one job, then its failed attempts.
 pub(super) fn story(job: &JobView) -> String {
     let mut rows: Vec<(&str, String)> = vec![
         ("job", job.id.to_string()),

@@ -1,4 +1,4 @@
-//! The sound of a recording: sent by a client, and read again.
+//! Audio of a recording: uploaded by a client, then played.
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Answer, Answering, App, COURSE, MAX_AUDIO_BYTES, SESSION, submission, viewer};
 
-/// The head of an MP4 file, which is what the bytes are judged by here; the pipeline's own tests judge the rest.
+/// Head of an MP4 file, which is all that the API checks; the pipeline's tests check the rest.
 pub(super) const MP4: &[u8] = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2mp41\0\0\0\0 and more";
 
 pub(super) fn metadata() -> Value {
@@ -24,7 +24,7 @@ pub(super) async fn upload(app: &App, user: usize, form: Form) -> Answer {
     app.request(user, Method::POST, "/api/lectures/audio").multipart(form).answer().await
 }
 
-/// Uploads that are stored, as `lecture/upload` with what they hold.
+/// Stored uploads, as `lecture/upload` with their content.
 pub(super) fn stored(app: &App) -> Vec<(String, Vec<u8>)> {
     let directory = app.directory.path().join("storage/audio_tmp");
     let Ok(lectures) = std::fs::read_dir(directory) else { return Vec::new() };
@@ -54,7 +54,7 @@ async fn an_upload_makes_a_lecture_with_a_source_and_a_job() {
     assert_eq!(shown["panopto_url"], viewer(SESSION));
     assert_eq!((&shown["title"], &shown["stage"]), (&json!("Week 1"), &json!("submit")));
     assert_eq!(stored(&app), [(lecture.to_string(), MP4.to_vec())]);
-    // The other way to the same recording finds it.
+    // Submitting the same recording by link finds the lecture.
     assert_eq!(app.submit(1, &submission()).await.expect(200).id("lecture_id"), lecture);
 }
 
@@ -71,10 +71,10 @@ async fn the_metadata_may_come_first_and_say_little() {
 }
 
 #[tokio::test]
-async fn bytes_that_nobody_needs_are_not_kept() {
+async fn unneeded_bytes_are_not_stored() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
-    // At work.
+    // In progress.
     let answer = upload(&app, 1, form(&metadata(), MP4)).await.expect(200).json();
     assert_eq!((&answer["audio_used"], &answer["created"]), (&json!(false), &json!(false)));
     assert_eq!(answer["lecture_id"], json!(lecture));
@@ -120,7 +120,7 @@ async fn fifty_uploads_at_once_are_one_lecture_with_one_source() {
     assert_eq!(app.count("SELECT count(*) FROM user_lectures WHERE lecture_id = $1", lecture).await, 50);
     assert_eq!(app.live_jobs(lecture).await, 1);
     assert_eq!(stored(&app), [(lecture.to_string(), MP4.to_vec())]);
-    // And again, for one that failed.
+    // Again for a failed lecture.
     app.set_failed(lecture).await;
     let answers =
         futures::future::join_all((0..50).map(|user| upload(&app, user, form(&metadata(), MP4)))).await;
@@ -130,7 +130,7 @@ async fn fifty_uploads_at_once_are_one_lecture_with_one_source() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_recording_is_refused_and_nothing_is_left() {
+async fn a_non_recording_is_refused_and_nothing_is_stored() {
     let app = App::start().await;
     for (bytes, says) in [
         (b"<html>sign in".as_slice(), "web page"),

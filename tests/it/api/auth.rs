@@ -1,4 +1,4 @@
-//! Signing in: by a JWT of an identity provider, and by an API token.
+//! Authentication by JWT and by API token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use bedel::api::api_tokens;
 use bedel::api::{ASK_AGAIN_AFTER, Jwks, Jwt, JwtAlgorithm, JwtKeys};
-use bedel::api_tokens;
-use bedel::config::secret::Secret;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -41,7 +41,7 @@ fn signed(claims: &Value, secret: &str) -> String {
 }
 
 async fn by_secret() -> App {
-    let keys = JwtKeys::Secret(Secret::new(SECRET));
+    let keys = JwtKeys::Secret(SecretString::from(SECRET));
     App::with_users_and_jwt(1, Some(Jwt::new(keys, JwtAlgorithm::HS256, ISSUER, Some(AUDIENCE)))).await
 }
 
@@ -53,7 +53,7 @@ async fn ask_as_admin(app: &App, token: &str) -> Answer {
     app.anonymous(Method::GET, "/api/queues").bearer_auth(token).answer().await
 }
 
-/// Whom the token stands for: they choose a course, which makes their row.
+/// The token's user: selecting a course makes the user's row.
 async fn user_of(app: &App, token: &str) -> Uuid {
     let course: Uuid = sqlx::query_scalar(
         "INSERT INTO courses (code, title) VALUES (gen_random_uuid()::text, 'T') RETURNING id",
@@ -71,7 +71,7 @@ async fn user_of(app: &App, token: &str) -> Uuid {
 }
 
 #[tokio::test]
-async fn a_token_of_the_provider_stands_for_its_user() {
+async fn a_jwt_identifies_its_user() {
     let app = by_secret().await;
     let user = Uuid::new_v4();
     assert_eq!(user_of(&app, &signed(&claims(&user.to_string()), SECRET)).await, user);
@@ -116,7 +116,7 @@ async fn every_other_token_is_refused() {
     ask(&app, &nobody).await.problem(403, "forbidden");
 }
 
-/// A provider that publishes keys, and counts how often it is asked.
+/// A provider that publishes keys and counts fetches.
 struct Provider {
     url: String,
     set: Arc<Mutex<Value>>,
@@ -138,7 +138,7 @@ impl Provider {
         Self { url, set, asked }
     }
 
-    /// From now on it publishes the public half of this key, and nothing else.
+    /// Publishes only the public half of this key from now on.
     async fn publish(&self, id: &str, key: &Key) {
         *self.set.lock().await = json!({ "keys": [{
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": key.public,
@@ -146,7 +146,7 @@ impl Provider {
     }
 }
 
-/// An Ed25519 key: PKCS #8 for signing, and its public half in base64url.
+/// An Ed25519 key: PKCS #8 for signing, and the public half in base64url.
 struct Key {
     private: &'static [u8],
     public: &'static str,
@@ -159,7 +159,7 @@ impl Key {
     }
 }
 
-// Made for these tests by: openssl genpkey -algorithm ed25519 -outform DER
+// Made with: openssl genpkey -algorithm ed25519 -outform DER
 const FIRST: Key = Key {
     private: b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20\x76\x2d\x40\x15\x28\x6d\xc5\x13\xae\xf5\x6c\x02\xd7\x91\x2a\x12\x47\xa4\xbc\xd4\x55\x87\x6d\x12\x9b\x3d\x38\x79\x59\x6c\x73\x3f",
     public: "in6kp2fcyUNWHyAa-HQ8XRDjXML0TYGyYS90P0Db88g",
@@ -170,7 +170,7 @@ const SECOND: Key = Key {
 };
 
 fn published(url: &str, ask_again_after: Duration) -> Jwks {
-    // Another test in the process may have been first.
+    // Another test in the process may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Jwks::new(url.parse().unwrap(), ask_again_after).unwrap()
 }
@@ -191,7 +191,7 @@ async fn published_keys_are_fetched_once_for_many() {
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     ask(&app, &FIRST.sign(None, &claims("x"))).await.expect(200);
-    // A key that nobody publishes costs no more fetches, however often it is tried.
+    // Repeated use of an unknown key costs no more fetches.
     for _ in 0..5 {
         ask(&app, &SECOND.sign(Some("two"), &claims("x"))).await.problem(401, "unauthenticated");
     }
@@ -199,9 +199,9 @@ async fn published_keys_are_fetched_once_for_many() {
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
 }
 
-/// A provider that changes its key goes on letting its users in, and whoever has the old one is not let in.
+/// After a key rotation users keep access, and the old key is refused.
 #[tokio::test]
-async fn a_key_that_is_replaced_is_found_and_the_old_one_forgotten() {
+async fn a_rotated_key_is_fetched_and_the_old_one_dropped() {
     let provider = Provider::start().await;
     provider.publish("one", &FIRST).await;
     let app = by_provider(&provider, Duration::from_millis(100)).await;
@@ -217,13 +217,13 @@ async fn a_key_that_is_replaced_is_found_and_the_old_one_forgotten() {
 }
 
 #[tokio::test]
-async fn a_provider_that_was_never_heard_is_no_reason_to_send_users_away() {
+async fn an_unreachable_provider_is_503() {
     let nowhere = published("http://127.0.0.1:9/", ASK_AGAIN_AFTER);
     let jwt = Jwt::new(JwtKeys::Published(nowhere), JwtAlgorithm::EdDSA, ISSUER, Some(AUDIENCE));
     let app = App::with_users_and_jwt(1, Some(jwt)).await;
-    let away = ask(&app, &FIRST.sign(Some("one"), &claims("x"))).await;
-    away.problem(503, "unavailable");
-    assert!(!away.header("retry-after").is_empty());
+    let unavailable = ask(&app, &FIRST.sign(Some("one"), &claims("x"))).await;
+    unavailable.problem(503, "unavailable");
+    assert!(!unavailable.header("retry-after").is_empty());
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn an_api_token_does_what_it_was_made_for_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn an_admins_token_for_less_is_no_admins() {
+async fn an_admins_smaller_token_has_no_admin_rights() {
     let app = App::start().await;
     let mut connection = app.pool.acquire().await.unwrap();
     for scope in [api_tokens::READ, api_tokens::WRITE] {

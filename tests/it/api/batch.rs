@@ -1,4 +1,4 @@
-//! Many lectures in one call.
+//! Batches of lectures.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn lecture(session: Uuid) -> Value {
 }
 
 #[tokio::test]
-async fn good_ones_go_in_and_bad_ones_say_why_in_their_places() {
+async fn a_batch_accepts_good_lectures_and_explains_bad_ones() {
     let app = App::start().await;
     let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
     let bad = json!({ "course_id": COURSE, "panopto_url": "https://example.org/" });
@@ -34,7 +34,7 @@ async fn good_ones_go_in_and_bad_ones_say_why_in_their_places() {
 }
 
 #[tokio::test]
-async fn five_hundred_go_in_at_once_and_let_others_pass() {
+async fn a_batch_of_five_hundred_lets_others_pass() {
     let app = App::start().await;
     let lectures: Vec<Value> = (0..500).map(|_| lecture(Uuid::new_v4())).collect();
     let results = batch(&app, &lectures).await.expect(200).json()["results"].clone();

@@ -1,4 +1,4 @@
-//! Stopping the work for a lecture.
+//! Cancelling a lecture.
 
 use reqwest::Method;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ async fn cancel(app: &App, user: usize, lecture: Uuid) -> Answer {
 }
 
 #[tokio::test]
-async fn a_lecture_at_work_is_stopped_and_can_be_tried_again() {
+async fn a_running_lecture_is_cancelled_and_can_be_retried() {
     let app = App::start().await;
     let submitted = app.submit(0, &submission()).await.expect(201);
     let (lecture, job) = (submitted.id("lecture_id"), submitted.id("job_id"));
@@ -28,12 +28,12 @@ async fn a_lecture_at_work_is_stopped_and_can_be_tried_again() {
 }
 
 #[tokio::test]
-async fn what_others_want_too_is_not_stopped_by_one_of_them() {
+async fn a_shared_lecture_is_not_cancelled_by_one_user() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     app.submit(1, &submission()).await.expect(200);
     let refused = cancel(&app, 0, lecture).await.problem(409, "conflict");
-    assert!(refused["detail"].as_str().unwrap().contains("Others"), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("Other users"), "{refused}");
     assert_eq!(app.live_jobs(lecture).await, 1);
     app.admin(Method::POST, &format!("/api/lectures/{lecture}/cancel")).answer().await.expect(202);
     assert_eq!(app.live_jobs(lecture).await, 0);

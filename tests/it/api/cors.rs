@@ -1,4 +1,4 @@
-//! Whose pages may ask from a browser.
+//! CORS.
 
 use reqwest::{Method, RequestBuilder};
 
@@ -34,7 +34,7 @@ async fn named_origins_may_ask_and_preflights_need_no_credential() {
         let answer = from(origin, app.request(0, Method::GET, "/api/courses")).answer().await.expect(200);
         assert_eq!(answer.header("access-control-allow-origin"), origin);
         assert!(answer.header("vary").to_ascii_lowercase().contains("origin"));
-        // Errors can be read too, or the page would show none.
+        // Errors must be readable too, or the page could not show them.
         let refused = from(origin, app.anonymous(Method::GET, "/api/courses")).answer().await;
         refused.problem(401, "unauthenticated");
         assert_eq!(refused.header("access-control-allow-origin"), origin);
@@ -42,7 +42,7 @@ async fn named_origins_may_ask_and_preflights_need_no_credential() {
 }
 
 #[tokio::test]
-async fn other_origins_are_told_nothing() {
+async fn other_origins_get_no_cors_headers() {
     let app = App::start().await;
     for origin in [
         "https://evil.example",

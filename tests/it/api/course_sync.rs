@@ -1,4 +1,4 @@
-//! The course sync on an admin's word. What the job itself does is tested with the job.
+//! The course sync on an admin's request. The job has its own tests.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ async fn sync(app: &App, query: &str, body: Value) -> Answer {
     app.admin(Method::POST, &format!("{SYNC}{query}")).json(&body).answer().await
 }
 
-/// Ends the sync as a worker would, as soon as it is there.
+/// Ends the sync like a worker, as soon as the job exists.
 async fn end_when_it_appears(app: &App, state: &'static str, reason: Option<&str>, result: Option<Value>) {
     let started = Instant::now();
     loop {
@@ -61,21 +61,21 @@ async fn the_counts_are_answered_when_the_job_ends_in_time() {
 async fn a_sync_that_takes_longer_is_202() {
     let app = App::start().await;
     let started = Instant::now();
-    // No body at all is a sync with the configured terms.
+    // An empty body means a sync with the configured terms.
     let answer = app.admin(Method::POST, &format!("{SYNC}?wait=1")).answer().await.expect(202);
     assert!((0.5..20.0).contains(&started.elapsed().as_secs_f64()));
     let body = answer.json();
     assert_eq!(body.as_object().unwrap().len(), 1);
-    // The one that is live is joined, not doubled.
+    // A second request joins the live job.
     assert_eq!(sync(&app, "?wait=0", json!({})).await.expect(202).json(), body);
-    // But not by one that wants something else.
+    // A request with other settings does not.
     let other = sync(&app, "?wait=0", json!({ "dry_run": true })).await.problem(409, "conflict");
     assert!(other["detail"].as_str().unwrap().contains(body["job_id"].as_str().unwrap()));
     let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM queue.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(jobs, 1);
 }
 
-/// Ends the sync as a worker would whose last attempt failed.
+/// Ends the sync like a worker after a failed last attempt.
 async fn discard_when_it_appears(app: &App, class: &str, reason: &str) {
     let started = Instant::now();
     loop {
@@ -111,7 +111,7 @@ async fn a_sync_that_could_not_reach_the_catalogue_is_503_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_sync_that_no_repetition_mends_is_409_with_the_reason() {
+async fn a_sync_that_a_retry_cannot_fix_is_409_with_the_reason() {
     let app = App::start().await;
     let (discarded, ()) =
         tokio::join!(sync(&app, "", json!({})), discard_when_it_appears(&app, "bad-term", "no such term"));

@@ -1,4 +1,4 @@
-//! Courses: all, one's own, and those that users make.
+//! Courses: all, selected ones, and user-made ones.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ async fn a_choice_is_made_once_and_is_ones_own() {
 }
 
 #[tokio::test]
-async fn what_a_course_holds_is_ones_own_newest_first() {
+async fn a_course_lists_the_callers_items_newest_first() {
     let app = App::start().await;
     let course = Uuid::new_v4();
     let mut ids = Vec::new();

@@ -1,4 +1,4 @@
-//! The description of the API, and the page that shows it.
+//! The API's description, and the page that shows it.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -27,9 +27,9 @@ async fn the_page_loads_nothing_from_elsewhere() {
     }
 }
 
-/// Whatever is described is there, and asks for a credential unless it is said to need none.
+/// Every described operation exists and requires a credential unless it is marked open.
 #[tokio::test]
-async fn every_operation_is_there_and_asks_who_is_asking() {
+async fn every_operation_exists_and_requires_a_credential() {
     let app = App::start().await;
     let api: Value = serde_json::from_str(&bedel::api::description()).unwrap();
     for (path, item) in api["paths"].as_object().unwrap() {

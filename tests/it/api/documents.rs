@@ -26,7 +26,7 @@ async fn upload(app: &App, user: usize, form: Form) -> Answer {
     app.request(user, Method::POST, UPLOAD).multipart(form).answer().await
 }
 
-/// Files of documents, writes under way and left ones included.
+/// Files of documents, including unfinished and leftover writes.
 fn stored(app: &App) -> Vec<String> {
     let directory = app.directory.path().join("storage/documents");
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
@@ -132,7 +132,7 @@ async fn a_document_that_lost_its_file_gets_it_back() {
 }
 
 #[tokio::test]
-async fn what_is_no_pdf_is_refused_and_nothing_is_left() {
+async fn a_non_pdf_is_refused_and_nothing_is_stored() {
     let app = App::start().await;
     for (name, kind, bytes, status, code) in [
         ("a.txt", "application/pdf", PDF, 422, "invalid"),
@@ -186,7 +186,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         Err(std::io::Error::other("gone")),
     ]);
     let broken = form("a.pdf", "application/pdf", Body::wrap_stream(pieces));
-    app.request(0, Method::POST, UPLOAD).multipart(broken).send().await.expect_err("the body broke off");
+    app.request(0, Method::POST, UPLOAD).multipart(broken).send().await.expect_err("the body ends early");
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while !stored(&app).is_empty() {
         assert!(std::time::Instant::now() < deadline, "{:?}", stored(&app));
@@ -220,7 +220,7 @@ async fn names_from_outside_stay_names() {
 }
 
 #[tokio::test]
-async fn what_nobody_asked_for_is_skipped() {
+async fn unknown_parts_are_skipped() {
     let app = App::start().await;
     let large = || file("a.pdf", "application/pdf", [PDF, &vec![b' '; 1_500_000]].concat());
     let refused = upload(&app, 0, Form::new().text("course_id", COURSE).part("document", large())).await;
@@ -228,7 +228,7 @@ async fn what_nobody_asked_for_is_skipped() {
     upload(&app, 0, form("a.pdf", "application/pdf", PDF).part("document", large())).await.expect(201);
 }
 
-/// The parser would keep all of it, waiting for a part to begin.
+/// The parser would buffer all of it while waiting for a part to begin.
 #[tokio::test]
 async fn a_form_that_never_begins_is_refused_early() {
     let app = App::start().await;
@@ -250,7 +250,7 @@ async fn a_form_that_never_begins_is_refused_early() {
     }
 }
 
-/// The answer has to reach a client that sends first and reads then.
+/// The answer must reach a client that sends everything before it reads.
 #[tokio::test]
 async fn a_refusal_before_the_form_is_read_arrives() {
     let app = App::start().await;
@@ -264,7 +264,7 @@ async fn a_refusal_before_the_form_is_read_arrives() {
 }
 
 #[tokio::test]
-async fn a_form_that_stalls_is_given_up() {
+async fn a_stalled_form_times_out() {
     let app = App::start().await;
     let pieces = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(PDF))]).chain(stream::pending());
     let stalled = form("a.pdf", "application/pdf", Body::wrap_stream(pieces));

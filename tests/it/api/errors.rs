@@ -1,4 +1,4 @@
-//! Errors that are nobody's input: unknown routes, a database that is away, faults of ours; and what the log holds.
+//! Errors without bad input: unknown routes, a database that is down, server errors; and the log's content.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
@@ -43,8 +43,8 @@ async fn every_answer_has_a_request_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_503() {
-    // Nobody listens on port 9 of the loopback.
+async fn an_unavailable_database_is_503() {
+    // Nothing listens on port 9 of the loopback.
     let pool = PgPoolOptions::new().connect_lazy("postgres://nobody@127.0.0.1:9/none").unwrap();
     let app = App::over(pool, 1).await;
     let id = Uuid::new_v4();
@@ -68,7 +68,7 @@ async fn a_database_that_is_away_is_503() {
 }
 
 #[tokio::test]
-async fn a_fault_of_ours_is_a_bland_500() {
+async fn a_server_error_is_a_bland_500() {
     let app = App::start().await;
     sqlx::query("ALTER TABLE user_lectures RENAME TO hidden").execute(&app.pool).await.unwrap();
     for answer in
@@ -82,7 +82,7 @@ async fn a_fault_of_ours_is_a_bland_500() {
     assert_eq!(left, 0, "the transaction was rolled back");
 }
 
-/// Collects what is logged.
+/// Collects log lines.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -105,7 +105,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// On a thread that collects nothing: the requests whose lines the test below looks for.
+/// On a thread without a collector: the requests whose log lines the next test looks for.
 #[tokio::main(flavor = "current_thread")]
 async fn use_elsewhere() {
     let app = App::start().await;
@@ -126,7 +126,7 @@ async fn the_log_has_route_status_and_id_and_no_secret() {
         .with_ansi(false)
         .with_max_level(tracing::Level::DEBUG);
     let _guard = tracing::subscriber::set_default(collector.finish());
-    // Another test that comes to every place first must not decide for all that nobody listens there.
+    // A test without a collector that runs first must not disable the log statements for all.
     std::thread::spawn(use_elsewhere).join().unwrap();
     let app = App::start().await;
     let mut body = submission();
@@ -160,7 +160,7 @@ async fn the_log_has_route_status_and_id_and_no_secret() {
 }
 
 #[tokio::test]
-async fn a_storage_that_is_away_is_503() {
+async fn an_unavailable_storage_is_503() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     app.set_completed(lecture).await;
@@ -170,24 +170,24 @@ async fn a_storage_that_is_away_is_503() {
     let mut another = audio::metadata();
     another["session_id"] = "00000000-0000-4000-8000-00000000000b".into();
     another["source_url"] = Value::Null;
-    for away in [
+    for unavailable in [
         audio::upload(&app, 0, audio::form(&another, audio::MP4)).await,
         app.get(0, &format!("/api/lectures/{lecture}/audio")).await,
     ] {
-        away.problem(503, "unavailable");
-        assert!(!away.header("retry-after").is_empty());
+        unavailable.problem(503, "unavailable");
+        assert!(!unavailable.header("retry-after").is_empty());
     }
 }
 
-/// Asks for more than the connection holds, many times, and reads none of it.
+/// Requests more than the connection can buffer, many times, and reads nothing.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn who_takes_nothing_of_the_answers_loses_the_connection() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let app = App::start().await;
     let mut stream = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
     let ask = b"GET /api/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
     let refused = async {
-        // The server stops taking requests while their answers wait; what it does not take is refused when it has left.
+        // The server stops reading requests while their answers wait, and disconnects the client in the end.
         loop {
             if let Err(error) = stream.write_all(ask).await {
                 break error;
@@ -202,9 +202,9 @@ async fn who_takes_nothing_of_the_answers_loses_the_connection() {
     );
 }
 
-/// A connection costs a place: whoever holds it without a request loses it.
+/// Connections are limited: an idle one without a request is closed.
 #[tokio::test]
-async fn a_head_that_does_not_come_closes_the_connection() {
+async fn a_missing_head_closes_the_connection() {
     let app = App::start().await;
     let address = app.base.strip_prefix("http://").unwrap();
     for sent in [b"".as_slice(), b"GET /livez HTTP/1.1\r\nhost: x\r\nx-slow:"] {

@@ -1,4 +1,4 @@
-//! A lecture followed as it changes.
+//! Following a lecture.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{App, submission};
 
-/// Longest wait for an event; a look happens every second.
+/// Longest wait for an event; the server polls every second.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A stream of events as its client reads it.
+/// A client of an event stream.
 struct Events {
     response: Response,
     read: String,
@@ -27,7 +27,7 @@ impl Events {
         Self { response, read: String::new() }
     }
 
-    /// The data of the next event. None at the end.
+    /// Data of the next event. None at the end.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.read.split_once("\n\n") {
@@ -59,7 +59,7 @@ async fn the_state_comes_at_once_and_at_each_change_until_the_end() {
     assert_eq!(events.next().await.unwrap()["status"], "downloading");
     app.set_failed(lecture).await;
     loop {
-        // The lecture and its job are changed by two statements here.
+        // Here two statements change the lecture and its job.
         let event = events.next().await.unwrap();
         if event["status"] == "failed" {
             assert_eq!(event["error_message"], "it is gone");
@@ -67,7 +67,7 @@ async fn the_state_comes_at_once_and_at_each_change_until_the_end() {
         }
     }
     assert_eq!(events.next().await, None);
-    // Whoever comes later gets the end alone.
+    // A late client gets the final state only.
     let mut late = Events::open(&app, lecture).await;
     assert_eq!(late.next().await.unwrap()["status"], "failed");
     assert_eq!(late.next().await, None);
@@ -89,15 +89,15 @@ async fn the_stream_ends_with_the_lecture_and_with_the_server() {
     assert_eq!(events.next().await, None);
 }
 
-/// Whatever stands between would take a quiet connection for a dead one.
+/// Proxies would close a quiet connection.
 #[tokio::test]
-async fn a_quiet_stream_shows_that_it_lives() {
+async fn a_quiet_stream_sends_heartbeats() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     let mut events = Events::open(&app, lecture).await;
     events.next().await.unwrap();
     let sign = timeout(Duration::from_secs(30), events.response.chunk()).await;
-    let sign = sign.expect("every fifteen seconds").unwrap().expect("it goes on");
+    let sign = sign.expect("every fifteen seconds").unwrap().expect("the stream continues");
     assert!(sign.starts_with(b":"), "{sign:?}");
 }
 
@@ -113,7 +113,7 @@ async fn a_user_follows_twenty_at_most() {
 }
 
 #[tokio::test]
-async fn what_is_anothers_cannot_be_followed() {
+async fn foreign_lectures_cannot_be_followed() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     app.get(1, &format!("/api/lectures/{lecture}/events")).await.problem(404, "not_found");

@@ -1,4 +1,4 @@
-//! What those who run it see and do.
+//! Operators' views and actions.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn hosts_in_trouble_are_listed_and_those_that_are_down_are_counted() {
     assert_eq!((&counted["group"], &counted["opened_at"]), (&json!("cdn.example"), &Value::Null));
     let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
     assert!(metrics.lines().any(|line| line == "bedel_hosts_down 1"), "{metrics}");
-    assert!(!metrics.contains("down.example"), "anybody may read this");
+    assert!(!metrics.contains("down.example"), "metrics are public");
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_schedule_runs_by_hand() {
     assert_eq!(first.json()["created"], true);
     let again = post(&app, "/api/schedules/course-sync/run").await.expect(202);
     assert_eq!((again.id("job_id"), &again.json()["created"]), (first.id("job_id"), &json!(false)));
-    // A kind that needs args is no schedule's.
+    // A kind with required args has no schedule.
     post(&app, "/api/schedules/submit/run").await.problem(404, "not_found");
 }
 

@@ -1,4 +1,4 @@
-//! Alive, ready, stopping.
+//! Liveness, readiness, stopping.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ async fn health_needs_no_token() {
 }
 
 #[tokio::test]
-async fn a_storage_that_is_not_there_is_not_ready() {
+async fn a_missing_storage_is_not_ready() {
     let app = App::start().await;
     std::fs::rename(app.directory.path().join("storage"), app.directory.path().join("away")).unwrap();
     let answer = app.anonymous(Method::GET, "/readyz").answer().await;
@@ -34,7 +34,7 @@ async fn stopping_answers_what_waits_and_ends() {
     let jobs = app.pool.clone();
     let started = Instant::now();
     let (answer, ()) = tokio::join!(waiting, async move {
-        // The request is inside when its job is there.
+        // Once its job exists, the request is in its handler.
         loop {
             let count: i64 =
                 sqlx::query_scalar("SELECT count(*) FROM queue.jobs").fetch_one(&jobs).await.unwrap();

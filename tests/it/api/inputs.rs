@@ -46,7 +46,7 @@ async fn fields_that_cannot_be_accepted_are_named() {
         ("stream_url", json!("http://127.0.0.1/a.mp4")),
         ("stream_url", json!("audio_podcast")),
         ("stream_url", json!("https://media.example.org/a\u{0}.mp4")),
-        // The id beside a link that has none.
+        // The id beside a link without one.
         ("session_id", json!("abc123")),
         ("session_id", json!(["x"])),
         ("session_id", json!("\u{0}")),
@@ -77,7 +77,7 @@ async fn fields_that_cannot_be_accepted_are_named() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
+async fn all_errors_are_reported_at_once() {
     let app = App::start().await;
     let body = app.submit(0, &json!({ "title": 1 })).await.problem(422, "invalid");
     let fields: Vec<&str> =
@@ -88,7 +88,7 @@ async fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn the_longest_title_and_odd_but_valid_input_are_accepted() {
+async fn the_longest_title_and_unusual_input_are_accepted() {
     let app = App::start().await;
     let bodies = [
         with("title", json!("\u{1F600}".repeat(500))),
@@ -107,7 +107,7 @@ async fn the_longest_title_and_odd_but_valid_input_are_accepted() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_objects() {
+async fn bodies_that_are_not_json_objects() {
     let app = App::start().await;
     let post =
         || app.request(0, Method::POST, "/api/lectures/download").header("content-type", "application/json");
@@ -145,13 +145,13 @@ async fn a_body_over_64_kib_is_refused_and_the_refusal_can_be_read() {
     post().body(padded(64 * 1024)).answer().await.expect(201);
     post().body(padded(64 * 1024 + 1)).answer().await.problem(413, "too_large");
     post().body(padded(900_000)).answer().await.problem(413, "too_large");
-    // Without a length it is counted as it comes.
+    // Without a Content-Length the bytes are counted on arrival.
     let chunks = futures::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 4096])));
     post().body(reqwest::Body::wrap_stream(chunks)).answer().await.problem(413, "too_large");
 }
 
-/// A client that writes everything before it reads: closing on unread bytes would reset the connection and take the
-/// answer with it.
+/// A client that writes everything before it reads: closing with unread bytes would reset the connection and
+/// lose the answer.
 #[tokio::test]
 async fn the_refusal_of_a_large_body_reaches_a_client_that_writes_first() {
     let app = App::start().await;
@@ -171,7 +171,7 @@ async fn written_first(app: &App, path: &str, token: &str, bytes: usize, status:
     let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
     connection.write_all(head.as_bytes()).await.unwrap();
     for part in body.chunks(100_000) {
-        // A slow line: the refusal is decided long before the end is sent.
+        // A slow connection: the refusal is decided long before the last byte.
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
         connection.write_all(part).await.expect("all is taken");
     }
@@ -182,7 +182,7 @@ async fn written_first(app: &App, path: &str, token: &str, bytes: usize, status:
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_names_nothing() {
+async fn a_malformed_id_is_404() {
     let app = App::start().await;
     for path in ["/api/lectures/17", "/api/lectures/%FF", "/api/lectures/x%00/status", "/api/jobs/none"] {
         app.get(0, path).await.problem(404, "not_found");

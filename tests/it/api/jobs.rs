@@ -1,4 +1,4 @@
-//! A job's story.
+//! Jobs over HTTP.
 
 use reqwest::Method;
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn the_linked_users_and_admins_read_it() {
     assert_eq!(shown["state"], "available");
     assert_eq!(shown["args"], json!({ "lecture_id": lecture }));
     assert_eq!(shown["failures"][0]["class"], "network");
-    // What concerns those alone who run the service is for them.
+    // Operators' details are for admins.
     assert_eq!(shown["failures"][0]["message"], "the connection was lost");
     assert_eq!(shown["failures"][1]["worker"], json!(null));
     assert!(!shown.to_string().contains("relation"), "{shown}");
@@ -58,7 +58,7 @@ async fn lists_are_for_the_linked_and_for_admins_page_by_page() {
         app.set_failed(lecture).await;
         app.retry(0, lecture).await.expect(202);
     }
-    // Whatever a filter is for, there is something that it has to leave out.
+    // Each filter must exclude something.
     let mut theirs = submission();
     theirs["panopto_url"] = viewer("00000000-0000-4000-8000-00000000000b").into();
     app.submit(1, &theirs).await.expect(201);
@@ -140,7 +140,7 @@ async fn an_admin_enqueues_any_kind() {
 }
 
 #[tokio::test]
-async fn an_admin_stops_and_revives_jobs() {
+async fn an_admin_cancels_and_retries_jobs() {
     let app = App::start().await;
     let submitted = app.submit(0, &submission()).await.expect(201);
     let (lecture, job) = (submitted.id("lecture_id"), submitted.id("job_id"));

@@ -1,4 +1,4 @@
-//! Handing in a lecture and looking at it.
+//! Submitting and reading lectures.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,7 +30,7 @@ async fn a_first_submission_makes_user_lecture_link_and_job() {
 async fn the_same_recording_again_is_the_same_lecture_and_job() {
     let app = App::start().await;
     let first = app.submit(0, &submission()).await.expect(201);
-    // Another address of the same recording, and another spelling of its id.
+    // Another URL of the same recording, with another spelling of its id.
     let embed = format!(
         "https://rochester.hosted.panopto.com/Panopto/Pages/Embed.aspx?start=3&id={}",
         SESSION.to_uppercase()
@@ -51,14 +51,14 @@ async fn the_same_recording_again_is_the_same_lecture_and_job() {
 #[tokio::test]
 async fn a_lecture_is_shown_with_all_its_fields() {
     let app = App::start().await;
-    let handed_in = json!({
+    let body = json!({
         "course_id": COURSE,
         "panopto_url": viewer(SESSION),
         "stream_url": "https://media.example.org/a.mp4?sig=1",
         "title": "  Week 1 \u{1F600} ",
         "unknown": [1, 2, 3],
     });
-    let submitted = app.submit(0, &handed_in).await.expect(201);
+    let submitted = app.submit(0, &body).await.expect(201);
     let id = submitted.id("lecture_id");
     let shown = app.get(0, &format!("/api/lectures/{id}")).await.expect(200);
     assert_eq!(shown.header("content-type"), "application/json");
@@ -74,7 +74,7 @@ async fn a_lecture_is_shown_with_all_its_fields() {
         "seconds_left": null, "job_id": submitted.id("job_id"), "has_transcript": false,
     });
     assert_eq!(shown, expected);
-    // A signature is for the download alone, which needs it.
+    // Only the download needs the signature.
     let stored = app.text("SELECT stream_url FROM lectures WHERE id = $1", id).await;
     assert_eq!(stored.as_deref(), Some("https://media.example.org/a.mp4?sig=1"));
 }
@@ -104,7 +104,7 @@ async fn the_status_follows_the_live_job() {
     let running = app.get(0, &path).await.expect(200).json();
     assert_eq!(running, status(json!("submit"), json!(0.25), "pending", Value::Null, Value::Null));
 
-    // What is left of a transcription is told by what is finished of it.
+    // The remaining time of a transcription follows from its progress.
     app.execute(
         r#"UPDATE queue.jobs SET kind = 'transcribe', checkpoint = '{"of": 4000, "speed": 12.5}' WHERE subject = $1"#,
         id,

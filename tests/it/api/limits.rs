@@ -1,4 +1,4 @@
-//! How often a user may hand something in.
+//! Rate limits of submissions.
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Answer, Answering, App, COURSE, submission};
 
-/// Refused for now, and told for how long.
+/// Refused with a time to retry.
 #[track_caller]
 fn refused(answer: &Answer) {
     answer.problem(429, "rate_limited");
@@ -15,7 +15,7 @@ fn refused(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn who_hands_in_too_much_is_told_when_to_come_again() {
+async fn too_many_submissions_get_a_retry_time() {
     let app = App::limited_to(3).await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     for _ in 0..2 {
@@ -32,7 +32,7 @@ async fn who_hands_in_too_much_is_told_when_to_come_again() {
         refused(&app.request(0, Method::POST, path).multipart(form).answer().await);
     }
     assert!(!app.directory.path().join("storage/documents").exists(), "a refused upload was stored");
-    // Looking is free, and another has a limit of their own.
+    // Reading is free, and other users have their own limit.
     app.get(0, &format!("/api/lectures/{lecture}")).await.expect(200);
     app.submit(1, &submission()).await.expect(200);
 }

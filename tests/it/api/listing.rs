@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Answering, App};
 
-/// Lectures of user `user`, each linked a second after the one before it; every third has failed.
+/// Lectures of user `user`, linked one second apart; every third one failed.
 async fn lectures(app: &App, user: usize, count: i32, course: Uuid) -> Vec<Uuid> {
     sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
         .bind(app.users[user])
@@ -36,7 +36,7 @@ async fn lectures(app: &App, user: usize, count: i32, course: Uuid) -> Vec<Uuid>
     .unwrap()
 }
 
-/// All ids, page by page, and how many pages there were.
+/// All ids over all pages, and the number of pages.
 async fn pages(app: &App, query: &str) -> (Vec<Uuid>, usize) {
     let (mut ids, mut cursor, mut count) = (Vec::new(), String::new(), 0);
     loop {
@@ -86,7 +86,7 @@ async fn filters_let_through_what_they_name() {
     assert!(pages(&app, &format!("course_id={one}&status=pending")).await.0.is_empty());
 }
 
-/// A filter that matches little goes on through the links, a bounded number for each page.
+/// A filter with few matches scans a bounded number of links per page.
 #[tokio::test]
 async fn a_rare_match_behind_many_others_is_found() {
     let app = App::start().await;
@@ -124,19 +124,19 @@ async fn a_bad_query_is_refused_field_by_field() {
     );
 }
 
-/// Pages of the tables and their indexes that the first page of user 0 reads, in cache or not.
+/// Pages of tables and indexes read for the first page of user 0, cached or not.
 async fn pages_read(app: &App, filter: Filter) -> i64 {
     const READ: &str = "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint
                           FROM pg_statio_user_tables WHERE relname IN ('lectures', 'user_lectures', 'jobs')";
     let mut connection = app.pool.acquire().await.unwrap();
-    // A small table is read whole, which costs less; compared is what does not become dearer. A plan for all values is what a
-    // connection may come to after five calls, and the dearest.
+    // A small table is scanned whole, which is cheaper; the test compares growth. A generic plan, which a
+    // connection may choose after five calls, is the most expensive one.
     const PLAN: &str = "ANALYZE lectures, user_lectures;
                         SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
                         SET plan_cache_mode = force_generic_plan";
     sqlx::raw_sql(PLAN).execute(&mut *connection).await.unwrap();
     let mut readings = Vec::new();
-    // The first call also reads what the planner wants to know.
+    // The first call also reads what the planner needs.
     for _ in 0..3 {
         list::page(&mut connection, app.users[0], filter, None, 50).await.unwrap();
         sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_page_reads_as_much_among_a_thousand_times_as_many_lectures() {
     lectures(&app, 0, 999_000, Uuid::new_v4()).await;
     for (filter, few) in filters.into_iter().zip(few) {
         let many = pages_read(&app, filter).await;
-        // A tree is a level deeper.
+        // A B-tree is one level deeper.
         assert!(
             few > 0 && many <= few * 3 / 2 + 10,
             "{filter:?}: {few} pages among 1,000 lectures, {many} among 1,000,000"

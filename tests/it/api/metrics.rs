@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! The API's metrics.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use reqwest::Method;
 use super::{Answering, App, submission};
 
 #[tokio::test]
-async fn requests_jobs_and_workers_are_told() {
+async fn metrics_show_requests_jobs_and_workers() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
-    let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200);
-    assert!(told.header("content-type").starts_with("text/plain"));
+    let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200);
+    assert!(metrics.header("content-type").starts_with("text/plain"));
     for line in [
         "bedel_jobs{kind=\"submit\",state=\"due\"} 1",
         "bedel_jobs{kind=\"transcribe\",state=\"running\"} 0",
@@ -20,32 +20,32 @@ async fn requests_jobs_and_workers_are_told() {
         "bedel_http_request_seconds_bucket{method=\"POST\",route=\"/api/lectures/download\",le=\"10\"}",
         "bedel_database_up 1",
     ] {
-        assert!(told.text.lines().any(|found| found.starts_with(line)), "{line} in {}", told.text);
+        assert!(metrics.text.lines().any(|found| found.starts_with(line)), "{line} in {}", metrics.text);
     }
     app.set_running(lecture).await;
     sqlx::raw_sql("INSERT INTO queue.workers (id, name) SELECT worker_id, 'host:7' FROM queue.jobs WHERE state = 'running'")
         .execute(&app.pool)
         .await
         .unwrap();
-    // The database is asked once every two seconds, however many ask for it.
+    // The database is read at most once every two seconds, for all scrapes.
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
-        let has = |line: &str| told.lines().any(|found| found == line);
+        let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
+        let has = |line: &str| metrics.lines().any(|found| found == line);
         if has("bedel_jobs{kind=\"submit\",state=\"running\"} 1")
             && has("bedel_worker_running_jobs{worker=\"host:7\"} 1")
         {
             break;
         }
-        assert!(Instant::now() < deadline, "{told}");
+        assert!(Instant::now() < deadline, "{metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 #[tokio::test]
-async fn without_a_database_the_rest_is_told() {
+async fn without_a_database_other_metrics_are_served() {
     let app = App::start().await;
     app.pool.close().await;
-    let told = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
-    assert!(told.contains("bedel_database_up 0") && !told.contains("bedel_jobs{"), "{told}");
+    let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
+    assert!(metrics.contains("bedel_database_up 0") && !metrics.contains("bedel_jobs{"), "{metrics}");
 }

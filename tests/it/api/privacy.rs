@@ -1,4 +1,4 @@
-//! What belongs to others is not there.
+//! Users cannot see each other's data.
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -26,7 +26,7 @@ async fn two_users_never_see_each_other() {
             }
             bodies.push(app.delete(user, id).await.problem(404, "not_found"));
             bodies.push(app.retry(user, id).await.problem(404, "not_found"));
-            // The same words whether it exists or not, and on every path.
+            // The same answer whether it exists or not, on every path.
             assert!(bodies.iter().all(|body| body == &bodies[0]), "{bodies:?}");
         }
         let foreign_job =
@@ -35,7 +35,7 @@ async fn two_users_never_see_each_other() {
         assert_eq!(foreign_job, no_job);
         app.get(user, &format!("/api/lectures/{}", own.id("lecture_id"))).await.expect(200);
     }
-    // Nothing of it did anything.
+    // None of the requests changed anything.
     for (user, answer) in [(0, &mine), (1, &theirs)] {
         let shown =
             app.get(user, &format!("/api/lectures/{}", answer.id("lecture_id"))).await.expect(200).json();
@@ -49,7 +49,7 @@ async fn two_users_never_see_each_other() {
     assert_eq!(session.as_deref(), Some(SESSION));
 }
 
-/// A PDF of this user's.
+/// A PDF of this user.
 async fn document(app: &App, user: usize) -> Uuid {
     let file = Part::bytes(b"%PDF-1.7".as_slice()).file_name("a.pdf").mime_str("application/pdf").unwrap();
     let form = Form::new().text("course_id", COURSE).part("file", file);
@@ -57,10 +57,10 @@ async fn document(app: &App, user: usize) -> Uuid {
     request.answer().await.expect(201).id("document_id")
 }
 
-/// Every address with an id in it, as the description has them, with the ids of another user's things and with ids of nothing:
-/// the answers are the same, and nothing happens.
+/// Calls every described path with an id, once with ids of another user and once with unknown ids: the
+/// answers are equal and nothing changes.
 #[tokio::test]
-async fn no_address_tells_anothers_thing_from_nothing() {
+async fn foreign_ids_look_like_unknown_ids() {
     let app = App::start().await;
     let submitted = app.submit(0, &submission()).await.expect(201);
     let (lecture, job) = (submitted.id("lecture_id"), submitted.id("job_id"));
@@ -97,7 +97,7 @@ async fn no_address_tells_anothers_thing_from_nothing() {
         }
         assert!(tried >= 18, "{tried} addresses");
     }
-    // Lists hold one's own alone.
+    // Lists hold only the caller's own.
     for path in [
         "/api/lectures".to_owned(),
         format!("/api/courses/{COURSE}/lectures"),
@@ -114,7 +114,7 @@ async fn no_address_tells_anothers_thing_from_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_known_token_nothing_is_shown() {
+async fn without_a_known_token_nothing_is_readable() {
     let app = App::start().await;
     let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     let routes = [
@@ -128,7 +128,7 @@ async fn without_a_known_token_nothing_is_shown() {
         (Method::POST, format!("/api/lectures/{id}/retry")),
         (Method::POST, "/api/admin/courses/sync".to_owned()),
         (Method::GET, format!("/api/jobs/{id}")),
-        // Even for a path that names nothing.
+        // Even for an unknown path.
         (Method::GET, "/api/lectures/no-id".to_owned()),
     ];
     for (method, path) in routes {
@@ -145,7 +145,7 @@ async fn without_a_known_token_nothing_is_shown() {
         }
     }
     app.get(0, &format!("/api/lectures/{id}")).await.expect(200);
-    // The scheme's name may be in any case.
+    // The scheme's name is case-insensitive.
     app.anonymous(Method::GET, &format!("/api/lectures/{id}"))
         .header("authorization", "bearer token-of-user-0")
         .answer()
@@ -154,7 +154,7 @@ async fn without_a_known_token_nothing_is_shown() {
 }
 
 impl App {
-    /// A failed lecture could be retried by its owner: the stranger's attempt must not.
+    /// The owner could retry this failed lecture: the other user's try must change nothing.
     async fn set_failed_or_leave(&self, lecture: Uuid) {
         if self.live_jobs(lecture).await == 1 {
             self.set_failed(lecture).await;

@@ -1,4 +1,4 @@
-//! Requests that meet.
+//! Concurrent requests.
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -45,7 +45,7 @@ async fn a_deletion_that_meets_a_submission_loses_neither() {
         let (deleted, submitted) = tokio::join!(app.delete(0, id), app.submit(1, &body));
         deleted.expect(204);
         assert!(matches!(submitted.status.as_u16(), 200 | 201), "round {round}: {}", submitted.text);
-        // Whoever was first, the second user has a lecture that is worked on.
+        // Whichever request wins, the second user has a lecture in progress.
         let theirs = submitted.id("lecture_id");
         assert_eq!(submitted.json()["created"], theirs != id, "round {round}");
         assert_eq!(app.live_jobs(theirs).await, 1, "round {round}");
@@ -57,7 +57,7 @@ async fn a_deletion_that_meets_a_submission_loses_neither() {
     no_work_is_left(&app).await;
 }
 
-/// Whoever is first, a removed lecture is gone and nothing works for it.
+/// Whichever request wins, a deleted lecture is gone and has no job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_that_meets_a_retry_or_a_cancellation_wins() {
     let app = App::start().await;
@@ -77,7 +77,7 @@ async fn a_deletion_that_meets_a_retry_or_a_cancellation_wins() {
     no_work_is_left(&app).await;
 }
 
-/// Whoever is first, bytes that were accepted belong to a lecture that is worked on.
+/// Whichever request wins, accepted bytes belong to a lecture in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_that_meets_an_upload_loses_no_bytes() {
     let app = App::start().await;
@@ -98,7 +98,7 @@ async fn a_deletion_that_meets_an_upload_loses_no_bytes() {
     no_work_is_left(&app).await;
 }
 
-/// For lectures that are gone, but to clean up.
+/// Jobs of deleted lectures, except clean-ups.
 async fn no_work_is_left(app: &App) {
     let left: Vec<Uuid> = sqlx::query_scalar(
         "SELECT subject FROM queue.jobs WHERE kind <> 'cleanup-orphans' AND state IN ('available', 'running')",

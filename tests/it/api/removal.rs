@@ -42,7 +42,7 @@ async fn the_last_removal_takes_row_and_work_and_enqueues_the_clean_up() {
         "one look now, and one behind an attempt that may still write"
     );
     app.delete(0, id).await.problem(404, "not_found");
-    // Handed in again it is a new lecture.
+    // Submitted again it is a new lecture.
     assert_ne!(app.submit(0, &submission()).await.expect(201).id("lecture_id"), id);
 }
 

@@ -1,4 +1,4 @@
-//! What a second submission does, by the state of the lecture.
+//! Resubmission, by the state of the lecture.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -40,10 +40,10 @@ async fn a_waiting_job_is_pulled_forward_and_gets_the_new_stream() {
     assert_eq!(app.count(asks, job).await, 1, "it will ask for the stream");
     let again = app.submit(1, &with_stream("Week 1")).await.expect(200);
     assert_eq!(again.id("job_id"), job);
-    assert_eq!(app.count(asks, job).await, 0, "with a stream it waits for nobody");
+    assert_eq!(app.count(asks, job).await, 0, "with a stream it waits for no host");
     assert_eq!(app.count(IS_DUE, job).await, 1);
     assert_eq!(stream_and_title(&app, id).await, (STREAM.to_owned(), Some("Week 1".to_owned())));
-    // A title that is there stays.
+    // An existing title stays.
     app.submit(1, &with_stream("Another")).await.expect(200);
     assert_eq!(stream_and_title(&app, id).await.1.as_deref(), Some("Week 1"));
 }

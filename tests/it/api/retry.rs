@@ -1,4 +1,4 @@
-//! Trying a lecture again.
+//! Retrying a lecture.
 
 use reqwest::Method;
 use uuid::Uuid;
@@ -25,9 +25,9 @@ async fn a_failed_lecture_gets_a_new_job() {
     );
 }
 
-/// Trying again is no way around the turn of those who handed in less.
+/// A retry must not overtake users with fewer lectures.
 #[tokio::test]
-async fn who_has_many_lectures_at_work_is_tried_again_after_others() {
+async fn a_retry_waits_behind_users_with_fewer_lectures() {
     let app = App::start().await;
     let priority = "SELECT priority::text FROM queue.jobs WHERE id = $1";
     let (id, _) = submitted(&app).await;
@@ -87,7 +87,7 @@ async fn a_completed_one_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn an_admin_may_retry_what_others_handed_in() {
+async fn an_admin_may_retry_others_lectures() {
     let app = App::start().await;
     let (id, _) = submitted(&app).await;
     app.set_failed(id).await;

@@ -14,7 +14,7 @@ async fn the_transcript_is_read_in_all_forms_once_it_is_there() {
         app.get(0, path).await.problem(404, "not_ready");
     }
     app.set_completed(id).await;
-    // The row promises what the storage does not have.
+    // The row names a file that the storage does not have.
     for path in &paths {
         app.get(0, path).await.problem(404, "not_found");
     }

@@ -1,11 +1,11 @@
-//! Reads `docs/reference/database-schema.md` and compares it with the live schema, so that neither can move alone.
+//! Compares `docs/reference/database-schema.md` with the live schema, so that both change together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::Column;
 
-/// Compares the rows `| Column | Type | Notes |` under each `### table` with the table's columns, both ways, and
-/// looks for every named object in the text, both ways.
+/// Compares the rows `| Column | Type | Notes |` under each `### table` with the table's columns in both
+/// directions, and the named objects with the text.
 pub fn compare(text: &str, live: &BTreeMap<String, Vec<Column>>, names: &BTreeSet<String>) {
     let documented = tables(text);
     assert_eq!(
@@ -36,7 +36,7 @@ pub fn compare(text: &str, live: &BTreeMap<String, Vec<Column>>, names: &BTreeSe
     }
 }
 
-/// Per table its rows: name and type, as written. A row may stand for several columns: `created_at / updated_at`.
+/// Rows per table: name and type, as written. A row may name several columns: `created_at / updated_at`.
 fn tables(text: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let mut tables: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     let mut table = None;
@@ -58,7 +58,7 @@ fn tables(text: &str) -> BTreeMap<String, Vec<(String, String)>> {
     tables
 }
 
-/// What the document can say of a column: its type, and in capitals after it what else.
+/// What the document says of a column: its type, then other facts in capitals.
 type Kind = (String, bool, bool, bool, bool);
 
 fn expected(column: &Column) -> Kind {

@@ -1,7 +1,7 @@
-//! What the schema must be, written from the schema document. Names of constraints count only where the document
-//! gives them; so does the order of columns and enum values.
+//! The expected schema, written from the schema document. Constraint names, the order of columns and of enum
+//! values count only where the document gives them.
 
-/// One line per fact, in the form that `live` gives them. Column lines: type, whether NULL is allowed, default.
+/// One line per fact, in the format of `live`. Column lines: type, nullability, default.
 pub const SCHEMA: &str = "
 enum document_status: uploaded, failed
 enum lecture_status: pending, downloading, completed, failed

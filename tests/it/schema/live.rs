@@ -1,15 +1,15 @@
-//! The schema as PostgreSQL's own catalogue tells it. Schema `public` only: the queue's has its own tests.
+//! The schema in PostgreSQL's catalogue. Schema `public` only: the queue's schema has its own tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgPool;
 
-/// Tables in `public` that are not the schema document's matter: the ledger of migrations, and the row that ties
+/// Tables in `public` that the schema document leaves out: the ledger of migrations, and the row that ties
 /// the storage to the database.
 const OTHERS: [&str; 2] = ["_sqlx_migrations", "bedel_installation"];
 
-/// A column: its name, type as PostgreSQL writes it, whether it may be NULL, whether it is part of the primary key, of a
-/// foreign key, or unique by itself.
+/// A column: name, type as PostgreSQL writes it, nullability, and whether it belongs to the primary key, a
+/// foreign key or a unique constraint of its own.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Column {
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Column {
     pub alone: bool,
 }
 
-/// Every fact as a line, in the order of `expectation::SCHEMA`: enums and functions, then table by table.
+/// One line per fact, in the order of `expectation::SCHEMA`: enums and functions, then each table.
 pub async fn schema(pool: &PgPool) -> Vec<String> {
     let mut lines = lines(
         pool,
@@ -56,7 +56,7 @@ const COLUMNS: &str = "
     WHERE attrelid = ('public.' || $1)::regclass AND attnum > 0 AND NOT attisdropped
     ORDER BY attnum";
 
-// From version 18 on, NOT NULL is a constraint too ('n'); the columns tell it already.
+// From version 18 on, NOT NULL is also a constraint ('n'); the columns show it already.
 const CONSTRAINTS: &str = "
     SELECT 'constraint ' || $1 || ': '
         || CASE WHEN conname = 'uq_courses_code' THEN conname || ' ' ELSE '' END || pg_get_constraintdef(oid)
@@ -99,8 +99,7 @@ pub async fn columns(pool: &PgPool) -> BTreeMap<String, Vec<Column>> {
     columns
 }
 
-/// The names that a reader may look for in the document: indexes and constraints with a prefix of ours, triggers,
-/// functions, enums.
+/// Names to look for in the document: indexes and constraints with our prefixes, triggers, functions, enums.
 pub async fn named_objects(pool: &PgPool) -> BTreeSet<String> {
     let names = lines(
         pool,

@@ -1,5 +1,6 @@
 //! `bedel worker`.
 
+use clap::Args;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
@@ -11,18 +12,43 @@ use bedel_media::MediaTools;
 use bedel_queue::{Job, Queue, run_worker};
 use bedel_speech::Engines;
 
-use crate::cli::{CliError, run::WorkerCommand};
 use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
 use crate::config::speech::{EngineChoice, SpeechOptions};
-use crate::database::{self, Role};
-use crate::environment::{self, Parts};
-use crate::scratch::Scratch;
-use crate::{metrics, process};
+use crate::config::storage::StorageOptions;
+use crate::config::worker::WorkerOptions;
+use crate::error::CliError;
+use crate::metrics;
+use crate::run::database::{self, Role};
+use crate::run::environment::{self, Parts};
+use crate::run::process;
+use crate::run::scratch::Scratch;
 
-/// Runs jobs until the process is asked to stop. Waits for a database that is away.
+/// Run jobs until SIGTERM. Running jobs then get a deadline; unfinished ones are released.
+#[derive(Debug, Args)]
+pub struct WorkerCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`WorkerOptions`].
+    #[command(flatten)]
+    pub worker: WorkerOptions,
+    /// See [`StorageOptions`].
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// See [`JobOptions`].
+    #[command(flatten)]
+    pub jobs: JobOptions,
+    /// See [`SpeechOptions`].
+    #[command(flatten)]
+    pub speech: SpeechOptions,
+}
+
+/// Runs jobs until the process is asked to stop. Waits while the database is down.
 ///
 /// # Errors
-/// Where the configuration cannot work.
+/// If the configuration is invalid.
 pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), CliError> {
     let stop = process::stop_token(common.exit_with_parent.then_some(command.worker.drain_seconds))?;
     let settings = command.jobs.settings().map_err(CliError::Usage)?;
@@ -69,7 +95,7 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
         .map_err(|error| CliError::Failed(format!("worker: {error}")))
 }
 
-/// ffmpeg and ffprobe, which three of the kinds cannot do without.
+/// ffmpeg and ffprobe, which three kinds need.
 fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> {
     if ![Download::KIND, Probe::KIND, Transcribe::KIND].iter().any(|kind| slots.contains_key(*kind)) {
         return Ok(MediaTools::by_name());
@@ -77,7 +103,8 @@ fn media_tools(slots: &BTreeMap<String, usize>) -> Result<MediaTools, CliError> 
     MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))
 }
 
-/// The engines, and whether that is what the slots ask for. Without one the transcribe slots are given up, for the reason that is given.
+/// The engines, and the worker's readiness. Without an engine the transcribe slots are dropped, for the
+/// returned reason.
 fn engines(
     options: &SpeechOptions,
     media: &MediaTools,
@@ -96,26 +123,24 @@ fn engines(
     slots.remove(Transcribe::KIND);
     tracing::warn!("no speech engine: this worker leaves {} jobs to others. {reason}", Transcribe::KIND);
     match slots.is_empty() {
-        true => Err(CliError::Usage(format!("no work is left for this worker: {reason}"))),
-        false => Ok((None, Err(format!("{reason}; then start this worker again")))),
+        true => Err(CliError::Usage(format!("this worker has no slots left: {reason}"))),
+        false => Ok((None, Err(format!("{reason}; then restart this worker")))),
     }
 }
 
-/// The embedded engine loads a core with each transcription; more of them at a time are slower in all.
+/// A transcription with the embedded engine loads one core; more at a time are slower overall.
 fn limit_to_cores(options: &SpeechOptions, slots: &mut BTreeMap<String, usize>) {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     if options.engine == EngineChoice::Embedded
         && let Some(wanted) = slots.get_mut(Transcribe::KIND)
         && *wanted > cores
     {
-        tracing::warn!(
-            "transcribe={wanted} are more transcriptions than this host has cores: {cores} run at a time"
-        );
+        tracing::warn!("transcribe={wanted} exceeds the cores of this host: running {cores} at a time");
         *wanted = cores;
     }
 }
 
-/// What operators see: the host and the process id.
+/// Name for operators: host and process id.
 fn name() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{host}:{}", std::process::id())

@@ -1,4 +1,4 @@
-//! A job as people see it.
+//! A job in an answer.
 
 use bedel_jobs::lecture;
 use bedel_queue::inspect::{FailedAttempt, JobState, JobView};
@@ -8,13 +8,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A job. Its args and its result hold ids and counts, no credential.
+/// A job. Its args and result hold ids and counts, never credentials.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobBody {
     id: Uuid,
-    /// What it does: `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
+    /// `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
     kind: String,
-    /// The lane that can be paused.
+    /// The queue, which can be paused.
     queue: String,
     #[schema(value_type = JobStateName)]
     state: JobState,
@@ -22,36 +22,36 @@ pub(super) struct JobBody {
     priority: i16,
     #[schema(value_type = Object)]
     args: Value,
-    /// The lecture it is about.
+    /// The job's lecture.
     subject: Option<Uuid>,
-    /// Claims so far.
+    /// Number of claims.
     attempt: i32,
     errors: i32,
     crashes: i32,
     max_attempts: i32,
     max_crashes: i32,
     created_at: DateTime<Utc>,
-    /// Not before this time.
+    /// Earliest start.
     run_at: DateTime<Utc>,
-    /// Neither waits nor retries longer than this.
+    /// No waiting and no retry beyond this time.
     give_up_at: DateTime<Utc>,
     attempted_at: Option<DateTime<Utc>>,
     finalized_at: Option<DateTime<Utc>>,
     worker: Option<String>,
     /// 0 to 1.
     progress: Option<f32>,
-    /// Why it ended without success, or is tried again. In lists it is for admins.
+    /// Why it failed, or why it will be retried. In lists, for admins only.
     reason: Option<String>,
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
-    /// The attempts that failed, oldest first; empty in lists.
+    /// Failed attempts, oldest first; empty in lists.
     failures: Vec<FailureBody>,
 }
 
-/// Where a job is in its life: the queue's own type, which knows no description, in words.
+/// State of a job. Describes the queue's own type, which has no schema.
 #[derive(ToSchema)]
 #[schema(as = JobState, rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes another type")]
+#[expect(dead_code, reason = "schema only, for a type of the queue")]
 pub(super) enum JobStateName {
     Available,
     Running,
@@ -60,13 +60,13 @@ pub(super) enum JobStateName {
     Cancelled,
 }
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(Serialize, ToSchema)]
 struct FailureBody {
     attempt: i32,
     failed_at: DateTime<Utc>,
     worker: Option<String>,
-    /// A stable word.
+    /// Stable error class.
     class: String,
     message: String,
 }
@@ -101,14 +101,14 @@ impl From<JobView> for JobBody {
 }
 
 impl JobBody {
-    /// For the people whose lecture it is: what concerns those alone who run the service is left out.
+    /// For the lecture's users: hides what only operators need.
     pub(super) fn for_people(mut self) -> Self {
         self.worker = None;
         for failure in &mut self.failures {
             failure.worker = None;
             failure.message = lecture::student_message(&failure.class, &failure.message);
         }
-        // A job that failed, for good or for now, has the last failure's words as its reason.
+        // A failed or retrying job shows the message of its latest failure as its reason.
         if !matches!(self.state, JobState::Completed | JobState::Cancelled) {
             self.reason = self.reason.and(self.failures.last().map(|last| last.message.clone()));
         }

@@ -1,5 +1,5 @@
-//! A process's own directory for work in progress. It is locked while the process lives, so that whoever starts next
-//! knows which directories belong to nobody, and removes them: after a kill -9 nobody else would.
+//! A process's own directory for work in progress, locked while the process lives. The next process removes
+//! unlocked ones: after a `kill -9` nothing else would.
 
 use std::fs::File;
 use std::io;
@@ -20,21 +20,21 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a directory in `base` for this process and removes those whose processes are gone.
+    /// Creates a directory in `base` for this process and removes those of dead processes.
     ///
     /// # Errors
-    /// Where `base` cannot be written.
+    /// If `base` is not writable.
     pub fn claim(base: &Path) -> io::Result<Self> {
         create_private_dir(base)?;
-        // Between making a directory and locking it nobody else may look.
+        // Between creating a directory and locking it, no other process may scan.
         let gate = File::create(base.join(LOCK))?;
         flock(&gate, FlockOperation::LockExclusive)?;
         for entry in std::fs::read_dir(base)? {
             let path = entry?.path();
             if path.is_dir() && is_left_behind(&path) {
                 match clean_scratch(&path).and_then(|_| std::fs::remove_dir(&path)) {
-                    Ok(()) => tracing::info!("removed scratch of a process that is gone: {}", path.display()),
-                    Err(error) => tracing::warn!("scratch {} stays behind: {error}", path.display()),
+                    Ok(()) => tracing::info!("removed scratch of a dead process: {}", path.display()),
+                    Err(error) => tracing::warn!("scratch {} could not be removed: {error}", path.display()),
                 }
             }
         }
@@ -55,12 +55,12 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::warn!("scratch {} stays behind: {error}", self.path.display());
+            tracing::warn!("scratch {} could not be removed: {error}", self.path.display());
         }
     }
 }
 
-/// True for a directory of ours whose process is gone. A directory without our lock file is none of our business.
+/// True for a directory of a dead process. A directory without our lock file is foreign and stays.
 fn is_left_behind(path: &Path) -> bool {
     File::open(path.join(LOCK))
         .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok())
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_belongs_to_nobody_is_removed() {
+    fn only_directories_of_dead_processes_are_removed() {
         let base = tempfile::tempdir().unwrap();
         let alive = Scratch::claim(base.path()).unwrap();
         let dead = base.path().join("1-dead");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_look_in() {
+    fn scratch_is_private() {
         let data = tempfile::tempdir().unwrap();
         let base = data.path().join("data/scratch");
         let scratch = Scratch::claim(&base).unwrap();

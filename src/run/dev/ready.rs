@@ -1,33 +1,33 @@
-//! When everything is up, and where.
+//! Waits until everything is up.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+/// Poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Removes the address that an earlier API left.
-pub fn forget_address(file: &Path) {
+/// Removes the address file of an earlier API.
+pub fn remove_address(file: &Path) {
     if let Err(error) = std::fs::remove_file(file)
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!("{} stays behind: {error}", file.display());
+        tracing::warn!("{} could not be removed: {error}", file.display());
     }
 }
 
-/// The address that the API wrote into `file`, if it has.
+/// The address that the API wrote into `file`.
 #[must_use]
 pub fn address(file: &Path) -> Option<SocketAddr> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// Waits until the API has an address and says that it and the database are ready.
+/// Waits until the API has an address and reports ready, including its database.
 ///
 /// # Errors
-/// Where that does not happen within `limit`.
+/// If it is not ready within `limit`.
 pub async fn wait(file: &Path, limit: Duration) -> Result<SocketAddr, CliError> {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
@@ -42,15 +42,16 @@ pub async fn wait(file: &Path, limit: Duration) -> Result<SocketAddr, CliError> 
         {
             return Ok(address);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Err(CliError::Failed(format!(
-        "not ready after {} s; the lines above say why. Where the address is taken, choose another with --listen",
+        "not ready after {} s; the log lines above say why. If the address is taken, choose another with \
+         --listen",
         limit.as_secs()
     )))
 }
 
-/// The URL by which this machine reaches an API that listens on `address`.
+/// The URL that reaches an API on `address` from this machine.
 #[must_use]
 pub fn url_of(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };

@@ -1,52 +1,50 @@
-//! API tokens: made for a user by `bedel token create`, shown once, stored as their SHA-256 alone.
+//! API tokens: `bedel token create` makes one for a user and shows it once. The database holds its SHA-256.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// What each of them begins with, so that one that was pasted somewhere is recognised.
+/// Prefix of every token, so that a leaked one is recognised.
 pub const PREFIX: &str = "bedel_api_";
 
-/// Scope: look.
+/// Scope: read.
 pub const READ: &str = "read";
-/// Scope: look and change.
+/// Scope: read and change.
 pub const WRITE: &str = "write";
-/// Scope: all that admins may.
+/// Scope: everything an admin may do.
 pub const ADMIN: &str = "admin";
 
-/// Whom a token stands for.
+/// The user and scope behind a token.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Holder {
     /// The user.
     pub user_id: Uuid,
-    /// [`READ`], [`WRITE`] or [`ADMIN`]; each includes those before it.
+    /// [`READ`], [`WRITE`] or [`ADMIN`]; each includes the ones before it.
     pub scope: String,
 }
 
-/// A token as it is listed.
+/// A token in a list.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Listed {
-    /// Names it, for revoking.
+    /// Id for revoking.
     pub id: Uuid,
-    /// Whose it is.
+    /// Its user.
     pub user_id: Uuid,
-    /// What for, in its owner's words.
+    /// The purpose that its user gave.
     pub name: String,
-    /// What it lets its holder do.
+    /// Its scope.
     pub scope: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// From when on it is not accepted any more.
+    /// End of validity.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Since when it is not accepted any more.
+    /// Time of revocation.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a token and returns its id and the token itself, which nobody can read again. `days` is how long it is accepted.
-///
-/// # Errors
-/// The database's.
+/// Creates a token and returns its id and the token itself, which cannot be read again. It is valid for
+/// `days`.
 pub async fn create(
     tx: &mut PgConnection,
     user_id: Uuid,
@@ -56,7 +54,7 @@ pub async fn create(
 ) -> Result<(Uuid, String), sqlx::Error> {
     bedel_jobs::user::ensure_user_exists(tx, user_id).await?;
     let secret: [u8; 32] = rand::random();
-    let token = format!("{PREFIX}{}", hex::encode(&secret));
+    let token = format!("{PREFIX}{}", hex::encode(secret));
     let id = sqlx::query_scalar(
         "-- api_tokens::create
          INSERT INTO api_tokens (user_id, name, scope, sha256, expires_at)
@@ -73,10 +71,7 @@ pub async fn create(
     Ok((id, token))
 }
 
-/// Whom the token stands for. None where it is unknown, expired or revoked.
-///
-/// # Errors
-/// The database's.
+/// The holder of a token. None if it is unknown, expired or revoked.
 pub async fn find(connection: &mut PgConnection, token: &str) -> Result<Option<Holder>, sqlx::Error> {
     sqlx::query_as(
         "-- api_tokens::find
@@ -88,10 +83,7 @@ pub async fn find(connection: &mut PgConnection, token: &str) -> Result<Option<H
     .await
 }
 
-/// All tokens, or one user's, the newest first.
-///
-/// # Errors
-/// The database's.
+/// All tokens, or one user's, newest first.
 pub async fn list(connection: &mut PgConnection, user_id: Option<Uuid>) -> Result<Vec<Listed>, sqlx::Error> {
     sqlx::query_as(
         "-- api_tokens::list
@@ -104,10 +96,7 @@ pub async fn list(connection: &mut PgConnection, user_id: Option<Uuid>) -> Resul
     .await
 }
 
-/// From now on nobody is let in by this token. False where there is no such token, or it was revoked before.
-///
-/// # Errors
-/// The database's.
+/// Revokes a token. False if there is no such token or it is revoked already.
 pub async fn revoke(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
     let revoked = sqlx::query(
         "-- api_tokens::revoke

@@ -1,5 +1,6 @@
 //! `bedel api`.
 
+use clap::Args;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,26 +9,51 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use crate::api::{ApiState, serve};
-use crate::cli::{CliError, run::ApiCommand};
+use crate::config::api::ApiOptions;
+use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
-use crate::database::{self, Role};
-use crate::{environment, process};
+use crate::config::database::DatabaseOptions;
+use crate::config::jobs::JobOptions;
+use crate::config::storage::StorageOptions;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::{environment, process};
 
-/// An API whose parent is gone stops within this time.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// An address that an earlier api had is tried again for so long.
-const REBIND_WITHIN: Duration = Duration::from_secs(5);
-/// Between two such tries.
+/// Deadline for stopping once the parent process is gone.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to retry the address of an earlier process.
+const REBIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two such tries.
 const REBIND_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the process is asked to stop. It listens whether or not the database is there.
+/// Serve the HTTP API until SIGTERM.
+#[derive(Debug, Args)]
+pub struct ApiCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`ApiOptions`].
+    #[command(flatten)]
+    pub api: ApiOptions,
+    /// See [`AuthOptions`].
+    #[command(flatten)]
+    pub auth: AuthOptions,
+    /// See [`StorageOptions`].
+    #[command(flatten)]
+    pub storage: StorageOptions,
+    /// See [`JobOptions`].
+    #[command(flatten)]
+    pub jobs: JobOptions,
+}
+
+/// Serves until the process is asked to stop. It listens even while the database is down.
 ///
 /// # Errors
-/// Where nobody could be let in, the address is taken, or the storage belongs to another database.
+/// If no credential would be accepted, the address is taken, or the storage belongs to another database.
 pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), CliError> {
     let authenticator = command.auth.authenticator().map_err(CliError::Usage)?;
     let origins = command.api.origins().map_err(CliError::Usage)?;
-    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_WITHIN))?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_TIMEOUT))?;
     let settings = command.jobs.settings().map_err(CliError::Usage)?;
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Api)?;
     let storage = environment::storage(&command.storage.storage_dir(&common.data_dir))?;
@@ -53,8 +79,9 @@ pub async fn run(command: &ApiCommand, common: &CommonOptions) -> Result<(), Cli
     }
 }
 
-/// Listens. Under `bedel dev` an address that cannot be had is a mistake in its configuration, since starting again does
-/// not mend it; but one that an earlier api of the same `bedel dev` had is waited for, as it becomes free again.
+/// Binds the address. Under `bedel dev` a failure is a configuration error, since a restart does not help.
+/// Exception: an address that an earlier api of the same `bedel dev` used will be free soon, so it is
+/// retried.
 async fn listen(address: SocketAddr, under_dev: bool, learnt: bool) -> Result<TcpListener, CliError> {
     let started = Instant::now();
     loop {
@@ -63,12 +90,13 @@ async fn listen(address: SocketAddr, under_dev: bool, learnt: bool) -> Result<Tc
             Err(error) => error,
         };
         let taken = error.kind() == ErrorKind::AddrInUse;
-        if learnt && taken && started.elapsed() < REBIND_WITHIN {
+        if learnt && taken && started.elapsed() < REBIND_TIMEOUT {
             tokio::time::sleep(REBIND_PAUSE).await;
             continue;
         }
         let text = format!(
-            "BEDEL_LISTEN, {address}: {error}. Stop the program that has this address, or choose another with --listen"
+            "BEDEL_LISTEN, {address}: {error}. Stop the program that uses this address, or choose another \
+             with --listen"
         );
         let lasting =
             taken || matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrNotAvailable);
@@ -80,7 +108,7 @@ async fn listen(address: SocketAddr, under_dev: bool, learnt: bool) -> Result<Tc
     }
 }
 
-/// Tells the process that started this one where we listen: the file appears whole.
+/// Writes the listening address for the parent process. The file appears complete.
 fn announce(file: &Path, address: SocketAddr) -> Result<(), CliError> {
     let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", file.display()));
     let temporary = file.with_extension("new");

@@ -1,4 +1,4 @@
-//! Log lines: to standard error, for a person or as JSON; a panic is one of them.
+//! Logs to standard error, as text or JSON. Panics are logged too.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -11,11 +11,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::common::{CommonOptions, LogFormat};
 
-/// Starts logging for this process. `role` stands in front of the lines for a person, since `bedel dev` mixes the lines of
-/// several processes.
+/// Starts logging. `role` starts each line of text, since `bedel dev` mixes the lines of several processes.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the filter.
+/// If the filter is invalid.
 pub fn start(options: &CommonOptions, role: &'static str) -> Result<(), String> {
     let filter = EnvFilter::builder()
         .parse(&options.log)
@@ -26,7 +25,7 @@ pub fn start(options: &CommonOptions, role: &'static str) -> Result<(), String> 
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Pretty => builder
             .with_ansi(colours)
-            .event_format(Labelled { role, inner: Format::default().with_target(false).with_ansi(colours) })
+            .event_format(RoleFormat { role, inner: Format::default().with_target(false).with_ansi(colours) })
             .init(),
     }
     std::panic::set_hook(Box::new(|panic| {
@@ -37,13 +36,13 @@ pub fn start(options: &CommonOptions, role: &'static str) -> Result<(), String> 
     Ok(())
 }
 
-/// The usual line with the process's role in front.
-struct Labelled {
+/// The usual line after the process's role.
+struct RoleFormat {
     role: &'static str,
     inner: Format<Full>,
 }
 
-impl<S, N> FormatEvent<S, N> for Labelled
+impl<S, N> FormatEvent<S, N> for RoleFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,

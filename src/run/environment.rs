@@ -1,4 +1,4 @@
-//! What the jobs may touch, built from the configuration.
+//! Builds the jobs' environment from the configuration.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use bedel_speech::{Engine, Engines};
 use bedel_storage::{Storage, StorageError};
 use sqlx::PgPool;
 
-use crate::cli::CliError;
 use crate::config::speech::{EngineChoice, SpeechOptions};
+use crate::error::CliError;
 
-/// What a process needs for its part.
+/// Parts of the environment.
 pub struct Parts {
     /// The database.
     pub pool: PgPool,
     /// Stored files.
     pub storage: Storage,
-    /// Work in progress.
+    /// Scratch directory of this process.
     pub scratch: PathBuf,
-    /// Downloads of all processes of this host.
+    /// Downloads, shared by all processes of this host.
     pub downloads: PathBuf,
-    /// What the jobs go by.
+    /// Settings of the jobs.
     pub settings: Settings,
     /// ffmpeg and ffprobe.
     pub media: MediaTools,
-    /// The speech engines, if this process has any.
+    /// The speech engines, if there are any.
     pub engines: Option<Engines>,
 }
 
-/// Puts the parts together.
+/// Builds the environment.
 ///
 /// # Errors
-/// Where outgoing HTTP cannot be set up.
+/// If outgoing HTTP cannot be set up.
 pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
     let fetcher = Fetcher::new(parts.settings.fetch.clone())
         .map_err(|error| CliError::Failed(format!("outgoing HTTP: {error}")))?;
@@ -53,20 +53,20 @@ pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
     }))
 }
 
-/// The storage of a process that works with it. Its directory is created where it is missing.
+/// Opens the storage. A missing directory is created.
 ///
 /// # Errors
-/// Where it cannot be opened.
+/// If it cannot be opened.
 pub fn storage(directory: &Path) -> Result<Storage, CliError> {
     Storage::local(directory)
         .map_err(|error| CliError::Usage(format!("BEDEL_STORAGE_DIR, {}: {error}", directory.display())))
 }
 
-/// For a process that runs no jobs itself: it needs neither media tools nor scratch nor engine, and a command not even
-/// a storage.
+/// For a process that runs no jobs: no media tools, scratch or engine. A command does not even need a
+/// storage.
 ///
 /// # Errors
-/// As [`build`].
+/// Like [`build`].
 pub fn without_tools(
     pool: PgPool,
     storage: Storage,
@@ -83,15 +83,15 @@ pub fn without_tools(
     })
 }
 
-/// What to do where the database is tied to another storage than the configured one.
+/// Advice if the database is tied to another storage.
 pub const SECOND_STORAGE: &str = "Set BEDEL_STORAGE_DIR to the directory that the other processes use (the default is relative to the working \
      directory). If that\nstorage is lost or was given up on purpose, stop all processes and let the next one tie its own:\n\
      psql \"$DATABASE_URL\" -c 'UPDATE bedel_installation SET tied_at = NULL'";
 
-/// Ties the storage to the database, or finds that either belongs to another one. The database must answer.
+/// Ties the storage to the database, or checks that they belong together. The database must answer.
 ///
 /// # Errors
-/// Where it belongs to another: exit code 2; trouble with either: 1.
+/// Usage error if one belongs to another; failure if either cannot be read.
 pub async fn check_installation(environment: &Environment) -> Result<(), CliError> {
     match installation::tie(&environment.storage, &environment.pool).await {
         Ok(()) => Ok(()),
@@ -105,14 +105,14 @@ pub async fn check_installation(environment: &Environment) -> Result<(), CliErro
             Err(CliError::Usage(format!("BEDEL_STORAGE_DIR: {error}. {SECOND_STORAGE}")))
         }
         Err(TieError::Storage(error)) => Err(CliError::Failed(format!("storage: {error}"))),
-        Err(TieError::Database(error)) => Err(CliError::database(&error)),
+        Err(TieError::Database(error)) => Err(error.into()),
     }
 }
 
-/// Where models are.
+/// The directory of installed models.
 ///
 /// # Errors
-/// Where there is neither `BEDEL_MODEL_DIR` nor a home directory.
+/// If neither `BEDEL_MODEL_DIR` nor a home directory is set.
 pub fn model_dir(options: &SpeechOptions) -> Result<PathBuf, CliError> {
     match &options.model_dir {
         Some(directory) => Ok(directory.clone()),
@@ -121,10 +121,11 @@ pub fn model_dir(options: &SpeechOptions) -> Result<PathBuf, CliError> {
     }
 }
 
-/// The configured engine and those that jobs may ask for instead. `Err` is a sentence that says why there is none and what to type.
+/// The configured engine and those that jobs may request instead.
 ///
 /// # Errors
-/// Where the engine is switched off, not built in, its model is missing or unreadable, or its server's address is.
+/// If the engine is switched off or not compiled in, its model is missing or unreadable, or its server's
+/// address is. The text says what to type.
 pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, String> {
     let chosen = match options.engine {
         EngineChoice::None => return Err("BEDEL_ENGINE=none".to_owned()),
@@ -139,7 +140,9 @@ pub fn engines(options: &SpeechOptions, media: &MediaTools) -> Result<Engines, S
         }
         match engine(kind, options, media) {
             Ok(engine) => engines = engines.with(kind, engine),
-            Err(reason) => tracing::warn!("no engine {} for jobs that ask for it: {reason}", kind.name()),
+            Err(reason) => {
+                tracing::warn!("engine {} is unavailable to jobs that request it: {reason}", kind.name())
+            }
         }
     }
     Ok(engines)
@@ -170,6 +173,5 @@ fn embedded(options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
 
 #[cfg(not(feature = "whisper"))]
 fn embedded(_options: &SpeechOptions) -> Result<Arc<dyn Engine>, String> {
-    Err("this program was built without the feature `whisper`; build it with: cargo build --release"
-        .to_owned())
+    Err("this program was built without the feature `whisper`. Type: cargo build --release".to_owned())
 }

@@ -1,35 +1,36 @@
-//! The connection to PostgreSQL: which one, with which limits, and what to do while it is away.
+//! The connection to PostgreSQL: URL, limits, and waiting while it is down.
 
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::CliError;
+use super::backoff::Backoff;
 use crate::config::database::DatabaseOptions;
-use crate::config::secret::Secret;
-use crate::dev::state;
+use crate::error::CliError;
 use crate::migrate::{self, MigrateError, State};
+use crate::run::dev::state;
 
-/// A database that takes longer for a first connection does not answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit of the first connection.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that nobody used for so long is asked whether it is still there before it is used again.
-const IDLE: Duration = Duration::from_secs(1);
+/// An idle connection is pinged before use after this time.
+const PING_AFTER: Duration = Duration::from_secs(1);
 
-/// What a process does with the database, which decides the size and the patience of its pool.
+/// What a process does with the database. Decides the size and the time limits of its pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Answers requests: gives up on a slow statement before the caller does.
+    /// Answers requests: a slow statement times out before the client does.
     Api,
-    /// Runs jobs: its long statements are batches, its transactions are short.
+    /// Runs jobs: statements may be batches, transactions are short.
     Worker,
     /// Fires ticks.
     Scheduler,
-    /// One command of a person.
+    /// Runs one command.
     Command,
     /// Changes the schema: a statement may take as long as the table is large.
     Migration,
@@ -69,20 +70,20 @@ impl Role {
     }
 }
 
-/// The database's URL: the configured one, else that of the `bedel dev` that runs on `data_dir`. Never a guess.
+/// The configured URL, or that of the `bedel dev` on `data_dir`. Never a guess.
 ///
 /// # Errors
-/// Where there is neither; the text says what to do.
-pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<Secret, CliError> {
+/// If there is neither. The text says what to do.
+pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<SecretString, CliError> {
     if let Some(url) = options.url() {
         return Ok(url.clone());
     }
     match state::running(data_dir) {
-        Some(state) => Ok(Secret::new(state.database_url)),
+        Some(state) => Ok(SecretString::from(state.database_url)),
         None => Err(CliError::Usage(format!(
-            "no database: DATABASE_URL is not set and no `bedel dev` runs on {}.\n\
-             For a private PostgreSQL with everything running, type: bedel dev\n\
-             For a server of your own, type: export DATABASE_URL=postgresql://user:password@host:5432/database",
+            "no database: DATABASE_URL is not set and no `bedel dev` runs on {}.\nTo run everything on a \
+             private PostgreSQL, type: bedel dev\nTo use your own server, type: export \
+             DATABASE_URL=postgresql://user:password@host:5432/database",
             data_dir.display()
         ))),
     }
@@ -91,38 +92,38 @@ pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<Secret, Cli
 /// Connection options with this role's limits.
 ///
 /// # Errors
-/// Where the URL means nothing; its text is not repeated, since it may hold a password.
-pub fn connect_options(url: &Secret, role: Role) -> Result<PgConnectOptions, CliError> {
+/// If the URL is invalid. The text does not repeat it: it may hold a password.
+pub fn connect_options(url: &SecretString, role: Role) -> Result<PgConnectOptions, CliError> {
     let bad = |reason: &str| {
         CliError::Usage(format!(
-            "DATABASE_URL: {reason}. Write postgresql://user:password@host:5432/database, with special characters of \
-             the password percent-encoded."
+            "DATABASE_URL: {reason}. Write postgresql://user:password@host:5432/database and percent-encode \
+             special characters of the password."
         ))
     };
-    let text = url.expose().trim();
+    let text = url.expose_secret().trim();
     if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
-        return Err(bad("this is no PostgreSQL URL"));
+        return Err(bad("not a PostgreSQL URL"));
     }
-    let options = PgConnectOptions::from_str(text).map_err(|_| bad("this URL cannot be read"))?;
+    let options = PgConnectOptions::from_str(text).map_err(|_| bad("the URL is malformed"))?;
     Ok(options.application_name(role.application_name()).options([
-        // Below "dead after": a frozen worker must not hold a lecture's lock once its job is with another.
+        // Below "dead after": a frozen worker must not lock a lecture once its job is rescued.
         ("idle_in_transaction_session_timeout", "5s"),
         ("statement_timeout", role.statement_timeout()),
     ]))
 }
 
-/// A pool that connects when it is first used.
+/// A pool that connects on first use.
 ///
 /// # Errors
-/// Where the URL means nothing.
-pub fn pool(url: &Secret, role: Role) -> Result<PgPool, CliError> {
+/// If the URL is invalid.
+pub fn pool(url: &SecretString, role: Role) -> Result<PgPool, CliError> {
     let options =
         PgPoolOptions::new().max_connections(role.connections()).acquire_timeout(role.acquire_timeout());
     let options = match role {
-        // A question to the server before each use would double the round trips of an answer.
+        // A ping before every use would double the round trips of an answer.
         Role::Api => options.test_before_acquire(false).before_acquire(|connection, since| {
             Box::pin(async move {
-                if since.idle_for >= IDLE {
+                if since.idle_for >= PING_AFTER {
                     connection.ping().await?;
                 }
                 Ok(true)
@@ -133,15 +134,15 @@ pub fn pool(url: &Secret, role: Role) -> Result<PgPool, CliError> {
     Ok(options.connect_lazy_with(connect_options(url, role)?))
 }
 
-/// Finds that the database answers, for a command of a person, who is told the cause at once; a pool would go on trying
-/// and then say only that it timed out.
+/// Checks that the database answers, and reports the cause at once. A pool would retry and then only report a
+/// timeout.
 ///
 /// # Errors
-/// Where it does not answer; the text says why and what to do.
+/// If it does not answer. The text says why and what to do.
 pub async fn answers(pool: &PgPool) -> Result<(), CliError> {
     let options = pool.connect_options();
     let connecting = async { PgConnection::connect_with(&options).await?.close().await };
-    match tokio::time::timeout(ANSWER_WITHIN, connecting).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, connecting).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) if is_configuration(&error) => Err(CliError::Usage(format!("DATABASE_URL: {error}"))),
         Ok(Err(error)) => Err(CliError::Failed(format!(
@@ -149,41 +150,41 @@ pub async fn answers(pool: &PgPool) -> Result<(), CliError> {
         ))),
         Err(_) => Err(CliError::Failed(format!(
             "the database does not answer in {} s. Start it, or correct DATABASE_URL",
-            ANSWER_WITHIN.as_secs()
+            ANSWER_TIMEOUT.as_secs()
         ))),
     }
 }
 
-/// As [`answers`], and finds that it has its schema.
+/// Like [`answers`], and checks the schema.
 ///
 /// # Errors
-/// Where it does not answer or lacks something; the text says what to do.
+/// If it does not answer or its schema is not up to date. The text says what to do.
 pub async fn ready(pool: &PgPool) -> Result<(), CliError> {
     answers(pool).await?;
     match missing(pool).await {
         Ok(None) => Ok(()),
         Ok(Some(what)) => Err(CliError::Failed(format!("the database cannot be used yet: {what}"))),
-        Err(error) => Err(CliError::database(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// A pool for a command of somebody at a terminal, on a database that has its schema.
+/// A pool for a command, on a database with an up-to-date schema.
 ///
 /// # Errors
-/// Where none is known, it does not answer or lacks something; the text says what to do.
+/// If no database is known, it does not answer or its schema is not up to date. The text says what to do.
 pub async fn for_command(options: &DatabaseOptions, data_dir: &Path) -> Result<PgPool, CliError> {
     let pool = pool(&resolve(options, data_dir)?, Role::Command)?;
     ready(&pool).await?;
     Ok(pool)
 }
 
-/// Waits until the database answers and has its schema, saying in the log what is missing. `false` where `stop` came
+/// Waits until the database answers and has its schema, and logs what is missing. `false` if `stop` fires
 /// first.
 ///
 /// # Errors
-/// Where waiting cannot help: a wrong password, role or database name.
+/// If waiting cannot help: wrong password, role or database name.
 pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result<bool, CliError> {
-    let mut pause = Duration::from_millis(250);
+    let mut backoff = Backoff::default();
     loop {
         let trouble = match missing(pool).await {
             Ok(None) => return Ok(true),
@@ -191,23 +192,21 @@ pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result
             Err(error) if is_configuration(&error) => {
                 return Err(CliError::Usage(format!("DATABASE_URL: {error}")));
             }
-            Err(error) => format!("the database is away: {error}"),
+            Err(error) => format!("the database does not answer: {error}"),
         };
-        tracing::warn!(next_look_seconds = pause.as_secs_f64(), "waiting: {trouble}");
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return Ok(false),
+        tracing::warn!(next_look_seconds = backoff.next_pause().as_secs_f64(), "waiting: {trouble}");
+        if !backoff.pause(stop).await {
+            return Ok(false);
         }
-        pause = (pause * 2).min(Duration::from_secs(5));
     }
 }
 
-/// What the database lacks before this program can work on it, with what to type.
+/// What the database lacks, with the command to type.
 ///
 /// # Errors
-/// The database's, also where it is away.
+/// If the database fails or is down.
 pub async fn missing(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
-    // Not through the pool, which would say only that it timed out.
+    // Not through the pool, which would only report a timeout.
     PgConnection::connect_with(&pool.connect_options()).await?.close().await?;
     let rows = migrate::status(pool).await.map_err(|error| match error {
         MigrateError::Database(error) => error,
@@ -217,7 +216,7 @@ pub async fn missing(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
     Ok(pending.then(|| "its schema is not up to date; type: bedel migrate".to_owned()))
 }
 
-/// True where the server is there and the URL is wrong: bad password or role, no such database.
+/// True if the server answers and the URL is wrong: bad password or role, no such database.
 fn is_configuration(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
@@ -231,19 +230,20 @@ fn is_configuration(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Role, connect_options};
-    use crate::config::secret::Secret;
+    use secrecy::SecretString;
 
     #[test]
     fn a_bad_url_is_refused_without_being_repeated() {
         for url in ["mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:notaport/d", "hunter2"] {
-            let error = connect_options(&Secret::new(url), Role::Api).unwrap_err().to_string();
+            let error = connect_options(&SecretString::from(url), Role::Api).unwrap_err().to_string();
             assert!(error.contains("DATABASE_URL") && !error.contains("hunter2"), "{error}");
         }
     }
 
     #[test]
     fn a_frozen_transaction_ends_before_its_worker_counts_as_dead() {
-        let options = connect_options(&Secret::new("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
+        let options =
+            connect_options(&SecretString::from("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
         assert!(options.get_options().unwrap().contains("idle_in_transaction_session_timeout=5s"));
         assert_eq!(options.get_application_name(), Some("bedel-worker"));
     }

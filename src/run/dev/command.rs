@@ -1,13 +1,12 @@
 //! `bedel dev`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::config::api::ApiOptions;
 use crate::config::auth::AuthOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
+use crate::config::postgres::PostgresOptions;
 use crate::config::schedule::ScheduleOptions;
 use crate::config::speech::SpeechOptions;
 use crate::config::storage::StorageOptions;
@@ -15,18 +14,19 @@ use crate::config::worker::WorkerOptions;
 
 /// Run everything on this machine: PostgreSQL, API, workers and scheduler, until Ctrl-C.
 ///
-/// Without DATABASE_URL it runs a private PostgreSQL in the data directory, with full durability, over the programs that
-/// are installed on this machine. What dies is started again. When all is up it prints `ready:` and a token, and dev.json
-/// in the data directory tells other programs, `bedel submit` and `bedel jobs` among them, how to reach it.
+/// Without DATABASE_URL it runs a private PostgreSQL in the data directory, with full durability, from the
+/// programs installed on this machine. Processes that die are restarted. Once everything is up it prints
+/// `ready:` and a token. Other programs, such as `bedel submit` and `bedel jobs`, find it through dev.json in
+/// the data directory.
 #[derive(Debug, Args)]
 pub struct DevCommand {
-    /// How many worker processes
+    /// Number of worker processes
     #[arg(long, env = "BEDEL_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=64), value_name = "N")]
     pub workers: u16,
 
-    /// Directory of the PostgreSQL programs (initdb, postgres) [default: the highest version found]
-    #[arg(long, env = "BEDEL_PG_BIN", value_name = "DIR")]
-    pub pg_bin: Option<PathBuf>,
+    /// See [`PostgresOptions`].
+    #[command(flatten)]
+    pub postgres: PostgresOptions,
 
     /// See [`DatabaseOptions`].
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub struct DevCommand {
     #[command(flatten)]
     pub schedule: ScheduleOptions,
 
-    /// True where the drain time was given by somebody.
+    /// True if the drain time was set explicitly.
     #[arg(skip)]
     pub drain_is_configured: bool,
 }

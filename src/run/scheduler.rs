@@ -1,26 +1,39 @@
 //! `bedel scheduler`.
 
+use clap::Args;
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::CourseSync;
 use bedel_queue::{CatchUp, NewJob, Queue, Retention, Schedule, run_scheduler};
 
-use crate::cli::{CliError, run::SchedulerCommand};
 use crate::config::common::CommonOptions;
+use crate::config::database::DatabaseOptions;
 use crate::config::schedule::ScheduleOptions;
-use crate::database::{self, Role};
-use crate::process;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::process;
 
-/// A scheduler whose parent is gone stops within this time.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Deadline for stopping once the parent process is gone.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Fires the cron jobs until the process is asked to stop. Waits for a database that is away.
+/// Fire the cron jobs until SIGTERM. Several may run: each tick fires once.
+#[derive(Debug, Args)]
+pub struct SchedulerCommand {
+    /// See [`DatabaseOptions`].
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+    /// See [`ScheduleOptions`].
+    #[command(flatten)]
+    pub schedule: ScheduleOptions,
+}
+
+/// Fires the cron jobs until the process is asked to stop. Waits while the database is down.
 ///
 /// # Errors
-/// Where the configuration cannot work.
+/// If the configuration is invalid.
 pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(), CliError> {
-    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_WITHIN))?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(STOP_TIMEOUT))?;
     let pool = database::pool(&database::resolve(&command.database, &common.data_dir)?, Role::Scheduler)?;
     if !database::wait_until_ready(&pool, &stop).await? {
         return Ok(());
@@ -30,7 +43,7 @@ pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(
         .map_err(|error| CliError::Usage(format!("CLEANUP_CRON or COURSE_SYNC_CRON: {error}")))
 }
 
-/// Both look at the whole present state, so of several ticks that were missed the latest alone is made up for.
+/// Both jobs read the whole current state, so only the latest of several missed ticks is caught up.
 fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
     vec![
         Schedule {

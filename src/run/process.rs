@@ -1,4 +1,4 @@
-//! When this process should stop.
+//! Signals that stop the process.
 
 use std::io::Read;
 use std::time::Duration;
@@ -6,19 +6,18 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
-/// How long a process whose parent is gone may still take for an orderly stop beyond its own deadline.
+/// Extra time, beyond its own deadline, for a process whose parent is gone.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A token that fires at the first SIGTERM or SIGINT; the second one ends the process at once.
+/// A token that fires at the first SIGTERM or SIGINT. The second one ends the process at once.
 ///
-/// With `parent_gone_within` it also fires when standard input closes, which is how a child of `bedel dev` learns that
-/// its parent is gone, by whatever end; then the process is over after that time and a little grace in any case, so
-/// that nothing is left running behind anybody's back.
+/// With `parent_gone_within` it also fires when standard input closes: the parent `bedel dev` is gone. The
+/// process then ends after that time and 5 s in any case, so that nothing stays behind.
 ///
 /// # Errors
-/// Where the system refuses a signal handler.
+/// If a signal handler cannot be installed.
 pub fn stop_token(parent_gone_within: Option<Duration>) -> Result<CancellationToken, CliError> {
     let failed = |error| CliError::Failed(format!("no signal handler: {error}"));
     let terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -40,17 +39,17 @@ async fn watch_signals(mut terminate: Signal, mut interrupt: Signal, stop: Cance
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };
-    tracing::info!("{name}: stopping; once more stops at once");
+    tracing::info!("{name}: stopping; send it again to stop at once");
     stop.cancel();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::warn!("second signal: stopped at once");
+    tracing::warn!("second signal: exiting at once");
     std::process::exit(130);
 }
 
-/// A thread of its own and not tokio's standard input, whose blocked read would hold up the end of the runtime.
+/// In its own thread: a blocked read of tokio's standard input would delay the runtime's shutdown.
 fn watch_parent(stop: &CancellationToken, limit: Duration) {
     let mut byte = [0_u8; 64];
     let mut input = std::io::stdin().lock();

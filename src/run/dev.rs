@@ -1,49 +1,51 @@
-//! `bedel dev`: everything on this machine, as in production, on a private PostgreSQL.
+//! `bedel dev`: everything on this machine, like production, on a private PostgreSQL.
 //!
-//! One supervisor holds the server and the processes `bedel api`, `bedel worker` and `bedel scheduler`, each the same
-//! command as in production. What dies is started again. What the supervisor itself leaves behind, by whatever end,
-//! stops by itself: the server through its pipe guard, the children when their standard input closes.
+//! A supervisor runs the PostgreSQL server and the processes `bedel api`, `bedel worker` and `bedel
+//! scheduler`, with the same commands as in production. It restarts what dies. If the supervisor itself dies,
+//! all of them stop: the server through its pipe guard, the children when their standard input closes.
 //!
-//! In the data directory: `dev.lock` (held while one runs), `dev-tokens.json` (made once), `dev.json` (how to reach the
-//! running one; there while it is ready), `pgNN`, `storage`, `scratch`.
+//! The data directory holds `dev.lock` (locked while one runs), `dev-tokens.json` (made once), `dev.json`
+//! (how to reach the running one; exists while it is ready), `pgNN`, `storage` and `scratch`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{CliError, dev::DevCommand};
 use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
-use crate::config::secret::Secret;
-use crate::database::{self, Role};
-use crate::process;
+use crate::error::CliError;
+use crate::run::database::{self, Role};
+use crate::run::process;
 
 pub mod child;
+pub mod command;
 pub mod ready;
 pub mod server;
 pub mod state;
 pub mod tokens;
 
 use child::Program;
+pub use command::DevCommand;
 use server::PrivateServer;
 use state::{DevLock, DevState};
 use tokens::DevTokens;
 
-/// Running jobs get this long to finish when `bedel dev` stops, unless `BEDEL_DRAIN_SECONDS` says otherwise.
-const DRAIN: Duration = Duration::from_secs(5);
-/// Between the end of the children's own deadline and SIGKILL.
-const GRACE: Duration = Duration::from_secs(3);
-/// Until everything answers for the first time.
-const START: Duration = Duration::from_secs(90);
+/// Time for running jobs to finish when `bedel dev` stops, unless `BEDEL_DRAIN_SECONDS` is set.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between the end of the children's own deadline and SIGKILL.
+const KILL_GRACE: Duration = Duration::from_secs(3);
+/// Longest wait until everything is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Runs everything until SIGTERM or SIGINT. `explicit` holds the settings that came as flags, as variables for the
+/// Runs everything until SIGTERM or SIGINT. `explicit` holds the flags that were given, as variables for the
 /// children.
 ///
 /// # Errors
-/// Where something cannot start at all: the text says what and what to do.
+/// If something cannot start. The text says what and what to do.
 pub async fn run(
     common: &CommonOptions,
     options: &DevCommand,
@@ -51,13 +53,13 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let data_dir = prepare(&common.data_dir)?;
     let lock = DevLock::take(&data_dir)?;
-    let stop = process::stop_token(common.exit_with_parent.then_some(DRAIN))?;
+    let stop = process::stop_token(common.exit_with_parent.then_some(DRAIN_TIMEOUT))?;
     let tokens = DevTokens::load_or_create(&data_dir)?;
     state::remove(&data_dir);
 
     let server = match options.database.url() {
         Some(_) => None,
-        None => Some(PrivateServer::start(&data_dir, options.pg_bin.clone()).await?),
+        None => Some(PrivateServer::start(&data_dir, options.postgres.pg_bin.clone()).await?),
     };
     let url = match (&server, options.database.url()) {
         (Some(server), _) => server.url(),
@@ -73,13 +75,13 @@ pub async fn run(
     outcome
 }
 
-/// From a server that runs to the end of the last child.
+/// Runs the children on a running server until the last one ends.
 async fn supervise(
     data_dir: &Path,
     options: &DevCommand,
     explicit: Vec<(OsString, OsString)>,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     stop: &CancellationToken,
 ) -> Result<(), CliError> {
     let pool = database::pool(url, Role::Migration)?;
@@ -87,16 +89,16 @@ async fn supervise(
     crate::migrate::run(&pool).await.map_err(|error| CliError::Failed(format!("migrations: {error}")))?;
     pool.close().await;
 
-    let drain = if options.drain_is_configured { options.worker.drain_seconds } else { DRAIN };
+    let drain = if options.drain_is_configured { options.worker.drain_seconds } else { DRAIN_TIMEOUT };
     let address_file = data_dir.join("api.address");
-    ready::forget_address(&address_file);
+    ready::remove_address(&address_file);
     let children_stop = stop.child_token();
     let mut children = JoinSet::new();
     for program in programs(data_dir, options, explicit, tokens, url, drain, &address_file)? {
-        children.spawn(child::supervise(program, drain + GRACE, children_stop.clone()));
+        children.spawn(child::supervise(program, drain + KILL_GRACE, children_stop.clone()));
     }
     let announced = async {
-        let address = ready::wait(&address_file, START).await?;
+        let address = ready::wait(&address_file, START_TIMEOUT).await?;
         announce(data_dir, tokens, url, address)?;
         std::future::pending::<Result<(), CliError>>().await
     };
@@ -105,7 +107,7 @@ async fn supervise(
         Some(child) = children.join_next() => child.unwrap_or_else(|error| Err(CliError::Failed(error.to_string()))),
         () = stop.cancelled() => Ok(()),
     };
-    // Nobody should find the way here any more while the children hand back their work.
+    // Clients must not find this instance while the children release their work.
     state::remove(data_dir);
     children_stop.cancel();
     while children.join_next().await.is_some() {}
@@ -118,15 +120,15 @@ fn programs(
     options: &DevCommand,
     explicit: Vec<(OsString, OsString)>,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     drain: Duration,
     address_file: &Path,
 ) -> Result<Vec<Program>, CliError> {
     let executable = std::env::current_exe()
-        .map_err(|error| CliError::Failed(format!("this program does not know where it is: {error}")))?;
+        .map_err(|error| CliError::Failed(format!("the path of this program is unknown: {error}")))?;
     let mut all = explicit;
     let mut set = |name: &str, value: OsString| all.push((name.into(), value));
-    set("DATABASE_URL", url.expose().into());
+    set("DATABASE_URL", url.expose_secret().into());
     set("BEDEL_DATA_DIR", data_dir.into());
     set("BEDEL_STORAGE_DIR", absolute(&options.storage.storage_dir(data_dir))?.into());
     set("BEDEL_SCRATCH_DIR", absolute(&options.storage.scratch_dir(data_dir))?.into());
@@ -151,11 +153,11 @@ fn programs(
     Ok(programs)
 }
 
-/// Says that everything is up, in `dev.json` for programs and on standard output for people.
+/// Announces readiness: in `dev.json` for programs, on standard output for people.
 fn announce(
     data_dir: &Path,
     tokens: &DevTokens,
-    url: &Secret,
+    url: &SecretString,
     address: std::net::SocketAddr,
 ) -> Result<(), CliError> {
     let state = DevState {
@@ -163,22 +165,26 @@ fn announce(
         token: tokens.token.clone(),
         admin_token: tokens.admin_token.clone(),
         user_id: tokens.user_id,
-        database_url: url.expose().to_owned(),
+        database_url: url.expose_secret().to_owned(),
         pid: std::process::id(),
     };
     state.write(data_dir)?;
     println!("ready: {}", state.api_url);
-    println!("token: {} (this machine only; kept in {})", state.token, data_dir.join(tokens::FILE).display());
+    println!(
+        "token: {} (this machine only; stored in {})",
+        state.token,
+        data_dir.join(tokens::FILE).display()
+    );
     Ok(())
 }
 
-/// Makes the data directory. The private server's own user must be able to pass through it, so it is not closed; what is
-/// secret in it is closed by itself.
+/// Creates the data directory. It stays open, since the private server's user must pass through it; secret
+/// files in it are private.
 fn prepare(data_dir: &Path) -> Result<PathBuf, CliError> {
     let data_dir = absolute(data_dir)?;
     std::fs::create_dir_all(&data_dir).map_err(|error| {
         CliError::Failed(format!(
-            "{} cannot be made: {error}. Choose a directory with --data-dir",
+            "{} cannot be created: {error}. Choose another directory with --data-dir",
             data_dir.display()
         ))
     })?;

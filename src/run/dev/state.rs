@@ -1,4 +1,4 @@
-//! Who runs on a data directory, and how to reach it.
+//! The instance that runs on a data directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -9,20 +9,20 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::cli::CliError;
+use crate::error::CliError;
 
 const LOCK: &str = "dev.lock";
 const STATE: &str = "dev.json";
 
-/// How to reach the `bedel dev` that runs on a data directory: the content of `dev.json`. It holds secrets, so the
-/// file is its owner's alone and there is no `Debug`.
+/// Content of `dev.json`: how to reach the `bedel dev` on a data directory. It holds secrets, so only its
+/// owner may read the file and there is no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct DevState {
-    /// Where the API listens, without a path.
+    /// Base URL of the API.
     pub api_url: String,
     /// A token for the API.
     pub token: String,
-    /// A token of the same user that may do everything.
+    /// A token of the same user with admin rights.
     pub admin_token: String,
     /// The tokens' user.
     pub user_id: Uuid,
@@ -33,18 +33,18 @@ pub struct DevState {
 }
 
 impl DevState {
-    /// Writes `dev.json`, whole or not at all.
+    /// Writes `dev.json` atomically.
     ///
     /// # Errors
-    /// Where the directory cannot be written.
+    /// If the directory is not writable.
     pub fn write(&self, data_dir: &Path) -> Result<(), CliError> {
         let text = serde_json::to_vec_pretty(self).expect("plain data is JSON");
         write_private(&data_dir.join(STATE), &text)
     }
 }
 
-/// The `bedel dev` that runs on `data_dir` and is ready. The lock tells, not the process id, which may belong to
-/// another program by now.
+/// The ready `bedel dev` on `data_dir`. The lock decides, not the process id, which another program may have
+/// by now.
 #[must_use]
 pub fn running(data_dir: &Path) -> Option<DevState> {
     let lock = File::open(data_dir.join(LOCK)).ok()?;
@@ -59,20 +59,20 @@ pub fn remove(data_dir: &Path) {
     if let Err(error) = std::fs::remove_file(data_dir.join(STATE))
         && error.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!("{STATE} stays behind: {error}");
+        tracing::warn!("{STATE} could not be removed: {error}");
     }
 }
 
-/// Held by the one `bedel dev` of a data directory; the system releases it with the process, whatever its end.
+/// The lock of the one `bedel dev` on a data directory. The system releases it when the process ends.
 pub struct DevLock {
     _file: File,
 }
 
 impl DevLock {
-    /// Takes the lock and writes this process's id into it.
+    /// Takes the lock and writes this process's id into the file.
     ///
     /// # Errors
-    /// Where another `bedel dev` holds it, saying which, or where the file cannot be made.
+    /// If another `bedel dev` holds it, with its process id, or if the file cannot be created.
     pub fn take(data_dir: &Path) -> Result<Self, CliError> {
         let path = data_dir.join(LOCK);
         let failed = |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
@@ -84,7 +84,7 @@ impl DevLock {
             .mode(0o644)
             .open(&path)
             .map_err(failed)?;
-        // A short wait: a reader of `running` holds a shared lock for a moment.
+        // Retries briefly: a reader in `running` holds a shared lock for a moment.
         for _ in 0..10 {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
@@ -100,18 +100,18 @@ impl DevLock {
         file.read_to_string(&mut holder).map_err(failed)?;
         let place = running(data_dir).map(|state| format!(" at {}", state.api_url)).unwrap_or_default();
         Err(CliError::Failed(format!(
-            "a `bedel dev` runs on {} already: process {}{place}. Use that one, stop it, or give this one a directory of \
-             its own with --data-dir",
+            "a `bedel dev` runs on {} already: process {}{place}. Use it, stop it, or choose another \
+             directory with --data-dir",
             data_dir.display(),
             holder.trim()
         )))
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read, atomically.
 ///
 /// # Errors
-/// Where the directory cannot be written.
+/// If the directory is not writable.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), CliError> {
     let failed =
         |error: std::io::Error| CliError::Failed(format!("{} cannot be written: {error}", path.display()));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_without_a_living_owner_is_nobody() {
+    fn a_state_without_a_live_owner_is_ignored() {
         let directory = tempfile::tempdir().unwrap();
         state().write(directory.path()).unwrap();
         assert!(running(directory.path()).is_none(), "there is not even a lock");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_was_first() {
+    fn a_second_instance_names_the_first() {
         let directory = tempfile::tempdir().unwrap();
         let _first = DevLock::take(directory.path()).unwrap();
         let Err(error) = DevLock::take(directory.path()) else { panic!("two held the lock") };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_its_owners_alone() {
+    fn the_state_file_is_private() {
         let directory = tempfile::tempdir().unwrap();
         state().write(directory.path()).unwrap();
         let mode = std::fs::metadata(directory.path().join(STATE)).unwrap().permissions().mode();

@@ -1,41 +1,39 @@
-//! The tokens of `bedel dev`: made once for a data directory, so that a browser extension or a script keeps working.
+//! The tokens of `bedel dev`. They are made once per data directory, so that extensions and scripts keep
+//! working.
 
 use std::path::Path;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::state::write_private;
-use crate::cli::CliError;
-use crate::config::secret::Secret;
+use crate::error::CliError;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "dev-tokens.json";
 
-/// A user with a plain and an administrator's token. Secret: no `Debug`.
+/// A user with an ordinary and an admin token. Secret: no `Debug`.
 #[derive(Serialize, Deserialize)]
 pub struct DevTokens {
     /// The tokens' user.
     pub user_id: Uuid,
-    /// For everything a student does.
+    /// Ordinary token.
     pub token: String,
-    /// For everything.
+    /// Admin token.
     pub admin_token: String,
 }
 
 impl DevTokens {
-    /// Reads the tokens of this data directory, or makes them.
+    /// Reads the tokens of this data directory, or creates them.
     ///
     /// # Errors
-    /// Where the file cannot be read or written, or holds something else.
+    /// If the file cannot be read, parsed or written.
     pub fn load_or_create(data_dir: &Path) -> Result<Self, CliError> {
         let path = data_dir.join(FILE);
         match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-                CliError::Failed(format!(
-                    "{}: {error}. Remove the file and new tokens are made",
-                    path.display()
-                ))
+                CliError::Failed(format!("{}: {error}. Remove the file to make new tokens", path.display()))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let tokens = Self {
@@ -50,12 +48,12 @@ impl DevTokens {
         }
     }
 
-    /// `BEDEL_TOKENS` for the API: these tokens and those that are configured besides.
+    /// `BEDEL_TOKENS` for the API: these tokens and the configured ones.
     #[must_use]
-    pub fn setting(&self, configured: Option<&Secret>) -> String {
+    pub fn setting(&self, configured: Option<&SecretString>) -> String {
         let own = format!("{}={user},{}={user}:admin", self.token, self.admin_token, user = self.user_id);
         match configured {
-            Some(more) => format!("{own},{}", more.expose()),
+            Some(more) => format!("{own},{}", more.expose_secret()),
             None => own,
         }
     }
@@ -77,7 +75,7 @@ mod tests {
         let second = DevTokens::load_or_create(directory.path()).unwrap();
         assert_eq!(first.token, second.token);
         assert_ne!(first.token, first.admin_token);
-        let setting = first.setting(Some(&Secret::new("x=y")));
+        let setting = first.setting(Some(&SecretString::from("x=y")));
         assert!(
             setting.contains(&format!("{}={}:admin", first.admin_token, first.user_id))
                 && setting.ends_with(",x=y")
