@@ -5,23 +5,23 @@ use std::path::{Path, PathBuf};
 
 use bedel_tree::{Graph, circles, read_crate};
 
-/// The crates, lowest first: name, directory, and the crates it may use.
-const CRATES: [(&str, &str, &[&str]); 10] = [
-    ("bedel_postgres", "postgres", &[]),
-    ("bedel_queue", "queue", &[]),
-    ("bedel_fetch", "fetch", &["bedel_queue"]),
-    ("bedel_media", "media", &["bedel_queue"]),
-    ("bedel_storage", "storage", &["bedel_queue"]),
-    ("bedel_recordings", "recordings", &["bedel_fetch", "bedel_media", "bedel_queue"]),
-    ("bedel_speech", "speech", &["bedel_fetch", "bedel_media", "bedel_queue"]),
+/// The crates, lowest first: name, root file, and the crates it may use.
+const CRATES: [(&str, &str, &[&str]); 13] = [
+    ("bedel_postgres", "postgres/src/lib.rs", &[]),
+    ("bedel_queue", "queue/src/lib.rs", &[]),
+    ("bedel_fetch", "fetch/src/lib.rs", &["bedel_queue"]),
+    ("bedel_media", "media/src/lib.rs", &["bedel_queue"]),
+    ("bedel_storage", "storage/src/lib.rs", &["bedel_queue"]),
+    ("bedel_recordings", "recordings/src/lib.rs", &["bedel_fetch", "bedel_media", "bedel_queue"]),
+    ("bedel_speech", "speech/src/lib.rs", &["bedel_fetch", "bedel_media", "bedel_queue"]),
     (
         "bedel_jobs",
-        "jobs",
+        "jobs/src/lib.rs",
         &["bedel_fetch", "bedel_media", "bedel_queue", "bedel_recordings", "bedel_speech", "bedel_storage"],
     ),
     (
         "bedel",
-        ".",
+        "src/lib.rs",
         &[
             "bedel_fetch",
             "bedel_jobs",
@@ -33,7 +33,24 @@ const CRATES: [(&str, &str, &[&str]); 10] = [
             "bedel_storage",
         ],
     ),
-    ("bedel_upstream", "tests/upstream", &[]),
+    // The proofs and the tests may use everything; no crate above uses them.
+    ("bedel_upstream", "tests/upstream/src/lib.rs", &[]),
+    ("bedel_test_support", "tests/support/src/lib.rs", &["bedel_postgres"]),
+    ("bedel_faults", "proof/faults/src/main.rs", ANY),
+    ("bedel_bench", "proof/bench/src/main.rs", ANY),
+];
+
+const ANY: &[&str] = &[
+    "bedel_fetch",
+    "bedel_jobs",
+    "bedel_media",
+    "bedel_postgres",
+    "bedel_queue",
+    "bedel_recordings",
+    "bedel_speech",
+    "bedel_storage",
+    "bedel_test_support",
+    "bedel_upstream",
 ];
 
 /// Crates that may take one name from the queue: an error says by itself whether its job retries.
@@ -49,12 +66,7 @@ fn repository() -> PathBuf {
 
 fn graph() -> Graph {
     let root = repository();
-    Graph::new(
-        CRATES
-            .iter()
-            .map(|(name, directory, _)| read_crate(name, &root.join(directory).join("src/lib.rs")))
-            .collect(),
-    )
+    Graph::new(CRATES.iter().map(|(name, file, _)| read_crate(name, &root.join(file))).collect())
 }
 
 /// The path of a file in the repository.
