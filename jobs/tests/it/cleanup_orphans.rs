@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::{CleanupOrphans, Refusal, Report};
-use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::{self, LectureStatus};
 use bedel_jobs::submit::Submit;
 use bedel_queue::{Attempt, Job};
 use bedel_storage::keys;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::{self, LectureStatus};
 use bedel_jobs::probe::Probe;
 use bedel_queue::{Attempt, Job};
 use bedel_storage::keys;
