@@ -41,7 +41,7 @@
 //! A listed policy ignores the proxy settings of the environment: a proxy resolves names behind the checks' back. Where one is
 //! configured, the proxy has to keep requests out of private networks.
 //!
-//! The HTTP library adds limits of its own: at most 100 header fields and 400 kB of them.
+//! The HTTP library adds its own limits: at most 100 header fields and 400 kB of them.
 
 pub mod address;
 pub mod body;

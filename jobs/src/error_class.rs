@@ -1,7 +1,7 @@
 //! The classes of errors: stable words that stand in a job's history, each with what follows and the remedy.
 //!
-//! The queue has a few of its own; the crates that fetch, decode, store and transcribe have the others. A test compares
-//! this list with the classes that stand in their code, and docs/reference/jobs.md is generated from it.
+//! A few are the queue's; the others come from the crates that fetch, decode, store and transcribe. A test compares this
+//! list with the classes in their code and with docs/reference/jobs.md.
 
 macro_rules! error_classes {
     ($($(#[$doc:meta])* $variant:ident $name:literal, $follows:literal, $remedy:literal;)*) => {

@@ -186,12 +186,12 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let sheet = enqueue(&mut connection, &NewJob::new(&Sheet {})).await?.id;
     let printing = tokio::spawn(drain(queue, registry, options));
-    let mut told: Vec<f32> = Vec::new();
+    let mut reports: Vec<f32> = Vec::new();
     while !printing.is_finished() {
         let job = inspect::job(&mut connection, sheet).await?.ok_or("the sheet's job is there")?;
-        if let Some(progress) = job.progress.filter(|progress| told.last() != Some(progress)) {
+        if let Some(progress) = job.progress.filter(|progress| reports.last() != Some(progress)) {
             println!("the sheet is at {:.0} %", progress * 100.0);
-            told.push(progress);
+            reports.push(progress);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -203,8 +203,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if (new, again, damaged.len(), whole) != (10_000, 0, 10, 9_990) {
         return Err(format!("{new} new, {again} again, {} damaged, {whole} whole", damaged.len()).into());
     }
-    if !told.is_sorted() || told.len() < 2 || result != Some(json!({ "printed": 9_990 })) {
-        return Err(format!("the sheet reported {told:?} and ended with {result:?}").into());
+    if !reports.is_sorted() || reports.len() < 2 || result != Some(json!({ "printed": 9_990 })) {
+        return Err(format!("the sheet reported {reports:?} and ended with {result:?}").into());
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ pub enum BenchError {
 /// The result of anything here.
 pub type Result<T, E = BenchError> = std::result::Result<T, E>;
 
-/// Converts another queue's error, of which only the text matters.
+/// Converts another queue's error. Only its text matters.
 pub fn peer(error: impl Display) -> BenchError {
     BenchError::Peer(error.to_string())
 }

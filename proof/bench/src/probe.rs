@@ -1,4 +1,4 @@
-//! What every handler calls: it counts the runs, so that a speed is only told of work that was really done.
+//! Called by every handler: counts the runs, so that throughput counts only work that was done.
 
 use std::collections::HashSet;
 use std::sync::Mutex;

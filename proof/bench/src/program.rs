@@ -1,4 +1,4 @@
-//! The program itself, as a process of its own, on a database and in a directory of its own.
+//! The program as a separate process, with a private database and directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

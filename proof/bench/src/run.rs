@@ -82,7 +82,7 @@ fn chosen(options: &RunOptions) -> Result<Vec<Box<dyn Contender>>> {
     Ok(peers::all().into_iter().filter(|contender| chosen(contender.name())).collect())
 }
 
-/// Tells and keeps one measurement. One that failed is told and kept too: it is no figure, and no reason to lose the others.
+/// Prints and records one measurement. A failed one is recorded as a failure, so the others are not lost.
 fn keep(report: &mut Report, contender: &str, measure: Measure, round: u32, outcome: Result<Values>) {
     let name = report::name_of(measure);
     let sample = match outcome {

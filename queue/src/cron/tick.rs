@@ -95,7 +95,7 @@ async fn register(
         return Ok(known);
     }
     // A changed expression keeps the last tick: only the latest tick since then can be due. While two
-    // versions of the program run side by side, each handles the ticks of its own expression.
+    // versions of the program run side by side, each handles the ticks of its expression.
     sqlx::query_as(
         "-- schedule::register
          INSERT INTO queue.schedules AS s (name, cron, last_tick) VALUES ($1, $2, now())

@@ -42,7 +42,7 @@ pub async fn enqueue_many(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<
     }
 }
 
-/// Enqueues one job in a transaction of its own, together with its NOTIFY.
+/// Enqueues one job and its NOTIFY in a separate transaction.
 pub(super) async fn enqueue_and_notify(
     connection: &mut PgConnection,
     job: &NewJob,

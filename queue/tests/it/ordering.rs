@@ -46,7 +46,7 @@ async fn priorities_hold_across_claims_and_equal_ones_go_by_time() {
         }
     }
     expected.sort_unstable();
-    let worker = bench.worker(options(1)); // one slot: each job is a claim of its own
+    let worker = bench.worker(options(1)); // one slot: one claim for each job
     eventually("all done", async || bench.effects("commit").await == 12).await;
     worker.stop().await;
     let order: Vec<Uuid> = sqlx::query_scalar("SELECT job_id FROM effects WHERE what = 'run' ORDER BY n")

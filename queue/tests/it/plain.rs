@@ -204,7 +204,7 @@ async fn the_end_of_an_attempt_without_its_lease_is_not_written() {
     worker.await.unwrap();
 }
 
-/// A plain kind with a failure hook and defaults of its own. Odd numbers fail.
+/// A plain kind with a failure hook and its own defaults. Odd numbers fail.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mail {
     number: u32,

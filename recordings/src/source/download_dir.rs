@@ -44,7 +44,7 @@ impl DownloadDir {
             Ok(Some(dir)) => Ok(dir),
             Ok(None) => Err(JobError::host_fault(
                 "scratch-full",
-                "The downloads of this server have no room at the moment. This lecture goes on once there is some; if it \
+                "The downloads of this server have no room at the moment. This lecture resumes once there is some. If it \
                  ends as failed, tell the operators and use retry.",
             )),
             Err(error) => Err(JobError::local_disk(&error)),

@@ -9,7 +9,7 @@ use sqlx::PgPool;
 const OTHERS: [&str; 2] = ["_sqlx_migrations", "bedel_installation"];
 
 /// A column: name, type as PostgreSQL writes it, nullability, and whether it belongs to the primary key, a
-/// foreign key or a unique constraint of its own.
+/// foreign key or a unique constraint.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Column {
     pub name: String,

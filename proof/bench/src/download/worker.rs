@@ -1,4 +1,4 @@
-//! A `bedel worker` of its own that downloads and does nothing else.
+//! A separate `bedel worker` that only downloads.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Between two looks at what is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A worker process, in a directory and on a database of its own.
+/// A worker process with a private directory and database.
 pub(super) struct Worker<'a> {
     child: Child,
     program: Program,

@@ -16,7 +16,7 @@ use crate::measure::Measure;
 /// Pause of a loop that found no job.
 const POLL: Duration = Duration::from_millis(5);
 
-/// Number of loops, each of which claims, runs and completes in turn on two connections.
+/// Number of loops. Each claims, runs and completes in turn on two connections.
 pub struct Raw {
     name: &'static str,
     lanes: u32,
