@@ -68,13 +68,13 @@ enum ListenError {
 }
 
 /// Stores no pieces: an interrupted run starts over.
-struct Forget<'a> {
+struct NoPieceStore<'a> {
     scratch: &'a Path,
     /// Of this run: another run pays for its calls again.
     name: Uuid,
 }
 
-impl Ledger for Forget<'_> {
+impl Ledger for NoPieceStore<'_> {
     fn order(&self, passage: &str) -> Order {
         Order { passage: passage.to_owned(), ..Order::default() }
     }
@@ -84,7 +84,7 @@ impl Ledger for Forget<'_> {
     }
 }
 
-impl Keep for Forget<'_> {
+impl Keep for NoPieceStore<'_> {
     type Error = ListenError;
 
     fn name(&self, samples: &Range<u64>) -> String {
@@ -140,14 +140,14 @@ impl TranscribeCommand {
                 print_status(&format!("{:.0} %", fraction * 100.0));
             }
         });
-        let forget = Forget { scratch: directory.path(), name: Uuid::new_v4() };
+        let store = NoPieceStore { scratch: directory.path(), name: Uuid::new_v4() };
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
-            let (scratch, name) = (directory.path(), &forget.name(&(0..sound.samples())));
-            let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &forget };
+            let (scratch, name) = (directory.path(), &store.name(&(0..sound.samples())));
+            let passage = Passage { samples: &samples, language: None, name, scratch, ledger: &store };
             engine.transcribe(passage, &control).await.map_err(|error| failed(&error))?
         } else {
-            let heard = listen(engine.as_ref(), &sound, &control, &forget).await;
+            let heard = listen(engine.as_ref(), &sound, &control, &store).await;
             heard.map_err(|error| failed(&error))?.into_raw()
         };
         Transcript::new(engine.describe(), heard, seconds(sound.samples())).map_err(|error| failed(&error))
@@ -166,15 +166,16 @@ impl TranscribeCommand {
         let Some(path) = &self.output else {
             return std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed(&error));
         };
-        let trouble = |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+        let failed_with_path =
+            |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         // The mode of an ordinary new file.
         let mut file = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory.unwrap_or(Path::new(".")))
-            .map_err(|error| trouble(&error))?;
-        file.write_all(text.as_bytes()).map_err(|error| trouble(&error))?;
-        file.persist(path).map_err(|error| trouble(&error.error))?;
+            .map_err(|error| failed_with_path(&error))?;
+        file.write_all(text.as_bytes()).map_err(|error| failed_with_path(&error))?;
+        file.persist(path).map_err(|error| failed_with_path(&error.error))?;
         Ok(())
     }
 }
