@@ -170,7 +170,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
 
 /// The flags that were given, as environment variables: child processes inherit the environment only.
 fn explicit_settings(root: &clap::Command, name: &str, matches: &ArgMatches) -> Vec<(OsString, OsString)> {
-    let command = root.find_subcommand(name).expect("a command of ours");
+    let command = root.find_subcommand(name).expect("the name of a subcommand");
     root.get_arguments()
         .chain(command.get_arguments())
         .filter(|argument| source(matches, argument.get_id().as_str()) == Some(ValueSource::CommandLine))

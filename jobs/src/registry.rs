@@ -19,6 +19,13 @@ macro_rules! kinds {
         pub fn registry(context: $crate::environment::Context) -> bedel_queue::Registry<$crate::environment::Context> {
             bedel_queue::Registry::new(context)$(.register::<$module::$kind>())*
         }
+
+        /// All kinds with their policies, in the order of the registry.
+        #[must_use]
+        pub fn policies() -> Vec<(&'static str, bedel_queue::Policy)> {
+            use bedel_queue::Job;
+            vec![$(($module::$kind::KIND, $module::$kind::policy()),)*]
+        }
     };
 }
 pub(crate) use kinds;

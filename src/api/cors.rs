@@ -17,7 +17,8 @@ pub struct Origins(Vec<HeaderValue>);
 /// A text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no origin: write scheme and host alone, such as https://tenant.hosted.panopto.com or chrome-extension://ID"
+    "`{0}` is not an origin: write scheme and host only, such as https://tenant.hosted.panopto.com or \
+     chrome-extension://ID"
 )]
 pub struct NoOrigin(String);
 

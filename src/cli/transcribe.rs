@@ -115,15 +115,16 @@ impl TranscribeCommand {
         let Some(path) = &self.output else {
             return std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed(&error));
         };
-        let trouble = |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+        let failed_with_path =
+            |error: &std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         // The mode of an ordinary new file.
         let mut file = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory.unwrap_or(Path::new(".")))
-            .map_err(|error| trouble(&error))?;
-        file.write_all(text.as_bytes()).map_err(|error| trouble(&error))?;
-        file.persist(path).map_err(|error| trouble(&error.error))?;
+            .map_err(|error| failed_with_path(&error))?;
+        file.write_all(text.as_bytes()).map_err(|error| failed_with_path(&error))?;
+        file.persist(path).map_err(|error| failed_with_path(&error.error))?;
         Ok(())
     }
 }

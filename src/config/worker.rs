@@ -1,10 +1,12 @@
 //! A worker's slots and timing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bedel_queue::Policy;
 use clap::Args;
 
 use super::parse;
@@ -19,7 +21,7 @@ pub struct WorkerOptions {
         long,
         env = "BEDEL_SLOTS",
         value_name = "KIND=N,…",
-        default_value = "submit=4,download=4,probe=2,transcribe=1,cleanup-orphans=1,course-sync=1"
+        default_value_t = Slots::default()
     )]
     pub slots: Slots,
 
@@ -71,6 +73,21 @@ impl WorkerOptions {
 /// Slots by job kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots(pub BTreeMap<String, usize>);
+
+/// The slots of each kind's policy.
+impl Default for Slots {
+    fn default() -> Self {
+        let slots = |policy: Policy| usize::try_from(policy.slots).unwrap_or(usize::MAX);
+        Self(bedel_jobs::policies().into_iter().map(|(kind, policy)| (kind.to_owned(), slots(policy))).collect())
+    }
+}
+
+impl fmt::Display for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs: Vec<String> = self.0.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+        f.write_str(&pairs.join(","))
+    }
+}
 
 impl FromStr for Slots {
     type Err = String;

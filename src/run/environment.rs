@@ -84,8 +84,9 @@ pub fn without_tools(
 }
 
 /// Advice if the database is tied to another storage.
-pub const SECOND_STORAGE: &str = "Set BEDEL_STORAGE_DIR to the directory that the other processes use (the default is relative to the working \
-     directory). If that\nstorage is lost or was given up on purpose, stop all processes and let the next one tie its own:\n\
+pub const SECOND_STORAGE: &str = "Set BEDEL_STORAGE_DIR to the directory of the other processes (the default is \
+     relative to the working directory).\nIf that storage is lost, stop all processes and let the next one tie its \
+     own:\n\
      psql \"$DATABASE_URL\" -c 'UPDATE bedel_installation SET tied_at = NULL'";
 
 /// Ties the storage to the database, or checks that they belong together. The database must answer.

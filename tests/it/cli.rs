@@ -286,7 +286,7 @@ async fn retrying_begins_at_the_latest_stage_whose_input_exists() {
     sqlx::query("UPDATE lectures SET status = 'completed'").execute(&database.pool).await.unwrap();
     assert!(project.run(&["jobs", "retry", &job.to_string()]).refused(1).contains("completed"));
     sqlx::query("DELETE FROM lectures").execute(&database.pool).await.unwrap();
-    assert!(project.run(&["jobs", "retry", &job.to_string()]).refused(1).contains("gone"));
+    assert!(project.run(&["jobs", "retry", &job.to_string()]).refused(1).contains("does not exist"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -450,7 +450,7 @@ async fn a_deleted_user_loses_everything_unshared() {
     project.run(&["token", "create", "--user", &user, "--name", "x"]).ok();
     let said = project.run(&["user", "delete", &user]).ok();
     assert!(
-        said.contains("247 lectures") && said.contains("(3 others") && said.contains("1 documents"),
+        said.contains("247 lectures") && said.contains("(3 shared") && said.contains("1 documents"),
         "{said}"
     );
     assert!(!file.exists());

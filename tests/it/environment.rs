@@ -130,7 +130,9 @@ impl Variables {
 }
 
 fn sentence(text: &str) -> String {
-    text.trim().trim_end_matches(['.', ':']).to_owned()
+    let text = text.trim().trim_end_matches(['.', ':']);
+    let first = text.chars().next().map(|letter| letter.to_uppercase().to_string());
+    first.unwrap_or_default() + text.get(1..).unwrap_or_default()
 }
 
 /// The processes by name. More than three other commands are shown as "commands".

@@ -70,7 +70,7 @@ fn a_file_becomes_text_captions_and_a_payload() {
 fn a_file_that_cannot_be_transcribed_is_named_and_nothing_is_written() {
     let project = project();
     let missing = project.run(&["transcribe", "no.mp4"]).refused(2);
-    assert!(missing.contains("FILE: there is no file no.mp4"), "{missing}");
+    assert!(missing.contains("FILE: no.mp4 is not a file"), "{missing}");
     std::fs::write(project.path().join("notes.txt"), "These are notes.").unwrap();
     let notes = project.run(&["transcribe", "notes.txt", "--output", "out.txt"]).refused(1);
     assert!(notes.contains("not a recording"), "{notes}");

@@ -1,4 +1,4 @@
-// Shows the description of the API and lets people try it. All that comes from the description is set as text, never as HTML.
+// Shows the API's description and sends trial requests. Text of the description never becomes HTML.
 'use strict';
 
 const METHODS = ['get', 'post', 'put', 'delete'];
@@ -9,13 +9,13 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// The schema behind a reference.
+// Resolves a reference to its schema.
 function resolve(api, schema) {
   const name = schema?.$ref?.split('/').pop();
   return name ? api.components.schemas[name] : schema;
 }
 
-// An example of a schema: what a person would begin to type.
+// An example value to start from.
 function example(api, schema, depth = 0) {
   const known = resolve(api, schema) ?? {};
   if (known.example !== undefined) return known.example;
@@ -82,7 +82,7 @@ async function show(response, into) {
   const type = response.headers.get('content-type') ?? '';
   let text = '';
   if (type.includes('json')) text = JSON.stringify(await response.json(), null, 2);
-  else if (type.startsWith('text/event-stream')) text = '(a stream of events: read it with curl -N)';
+  else if (type.startsWith('text/event-stream')) text = '(an event stream: read it with curl -N)';
   else if (type.startsWith('text/')) text = await response.text();
   else text = `(${(await response.blob()).size} bytes of ${type || 'nothing'})`;
   into.textContent = `${response.status} ${response.statusText}\n\n${text}`;
@@ -94,7 +94,7 @@ function card(api, path, method, operation) {
   const button = element('button', { type: 'button', textContent: 'Try it' });
   button.addEventListener('click', async () => {
     answer.hidden = false;
-    answer.textContent = 'asking';
+    answer.textContent = 'sending';
     try {
       await show(await request(path, method, fields), answer);
     } catch (error) {
@@ -130,5 +130,5 @@ async function main() {
 }
 
 main().catch((error) => {
-  document.getElementById('operations').textContent = `The description could not be read: ${error}`;
+  document.getElementById('operations').textContent = `The description cannot be read: ${error}`;
 });
