@@ -4,6 +4,7 @@
 mod catalogue;
 mod cleanup_orphans;
 mod course_sync;
+mod documented;
 mod download;
 #[cfg(feature = "whisper")]
 mod engines;

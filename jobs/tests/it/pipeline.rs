@@ -4,7 +4,6 @@
 #[cfg(feature = "whisper")]
 mod accurate;
 mod deleted;
-mod documented;
 mod failed;
 mod fake_engine;
 mod fenced;
