@@ -184,7 +184,7 @@ async fn of_two_new_storages_at_once_one_is_tied() {
     let (tied, loser) = if first.is_ok() { (&one, second) } else { (&other, first) };
     let error = loser.unwrap_err();
     assert!(matches!(error, TieError::Storage(StorageError::NotMarked { .. })), "{error}");
-    tie(&tied, &database.pool).await.unwrap();
+    tie(tied, &database.pool).await.unwrap();
 }
 
 #[test]
