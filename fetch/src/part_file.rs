@@ -20,8 +20,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A file whose first [`PartFile::len`] bytes are downloaded.
 ///
-/// Its owner holds a lock, and so does each write in flight. The next holder of the lock knows that no write is left, however the
-/// last owner ended.
+/// Its owner holds a lock, and so does each write in flight. The next holder of the lock knows that all writes have ended, even if
+/// the last owner crashed.
 #[derive(Debug)]
 pub struct PartFile {
     path: PathBuf,

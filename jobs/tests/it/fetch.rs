@@ -309,3 +309,17 @@ async fn an_absent_host_is_retried() {
     assert!(error.to_string().contains("refused"), "{error}");
     assert_eq!(decision(&error.into()), ("network", "retry"));
 }
+
+#[tokio::test]
+async fn an_operators_url_may_be_private_and_its_redirects_are_not_followed() {
+    let fixture = Fixture::new().await;
+    fixture.upstream.on("/from", [Reply::redirect("/to")]);
+    fixture.upstream.on("/to", [Reply::json("[1]")]);
+    let fetcher = fetcher(FetchPolicy::operator());
+    let get = async |path: &str| fetcher.get_bytes(&fixture.url(path), 100, Duration::from_secs(5)).await;
+    assert_eq!(get("/to").await.expect("a private address").bytes, b"[1]");
+    let error = get("/from").await.expect_err("a redirect");
+    assert_eq!(error, FetchError::TooManyRedirects { host: "127.0.0.1".to_owned(), limit: 0 });
+    let targets: Vec<_> = fixture.upstream.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["/to", "/from"]);
+}

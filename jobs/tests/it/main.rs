@@ -1,7 +1,6 @@
 //! Tests of the jobs, with a real PostgreSQL, a real file system and a real ffmpeg.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod catalogue;
 mod cleanup_orphans;
 mod course_sync;
 mod documented;

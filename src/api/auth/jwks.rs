@@ -78,7 +78,7 @@ impl Jwks {
     /// # Errors
     /// [`FetchError::Client`] where the HTTP client cannot be set up.
     pub fn new(url: Url, ask_again_after: Duration) -> Result<Self, FetchError> {
-        // The operator's policy follows no redirects: keys from another address could sign in anybody.
+        // The operator's policy follows no redirects: keys from another address could forge any token.
         let fetcher = Fetcher::new(FetchPolicy {
             proxy: ProxyChoice::Environment,
             stall_timeout: FETCH_TIMEOUT,

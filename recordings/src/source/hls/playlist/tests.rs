@@ -7,7 +7,7 @@ fn of(lines: &str) -> Result<Recording, SourceError> {
     read(&playlist, |uri| Ok(base.join(uri).expect("a URI")))
 }
 
-/// Name, range and first bytes of the vector of each entry; `map`, `+` (joins) and `|` (begins anew) before it.
+/// Name, range and first bytes of the vector of each entry; `map`, `+` (joins) and `|` (a new run) before it.
 fn shown(lines: &str) -> Vec<String> {
     let recording = of(lines).expect("a recording");
     let show = |entry: &Entry| {
