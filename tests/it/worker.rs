@@ -162,7 +162,7 @@ async fn a_worker_without_an_engine_leaves_transcription_to_others() {
     std::fs::copy(model, models.join("ggml-tiny.en.bin")).unwrap();
     let many = std::thread::available_parallelism().unwrap().get() + 1;
     let worker = project.start(&["worker", "--slots", &format!("transcribe={many}")]);
-    worker.wait_for_log(&format!("{many} are more transcriptions than this host has cores"));
+    worker.wait_for_log(&format!("{many} exceeds the cores of this host"));
     worker.wait_for_log("ready for jobs");
     assert_eq!(ready(&worker).await, (200, "ready\n".to_owned()));
     drop(worker);
