@@ -19,6 +19,9 @@ pub enum FaultsError {
     /// The schema.
     #[error("migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The queue's schema.
+    #[error(transparent)]
+    Queue(#[from] bedel_queue::migrate::MigrateError),
     /// The server.
     #[error(transparent)]
     Server(#[from] bedel_test_support::ClusterError),

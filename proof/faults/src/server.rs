@@ -35,6 +35,7 @@ impl RoundServer {
         cluster.create(TEMPLATE).await?;
         let mut connection = PgConnection::connect(&cluster.url(TEMPLATE)).await?;
         sqlx::migrate!("../../migrations/versions").run(&mut connection).await?;
+        bedel_queue::migrate(&PgPool::connect_lazy(&cluster.url(TEMPLATE))?).await?;
         sqlx::raw_sql(jobs::SCHEMA).execute(&mut connection).await?;
         connection.close().await?;
         Ok(Arc::new(Self { cluster, databases: AtomicU32::new(0), copying: Mutex::new(()) }))
