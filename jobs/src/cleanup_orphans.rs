@@ -38,8 +38,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 pub use self::report::{Refusal, Report};
-use crate::error_class::{ErrorClass, names};
 use crate::environment::Context;
+use crate::error_class::{ErrorClass, names};
 use crate::installation::installation_of_database;
 pub use crate::kinds::CleanupOrphans;
 

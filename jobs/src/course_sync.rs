@@ -18,19 +18,16 @@ use sqlx::{PgConnection, PgPool};
 use url::Url;
 
 pub use self::summary::Summary;
-use crate::error_class::{ErrorClass, names};
 use crate::environment::Context;
+use crate::error_class::{ErrorClass, names};
 pub use crate::kinds::CourseSync;
 
 /// Most terms in one run: each may take a minute.
 const MAX_TERMS: usize = 12;
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 3] = names([
-    ErrorClass::Catalogue,
-    ErrorClass::BadTerm,
-    ErrorClass::Configuration,
-]);
+const ERROR_CLASSES: [&str; 3] =
+    names([ErrorClass::Catalogue, ErrorClass::BadTerm, ErrorClass::Configuration]);
 
 impl Job for CourseSync {
     const KIND: &'static str = "course-sync";

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 pub use self::progress::Checkpoint;
 use crate::audio::remove_leftovers;
-use crate::error_class::{ErrorClass, names};
 use crate::environment::{Context, Environment};
+use crate::error_class::{ErrorClass, names};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Download;
 use crate::lecture::{self, Lecture, UPLOADED};

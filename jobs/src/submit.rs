@@ -208,10 +208,9 @@ fn interpret(
         Delivery::Refused(words) => {
             Err(JobError::retry("panopto-error", format!("Panopto reported an error: {words}")))
         }
-        Delivery::Unreadable => Err(JobError::retry(
-            "panopto-answer",
-            format!("{host} sent an answer that Bedel cannot read."),
-        )),
+        Delivery::Unreadable => {
+            Err(JobError::retry("panopto-answer", format!("{host} sent an answer that Bedel cannot read.")))
+        }
     }
 }
 

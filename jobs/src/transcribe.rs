@@ -124,7 +124,8 @@ impl Job for Transcribe {
         let (audio, sound) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(PROGRESS_DECODED);
 
-        let store = StoredPieces::open(ctx, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
+        let store =
+            StoredPieces::open(ctx, attempt, self.lecture_id, &engine, &audio, &sound, &scratch).await?;
         let reporter = attempt.clone();
         let control = Control::new(attempt.cancellation().clone(), move |fraction| {
             reporter.set_progress(PROGRESS_DECODED + (PROGRESS_TRANSCRIBED - PROGRESS_DECODED) * fraction);
@@ -199,7 +200,11 @@ fn engine_missing() -> JobError {
 }
 
 /// The stored audio as a local file, and its samples, decoded into a file below `scratch`.
-async fn decode(ctx: &Environment, key: &str, scratch: &Scratch) -> Result<(PathBuf, DecodedAudio), JobError> {
+async fn decode(
+    ctx: &Environment,
+    key: &str,
+    scratch: &Scratch,
+) -> Result<(PathBuf, DecodedAudio), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
     match ctx.media.decode_pcm(&audio, &decoded).await {

@@ -213,7 +213,10 @@ pub(super) async fn fail_document(pool: &PgPool, document: &DocumentFacts) -> Re
 }
 
 /// Those of `lectures` that have no row.
-pub(super) async fn without_row(connection: &mut PgConnection, lectures: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(super) async fn without_row(
+    connection: &mut PgConnection,
+    lectures: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(
         "-- cleanup_orphans::without_row
          SELECT id FROM unnest($1::uuid[]) AS asked (id)

@@ -231,7 +231,12 @@ async fn plan_documents(
 
 /// Executes the plan; a dry run only counts. The next run can continue after each step: a removed lecture's
 /// files are orphans like any other.
-async fn execute(ctx: &Environment, attempt: &Attempt, plan: Plan, report: &mut Report) -> Result<(), JobError> {
+async fn execute(
+    ctx: &Environment,
+    attempt: &Attempt,
+    plan: Plan,
+    report: &mut Report,
+) -> Result<(), JobError> {
     let (pool, settings, dry) = (&ctx.pool, &ctx.settings, report.dry_run);
     for (id, files) in plan.abandoned {
         attempt.check_lease().await?;

@@ -178,7 +178,13 @@ impl PieceStore for StoredPieces<'_> {
         Ok(stored.filter(|piece| piece.start == start && (start + 1..=sound.samples()).contains(&piece.end)))
     }
 
-    async fn save_piece(&self, piece: &Piece, number: usize, speed: f64, sound: &DecodedAudio) -> Result<(), JobError> {
+    async fn save_piece(
+        &self,
+        piece: &Piece,
+        number: usize,
+        speed: f64,
+        sound: &DecodedAudio,
+    ) -> Result<(), JobError> {
         if !self.is_resumable {
             return Ok(());
         }
@@ -200,7 +206,8 @@ fn continue_later() -> JobError {
 /// Fingerprint of the sound, the engine with its model and settings, and [`FINGERPRINT_VERSION`].
 async fn fingerprint(engine: &Arc<dyn Engine>, audio: &Path) -> Result<String, JobError> {
     let (engine, audio) = (Arc::clone(engine), audio.to_owned());
-    let digested = tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.fingerprint())));
+    let digested =
+        tokio::task::spawn_blocking(move || Ok((sha256(File::open(audio)?)?, engine.fingerprint())));
     let (digest, engine) =
         digested.await.map_err(io::Error::from).flatten().map_err(|error| JobError::local_disk(&error))?;
     let input = serde_json::to_vec(&(FINGERPRINT_VERSION, digest, engine?)).expect("plain data is JSON");
