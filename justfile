@@ -6,7 +6,7 @@ setup:
 
 # Format everything
 fmt:
-    cargo fmt --all && cargo fmt --manifest-path proof/bench/Cargo.toml
+    cargo fmt --all && rustfmt --edition 2024 jobs/src/*.rs && cargo fmt --manifest-path proof/bench/Cargo.toml
 
 # Formatting, lints, documentation, dependencies, unit tests: minutes
 check *args:
