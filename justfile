@@ -20,6 +20,6 @@ test:
 demo *args:
     script/demo {{args}}
 
-# Faults, mutants, vulnerabilities and benchmarks: hours
+# Faults, mutants, vulnerabilities, real speech servers and benchmarks: hours
 nightly *args:
     script/nightly {{args}}

@@ -1,11 +1,12 @@
-//! Remote engines with real servers, and with faults injected.
+//! Remote engines, with faults injected. The feature `real-peers` adds other people's servers.
 
 mod http_proxy;
 mod openai;
-mod peers;
+mod openai_server;
+#[cfg(feature = "real-peers")]
+mod real_peers;
 mod task;
 
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -13,16 +14,14 @@ use bedel_media::MediaTools;
 use bedel_speech::remote::RemoteSettings;
 use bedel_speech::wer::word_error_rate;
 use bedel_speech::whisper::Whisper;
-use bedel_speech::{Control, DecodedAudio, RawTranscript, models};
+use bedel_speech::{Control, RawTranscript, models};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::speech_server as settings;
+use crate::upload::Upload;
 
 const SPOKEN: &str = "The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor cools \
      and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields.";
-
-/// A server that is busy with other tests may take its time.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Twelve seconds in which [`SPOKEN`] is said.
 static SPEECH: LazyLock<Arc<Vec<f32>>> = LazyLock::new(|| {
@@ -76,19 +75,7 @@ fn seconds(samples: &[f32]) -> f64 {
 
 /// A received upload: its name and length in seconds.
 async fn uploaded(body: &[u8], content_type: &str, field: &str) -> (String, f64) {
-    let boundary = multer::parse_boundary(content_type).expect("a form");
-    let body = futures::stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(body.to_vec())));
-    let mut form = multer::Multipart::new(body, boundary);
-    while let Some(part) = form.next_field().await.expect("a field") {
-        if part.name() == Some(field) {
-            let name = part.file_name().expect("a name").to_owned();
-            let directory = tempfile::tempdir().expect("a directory");
-            let (file, decoded) = (directory.path().join("upload"), directory.path().join("upload.f32"));
-            std::fs::write(&file, part.bytes().await.expect("bytes")).expect("written");
-            media().decode_pcm(&file, &decoded).await.expect("sound");
-            let samples = DecodedAudio::open(Path::new(&decoded)).expect("samples").samples();
-            return (name, samples as f64 / 16_000.0);
-        }
-    }
-    panic!("no field {field}");
+    let upload = Upload::read(content_type, body.to_vec().into(), field).await.expect("a file");
+    let seconds = seconds(&upload.samples().await);
+    (upload.name, seconds)
 }

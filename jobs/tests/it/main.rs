@@ -1,6 +1,8 @@
 //! Tests of the jobs, with a real PostgreSQL, a real file system and a real ffmpeg.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "whisper")]
+mod cache;
 mod cleanup_orphans;
 mod course_sync;
 mod documented;
@@ -13,8 +15,6 @@ mod guard;
 mod hls;
 mod media;
 mod memory_call_log;
-#[cfg(feature = "whisper")]
-mod peers;
 mod pipeline;
 mod probe;
 mod recordings;
@@ -24,3 +24,4 @@ mod submit;
 mod task_server;
 mod test_env;
 mod transcribe;
+mod upload;

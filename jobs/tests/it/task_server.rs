@@ -1,20 +1,17 @@
 //! A task server with a real engine behind it, like the one that the previous system used.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bedel_media::MediaTools;
-use bedel_speech::{Control, DecodedAudio, Engine, EngineInfo, Transcript, vtt};
+use bedel_speech::{Engine, EngineInfo, Transcript, vtt};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::memory_call_log::MemoryCallLog;
+use crate::upload::Upload;
 
 /// Where the transcript is in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,16 +114,8 @@ async fn take(State(kept): State<Arc<Kept>>, request: Request) -> (StatusCode, J
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = header("idempotency-key").to_owned();
-    let boundary = multer::parse_boundary(header("content-type")).expect("a form");
-    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
-    let mut audio = None;
-    while let Some(field) = form.next_field().await.expect("a field") {
-        if field.name() == Some("audio") {
-            assert!(field.file_name().is_some(), "a file has a name");
-            audio = Some(field.bytes().await.expect("its bytes"));
-        }
-    }
-    let Some(audio) = audio else {
+    let upload = Upload::read(header("content-type"), body, "audio").await;
+    let Some(upload) = upload.filter(|upload| !upload.name.is_empty()) else {
         return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": "no audio" })));
     };
     let id = Uuid::new_v4().to_string();
@@ -138,7 +127,7 @@ async fn take(State(kept): State<Arc<Kept>>, request: Request) -> (StatusCode, J
     locked(&kept.tasks).insert(id.clone(), (None, 0));
     let (task, kept) = (id.clone(), Arc::clone(&kept));
     tokio::spawn(async move {
-        let transcript = transcribed(kept.engine.as_ref(), &audio).await;
+        let transcript = transcribed(kept.engine.as_ref(), &upload).await;
         if let Some((done, _)) = locked(&kept.tasks).get_mut(&task) {
             *done = Some(transcript);
         }
@@ -146,17 +135,10 @@ async fn take(State(kept): State<Arc<Kept>>, request: Request) -> (StatusCode, J
     (StatusCode::OK, Json(json!({ "task_id": id })))
 }
 
-async fn transcribed(engine: &dyn Engine, audio: &[u8]) -> Transcript {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (file, decoded) = (directory.path().join("audio"), directory.path().join("audio.f32"));
-    std::fs::write(&file, audio).expect("written");
-    MediaTools::find().expect("ffmpeg").decode_pcm(&file, &decoded).await.expect("a recording");
-    let sound = DecodedAudio::open(&decoded).expect("sound");
-    let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
-    let (book, control) = (MemoryCallLog::default(), Control::new(CancellationToken::new(), |_| ()));
-    let heard = engine.transcribe(book.chunk(&samples, None, Path::new("/")), &control).await.expect("heard");
+async fn transcribed(engine: &dyn Engine, upload: &Upload) -> Transcript {
+    let (heard, seconds) = upload.transcribe(engine).await;
     let info = EngineInfo { engine: "task server".to_owned(), model: "its own".to_owned() };
-    Transcript::new(info, heard, samples.len() as f64 / 16_000.0).expect("words")
+    Transcript::new(info, heard, seconds).expect("words")
 }
 
 async fn result(

@@ -7,39 +7,27 @@ use bedel_speech::remote::{ApiKey, RemoteEngine};
 use bedel_speech::{Engine, EngineError};
 
 use super::http_proxy::{Fault, HttpProxy};
-use super::peers::Peer;
+use super::openai_server::OpenaiServer;
 use super::*;
 use crate::environment::decision;
 use crate::memory_call_log::MemoryCallLog;
 
-fn engine(settings: RemoteSettings) -> RemoteEngine {
+pub fn engine(settings: RemoteSettings) -> RemoteEngine {
     RemoteEngine::openai(settings, media()).expect("a client")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn real_servers_transcribe_twice_the_same() {
-    let peers = [Peer::whisper_cpp().await, Peer::faster_whisper().await];
-    let scratch = tempfile::tempdir().expect("a directory");
-    for peer in &peers {
-        let (engine, book) = (engine(settings(&peer.url)), MemoryCallLog::default());
-        let mut heard = Vec::new();
-        for _ in 0..2 {
-            let passage = book.chunk(&SPEECH, Some("en"), scratch.path());
-            heard.push(engine.transcribe(passage, &control()).await.expect(peer.name));
-        }
-        assert_heard(peer.name, &heard[0], seconds(&SPEECH));
-        assert_eq!(heard[0].language, "en", "{}", peer.name);
-        assert_eq!(heard[0].segments, heard[1].segments, "{}", peer.name);
-        let raw = &heard[0].raw["segments"][0];
-        assert!(raw["avg_logprob"].is_number(), "{}: its own words are kept: {raw}", peer.name);
-        assert_eq!(book.calls(), 2);
-    }
+async fn server() -> OpenaiServer {
+    OpenaiServer::start(Arc::new(EMBEDDED.clone())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_upload_is_encoded_first() {
-    let peer = Peer::faster_whisper().await;
-    let proxy = HttpProxy::start(&peer.url).await;
+    assert_large_upload_is_encoded(&server().await.url).await;
+}
+
+/// Asserts that this server reads an upload that is too large as WAV.
+pub async fn assert_large_upload_is_encoded(server: &url::Url) {
+    let proxy = HttpProxy::start(server).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let engine = engine(RemoteSettings { max_upload_bytes: 200_000, ..settings(&proxy.url) });
     assert!(engine.max_samples() < 600 * 16_000);
@@ -56,8 +44,8 @@ async fn a_large_upload_is_encoded_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_has_its_error_and_none_costs_a_second_call() {
-    let peer = Peer::whisper_cpp().await;
-    let (proxy, elsewhere) = (HttpProxy::start(&peer.url).await, HttpProxy::start(&peer.url).await);
+    let server = server().await;
+    let (proxy, elsewhere) = (HttpProxy::start(&server.url).await, HttpProxy::start(&server.url).await);
     let scratch = tempfile::tempdir().expect("a directory");
     let key = ApiKey::new("hunter2").expect("a key");
     let engine = engine(RemoteSettings { key: Some(key), ..settings(&proxy.url) });
@@ -143,8 +131,8 @@ async fn each_fault_has_its_error_and_none_costs_a_second_call() {
 /// A proxy that times out before its server is done: each call may be charged.
 #[tokio::test(flavor = "multi_thread")]
 async fn unanswered_calls_are_few_and_further_and_further_apart() {
-    let peer = Peer::whisper_cpp().await;
-    let proxy = HttpProxy::start(&peer.url).await;
+    let server = server().await;
+    let proxy = HttpProxy::start(&server.url).await;
     let scratch = tempfile::tempdir().expect("a directory");
     let (engine, book) = (engine(settings(&proxy.url)), MemoryCallLog::default());
     let passage = book.chunk(&SPEECH, None, scratch.path());

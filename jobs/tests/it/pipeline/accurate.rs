@@ -1,5 +1,6 @@
 //! Seventeen minutes of human speech with known words, from the link to the transcript.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::harness::{Harness, LECTURE, STAGES, options, settings};
 use super::process::whisper;
+use crate::cache::installed;
 use crate::environment;
 use crate::memory_call_log::MemoryCallLog;
-use crate::peers::directory;
 
 /// Timeout for minutes of speech on a machine busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(1500);
@@ -29,8 +30,13 @@ const FOR_THE_PIECES: f64 = 0.005;
 const NEAR: f64 = 0.5;
 const FAR: f64 = 0.05;
 
+/// The recording and its words.
+fn directory() -> PathBuf {
+    installed("speech-1/spoken", "script/speech")
+}
+
 fn spoken() -> Vec<SpokenSentence> {
-    let json = std::fs::read(directory("spoken").join("spoken.json")).expect("what is said");
+    let json = std::fs::read(directory().join("spoken.json")).expect("what is said");
     serde_json::from_slice(&json).expect("what is said")
 }
 
@@ -41,7 +47,7 @@ fn words(spoken: &[SpokenSentence]) -> String {
 /// The transcript of the whole pipeline with this model, and its number of pieces.
 async fn transcribed(model: &str) -> (Transcript, usize) {
     let harness = Harness::new().await;
-    let lecture = std::fs::read(directory("spoken").join("lecture.m4a")).expect("the lecture");
+    let lecture = std::fs::read(directory().join("lecture.m4a")).expect("the lecture");
     harness.upstream.serve("/spoken.m4a", Resource::new(lecture));
     let described = delivery_info::ready(&harness.upstream.url("/spoken.m4a"), "Lecture 1", 1021.0);
     harness.upstream.on(delivery_info::PATH, [described]);
@@ -105,7 +111,7 @@ async fn the_small_model_transcribes_pieces_as_well_as_one_call() {
     let scratch = tempfile::tempdir().expect("a directory");
     let decoded = scratch.path().join("lecture.f32");
     let media = bedel_media::MediaTools::find().expect("ffmpeg");
-    media.decode_pcm(&directory("spoken").join("lecture.m4a"), &decoded).await.expect("sound");
+    media.decode_pcm(&directory().join("lecture.m4a"), &decoded).await.expect("sound");
     let sound = DecodedAudio::open(&decoded).expect("sound");
     let samples = Arc::new(sound.read(0..sound.samples()).await.expect("samples"));
     let (book, control) = (MemoryCallLog::default(), Control::new(CancellationToken::new(), |_| ()));

@@ -69,7 +69,7 @@ pub fn whisper(model: &str) -> bedel_speech::whisper::Whisper {
     let dir = models::default_dir().expect("a directory for models");
     if let Err(error) = models::resolve(model, &dir) {
         panic!(
-            "{error}\nThis test needs the speech model. Type: script/peers (or bedel model install {model})"
+            "{error}\nThis test needs the speech model. Type: script/speech (or bedel model install {model})"
         );
     }
     bedel_speech::whisper::Whisper::new(model, dir, None)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bedel_speech::wer::Spoken;
+use bedel_speech::wer::SpokenSentence;
 
 use super::options::SpeechArgs;
 use crate::error::{Result, io};
@@ -11,13 +11,13 @@ use crate::error::{Result, io};
 pub(super) struct Lecture {
     pub(super) wav: PathBuf,
     pub(super) m4a: PathBuf,
-    pub(super) spoken: Vec<Spoken>,
+    pub(super) spoken: Vec<SpokenSentence>,
     pub(super) seconds: f64,
 }
 
 impl Lecture {
     pub(super) fn open(args: &SpeechArgs) -> Result<Self> {
-        let directory = args.peers.join("spoken");
+        let directory = &args.spoken;
         let json = std::fs::read(directory.join("spoken.json")).map_err(io("read what is said"))?;
         let wav = directory.join("lecture.wav");
         // 16 bits at 16 kHz, after a header of some tens of bytes.

@@ -11,6 +11,9 @@ pub struct SpeechArgs {
     /// Directory of script/peers.
     #[arg(long)]
     pub(super) peers: PathBuf,
+    /// Directory of script/speech's recording.
+    #[arg(long)]
+    pub(super) spoken: PathBuf,
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "words,cuts,survival")]
     pub(super) only: Vec<Part>,

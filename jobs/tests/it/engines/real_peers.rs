@@ -1,17 +1,55 @@
 //! Other people's speech servers, as script/peers installs them.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use super::{PATIENCE, model_dir};
-use crate::peers::directory;
+use bedel_speech::Engine;
+
+use super::openai::{assert_large_upload_is_encoded, engine};
+use super::*;
+use crate::cache::installed;
+use crate::memory_call_log::MemoryCallLog;
+
+/// A machine busy with other tests may start servers slowly.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_transcribe_twice_the_same() {
+    let peers = [Peer::whisper_cpp().await, Peer::faster_whisper().await];
+    let scratch = tempfile::tempdir().expect("a directory");
+    for peer in &peers {
+        let (engine, book) = (engine(settings(&peer.url)), MemoryCallLog::default());
+        let mut heard = Vec::new();
+        for _ in 0..2 {
+            let passage = book.chunk(&SPEECH, Some("en"), scratch.path());
+            heard.push(engine.transcribe(passage, &control()).await.expect(peer.name));
+        }
+        assert_heard(peer.name, &heard[0], seconds(&SPEECH));
+        assert_eq!(heard[0].language, "en", "{}", peer.name);
+        assert_eq!(heard[0].segments, heard[1].segments, "{}", peer.name);
+        let raw = &heard[0].raw["segments"][0];
+        assert!(raw["avg_logprob"].is_number(), "{}: its own words are kept: {raw}", peer.name);
+        assert_eq!(book.calls(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_reads_an_encoded_upload() {
+    assert_large_upload_is_encoded(&Peer::faster_whisper().await.url).await;
+}
+
+/// Directory of one part.
+fn directory(part: &str) -> PathBuf {
+    installed(&format!("peers-1/{part}"), "script/peers")
+}
 
 /// A server that is killed when it is dropped.
-pub struct Peer {
-    pub name: &'static str,
+struct Peer {
+    name: &'static str,
     /// Base URL of `audio/transcriptions`.
-    pub url: url::Url,
+    url: url::Url,
     child: Child,
 }
 
@@ -24,7 +62,7 @@ impl Drop for Peer {
 
 impl Peer {
     /// whisper.cpp's server.
-    pub async fn whisper_cpp() -> Self {
+    async fn whisper_cpp() -> Self {
         let mut command = Command::new(directory("whisper.cpp").join("bin/whisper-server"));
         command
             .args(["--threads", "1", "--inference-path", "/v1/audio/transcriptions", "--convert", "--model"])
@@ -34,7 +72,7 @@ impl Peer {
     }
 
     /// faster-whisper's.
-    pub async fn faster_whisper() -> Self {
+    async fn faster_whisper() -> Self {
         let mut command = Command::new("python3");
         command
             .args(["-m", "faster_whisper_server"])
@@ -58,7 +96,7 @@ impl Peer {
             while peer.child.try_wait().expect("its state").is_none() && begun.elapsed() < PATIENCE {
                 let is_there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
                 // Another process may listen there; then this one has ended or is about to.
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
                 if is_there && peer.child.try_wait().expect("its state").is_none() {
                     return peer;
                 }
