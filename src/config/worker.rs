@@ -78,7 +78,12 @@ pub struct Slots(pub BTreeMap<String, usize>);
 impl Default for Slots {
     fn default() -> Self {
         let slots = |policy: Policy| usize::try_from(policy.slots).unwrap_or(usize::MAX);
-        Self(bedel_jobs::policies().into_iter().map(|(kind, policy)| (kind.to_owned(), slots(policy))).collect())
+        Self(
+            bedel_jobs::policies()
+                .into_iter()
+                .map(|(kind, policy)| (kind.to_owned(), slots(policy)))
+                .collect(),
+        )
     }
 }
 
