@@ -240,7 +240,7 @@ async fn failures_are_shown_on_the_lecture() {
 #[tokio::test]
 async fn internal_errors_are_worded_for_students() {
     let env = UpstreamEnv::new().await;
-    for class in ["panic", "internal", "database", "timed-out", "crashed", "undecodable"] {
+    for class in ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"] {
         let id = env.lecture("").await;
         let (subject, class) = (Some(id), class.to_owned());
         let message = String::from("the handler panicked: index 7");
