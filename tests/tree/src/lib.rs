@@ -6,7 +6,7 @@
 //!
 //! 1. [`read_crate`] reads a crate's files into [`Module`]s.
 //! 2. [`Graph`] resolves their paths to files.
-//! 3. [`circles`] finds the files that depend on each other in a circle.
+//! 3. [`circles()`] finds the files that depend on each other in a circle.
 
 mod circles;
 mod graph;
