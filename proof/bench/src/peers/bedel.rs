@@ -12,7 +12,7 @@ use bedel_queue::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
 use crate::contender::{Contender, Done, Fill, Producer, Tables, Tuning, Work};
 use crate::error::{Result, peer};
