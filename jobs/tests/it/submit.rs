@@ -130,7 +130,7 @@ async fn every_state_of_a_recording_has_its_outcome() {
         ),
         (Reply::redirect("https://idp.example/sso?secret=1"), ("login-required", "fatal"), "sign"),
         (Reply::html(403, "<html>no"), ("login-required", "fatal"), "sign"),
-        (delivery_info::deleted(), ("deleted", "fatal"), "does not exist"),
+        (delivery_info::deleted(), ("deleted", "fatal"), "no longer exists"),
         (delivery_info::encoding(), ("encoding", "wait"), "processing"),
         (delivery_info::unknown_error(), ("panopto-error", "retry"), "Overloaded, see"),
         (delivery_info::unreadable(), ("panopto-answer", "retry"), "understood"),
