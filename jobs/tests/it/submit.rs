@@ -133,7 +133,7 @@ async fn every_state_of_a_recording_has_its_outcome() {
         (delivery_info::deleted(), ("deleted", "fatal"), "no longer exists"),
         (delivery_info::encoding(), ("encoding", "wait"), "processing"),
         (delivery_info::unknown_error(), ("panopto-error", "retry"), "Overloaded, see"),
-        (delivery_info::unreadable(), ("panopto-answer", "retry"), "understood"),
+        (delivery_info::unreadable(), ("panopto-answer", "retry"), "cannot read"),
         (Reply::html(404, "<html>no"), ("not-panopto", "fatal"), "Panopto"),
         (Reply::html(500, "<html>no"), ("upstream-error", "retry"), "500"),
         (Reply::too_many_requests("90"), ("rate-limited", "wait"), "too often"),
