@@ -39,20 +39,12 @@ use sqlx::PgConnection;
 
 pub use self::report::{Refusal, Report};
 use crate::environment::Context;
-use crate::error_class::{ErrorClass, names};
+use crate::error_class::{OF_STORAGE, names};
 use crate::installation::installation_of_database;
 pub use crate::kinds::CleanupOrphans;
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 7] = names([
-    ErrorClass::Disk,
-    ErrorClass::DiskFull,
-    ErrorClass::Storage,
-    ErrorClass::StorageMissing,
-    ErrorClass::StorageKey,
-    ErrorClass::StorageTooLarge,
-    ErrorClass::WrongStorage,
-]);
+const ERROR_CLASSES: [&str; 7] = names(&[&OF_STORAGE]);
 
 impl Job for CleanupOrphans {
     const KIND: &'static str = "cleanup-orphans";

@@ -27,7 +27,7 @@ const MAX_TERMS: usize = 12;
 
 /// Error classes of this kind, beside the queue's.
 const ERROR_CLASSES: [&str; 3] =
-    names([ErrorClass::Catalogue, ErrorClass::BadTerm, ErrorClass::Configuration]);
+    names(&[&[ErrorClass::Catalogue, ErrorClass::BadTerm, ErrorClass::Configuration]]);
 
 impl Job for CourseSync {
     const KIND: &'static str = "course-sync";

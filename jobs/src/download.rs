@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use self::progress::Checkpoint;
 use crate::audio::remove_leftovers;
 use crate::environment::{Context, Environment};
-use crate::error_class::{ErrorClass, names};
+use crate::error_class::{ErrorClass, OF_SERVERS, OF_STORAGE, names};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Download;
 use crate::lecture::{self, Lecture, UPLOADED};
@@ -58,44 +58,28 @@ pub struct Audio {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 37] = names([
-    ErrorClass::Network,
-    ErrorClass::Stalled,
-    ErrorClass::Truncated,
-    ErrorClass::Timeout,
-    ErrorClass::UpstreamError,
-    ErrorClass::RateLimited,
-    ErrorClass::UpstreamBusy,
-    ErrorClass::LoginRequired,
-    ErrorClass::AccessDenied,
-    ErrorClass::NotFound,
-    ErrorClass::UrlRefused,
-    ErrorClass::Redirects,
-    ErrorClass::UpstreamRefused,
-    ErrorClass::HttpClient,
-    ErrorClass::NotMedia,
-    ErrorClass::NoAudio,
-    ErrorClass::Live,
-    ErrorClass::Playlist,
-    ErrorClass::PlaylistRefused,
-    ErrorClass::SegmentMissing,
-    ErrorClass::SegmentDamaged,
-    ErrorClass::Key,
-    ErrorClass::Incomplete,
-    ErrorClass::Protected,
-    ErrorClass::ScratchFull,
-    ErrorClass::TooLarge,
-    ErrorClass::NoStream,
-    ErrorClass::UploadMissing,
-    ErrorClass::MediaTool,
-    ErrorClass::ToolMissing,
-    ErrorClass::Disk,
-    ErrorClass::DiskFull,
-    ErrorClass::Storage,
-    ErrorClass::StorageMissing,
-    ErrorClass::StorageKey,
-    ErrorClass::StorageTooLarge,
-    ErrorClass::WrongStorage,
+const ERROR_CLASSES: [&str; 37] = names(&[
+    &OF_SERVERS,
+    &OF_STORAGE,
+    &[
+        ErrorClass::HttpClient,
+        ErrorClass::NotMedia,
+        ErrorClass::NoAudio,
+        ErrorClass::Live,
+        ErrorClass::Playlist,
+        ErrorClass::PlaylistRefused,
+        ErrorClass::SegmentMissing,
+        ErrorClass::SegmentDamaged,
+        ErrorClass::Key,
+        ErrorClass::Incomplete,
+        ErrorClass::Protected,
+        ErrorClass::ScratchFull,
+        ErrorClass::TooLarge,
+        ErrorClass::NoStream,
+        ErrorClass::UploadMissing,
+        ErrorClass::MediaTool,
+        ErrorClass::ToolMissing,
+    ],
 ]);
 
 impl Job for Download {

@@ -158,14 +158,48 @@ pub const OF_EVERY_KIND: [ErrorClass; 12] = [
     ErrorClass::LostLease,
 ];
 
-/// Their names, for a [`Policy`](bedel_queue::Policy).
+/// Classes of every kind that asks a server.
+pub const OF_SERVERS: [ErrorClass; 13] = [
+    ErrorClass::Network,
+    ErrorClass::Stalled,
+    ErrorClass::Truncated,
+    ErrorClass::Timeout,
+    ErrorClass::UpstreamError,
+    ErrorClass::RateLimited,
+    ErrorClass::UpstreamBusy,
+    ErrorClass::LoginRequired,
+    ErrorClass::AccessDenied,
+    ErrorClass::NotFound,
+    ErrorClass::UrlRefused,
+    ErrorClass::Redirects,
+    ErrorClass::UpstreamRefused,
+];
+
+/// Classes of every kind that uses the storage and the local disk.
+pub const OF_STORAGE: [ErrorClass; 7] = [
+    ErrorClass::Disk,
+    ErrorClass::DiskFull,
+    ErrorClass::Storage,
+    ErrorClass::StorageMissing,
+    ErrorClass::StorageKey,
+    ErrorClass::StorageTooLarge,
+    ErrorClass::WrongStorage,
+];
+
+/// The names of all classes in `groups`, for a [`Policy`](bedel_queue::Policy). There must be `N` of them.
 #[must_use]
-pub const fn names<const N: usize>(classes: [ErrorClass; N]) -> [&'static str; N] {
+pub const fn names<const N: usize>(groups: &[&[ErrorClass]]) -> [&'static str; N] {
     let mut names = [""; N];
-    let mut at = 0;
-    while at < N {
-        names[at] = classes[at].name();
-        at += 1;
+    let (mut group, mut filled) = (0, 0);
+    while group < groups.len() {
+        let mut at = 0;
+        while at < groups[group].len() {
+            names[filled] = groups[group][at].name();
+            filled += 1;
+            at += 1;
+        }
+        group += 1;
     }
+    assert!(filled == N, "the length of a list of error classes");
     names
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::audio::{audio_missing, stored_audio};
 use crate::environment::Context;
-use crate::error_class::{ErrorClass, names};
+use crate::error_class::{ErrorClass, OF_STORAGE, names};
 pub use crate::kinds::Probe;
 use crate::lecture::Lecture;
 use crate::pipeline::{self, Stage, stage_hooks};
@@ -45,21 +45,17 @@ pub struct Probed {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 14] = names([
-    ErrorClass::Incomplete,
-    ErrorClass::Silent,
-    ErrorClass::NoAudio,
-    ErrorClass::NotMedia,
-    ErrorClass::AudioMissing,
-    ErrorClass::MediaTool,
-    ErrorClass::ToolMissing,
-    ErrorClass::Disk,
-    ErrorClass::DiskFull,
-    ErrorClass::Storage,
-    ErrorClass::StorageMissing,
-    ErrorClass::StorageKey,
-    ErrorClass::StorageTooLarge,
-    ErrorClass::WrongStorage,
+const ERROR_CLASSES: [&str; 14] = names(&[
+    &OF_STORAGE,
+    &[
+        ErrorClass::Incomplete,
+        ErrorClass::Silent,
+        ErrorClass::NoAudio,
+        ErrorClass::NotMedia,
+        ErrorClass::AudioMissing,
+        ErrorClass::MediaTool,
+        ErrorClass::ToolMissing,
+    ],
 ]);
 
 impl Job for Probe {

@@ -15,7 +15,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::environment::Context;
-use crate::error_class::{ErrorClass, names};
+use crate::error_class::{ErrorClass, OF_SERVERS, names};
 pub use crate::kinds::Submit;
 use crate::lecture::{self, Lecture};
 use crate::pipeline::{self, Stage, stage_hooks};
@@ -35,44 +35,34 @@ pub struct Resolved {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 37] = names([
-    ErrorClass::Network,
-    ErrorClass::Stalled,
-    ErrorClass::Truncated,
-    ErrorClass::Timeout,
-    ErrorClass::UpstreamError,
-    ErrorClass::RateLimited,
-    ErrorClass::UpstreamBusy,
-    ErrorClass::LoginRequired,
-    ErrorClass::AccessDenied,
-    ErrorClass::NotFound,
-    ErrorClass::UrlRefused,
-    ErrorClass::Redirects,
-    ErrorClass::UpstreamRefused,
-    ErrorClass::TooLarge,
-    ErrorClass::HttpClient,
-    ErrorClass::Encoding,
-    ErrorClass::PanoptoError,
-    ErrorClass::PanoptoAnswer,
-    ErrorClass::Deleted,
-    ErrorClass::Archived,
-    ErrorClass::NoStream,
-    ErrorClass::NotPanopto,
-    ErrorClass::BadLink,
-    ErrorClass::LinkInvalid,
-    ErrorClass::LinkTooLong,
-    ErrorClass::LinkControlCharacters,
-    ErrorClass::LinkScheme,
-    ErrorClass::LinkCredentials,
-    ErrorClass::LinkIpHost,
-    ErrorClass::LinkForeignHost,
-    ErrorClass::LinkFolder,
-    ErrorClass::Playlist,
-    ErrorClass::LinkLoginPage,
-    ErrorClass::LinkOtherId,
-    ErrorClass::LinkNotAGuid,
-    ErrorClass::LinkIdsDiffer,
-    ErrorClass::ClientIdNotAGuid,
+const ERROR_CLASSES: [&str; 37] = names(&[
+    &OF_SERVERS,
+    &[
+        ErrorClass::TooLarge,
+        ErrorClass::HttpClient,
+        ErrorClass::Encoding,
+        ErrorClass::PanoptoError,
+        ErrorClass::PanoptoAnswer,
+        ErrorClass::Deleted,
+        ErrorClass::Archived,
+        ErrorClass::NoStream,
+        ErrorClass::NotPanopto,
+        ErrorClass::BadLink,
+        ErrorClass::LinkInvalid,
+        ErrorClass::LinkTooLong,
+        ErrorClass::LinkControlCharacters,
+        ErrorClass::LinkScheme,
+        ErrorClass::LinkCredentials,
+        ErrorClass::LinkIpHost,
+        ErrorClass::LinkForeignHost,
+        ErrorClass::LinkFolder,
+        ErrorClass::Playlist,
+        ErrorClass::LinkLoginPage,
+        ErrorClass::LinkOtherId,
+        ErrorClass::LinkNotAGuid,
+        ErrorClass::LinkIdsDiffer,
+        ErrorClass::ClientIdNotAGuid,
+    ],
 ]);
 
 impl Job for Submit {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use self::stored_pieces::StoredPieces;
 use crate::audio::{audio_missing, remove_leftovers, stored_audio};
 use crate::environment::{Context, Environment};
-use crate::error_class::{ErrorClass, names};
+use crate::error_class::{ErrorClass, OF_STORAGE, names};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Transcribe;
 use crate::lecture::{self, Lecture, UPLOADED};
@@ -66,29 +66,25 @@ pub struct Transcribed {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 22] = names([
-    ErrorClass::EngineMissing,
-    ErrorClass::ModelMissing,
-    ErrorClass::Engine,
-    ErrorClass::EngineAway,
-    ErrorClass::EngineBusy,
-    ErrorClass::EngineChoice,
-    ErrorClass::EngineRefused,
-    ErrorClass::GoesOn,
-    ErrorClass::NoSpeech,
-    ErrorClass::TooLong,
-    ErrorClass::AudioMissing,
-    ErrorClass::NotMedia,
-    ErrorClass::NoAudio,
-    ErrorClass::MediaTool,
-    ErrorClass::ToolMissing,
-    ErrorClass::Disk,
-    ErrorClass::DiskFull,
-    ErrorClass::Storage,
-    ErrorClass::StorageMissing,
-    ErrorClass::StorageKey,
-    ErrorClass::StorageTooLarge,
-    ErrorClass::WrongStorage,
+const ERROR_CLASSES: [&str; 22] = names(&[
+    &OF_STORAGE,
+    &[
+        ErrorClass::EngineMissing,
+        ErrorClass::ModelMissing,
+        ErrorClass::Engine,
+        ErrorClass::EngineAway,
+        ErrorClass::EngineBusy,
+        ErrorClass::EngineChoice,
+        ErrorClass::EngineRefused,
+        ErrorClass::GoesOn,
+        ErrorClass::NoSpeech,
+        ErrorClass::TooLong,
+        ErrorClass::AudioMissing,
+        ErrorClass::NotMedia,
+        ErrorClass::NoAudio,
+        ErrorClass::MediaTool,
+        ErrorClass::ToolMissing,
+    ],
 ]);
 
 impl Job for Transcribe {

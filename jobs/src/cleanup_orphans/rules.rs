@@ -101,7 +101,7 @@ impl OrphanRules {
     }
 }
 
-/// True if the orphans are so many that something else must be wrong.
+/// True if the number of orphans points to another fault, such as a half-restored database.
 pub(super) fn too_many(orphans: usize, total: usize) -> bool {
     orphans > MAX_ORPHANS && orphans * 100 > total * MAX_ORPHAN_PERCENT
 }
