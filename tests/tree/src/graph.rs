@@ -77,11 +77,10 @@ impl Graph {
                 }
                 // A module that is imported here, and what is used of it.
                 let import = self.module(from).imports.iter().find(|import| import.name == name)?;
-                let is_module = |path: &[String]| self.resolve_module(from, path, reexports);
                 if rest.is_empty() || reexports == 0 || import.path.first() == Some(first) {
                     return None;
                 }
-                self.walk(is_module(&import.path)?, rest, reexports - 1)
+                self.walk(self.resolve_module(from, &import.path, reexports)?, rest, reexports - 1)
             }
         }
     }
