@@ -197,19 +197,31 @@ impl Fetcher {
         let mut pace = Pace::start();
         if accept == Accept::Media && part.is_empty() {
             let content_type = content_type(&response);
-            let mut head = Vec::new();
-            while head.len() < body::HEAD_BYTES
-                && let Some(chunk) = self.next_chunk(url, &mut response, part, total).await?
-            {
-                head.extend_from_slice(&chunk);
+            let (mut head, mut broken) = (Vec::new(), None);
+            while head.len() < body::HEAD_BYTES && broken.is_none() {
+                match self.next_chunk(url, &mut response, part, total).await {
+                    Ok(Some(chunk)) => head.extend_from_slice(&chunk),
+                    Ok(None) => break,
+                    Err(error) => broken = Some(error),
+                }
             }
             let kind = body::sniff(&head, content_type.as_deref());
-            if kind == BodyKind::Hls {
-                return self.read_small(url, response, head, MAX_PLAYLIST_BYTES).await.map(Some);
+            match broken {
+                Some(error) if kind != BodyKind::Media => return Err(error),
+                None if kind == BodyKind::Hls => {
+                    return self.read_small(url, response, head, MAX_PLAYLIST_BYTES).await.map(Some);
+                }
+                _ => require_media(kind, host())?,
             }
-            require_media(kind, host())?;
             self.append(part, &head, url, limit, &mut pace).await?;
             progress(part.len(), total);
+            match broken {
+                None => {}
+                Some(FetchError::Cut { host, announced, .. }) => {
+                    return Err(FetchError::Cut { host, received: part.len(), announced });
+                }
+                Some(error) => return Err(error),
+            }
         }
         while let Some(chunk) = self.next_chunk(url, &mut response, part, total).await? {
             self.append(part, &chunk, url, limit, &mut pace).await?;

@@ -40,10 +40,10 @@ impl Hls {
         match options.encryption {
             Encryption::None => {}
             Encryption::Aes128 { key, rotate } => {
-                encryption::encrypt(directory, &mut stream, key, rotate, Padding::Pkcs7);
+                encryption::encrypt(&mut stream, key, rotate, Padding::Pkcs7);
             }
             Encryption::ZeroPadded { key } => {
-                encryption::encrypt(directory, &mut stream, key, false, Padding::Zeros);
+                encryption::encrypt(&mut stream, key, false, Padding::Zeros);
             }
         }
         let (files, playlist) = stream.pack(options.kind);

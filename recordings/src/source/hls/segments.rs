@@ -201,6 +201,8 @@ impl<'a> Segments<'a> {
         let head = read_head(segment).await?;
         match body::sniff(&head, None) {
             BodyKind::Media => {}
+            // A wrong key leaves random bytes: nothing that they look like was sent.
+            _ if transfer.has_wrong_padding => return Err(self.damaged(number)),
             kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json | BodyKind::AwsChunks) => {
                 require_media(kind, host(&piece.url))?
             }
