@@ -114,7 +114,7 @@ fn segments_begin_with_any_box_and_bring_their_own_map() {
     assert_seconds(&join(&own), &[6.0], "own maps");
     assert_seconds(&join(&behind_map(&mut own.iter().cloned())), &[6.0], "own maps behind a map");
 
-    // A last box without a size reaches to the end of its own segment alone.
+    // A last box without a size reaches to the end of its segment alone.
     let open = |segment: &Vec<u8>| {
         let mut bytes = segment.clone();
         let data = bytes.windows(4).rposition(|name| name == b"mdat").expect("a box");

@@ -4,7 +4,7 @@ use std::process::Command;
 use super::*;
 use crate::source::hls::join::join_files;
 
-/// Seconds of sound in a file of its own.
+/// A file with so long a tone.
 fn encode(directory: &std::path::Path, name: &str, seconds: &str, codec: &[&str]) -> PathBuf {
     let path = directory.join(name);
     let source = format!("sine=duration={seconds}");
