@@ -112,6 +112,8 @@ fn segments_begin_with_any_box_and_bring_their_own_map() {
         .map(|(segment, map)| [&map[..], segment].concat())
         .collect();
     assert_seconds(&join(&own), &[6.0], "own maps");
+    let run = std::fs::read(directory.path().join("run.0")).expect("read");
+    assert_eq!(run.windows(4).filter(|bytes| bytes == b"moov").count(), 1);
     assert_seconds(&join(&behind_map(&mut own.iter().cloned())), &[6.0], "own maps behind a map");
 
     // A last box without a size reaches to the end of its segment alone.
