@@ -24,6 +24,8 @@ pub enum BodyKind {
     Dash,
     /// A feed, such as a folder's podcast.
     Feed,
+    /// Media cut into the chunks of an S3 upload (`aws-chunked`), which their server stored as they came.
+    AwsChunks,
     /// No bytes.
     Empty,
     /// None of these.
@@ -41,6 +43,7 @@ impl BodyKind {
             Self::Hls => "a playlist",
             Self::Dash => "a DASH manifest",
             Self::Feed => "a feed of recordings",
+            Self::AwsChunks => "the raw chunks of an upload (aws-chunked)",
             Self::Empty => "nothing",
             Self::Other => "an unknown kind of file",
         }
@@ -56,7 +59,10 @@ pub fn sniff(head: &[u8], content_type: Option<&str>) -> BodyKind {
     if is_media(head) {
         return BodyKind::Media;
     }
-    let text = String::from_utf8_lossy(&head[..head.len().min(HEAD_BYTES)]).to_ascii_lowercase();
+    if is_aws_chunk(head) {
+        return BodyKind::AwsChunks;
+    }
+    let text = text(&head[..head.len().min(HEAD_BYTES)]);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let declared = content_type.unwrap_or_default().to_ascii_lowercase();
     if text.starts_with("#extm3u") {
@@ -74,6 +80,28 @@ pub fn sniff(head: &[u8], content_type: Option<&str>) -> BodyKind {
     }
 }
 
+/// The text in lower case, of UTF-8 or, behind a byte order mark, of UTF-16.
+fn text(head: &[u8]) -> String {
+    let utf16 = |unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = head.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match head {
+        [0xff, 0xfe, ..] => utf16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf16(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(head).into_owned(),
+    };
+    text.to_ascii_lowercase()
+}
+
+/// The head of the first chunk of an `aws-chunked` upload: its length in hexadecimal, alone or with a signature, before media.
+fn is_aws_chunk(head: &[u8]) -> bool {
+    let digits = head.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let after = &head[digits..];
+    (1..=8).contains(&digits)
+        && (after.starts_with(b";chunk-signature=") || after.strip_prefix(b"\r\n").is_some_and(is_media))
+}
+
 /// Words in the sign-in pages of Panopto and of universities' identity providers.
 fn asks_for_login(text: &str) -> bool {
     ["type=\"password\"", "type='password'", "login", "log in", "sign in", "sign-in", "samlrequest"]
@@ -86,7 +114,9 @@ fn is_media(head: &[u8]) -> bool {
     let iso_box = || {
         let boxes: [&[u8]; 9] =
             [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"free", b"skip", b"wide"];
-        boxes.iter().any(|name| at(4, name))
+        // Boxes before a segment are small. The first byte of text is never 0.
+        let before_segments: [&[u8]; 5] = [b"emsg", b"prft", b"ssix", b"pssh", b"uuid"];
+        boxes.iter().any(|name| at(4, name)) || at(0, b"\0") && before_segments.iter().any(|name| at(4, name))
     };
     iso_box()
         || at(0, &[0x1a, 0x45, 0xdf, 0xa3]) // Matroska, WebM
@@ -99,31 +129,6 @@ fn is_media(head: &[u8]) -> bool {
         || at(0, &[0x00, 0x00, 0x01, 0xba]) // MPEG program stream
         || is_transport_stream(head)
         || is_mpeg_audio(head)
-}
-
-/// False where a segment with these first bytes and this length ends inside a packet or a box: a transport stream has packets
-/// of 188 bytes, and each MPEG-4 box states its size. True for formats without such units.
-pub fn ends_on_boundary(head: &[u8], length: u64) -> bool {
-    if is_transport_stream(head) {
-        return length.is_multiple_of(188);
-    }
-    if !head.get(4..8).is_some_and(|name| name.iter().all(u8::is_ascii_graphic)) {
-        return true;
-    }
-    let mut at = 0_u64;
-    while at < length {
-        let Some(header) = usize::try_from(at).ok().and_then(|at| head.get(at..at + 8)) else {
-            // The next box begins behind `head`: its end is unknown.
-            return true;
-        };
-        let size = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
-        // 0: to the end; 1: the size follows the name.
-        if size < 8 {
-            return true;
-        }
-        at += size;
-    }
-    at == length
 }
 
 /// MPEG transport stream: a sync byte every 188 bytes. The byte is a letter, so one alone proves nothing.
@@ -155,7 +160,7 @@ mod tests {
         transport[0] = 0x47;
         transport[188] = 0x47;
         transport[376] = 0x47;
-        let table: [(&[u8], Option<&str>, BodyKind); 23] = [
+        let table: [(&[u8], Option<&str>, BodyKind); 31] = [
             (b"", Some("video/mp4"), BodyKind::Empty),
             (b"\0\0\0\x20ftypisom", Some("text/html"), BodyKind::Media),
             (b"\x1a\x45\xdf\xa3rest", None, BodyKind::Media),
@@ -166,8 +171,16 @@ mod tests {
             (b"RIFF\x24\0\0\0WEBPVP8 ", None, BodyKind::Other),
             (&transport, None, BodyKind::Media),
             (b"Gabc", Some("video/mp2t"), BodyKind::Other),
-            (b"\xff\xfe<\0h\0t\0", None, BodyKind::Other),
-            (b"\xff\xfe{\0\"\0", None, BodyKind::Other),
+            (b"\xff\xfe<\0h\0t\0", None, BodyKind::Html),
+            (b"\xff\xfe{\0\"\0", None, BodyKind::Json),
+            (b"\xff\xfe#\0E\0X\0T\0M\x003\0U\0\n\0", None, BodyKind::Hls),
+            (b"\xfe\xff\0#\0E\0X\0T\0M\x003\0U\0\n", None, BodyKind::Hls),
+            (b"\0\0\0\x20emsg\x01", None, BodyKind::Media),
+            (b"\0\0\0\x20prft\x01", None, BodyKind::Media),
+            (b"no, emsg", None, BodyKind::Other),
+            (b"400;chunk-signature=0f\r\nftyp", None, BodyKind::AwsChunks),
+            (b"2000\r\n\0\0\0\x20ftypisom", None, BodyKind::AwsChunks),
+            (b"2000\r\nwords", None, BodyKind::Other),
             (b"#EXTM3U\n#EXT-X-VERSION:3", Some("video/mp4"), BodyKind::Hls),
             (b"\xef\xbb\xbf#EXTM3U\n", None, BodyKind::Hls),
             (b"<?xml version=\"1.0\"?>\n<rss version=\"2.0\"><channel>", Some("video/mp4"), BodyKind::Feed),

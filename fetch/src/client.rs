@@ -124,9 +124,8 @@ impl Fetcher {
             Ok(sent) => sent.map_err(|error| FetchError::network(url, &error))?,
             Err(_) => return Err(FetchError::stalled(url, stall)),
         };
-        let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         if response.status().is_success()
-            && !response.headers().get_all(CONTENT_ENCODING).iter().all(is_identity)
+            && !response.headers().get_all(CONTENT_ENCODING).iter().all(names_no_coding)
         {
             return Err(FetchError::Encoded { host: host(url) });
         }
@@ -145,6 +144,18 @@ impl Fetcher {
             Err(_) => Err(FetchError::stalled(url, stall)),
         }
     }
+}
+
+/// True where `Content-Encoding` names nothing that changes the bytes: nothing at all, `identity`, the `none` of some tools, and
+/// `aws-chunked`, which S3 should have removed when it stored an upload. [`body`](super::body) refuses a body that is still in such
+/// chunks.
+fn names_no_coding(value: &HeaderValue) -> bool {
+    let is_none = |coding: &[u8]| {
+        [b"".as_slice(), b"identity", b"none", b"aws-chunked"]
+            .iter()
+            .any(|none| coding.trim_ascii().eq_ignore_ascii_case(none))
+    };
+    value.as_bytes().split(|&byte| byte == b',').all(is_none)
 }
 
 fn build_client(policy: &FetchPolicy, resolver: Option<GuardedResolver>) -> Result<Client, reqwest::Error> {

@@ -36,7 +36,7 @@
 //!    one that is dialled. Both ask the table in [`address`].
 //! 3. `client` sends requests and turns a status into a typed [`FetchError`]. `decision` turns that error into a job's.
 //! 4. `transfer` resumes a download in a [`PartFile`], and [`body`] says what its first bytes are. `once` downloads a segment,
-//!    `small` reads into memory.
+//!    `small` reads into memory. `whole` decides about a file whose server announced a wrong length.
 //!
 //! A listed policy ignores the proxy settings of the environment: a proxy resolves names behind the checks' back. Where one is
 //! configured, the proxy has to keep requests out of private networks.
@@ -58,6 +58,7 @@ mod small;
 mod stream;
 mod transfer;
 mod validator;
+mod whole;
 
 pub use client::{CONNECT_TIMEOUT, Fetcher};
 pub use error::{FetchError, require_media};

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::rules::without_query;
 use super::validator::Validator;
+use super::whole::{self, End};
 
 /// Bytes buffered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -124,6 +125,23 @@ impl PartFile {
     /// True where the file is complete and came from this URL, query included.
     pub(super) fn is_complete(&self) -> bool {
         self.length > 0 && self.note.validator.total == Some(self.length) && !self.note.url.is_empty()
+    }
+
+    /// Corrects the length of the whole file, which the first response understated.
+    pub(super) fn set_total(&mut self, total: u64) {
+        self.note.validator.total = Some(total);
+    }
+
+    /// What the structure of the bytes says about their end. The buffer must be flushed.
+    pub(super) async fn end(&self) -> io::Result<End> {
+        let (path, lock) = (self.path.clone(), Arc::clone(&self.lock));
+        tokio::task::spawn_blocking(move || {
+            let _lock = lock;
+            whole::end(&path)
+        })
+        .await
+        .map_err(io::Error::from)
+        .flatten()
     }
 
     pub(super) fn validator(&self) -> &Validator {

@@ -14,6 +14,7 @@ use super::rules;
 use super::small::SmallBody;
 use super::stream::{Pace, range_header, require_length};
 use super::validator::ContentRange;
+use super::whole::End;
 
 /// Largest playlist read, in bytes. Three hours in segments of two seconds take some 500 kB.
 pub const MAX_PLAYLIST_BYTES: u64 = 8 * 1024 * 1024;
@@ -73,6 +74,9 @@ impl Fetcher {
     }
 
     /// Requests the body until it is complete. Returns a playlist instead, where one is sent and accepted.
+    ///
+    /// A length may be wrong. Where it is too large, the body ends early twice at the same byte, and the file's own structure ends
+    /// there, the file is complete. Where it is too small, the structure ends behind it, and a server with ranges sends the rest.
     async fn resume(
         &self,
         url: &Url,
@@ -80,26 +84,60 @@ impl Fetcher {
         progress: &mut (impl FnMut(u64, Option<u64>) + Send),
         accept: Accept,
     ) -> Result<Option<SmallBody>, FetchError> {
-        let mut resumes = 0;
+        let (mut resumes, mut short) = (0, None);
         loop {
             let before = part.len();
             let outcome = self.request_rest(url, part, progress, accept).await;
             part.flush().await.map_err(|error| FetchError::disk(&error))?;
             match outcome {
+                Err(FetchError::Cut { received, announced, .. })
+                    if short == Some((received, announced)) && end(part).await? == End::Whole =>
+                {
+                    tracing::info!(received, announced, "the media is whole; its server announced more");
+                    return Ok(None);
+                }
                 Err(error)
                     if error.is_interruption()
                         && !matches!(error, FetchError::TooSlow { .. })
                         && resumes < MAX_RESUMES
-                        && part.len() > before
-                        && part.if_range().is_some() =>
+                        && self.may_resume(&error, part, before, &mut short).await? =>
                 {
                     resumes += 1;
                     tracing::info!(%error, bytes = part.len(), "the download broke off and resumes");
                     tokio::time::sleep(RESUME_PAUSE).await;
                 }
+                Ok(None) | Err(FetchError::NotMedia { found: BodyKind::Empty, .. })
+                    if accept == Accept::Media && end(part).await? == End::Cut =>
+                {
+                    let received = part.len();
+                    return match self.request_beyond(url, part, progress).await {
+                        Ok(Some(playlist)) => Ok(playlist),
+                        Err(error) if part.len() > received => Err(error),
+                        _ => outcome,
+                    };
+                }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// True where another request may bring more: bytes came and the server can resume, or the file looks whole and the server did
+    /// not yet confirm its end.
+    async fn may_resume(
+        &self,
+        error: &FetchError,
+        part: &PartFile,
+        before: u64,
+        short: &mut Option<(u64, u64)>,
+    ) -> Result<bool, FetchError> {
+        if let &FetchError::Cut { received, announced, .. } = error
+            && short.is_none()
+            && end(part).await? == End::Whole
+        {
+            *short = Some((received, announced));
+            return Ok(true);
+        }
+        Ok(part.len() > before && part.if_range().is_some())
     }
 
     async fn request_rest(
@@ -113,8 +151,44 @@ impl Fetcher {
             progress(part.len(), Some(part.len()));
             return Ok(None);
         }
-        let Some((url, mut response)) = self.open_rest(url, part).await? else { return Ok(None) };
-        let host = || rules::host(&url);
+        let Some((url, response)) = self.open_rest(url, part).await? else { return Ok(None) };
+        self.receive(&url, response, part, progress, accept).await
+    }
+
+    /// Requests what comes behind the announced end. `None` where the server has no more, or does not say so.
+    async fn request_beyond(
+        &self,
+        url: &Url,
+        part: &mut PartFile,
+        progress: &mut (impl FnMut(u64, Option<u64>) + Send),
+    ) -> Result<Option<Option<SmallBody>>, FetchError> {
+        let headers = HeaderMap::from_iter([(RANGE, range_header(part.len(), None))]);
+        let (url, response) = self.get(url, &headers).await?;
+        let sent = ContentRange::of(&response).filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
+        let (Some(first), Some(total)) = (sent.and_then(|sent| sent.first), sent.and_then(|sent| sent.total))
+        else {
+            return Ok(None);
+        };
+        if first != part.len() || total <= part.len() {
+            return Ok(None);
+        }
+        tracing::info!(bytes = part.len(), total, "the server announced less than it has");
+        part.set_total(total);
+        let received = self.receive(&url, response, part, progress, Accept::Media).await;
+        part.flush().await.map_err(|error| FetchError::disk(&error))?;
+        received.map(Some)
+    }
+
+    /// Receives the body of `response` behind the bytes of `part`.
+    async fn receive(
+        &self,
+        url: &Url,
+        mut response: Response,
+        part: &mut PartFile,
+        progress: &mut (impl FnMut(u64, Option<u64>) + Send),
+        accept: Accept,
+    ) -> Result<Option<SmallBody>, FetchError> {
+        let host = || rules::host(url);
         let limit = self.policy().max_bytes;
         let total = part.validator().total;
         if total.is_some_and(|total| total > limit) {
@@ -123,25 +197,37 @@ impl Fetcher {
         let mut pace = Pace::start();
         if accept == Accept::Media && part.is_empty() {
             let content_type = content_type(&response);
-            let mut head = Vec::new();
-            while head.len() < body::HEAD_BYTES
-                && let Some(chunk) = self.next_chunk(&url, &mut response, part, total).await?
-            {
-                head.extend_from_slice(&chunk);
+            let (mut head, mut broken) = (Vec::new(), None);
+            while head.len() < body::HEAD_BYTES && broken.is_none() {
+                match self.next_chunk(url, &mut response, part, total).await {
+                    Ok(Some(chunk)) => head.extend_from_slice(&chunk),
+                    Ok(None) => break,
+                    Err(error) => broken = Some(error),
+                }
             }
             let kind = body::sniff(&head, content_type.as_deref());
-            if kind == BodyKind::Hls {
-                return self.read_small(&url, response, head, MAX_PLAYLIST_BYTES).await.map(Some);
+            match broken {
+                Some(error) if kind != BodyKind::Media => return Err(error),
+                None if kind == BodyKind::Hls => {
+                    return self.read_small(url, response, head, MAX_PLAYLIST_BYTES).await.map(Some);
+                }
+                _ => require_media(kind, host())?,
             }
-            require_media(kind, host())?;
-            self.append(part, &head, &url, limit, &mut pace).await?;
+            self.append(part, &head, url, limit, &mut pace).await?;
+            progress(part.len(), total);
+            match broken {
+                None => {}
+                Some(FetchError::Cut { host, announced, .. }) => {
+                    return Err(FetchError::Cut { host, received: part.len(), announced });
+                }
+                Some(error) => return Err(error),
+            }
+        }
+        while let Some(chunk) = self.next_chunk(url, &mut response, part, total).await? {
+            self.append(part, &chunk, url, limit, &mut pace).await?;
             progress(part.len(), total);
         }
-        while let Some(chunk) = self.next_chunk(&url, &mut response, part, total).await? {
-            self.append(part, &chunk, &url, limit, &mut pace).await?;
-            progress(part.len(), total);
-        }
-        require_length(part, &url, total).map(|()| None)
+        require_length(part, url, total).map(|()| None)
     }
 
     /// A response whose body continues `part`: the rest where the server has it, otherwise the whole file after emptying
@@ -177,4 +263,9 @@ impl Fetcher {
         part.restart(&response).await.map_err(disk)?;
         Ok(Some((from, response)))
     }
+}
+
+/// What the structure of a file says about its end.
+async fn end(part: &PartFile) -> Result<End, FetchError> {
+    part.end().await.map_err(|error| FetchError::disk(&error))
 }

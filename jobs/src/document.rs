@@ -14,8 +14,12 @@ use crate::user::ensure_user_exists;
 /// Longest stored file name, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
-/// First bytes of a PDF (ISO 32000-2, 7.5.2).
-pub const MAGIC: &[u8] = b"%PDF-";
+/// Beginning of a PDF's header (ISO 32000-2, 7.5.2).
+const HEADER: &[u8] = b"%PDF-";
+
+/// The header must be within these first bytes, as viewers have it (Adobe's PDF Reference 1.7, H.3, note 13): byte order marks, blank
+/// lines, and the heads of mails and print jobs come before it.
+const HEADER_WITHIN: usize = 1024;
 
 /// `documents.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema)]
@@ -183,6 +187,19 @@ pub async fn remove(
     .await
 }
 
+/// True for the first bytes of a PDF: its header, within the first 1024 bytes.
+///
+/// A web page may mention the header. So bytes before it must have no `<`, and the header must begin a line, unless all of them are
+/// blanks, control characters or not ASCII.
+#[must_use]
+pub fn is_pdf(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(HEADER_WITHIN)];
+    let Some(at) = head.windows(HEADER.len()).position(|bytes| bytes == HEADER) else { return false };
+    let before = &head[..at];
+    let begins_line = before.last().is_none_or(|byte| b"\r\n".contains(byte));
+    !before.contains(&b'<') && (begins_line || !before.iter().any(u8::is_ascii_graphic))
+}
+
 /// The stored form of a client's file name: its last segment without control and bidirectional control
 /// characters, at most 255 characters. `None` unless it has a stem and ends in `.pdf`, in any case.
 #[must_use]
@@ -207,6 +224,40 @@ fn is_bidirectional_control(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pdf_may_have_bytes_before_its_header() {
+        let after = |count: usize| [vec![b' '; count], b"%PDF-1.7\n".to_vec()].concat();
+        for accepted in [
+            b"%PDF-1.7\n".to_vec(),
+            b"%PDF-".to_vec(),
+            b"\xef\xbb\xbf%PDF-1.4".to_vec(),
+            b"\xff\xfe%PDF-1.4".to_vec(),
+            b"\n%PDF-1.4".to_vec(),
+            b"\r\n \t\0%PDF-1.4".to_vec(),
+            b"\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n%PDF-1.4".to_vec(),
+            b"Content-Type: application/pdf\r\n\r\n%PDF-1.4".to_vec(),
+            after(HEADER_WITHIN - HEADER.len()),
+        ] {
+            assert!(is_pdf(&accepted), "{:?}", String::from_utf8_lossy(&accepted));
+        }
+        for refused in [
+            b"".to_vec(),
+            b"%PDF".to_vec(),
+            b"%pdf-1.7".to_vec(),
+            b"PDF-1.7".to_vec(),
+            b"<html>".to_vec(),
+            b"<html>\n%PDF-1.7".to_vec(),
+            b"\xef\xbb\xbf\n<!DOCTYPE html><title>About\n%PDF-1.7".to_vec(),
+            b"<\0h\0t\0m\0l\0>\0\n%PDF-1.7".to_vec(),
+            b"The header is %PDF-1.7".to_vec(),
+            b"{\"head\": \"%PDF-1.7\"}".to_vec(),
+            b"PK\x03\x04 a.pdf %PDF-1.7".to_vec(),
+            after(HEADER_WITHIN - HEADER.len() + 1),
+        ] {
+            assert!(!is_pdf(&refused), "{:?}", String::from_utf8_lossy(&refused));
+        }
+    }
 
     #[test]
     fn misleading_characters_are_removed_from_file_names() {

@@ -109,7 +109,7 @@ error_classes! {
     NoAudio "no-audio", "give up; `probe` drops the audio", "a stream without sound: send the one that carries it";
     Live "live", "wait: two minutes each", "the playlist has no end yet: the recording is still being made";
     Playlist "playlist", "`download`: retry; `submit`: give up", "the playlist cannot be read, or the link leads to a Panopto playlist";
-    PlaylistRefused "playlist-refused", "give up", "more than 20,000 parts, 48 hours or 500 breaks, or streams within streams";
+    PlaylistRefused "playlist-refused", "give up", "more than 20,000 parts, 48 hours, 500 breaks or 1,000 streams, or streams within streams";
     SegmentMissing "segment-missing", "retry twice, then give up", "a part of the recording is missing after four tries: no hole is ever skipped";
     SegmentDamaged "segment-damaged", "retry", "a part is not media";
     Key "key", "retry", "the key of the encryption is not 16 bytes long";

@@ -10,6 +10,9 @@ use tokio::process::ChildStdout;
 use crate::error::MediaError;
 use crate::{child, ffmpeg};
 
+/// ffprobe's warning about lengths that no header states. Only its log says so.
+const ESTIMATE: &str = "Estimating duration from bitrate";
+
 /// Largest report that is read, in bytes: a file may name thousands of streams.
 const MAX_REPORT: u64 = 4 * 1024 * 1024;
 
@@ -22,14 +25,20 @@ pub struct ProbeReport {
     pub audio: Vec<AudioStream>,
     /// True if there is a moving picture. A cover image does not count.
     pub has_video: bool,
+    /// True if the lengths are the file's size divided by the bit rate of its first frames: MP3 without a header, ADTS, AMR. With a
+    /// varying bit rate they may be ten times too long or too short.
+    pub is_estimated: bool,
 }
 
 impl ProbeReport {
     /// Length in seconds that the container announces for its sound: that of the audio stream. The container's own length is
     /// its longest stream's and includes the silence before a late sound, so it counts only where the stream has none and no
-    /// picture can outlast the sound.
+    /// picture can outlast the sound. An estimate announces nothing.
     #[must_use]
     pub fn announced_seconds(&self) -> Option<f64> {
+        if self.is_estimated {
+            return None;
+        }
         let container = || self.container_seconds.filter(|_| !self.has_video);
         self.audio.first()?.seconds.or_else(container)
     }
@@ -87,7 +96,7 @@ pub(super) async fn probe(ffprobe: &Path, file: &Path) -> Result<ProbeReport, Me
         return Err(MediaError::SourceMissing);
     }
     let mut args: Vec<OsString> =
-        ["-hide_banner", "-loglevel", "error", "-show_format", "-show_streams", "-of", "json"]
+        ["-hide_banner", "-loglevel", "warning", "-show_format", "-show_streams", "-of", "json"]
             .map(OsString::from)
             .into();
     args.extend(ffmpeg::input(file));
@@ -98,7 +107,7 @@ pub(super) async fn probe(ffprobe: &Path, file: &Path) -> Result<ProbeReport, Me
     }
     let report: Report = serde_json::from_slice(&json)
         .map_err(|error| not_media(format!("ffprobe's report is unreadable ({error})")))?;
-    Ok(report.into())
+    Ok(ProbeReport { is_estimated: finished.stderr.contains(ESTIMATE), ..report.into() })
 }
 
 async fn read_report(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
@@ -125,7 +134,7 @@ impl From<Report> for ProbeReport {
             start_seconds: (seconds(stream.start_time.as_deref()).unwrap_or(begin) - begin).max(0.0),
         });
         let container_seconds = length(report.format.duration.as_deref());
-        Self { container_seconds, audio: audio.collect(), has_video }
+        Self { container_seconds, audio: audio.collect(), has_video, is_estimated: false }
     }
 }
 

@@ -139,11 +139,11 @@ impl Form for Upload<'_> {
 }
 
 fn looks_like_pdf(head: &[u8]) -> Result<(), Problem> {
-    if head.starts_with(document::MAGIC) {
+    if document::is_pdf(head) {
         return Ok(());
     }
     Err(Problem::unsupported_media(
-        "This file is not a PDF: its first bytes are wrong. Export it as PDF and send that.",
+        "This file is not a PDF: %PDF- is not among its first 1024 bytes. Export it as PDF and send that.",
     ))
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bedel_fetch::body::BodyKind;
 use bedel_fetch::{FetchError, FetchPolicy, Fetcher, MediaDownload, PartFile, UrlRefusal};
 use bedel_queue::JobError;
-use bedel_upstream::{Reply, Upstream};
+use bedel_upstream::media::recording;
+use bedel_upstream::{Fault, Reply, Resource, Upstream};
 use url::Url;
 
 use crate::environment::{decision, fetch_policy, fetcher};
@@ -132,6 +133,99 @@ async fn the_rest_of_another_file_is_refused() {
         let arrived = std::fs::read(fixture.directory.path().join("file")).expect("the file");
         assert!(arrived == *expected, "{name}: {} bytes", arrived.len());
     }
+}
+
+/// S3 keeps what an uploader wrote into `Content-Encoding`.
+#[tokio::test]
+async fn an_encoding_that_names_no_coding_is_accepted() {
+    let fixture = Fixture::new().await;
+    let plain = [
+        "",
+        " ",
+        "none",
+        "NONE",
+        "identity",
+        "aws-chunked",
+        "aws-chunked,identity",
+        " Identity , AWS-Chunked,",
+    ];
+    for encoding in plain {
+        fixture.upstream.on("/media", [Reply::media(media(40)).header("content-encoding", encoding)]);
+        fixture
+            .download(&fixture.url("/media"))
+            .await
+            .unwrap_or_else(|error| panic!("{encoding:?}: {error}"));
+        assert_eq!(std::fs::read(fixture.directory.path().join("file")).expect("the file"), media(40));
+    }
+    for encoding in
+        ["gzip", "br", "zstd", "deflate", "compress", "x-unknown", "identity, gzip", "aws-chunked,gzip"]
+    {
+        let error = fixture.failure(Reply::media(media(40)).header("content-encoding", encoding)).await;
+        assert_eq!(error, FetchError::Encoded { host: "127.0.0.1".to_owned() }, "{encoding}");
+        assert_eq!(decision(&error.into()), ("upstream-refused", "fatal"));
+    }
+    // The chunks of the upload are still there.
+    let signature = "0f".repeat(32);
+    for head in [format!("28;chunk-signature={signature}\r\n"), "28\r\n".to_owned()] {
+        let body = [head.as_bytes(), &media(40), b"\r\n0\r\n\r\n"].concat();
+        let error = fixture.failure(Reply::media(body).header("content-encoding", "aws-chunked")).await;
+        assert_eq!(error, FetchError::NotMedia { host: "127.0.0.1".to_owned(), found: BodyKind::AwsChunks });
+        assert!(error.to_string().contains("aws-chunked"), "{error}");
+    }
+}
+
+/// The media says where it ends.
+#[tokio::test]
+async fn a_wrong_length_neither_loses_nor_cuts_media() {
+    let fixture = Fixture::new().await;
+    let whole = recording(fixture.directory.path(), 3, false);
+    let half = whole.slice(..whole.len() / 2);
+    let file = || std::fs::read(fixture.directory.path().join("file")).expect("the file");
+    let (url, length) = (fixture.url("/media"), whole.len());
+
+    // Too much: with and without validators, ranges, and a server that repeats its error for the rest.
+    let more = || Fault::Announce(length + 1000);
+    for (name, resource) in [
+        ("ranges", Resource::new(whole.clone()).first(1, more())),
+        ("always", Resource::new(whole.clone()).always(more())),
+        ("no ranges", Resource::new(whole.clone()).always(more()).always(Fault::IgnoreRange)),
+        ("no validators", Resource::new(whole.clone()).always(more()).always(Fault::NoValidators)),
+    ] {
+        fixture.upstream.serve("/media", resource);
+        fixture.download(&url).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(file(), whole, "{name}");
+    }
+    let half_length = half.len() as u64;
+    for (name, resource) in [
+        ("half", Resource::new(half.clone()).always(Fault::Announce(length)).always(Fault::NoValidators)),
+        (
+            "half, with ranges",
+            Resource::new(half.clone()).always(Fault::Announce(length)).always(Fault::IgnoreRange),
+        ),
+    ] {
+        fixture.upstream.serve("/media", resource);
+        let error = fixture.download(&url).await.expect_err(name);
+        let announced = length as u64;
+        assert_eq!(
+            error,
+            FetchError::Cut { host: "127.0.0.1".to_owned(), received: half_length, announced },
+            "{name}"
+        );
+    }
+
+    // Too little: the rest comes by range, or the half is kept and the probe refuses it.
+    for announced in [0, 1000, length / 2, length - 1] {
+        let resource = Resource::new(whole.clone()).first(1, Fault::Announce(announced));
+        fixture.upstream.serve("/media", resource);
+        fixture.download(&url).await.unwrap_or_else(|error| panic!("{announced}: {error}"));
+        assert_eq!(file(), whole, "{announced}");
+    }
+    fixture.upstream.serve(
+        "/media",
+        Resource::new(whole.clone()).always(Fault::IgnoreRange).always(Fault::Announce(length / 2)),
+    );
+    fixture.download(&url).await.expect("a half");
+    assert_eq!(file(), half);
 }
 
 #[tokio::test]

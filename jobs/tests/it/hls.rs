@@ -17,6 +17,8 @@ use uuid::Uuid;
 use crate::download::attempt;
 use crate::environment::{PATIENCE, UpstreamEnv, decision};
 
+mod odd;
+
 /// Twelve seconds in three segments.
 static PLAIN: LazyLock<Hls> = LazyLock::new(|| made(&HlsOptions::default()));
 /// Thirty seconds in fifteen.
@@ -65,6 +67,9 @@ async fn every_form_of_a_playlist_becomes_the_same_sound() {
         (Kind::ByteRanges, Encryption::None, false),
         (Kind::PackedAac, Encryption::None, false),
         (Kind::PackedAac, once, false),
+        (Kind::Ts, Encryption::ZeroPadded { key }, false),
+        (Kind::Fmp4, Encryption::ZeroPadded { key }, true),
+        (Kind::PackedAac, Encryption::ZeroPadded { key }, false),
     ];
     let env = UpstreamEnv::patient().await;
     for (kind, encryption, video) in forms {
@@ -135,10 +140,6 @@ async fn the_stream_with_the_least_besides_its_sound_is_fetched() {
         assert_eq!(before(chosen), 1, "{chosen}");
         assert_eq!(others.map(before), counts, "the others are not asked for");
     }
-    let slides = Variant::new("low.hls/index.m3u8", 1).codecs("avc1.64001f");
-    env.upstream.on("/m/master.m3u8", [Reply::playlist(hls::master(&[slides], &[]))]);
-    let error = env.fetch_recording(id, &attempt(id)).await.expect_err("slides");
-    assert_eq!(decision(&error), ("no-audio", "fatal"));
 }
 
 #[tokio::test]

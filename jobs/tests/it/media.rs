@@ -53,6 +53,29 @@ async fn a_probe_reports_what_the_container_says() {
     assert!((stream.seconds.unwrap() - 4.0).abs() < 0.2 && stream.start_seconds < 0.1, "{report:?}");
 }
 
+/// Without a header, ffprobe divides the size by the bit rate of the first frames.
+#[tokio::test]
+async fn an_estimated_length_announces_nothing() {
+    let dir = tempdir().unwrap();
+    let source = "aevalsrc=if(lt(t\\,56)\\,0\\,random(0)-0.5):d=60:s=44100";
+    let encode = |name: &str, args: &[&str]| {
+        recordings::ffmpeg(&[&["-f", "lavfi", "-i", source], args].concat(), &dir.path().join(name))
+    };
+    let bare = encode("bare.mp3", &["-q:a", "2", "-write_xing", "0", "-id3v2_version", "0"]);
+    let adts = encode("bare.aac", &["-c:a", "aac"]);
+    for file in [bare, adts] {
+        let report = tools().extract_audio(&file, &dir.path().join("out")).await.unwrap();
+        let estimate = report.container_seconds.unwrap();
+        assert!((estimate - 60.0).abs() > 3.0, "{file:?}: {estimate} s are right by chance");
+        assert_eq!(report.announced_seconds(), None, "{file:?}");
+        let report = tools().probe(&dir.path().join("out")).await.unwrap();
+        assert!((report.announced_seconds().unwrap() - 60.0).abs() < 0.2, "{file:?}: {report:?}");
+    }
+    // A header states it.
+    let report = tools().probe(&encode("header.mp3", &["-q:a", "2"])).await.unwrap();
+    assert!((report.announced_seconds().unwrap() - 60.0).abs() < 0.2, "{report:?}");
+}
+
 /// Container and exit code look fine; the samples do not.
 #[tokio::test]
 async fn a_hole_and_a_cut_show_only_in_the_samples() {

@@ -3,23 +3,30 @@
 //! ffmpeg reads playlists too, but it skips missing segments and ends with success, requests whatever a playlist names, and
 //! fetches one segment after another.
 //!
-//! 1. `master` picks one of several streams.
-//! 2. `playlist` reads the stream's segments and checks every URL before the first request.
-//! 3. `segments` fetches all of them, or fails.
-//! 4. `join` concatenates them into local files for ffmpeg.
+//! 1. `reader` reads a playlist; `lines` and `attributes` are its parts.
+//! 2. `master` picks one of several streams.
+//! 3. `playlist` lists what to fetch and checks every URL before the first request.
+//! 4. `segments` fetches all of it, or fails. `decrypt` opens a segment, `structure` checks that it is whole.
+//! 5. `join` makes local files for ffmpeg, by the rules of `boxes` and `packed`.
 
+mod attributes;
+mod boxes;
 mod decrypt;
 mod join;
+mod lines;
 mod master;
+mod packed;
 mod playlist;
+mod reader;
 mod segments;
+mod structure;
 
 use std::time::Duration;
 
 use bedel_fetch::body::BodyKind;
 use bedel_fetch::{Fetcher, MAX_PLAYLIST_BYTES, SmallBody, host, require_media};
-use m3u8_rs::Playlist;
 
+use self::reader::Playlist;
 use self::segments::Segments;
 use super::download_dir::DownloadDir;
 use super::error::SourceError;
@@ -36,17 +43,17 @@ pub(super) async fn download(
     max_bytes: u64,
     progress: &impl Progress,
 ) -> Result<Source, SourceError> {
-    let (base, media) = match parse(&playlist.bytes)? {
-        Playlist::MediaPlaylist(media) => (playlist.url, media),
-        Playlist::MasterPlaylist(master) => {
+    let (base, media) = match reader::parse(&playlist.bytes)? {
+        Playlist::Media(media) => (playlist.url, media),
+        Playlist::Master(master) => {
             let url = fetcher.resolve(&playlist.url, master::choose(&master)?)?;
             let body = fetcher.get_bytes(&url, MAX_PLAYLIST_BYTES, PLAYLIST_TIMEOUT).await?;
             if body.kind() != BodyKind::Hls {
                 require_media(body.kind(), host(&body.url))?;
             }
-            match parse(&body.bytes)? {
-                Playlist::MediaPlaylist(media) => (body.url, media),
-                Playlist::MasterPlaylist(_) => {
+            match reader::parse(&body.bytes)? {
+                Playlist::Media(media) => (body.url, media),
+                Playlist::Master(_) => {
                     return Err(SourceError::Refused { what: "streams within streams" });
                 }
             }
@@ -59,9 +66,4 @@ pub(super) async fn download(
     segments.fetch(&finished, |number| progress.segment(number)).await?;
     let runs = join::join(&segments, &recording, dir).await?;
     Ok(Source { runs, announced_seconds: Some(recording.seconds) })
-}
-
-fn parse(bytes: &[u8]) -> Result<Playlist, SourceError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    m3u8_rs::parse_playlist_res(bytes).map_err(|_| SourceError::Unreadable)
 }

@@ -162,6 +162,24 @@ async fn a_non_pdf_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn a_pdf_may_have_bytes_before_its_header() {
+    let app = App::start().await;
+    for before in [b"\xef\xbb\xbf".as_slice(), b"\r\n", &[b' '; 1019]] {
+        let bytes = [before, PDF].concat();
+        let id = upload(&app, 0, form("a.pdf", "application/pdf", bytes.clone()))
+            .await
+            .expect(201)
+            .id("document_id");
+        let read = app.get(0, &format!("/api/documents/{id}/file")).await.expect(200);
+        assert_eq!(read.header("content-length"), bytes.len().to_string(), "the file stays as it is");
+    }
+    for before in [b"<html>\n".as_slice(), b"words ", &[b' '; 1020]] {
+        let bytes = [before, PDF].concat();
+        upload(&app, 0, form("a.pdf", "application/pdf", bytes)).await.problem(415, "unsupported_media");
+    }
+}
+
+#[tokio::test]
 async fn the_limit_fits_and_a_byte_more_does_not() {
     let app = App::start().await;
     let most = usize::try_from(MAX_DOCUMENT_BYTES).unwrap();

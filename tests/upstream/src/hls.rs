@@ -13,6 +13,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use encryption::Padding;
 pub use master::{Rendition, Variant, master};
 pub use options::{Encryption, HlsOptions, Kind};
 pub use playlist::MediaPlaylist;
@@ -36,8 +37,14 @@ impl Hls {
         if options.kind == Kind::PackedAac {
             packed::add_timestamps(&mut stream);
         }
-        if let Encryption::Aes128 { key, rotate } = options.encryption {
-            encryption::encrypt(directory, &mut stream, key, rotate);
+        match options.encryption {
+            Encryption::None => {}
+            Encryption::Aes128 { key, rotate } => {
+                encryption::encrypt(&mut stream, key, rotate, Padding::Pkcs7);
+            }
+            Encryption::ZeroPadded { key } => {
+                encryption::encrypt(&mut stream, key, false, Padding::Zeros);
+            }
         }
         let (files, playlist) = stream.pack(options.kind);
         Self { files, playlist, playlist_name: "index.m3u8".to_owned() }

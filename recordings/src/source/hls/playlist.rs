@@ -1,17 +1,17 @@
-//! Reads a playlist of segments and checks every URL in it before the first request.
+//! Turns a playlist of segments into a list of things to fetch, and checks every URL before the first request.
 
 use bedel_fetch::{ByteRange, FetchError, without_query};
-use m3u8_rs::{Key, KeyMethod, MediaPlaylist, MediaSegment};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::reader::{Change, Key, Media, Method, Range, Segment};
 use crate::source::error::SourceError;
 
-/// Most segments of one recording: eleven hours at two seconds each.
-const MAX_SEGMENTS: usize = 20_000;
-
 /// Most runs of one recording. Each becomes a file.
-const MAX_RUNS: usize = 500;
+pub(super) const MAX_RUNS: usize = 500;
+
+/// Most key formats that one segment is encrypted for.
+const MAX_KEY_FORMATS: usize = 16;
 
 /// Longest recording, in seconds.
 const MAX_SECONDS: f64 = 48.0 * 3600.0;
@@ -65,6 +65,8 @@ type KeyAndVector = (Url, Option<[u8; 16]>);
 /// State that applies to the segments that follow.
 #[derive(Default)]
 struct Context {
+    /// The key of each format. A new one replaces the one of the same format (RFC 8216, 4.3.2.4).
+    keys: Vec<Key>,
     cipher: Option<KeyAndVector>,
     /// The end of the last byte range.
     end: Option<(Url, u64)>,
@@ -73,52 +75,30 @@ struct Context {
 
 /// Reads a media playlist. `resolve` turns a URI in it into a checked URL.
 pub(super) fn read(
-    playlist: &MediaPlaylist,
+    playlist: &Media,
     resolve: impl Fn(&str) -> Result<Url, FetchError>,
 ) -> Result<Recording, SourceError> {
-    if !playlist.end_list {
+    if !playlist.is_whole {
         return Err(SourceError::Live);
     }
-    if playlist.segments.len() > MAX_SEGMENTS {
-        return Err(SourceError::Refused { what: "too many parts" });
-    }
-    if playlist.i_frames_only {
+    if playlist.is_pictures_only {
         return Err(SourceError::NoSound);
     }
     let mut entries = Vec::with_capacity(playlist.segments.len());
     let mut context = Context::default();
     let mut runs = 1;
     for (number, segment) in playlist.segments.iter().enumerate() {
-        for tag in &segment.unknown_tags {
-            match (tag.tag.as_str(), tag.rest.as_deref().map(str::trim)) {
-                ("X-GAP", _) => return Err(SourceError::Gap),
-                // The library does not know this one.
-                ("X-KEY", Some("METHOD=NONE")) => context.cipher = None,
-                // The library could not read it, and it matters.
-                ("X-KEY" | "X-MAP" | "X-BYTERANGE", _) => return Err(SourceError::Unreadable),
-                _ => {}
-            }
+        if segment.is_gap {
+            return Err(SourceError::Gap);
         }
-        if let Some(key) = &segment.key {
-            context.cipher = cipher(key, &resolve)?;
-        }
-        let sequence = playlist.media_sequence + number as u64;
-        let mut joins = !segment.discontinuity;
-        if let Some(map) = &segment.map {
-            let url = resolve(&map.uri)?;
-            let range = map.byte_range.as_ref().map(|range| byte_range(range, 0)).transpose()?;
-            let map = Piece { cipher: context.cipher_for(sequence), url, range };
-            joins &= context.map.as_ref().is_none_or(|known| *known == map);
-            if context.map.as_ref() != Some(&map) || !joins {
-                entries.push(Entry::Map(map.clone()));
-                joins = false;
-            }
-            context.map = Some(map);
-        } else if !joins && let Some(map) = &context.map {
+        let sequence = playlist.sequence.saturating_add(number as u64);
+        let known_map = context.map.clone();
+        context.apply(&segment.changes, sequence, &resolve)?;
+        let joins = number == 0 || !segment.is_discontinuous && context.map == known_map;
+        if let Some(map) = context.map.as_ref().filter(|_| !joins || number == 0) {
             entries.push(Entry::Map(map.clone()));
         }
         let piece = context.segment(segment, sequence, &resolve)?;
-        joins |= number == 0;
         runs += usize::from(!joins);
         entries.push(Entry::Segment { piece, joins });
     }
@@ -133,6 +113,50 @@ pub(super) fn read(
 }
 
 impl Context {
+    /// Applies keys and maps in their order: a map is encrypted with the key before it, not with the one after it.
+    fn apply(
+        &mut self,
+        changes: &[Change],
+        sequence: u64,
+        resolve: impl Fn(&str) -> Result<Url, FetchError>,
+    ) -> Result<(), SourceError> {
+        // Keys of several formats come one after another, and only all of them say how segments are encrypted.
+        let mut is_new = false;
+        for change in changes {
+            match change {
+                Change::Key(key) => {
+                    self.set_key(key)?;
+                    is_new = true;
+                }
+                Change::Map { uri, range } => {
+                    if std::mem::take(&mut is_new) {
+                        self.cipher = cipher(&self.keys, &resolve)?;
+                    }
+                    let range =
+                        range.map(|range| byte_range(range, range.offset.unwrap_or(0))).transpose()?;
+                    self.map = Some(Piece { cipher: self.cipher_for(sequence), url: resolve(uri)?, range });
+                }
+            }
+        }
+        if is_new {
+            self.cipher = cipher(&self.keys, &resolve)?;
+        }
+        Ok(())
+    }
+
+    fn set_key(&mut self, key: &Key) -> Result<(), SourceError> {
+        if key.method == Method::None {
+            self.keys.clear();
+            return Ok(());
+        }
+        self.keys.retain(|known| known.format != key.format);
+        if self.keys.len() == MAX_KEY_FORMATS {
+            return Err(SourceError::Protected);
+        }
+        self.keys.push(key.clone());
+        Ok(())
+    }
+
     /// Without a vector, a segment's number is the vector (RFC 8216, 5.2).
     fn cipher_for(&self, sequence: u64) -> Option<Cipher> {
         let (key, iv) = self.cipher.clone()?;
@@ -141,28 +165,35 @@ impl Context {
 
     fn segment(
         &mut self,
-        segment: &MediaSegment,
+        segment: &Segment,
         sequence: u64,
         resolve: impl Fn(&str) -> Result<Url, FetchError>,
     ) -> Result<Piece, SourceError> {
         let url = resolve(&segment.uri)?;
-        let range = match &segment.byte_range {
+        let range = match segment.range {
             None => None,
             Some(range) => {
-                // Without an offset, a range begins where the last one of the same file ended.
-                let end = self.end.take().filter(|(file, _)| *file == url).map(|(_, end)| end);
-                let first = range.offset.or(end).ok_or(SourceError::Unreadable)?;
-                let range = byte_range(range, first)?;
+                let next = self.next_offset(&url);
+                let range = byte_range(range, range.offset.or(next).ok_or(SourceError::Unreadable)?)?;
                 self.end = Some((url.clone(), range.first + range.length));
                 Some(range)
             }
         };
         Ok(Piece { url, range, cipher: self.cipher_for(sequence) })
     }
+
+    /// Without an offset, a range begins where the last one of the same file ended, and the first one at the file's beginning. That
+    /// one is unknown where the map is at the beginning.
+    fn next_offset(&self, url: &Url) -> Option<u64> {
+        match (&self.end, &self.map) {
+            (Some((file, end)), _) if file == url => Some(*end),
+            (_, Some(map)) if map.url == *url => None,
+            _ => Some(0),
+        }
+    }
 }
 
-fn byte_range(range: &m3u8_rs::ByteRange, first: u64) -> Result<ByteRange, SourceError> {
-    let first = range.offset.unwrap_or(first);
+fn byte_range(range: Range, first: u64) -> Result<ByteRange, SourceError> {
     // The sum of both must not overflow.
     if range.length == 0 || range.length > 1 << 40 || first > 1 << 40 {
         return Err(SourceError::Unreadable);
@@ -170,19 +201,16 @@ fn byte_range(range: &m3u8_rs::ByteRange, first: u64) -> Result<ByteRange, Sourc
     Ok(ByteRange { first, length: range.length })
 }
 
-/// `None` where the segments that follow are not encrypted.
+/// The plain AES-128 key among those that apply. `None` where segments are not encrypted.
 fn cipher(
-    key: &Key,
+    keys: &[Key],
     resolve: impl Fn(&str) -> Result<Url, FetchError>,
 ) -> Result<Option<KeyAndVector>, SourceError> {
-    match key.method {
-        KeyMethod::None => return Ok(None),
-        KeyMethod::AES128 => {}
-        KeyMethod::SampleAES | KeyMethod::Other(_) => return Err(SourceError::Protected),
+    if keys.is_empty() {
+        return Ok(None);
     }
-    if key.keyformat.as_deref().is_some_and(|format| format != "identity") {
-        return Err(SourceError::Protected);
-    }
+    let is_plain = |key: &&Key| key.method == Method::Aes128 && key.format == "identity";
+    let key = keys.iter().find(is_plain).ok_or(SourceError::Protected)?;
     let url = resolve(key.uri.as_deref().ok_or(SourceError::Unreadable)?)?;
     let iv = key.iv.as_deref().map(|text| vector(text).ok_or(SourceError::Unreadable)).transpose()?;
     Ok(Some((url, iv)))
@@ -196,15 +224,11 @@ fn vector(text: &str) -> Option<[u8; 16]> {
 
 /// The sum of the segments' lengths. Before version 3 of the format they are rounded to whole seconds, so each may be half a
 /// second too long.
-fn seconds(playlist: &MediaPlaylist) -> Result<f64, SourceError> {
+fn seconds(playlist: &Media) -> Result<f64, SourceError> {
     let mut seconds = 0.0;
     for segment in &playlist.segments {
-        let duration = f64::from(segment.duration);
-        if !(duration >= 0.0 && duration.is_finite()) {
-            return Err(SourceError::Unreadable);
-        }
-        let rounded = playlist.version.unwrap_or(1) < 3 && duration.fract() == 0.0;
-        seconds += if rounded { (duration - 0.5).max(0.0) } else { duration };
+        let rounded = playlist.version < 3 && segment.seconds.fract() == 0.0;
+        seconds += if rounded { (segment.seconds - 0.5).max(0.0) } else { segment.seconds };
     }
     if seconds > MAX_SECONDS { Err(SourceError::Refused { what: "more than 48 hours" }) } else { Ok(seconds) }
 }

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::decrypt::decrypt;
 use super::playlist::{Entry, Piece, Recording};
+use super::structure::{self, Transfer};
 use crate::source::download_dir::DownloadDir;
 use crate::source::error::SourceError;
 
@@ -154,12 +155,13 @@ impl<'a> Segments<'a> {
         let piece = entry.piece();
         let partial = self.directory.join(format!("{number:06}.part"));
         let mut part = PartFile::create(&partial, self.dir.lock()).await?;
-        let is_checked =
+        let has_end =
             self.fetcher.download_once(&piece.url, piece.range, &mut part, MAX_SEGMENT_BYTES).await?;
         drop(part);
-        // The library does not say whether a key came before or after its map.
+        // Packagers that leave the map in the clear put its tag behind the key's all the same.
         let is_clear = matches!(entry, Entry::Map(_))
             && body::sniff(&read_head(&partial).await?, None) == BodyKind::Media;
+        let mut has_wrong_padding = false;
         let segment = match piece.cipher.as_ref().filter(|_| !is_clear) {
             None => partial,
             Some(cipher) => {
@@ -169,44 +171,53 @@ impl<'a> Segments<'a> {
                 let (from, to) = (partial.clone(), plain.clone());
                 let decrypted = tokio::task::spawn_blocking(move || {
                     let _lock = lock;
-                    decrypt(&from, &to, key, iv)?;
-                    std::fs::remove_file(&from)
+                    let is_padded = decrypt(&from, &to, key, iv)?;
+                    std::fs::remove_file(&from)?;
+                    Ok(is_padded)
                 });
-                match decrypted.await.map_err(io::Error::from).flatten() {
+                has_wrong_padding = match decrypted.await.map_err(io::Error::from).flatten() {
                     Err(error) if error.kind() == ErrorKind::InvalidData => return Err(self.damaged(number)),
-                    decrypted => decrypted?,
-                }
+                    decrypted => !decrypted?,
+                };
                 plain
             }
         };
-        let length = tokio::fs::metadata(&segment).await?.len();
-        self.check_content(&read_head(&segment).await?, length, piece, number, is_checked)?;
-        self.count(length)?;
+        let transfer = Transfer { has_end, is_range: piece.range.is_some(), has_wrong_padding };
+        self.check_content(&segment, piece, number, transfer).await?;
+        self.count(tokio::fs::metadata(&segment).await?.len())?;
         // The rename marks it as finished.
         Ok(tokio::fs::rename(&segment, self.path(number)).await?)
     }
 
-    /// A page instead of a segment is the server's answer; anything else that is not media is damage. If the length is not
-    /// checked, the segment's own structure shows whether it was truncated.
-    fn check_content(
+    /// A page instead of a segment is the server's answer, and subtitles are no recording; anything else that is not whole media is
+    /// damage.
+    async fn check_content(
         &self,
-        head: &[u8],
-        length: u64,
+        segment: &Path,
         piece: &Piece,
         number: usize,
-        is_checked: bool,
+        transfer: Transfer,
     ) -> Result<(), SourceError> {
-        match body::sniff(head, None) {
+        let head = read_head(segment).await?;
+        match body::sniff(&head, None) {
             BodyKind::Media => {}
-            kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json) => {
+            // A wrong key leaves random bytes: nothing that they look like was sent.
+            _ if transfer.has_wrong_padding => return Err(self.damaged(number)),
+            kind @ (BodyKind::Login | BodyKind::Html | BodyKind::Json | BodyKind::AwsChunks) => {
                 require_media(kind, host(&piece.url))?
             }
+            _ if head.trim_ascii_start().starts_with(b"WEBVTT") => return Err(SourceError::NoSound),
             _ => return Err(self.damaged(number)),
         }
-        if !is_checked && !body::ends_on_boundary(head, length) {
-            return Err(self.damaged(number));
+        let (path, lock) = (segment.to_owned(), self.dir.lock().clone());
+        let checked = tokio::task::spawn_blocking(move || {
+            let _lock = lock;
+            structure::is_whole(&path, &head, transfer)
+        });
+        match checked.await.map_err(io::Error::from).flatten()? {
+            true => Ok(()),
+            false => Err(self.damaged(number)),
         }
-        Ok(())
     }
 
     fn damaged(&self, number: usize) -> SourceError {

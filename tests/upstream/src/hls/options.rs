@@ -59,4 +59,9 @@ pub enum Encryption {
         /// the vector.
         rotate: bool,
     },
+    /// As `Aes128` with one key, but the last block is filled with zeros, or with nothing where it is full. Some packagers do so.
+    ZeroPadded {
+        /// The key.
+        key: [u8; 16],
+    },
 }

@@ -1,8 +1,16 @@
 use super::*;
+use crate::source::hls::reader::{self, MAX_SEGMENTS, Playlist};
+
+fn media(text: &str) -> Result<Media, SourceError> {
+    match reader::parse(text.as_bytes())? {
+        Playlist::Media(media) => Ok(media),
+        Playlist::Master(_) => panic!("a master playlist: {text}"),
+    }
+}
 
 fn of(lines: &str) -> Result<Recording, SourceError> {
     let text = format!("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:5\n{lines}");
-    let playlist = m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a playlist");
+    let playlist = media(&text)?;
     let base = Url::parse("https://a.panopto.com/x/index.m3u8").expect("a URL");
     read(&playlist, |uri| Ok(base.join(uri).expect("a URI")))
 }
@@ -52,6 +60,10 @@ fn segments_come_in_order_with_what_holds_for_them() {
         ]
     );
 
+    let first =
+        format!("#EXTINF:5,\n#EXT-X-BYTERANGE:50\n0.ts\n#EXTINF:5,\n#EXT-X-BYTERANGE: 70 \n0.ts\n{END}");
+    assert_eq!(shown(&first), ["+ 0.ts 0+50", "+ 0.ts 50+70"]);
+
     let keys = format!(
         "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-KEY:METHOD=AES-128,URI=\"k1\"\n#EXTINF:5,\n0.ts\n#EXTINF:5,\n1.ts\n\
          #EXT-X-KEY:METHOD=AES-128,URI=\"k2\",IV=0x2A\n#EXTINF:5,\n2.ts\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:5,\n3.ts\n{END}"
@@ -79,7 +91,12 @@ fn what_cannot_be_brought_in_whole_is_refused() {
         ),
         (format!("#EXT-X-KEY:URI=\"k\"\n#EXTINF:5,\n0.ts\n{END}"), "could not be read"),
         (format!("#EXT-X-MAP:BYTERANGE=\"7@0\"\n#EXTINF:5,\n0.ts\n{END}"), "could not be read"),
-        (format!("#EXTINF:5,\n#EXT-X-BYTERANGE:50\n0.ts\n{END}"), "could not be read"),
+        (
+            format!(
+                "#EXT-X-MAP:URI=\"0.mp4\",BYTERANGE=\"9@0\"\n#EXTINF:5,\n#EXT-X-BYTERANGE:50\n0.mp4\n{END}"
+            ),
+            "could not be read",
+        ),
         (format!("#EXTINF:5,\n#EXT-X-BYTERANGE:0@0\n0.ts\n{END}"), "could not be read"),
         (format!("#EXTINF:200000,\n0.ts\n{END}"), "48 hours"),
         (END.to_owned(), "no parts"),
@@ -106,8 +123,34 @@ fn whole_seconds_of_an_old_format_are_rounded_ones() {
     let seconds = |version: &str| {
         let text =
             format!("#EXTM3U\n{version}#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n0.ts\n#EXTINF:5,\n1.ts\n{END}");
-        let playlist = m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a playlist");
-        seconds(&playlist).expect("a length")
+        seconds(&media(&text).expect("a playlist")).expect("a length")
     };
     assert_eq!((seconds(""), seconds("#EXT-X-VERSION:3\n")), (9.0, 10.0));
+}
+
+#[test]
+fn a_video_on_demand_needs_no_end_and_anything_else_without_one_is_live() {
+    let segment = "#EXTINF:5,\n0.ts\n";
+    assert_eq!(shown(&format!("#EXT-X-PLAYLIST-TYPE:VOD\n{segment}")), ["+ 0.ts"]);
+    assert_eq!(shown(&format!("{END}{segment}")), ["+ 0.ts"]);
+    for kind in ["", "#EXT-X-PLAYLIST-TYPE:EVENT\n", "#EXT-X-PLAYLIST-TYPE:\n"] {
+        assert!(matches!(of(&format!("{kind}{segment}")), Err(SourceError::Live)), "{kind}");
+    }
+}
+
+/// A map is encrypted with the key before it. Keys of other formats beside a plain one are for other players.
+#[test]
+fn keys_apply_in_order_and_by_format() {
+    let (plain, other) = (
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x1\n",
+        "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n",
+    );
+    let (map, segment) = ("#EXT-X-MAP:URI=\"i\"\n", "#EXTINF:5,\n0\n");
+    let shown = |lines: &[&str]| shown(&[lines, &[segment, END]].concat().concat());
+    assert_eq!(shown(&[map, plain]), ["map i", "+ 0 /x/k 1"]);
+    assert_eq!(shown(&[plain, map]), ["map i /x/k 1", "+ 0 /x/k 1"]);
+    assert_eq!(shown(&[plain, map, "#EXT-X-KEY:METHOD=none\n"]), ["map i /x/k 1", "+ 0"]);
+    assert_eq!(shown(&[plain, other]), ["+ 0 /x/k 1"]);
+    assert_eq!(shown(&[other, plain]), ["+ 0 /x/k 1"]);
+    assert!(matches!(of(&[other, segment, END].concat()), Err(SourceError::Protected)));
 }
