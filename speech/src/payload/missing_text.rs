@@ -108,7 +108,36 @@ fn holes(written: &[Token], spoken: &[Place]) -> Option<Vec<Hole>> {
         }
         (row, column) = (next_row + 1, next_column + 1);
     }
+    for at in 0..holes.len() {
+        let from = at.checked_sub(1).map_or(0, |before| holes[before].written.end);
+        let to = holes.get(at + 1).map_or(written.len(), |next| next.written.start);
+        slide_to_seam(&mut holes[at], written, spoken, from..to);
+    }
     Some(holes)
+}
+
+/// Moves a hole between two segments where the same words stand at both of its ends: "The second part. The" is
+/// missing after "The" as well as "The second part." before it. It stays within the written tokens `limits`.
+fn slide_to_seam(hole: &mut Hole, written: &[Token], spoken: &[Place], limits: Range<usize>) {
+    if !hole.spoken.is_empty() {
+        return;
+    }
+    let is_seam = |at: usize| at == 0 || at == spoken.len() || spoken[at - 1].segment != spoken[at].segment;
+    let is_same = |one: usize, other: usize| written[one].plain == written[other].plain;
+    let (Range { start, end }, at) = (hole.written.clone(), hole.spoken.start);
+    let back = (0..=(start - limits.start).min(at))
+        .take_while(|&by| by == 0 || is_same(start - by, end - by))
+        .find(|&by| is_seam(at - by));
+    if let Some(by) = back {
+        (hole.written, hole.spoken) = (start - by..end - by, at - by..at - by);
+        return;
+    }
+    let forth = (0..=(limits.end - end).min(spoken.len() - at))
+        .take_while(|&by| by == 0 || is_same(start + by - 1, end + by - 1))
+        .find(|&by| is_seam(at + by));
+    if let Some(by) = forth {
+        (hole.written, hole.spoken) = (start + by..end + by, at + by..at + by);
+    }
 }
 
 /// The pairs of a longest common subsequence, in order.
@@ -190,6 +219,22 @@ mod tests {
             let words =
                 shown.iter().map(|each| each.split_once(' ').unwrap().1).collect::<Vec<_>>().join(" ");
             assert_eq!(words, TEXT);
+        }
+    }
+
+    #[test]
+    fn sentences_that_share_words_keep_their_own() {
+        let sentence = |word: &str| format!("The {word} part is about {word} and more.");
+        let words = ["first", "second", "third", "last"].map(sentence);
+        for missing in 0..4 {
+            let segments: Vec<_> = (0..4)
+                .filter(|number| *number != missing)
+                .map(|number| (number as f64 * 6.0, number as f64 * 6.0 + 3.0, words[number].as_str()))
+                .collect();
+            let (shown, gaps) = restored(&segments, &words.join(" "));
+            let texts: Vec<&str> = shown.iter().map(|each| each.split_once(' ').unwrap().1).collect();
+            assert_eq!(texts, words.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(gaps.len(), 1);
         }
     }
 

@@ -38,7 +38,12 @@ impl Engine for FakeEngine {
         Box::pin(async move {
             let language = "en".to_owned();
             if self.deaf.load(std::sync::atomic::Ordering::SeqCst) {
-                return Ok(RawTranscript { language, segments: Vec::new(), gaps: Vec::new(), raw: Value::Null });
+                return Ok(RawTranscript {
+                    language,
+                    segments: Vec::new(),
+                    gaps: Vec::new(),
+                    raw: Value::Null,
+                });
             }
             control.report(0.5);
             let samples = passage.samples;

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bedel_speech::remote::{RemoteEngine, RemoteSettings};
-use bedel_speech::{AudioChunk, Control, EngineError, EngineInfo, GapReason, RawSegment, RawTranscript, Transcript};
+use bedel_speech::{
+    AudioChunk, Control, EngineError, EngineInfo, GapReason, RawSegment, RawTranscript, Transcript,
+};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -26,7 +28,8 @@ fn spoken(rounds: usize) -> (tempfile::TempDir, PathBuf) {
         let text = text.trim_end_matches('.');
         format!("flite=text='{text}':voice=slt,aresample=16000,apad,atrim=end=6[s{number}]")
     };
-    let voices = SENTENCES.iter().cycle().take(4 * rounds).enumerate().map(graph).collect::<Vec<_>>().join(";");
+    let voices =
+        SENTENCES.iter().cycle().take(4 * rounds).enumerate().map(graph).collect::<Vec<_>>().join(";");
     let inputs: String = (0..4 * rounds).map(|number| format!("[s{number}]")).collect();
     let path = sound(directory.path(), &format!("{voices};{inputs}concat=n={}:v=0:a=1", 4 * rounds), &[]);
     (directory, path)
@@ -53,7 +56,11 @@ fn answer(body: &Value) -> Fault {
 }
 
 fn bytes(body: String) -> Fault {
-    Fault::Answer { status: 200, headers: vec![("content-type", "application/json")], body: Box::leak(body.into_boxed_str()) }
+    Fault::Answer {
+        status: 200,
+        headers: vec![("content-type", "application/json")],
+        body: Box::leak(body.into_boxed_str()),
+    }
 }
 
 /// A lecture whose speech server gives the answers of a proxy.
@@ -75,7 +82,8 @@ impl AnswersEnv {
     ) -> Self {
         let proxy = HttpProxy::start(&"http://127.0.0.1:9/v1".parse().expect("an address")).await;
         proxy.answer_with(answers);
-        let settings = RemoteSettings { unknown_state: Duration::from_millis(300), ..speech_server(&proxy.url) };
+        let settings =
+            RemoteSettings { unknown_state: Duration::from_millis(300), ..speech_server(&proxy.url) };
         let engine = engine(settings, bedel_media::MediaTools::find().expect("ffmpeg")).expect("a client");
         let env = TranscribeEnv::new(Some(Arc::new(engine))).await;
         let id = env.lecture(audio).await;
@@ -148,7 +156,9 @@ async fn times_of_any_unit_words_and_broken_json_are_read() {
             })
         })
         .collect();
-    let strange = spoken(1).to_string().replace("\"id\":1", "\"id\":1,\"avg_logprob\":NaN,\"no_speech_prob\":-Infinity");
+    let strange = spoken(1)
+        .to_string()
+        .replace("\"id\":1", "\"id\":1,\"avg_logprob\":NaN,\"no_speech_prob\":-Infinity");
     let mut mixed = segments([2, 0, 3, 1, 0], 1);
     mixed.push(json!({ "start": 6.0, "end": 6.0, "text": "" }));
     let answers = [
@@ -305,7 +315,12 @@ impl Engine for Drowsy {
                 _ if self.hears_rest => vec![segment(0.0, seconds, "The rest of it.")],
                 _ => Vec::new(),
             };
-            Ok(RawTranscript { language: "en".to_owned(), segments, gaps: Vec::new(), raw: json!({ "n": number }) })
+            Ok(RawTranscript {
+                language: "en".to_owned(),
+                segments,
+                gaps: Vec::new(),
+                raw: json!({ "n": number }),
+            })
         })
     }
 }
@@ -321,7 +336,8 @@ async fn an_engine_of_this_process_hears_the_silent_stretch_alone() {
         let chunks = engine.chunks.lock().expect("no panic").clone();
         assert_eq!(chunks.len(), 2);
         assert!((60 * 16_000..75 * 16_000).contains(&chunks[1]), "{chunks:?}");
-        let stored = env.ctx.storage.get_bytes(&keys::transcript_json(id), 1 << 20).await.expect("a transcript");
+        let stored =
+            env.ctx.storage.get_bytes(&keys::transcript_json(id), 1 << 20).await.expect("a transcript");
         let json: Value = serde_json::from_slice(&stored).expect("JSON");
         let made: Transcript = serde_json::from_value(json.clone()).expect("the payload");
         assert_eq!(made.gaps.len(), usize::from(!hears_rest), "{:?}", made.gaps);
