@@ -1,4 +1,4 @@
-//! Checks that an engine returned words wherever somebody speaks.
+//! Checks that an engine returned words wherever there is speech.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::voice::spoken_stretches;
 /// Longest speech without a segment, in samples: 30 seconds, one window of Whisper.
 const MAX_SAMPLES: usize = 30 * SAMPLE_RATE as usize;
 
-/// Stretches of a piece longer than 30 seconds in which somebody speaks and no segment lies. Segments that are
+/// Stretches of a piece with more than 30 seconds of speech and no segment. Segments that are
 /// dropped later as blank or as a loop do not count. Takes some hundred milliseconds for ten minutes without
 /// segments.
 pub(super) fn silent_gaps(segments: &[RawSegment], samples: &[f32]) -> Vec<Gap> {

@@ -1,4 +1,4 @@
-//! Puts segments in order, and gives each a time of its own.
+//! Puts segments in order, and gives each its own time.
 
 use super::raw_transcript::RawSegment;
 use super::tokens::tokens;

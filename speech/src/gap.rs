@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum GapReason {
     /// The engine's text has more words than its segments. They are in the transcript, at estimated times.
     LostWords,
-    /// Somebody speaks, and the engine returned no words.
+    /// There is speech, and the engine returned no words.
     NoWords,
 }
 
@@ -30,7 +30,7 @@ impl Gap {
         (self.end - self.start).max(0.0)
     }
 
-    /// The gap on a clock that began `offset` seconds earlier, and ends inside `0..length` of its own.
+    /// The gap, cut to `0..length`, on a clock that began `offset` seconds earlier.
     pub(super) fn moved(self, offset: f64, length: f64) -> Self {
         let place = |seconds: f64| offset + seconds.clamp(0.0, length);
         Self { start: place(self.start), end: place(self.end), ..self }

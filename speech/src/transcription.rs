@@ -145,7 +145,7 @@ impl<S: PieceStore> Asker<'_, S> {
 
     /// Asks once more for a piece with gaps, and returns the better one. A server gets the same samples under
     /// another name, or it would repeat its answer. An engine in this process would repeat its answer too: it
-    /// gets each gap as a chunk of its own.
+    /// gets each gap as a separate chunk.
     async fn ask_again(&self, first: Piece, transcription: &mut Transcription) -> Result<Piece, S::Error> {
         let again = match self.engine.is_remote() {
             true => self.ask_for_piece(&first, transcription).await?,

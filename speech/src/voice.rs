@@ -1,4 +1,4 @@
-//! Finds stretches in which somebody speaks. Prefers to miss some: what it finds is transcribed again.
+//! Finds stretches of speech. Prefers to miss some: what it finds is transcribed again.
 //!
 //! Speech is loud and quiet by turns, and its loud places are voiced: they repeat at the rate of the vocal
 //! cords, and that rate moves. Noise and applause do not repeat, hum and tones do not move, and steady sound

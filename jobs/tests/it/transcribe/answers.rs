@@ -38,7 +38,7 @@ fn spoken(rounds: usize) -> (tempfile::TempDir, PathBuf) {
 static SHORT: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(1));
 static LONG: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(4));
 
-/// The segments of the sentences with these numbers, in a unit of which there are `per_second`.
+/// The segments of the sentences with these numbers. Times are seconds, multiplied by `per_second`.
 fn segments(numbers: impl IntoIterator<Item = usize>, per_second: u64) -> Vec<Value> {
     let segment = |number: usize| {
         let start = number as u64 * 6;
