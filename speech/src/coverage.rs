@@ -14,8 +14,7 @@ use super::voice::spoken_stretches;
 const MAX_SAMPLES: usize = 30 * SAMPLE_RATE as usize;
 
 /// Stretches of a piece with more than 30 seconds of speech and no segment. Segments that are
-/// dropped later as blank or as a loop do not count. Takes some hundred milliseconds for ten minutes without
-/// segments.
+/// dropped later as blank or as a loop do not count. Slow where there are no segments.
 pub(super) fn silent_gaps(segments: &[RawSegment], samples: &[f32]) -> Vec<Gap> {
     let stretches = uncovered(segments, samples.len())
         .into_iter()

@@ -137,7 +137,7 @@ impl<S: PieceStore> Asker<'_, S> {
         };
         Peaks::of(&samples).retain_audible(&mut segments);
         pauses::snap_to_pauses(&mut segments, &samples);
-        gaps.extend(silent_gaps(&segments, &samples));
+        gaps.extend(find_silence(&segments, &samples).await?);
         gaps.sort_by(|one, other| one.start.total_cmp(&other.start));
         let raw = limit_raw(raw);
         Ok(Ok(Piece { start, end, language, segments, gaps, requests: 1, raw, raw_parts: Vec::new() }))
@@ -202,10 +202,17 @@ impl<S: PieceStore> Asker<'_, S> {
             filled.raw_parts.push(raw_part(seconds(start), seconds(end), part.raw));
         }
         filled.segments.sort_by(|one, other| one.start.total_cmp(&other.start));
-        let samples = self.audio.read(first.start..first.end).await?;
-        filled.gaps = silent_gaps(&filled.segments, &samples);
+        let samples = Arc::new(self.audio.read(first.start..first.end).await?);
+        filled.gaps = find_silence(&filled.segments, &samples).await?;
         Ok(Some(filled))
     }
+}
+
+/// [`silent_gaps`], off the async threads.
+async fn find_silence(segments: &[RawSegment], samples: &Arc<Vec<f32>>) -> Result<Vec<Gap>, EngineError> {
+    let (segments, samples) = (segments.to_vec(), Arc::clone(samples));
+    let found = tokio::task::spawn_blocking(move || silent_gaps(&segments, &samples));
+    found.await.map_err(|error| EngineError::Failed(error.to_string()))
 }
 
 /// Seconds in gaps.
