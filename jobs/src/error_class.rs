@@ -126,7 +126,7 @@ error_classes! {
         "this worker has no engine, or not the one that the job asks for: `BEDEL_ENGINE=embedded`, or no transcribe slots";
     ModelMissing "model-missing", "wait", "`bedel model install NAME` on this host";
     Engine "engine", "retry; give up after six calls that may have been paid and returned nothing; wait where `BEDEL_LANGUAGE` does not fit the model",
-        "the engine failed, its server's answer was unusable, or it took longer than `BEDEL_ENGINE_PATIENCE` allows: see the log";
+        "the engine failed, its server's answer was unusable, it heard less than it was sent, its task was in an unknown state for ten minutes, or it took longer than `BEDEL_ENGINE_PATIENCE` allows: see the log";
     EngineAway "engine-away", "wait",
         "the speech server cannot be reached (30 s), or did not answer a request (30 s, 2 min, 8 min, … 1 h): check it, and the time limit of proxies in front of it";
     EngineBusy "engine-busy", "wait", "the speech server is busy (429, 503: as long as it says, else 30 s), or a task is still running (2 min)";

@@ -49,6 +49,8 @@ pub struct Transcribed {
     pub language: String,
     /// Number of segments.
     pub segments: usize,
+    /// Number of stretches that lack words: [`Transcript::gaps`].
+    pub gaps: usize,
     /// Length of the recording in seconds.
     pub audio_seconds: f64,
     /// Number of pieces.
@@ -136,6 +138,7 @@ impl Job for Transcribe {
         attempt.set_progress(1.0);
         Ok(Some(Transcribed {
             segments: transcript.segments.len(),
+            gaps: transcript.gaps.len(),
             engine: transcript.engine,
             model: transcript.model,
             language: transcript.language,

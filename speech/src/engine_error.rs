@@ -34,6 +34,19 @@ pub enum EngineError {
     /// The call log refused a record.
     #[error("{0}")]
     CallLog(JobError),
+    /// The pieces do not add up to the recording.
+    #[error(
+        "a piece of the recording goes from sample {} to {}, but the next piece begins at {start} and the recording has {all}",
+        piece.0, piece.1
+    )]
+    PieceBounds {
+        /// The first sample without a transcript.
+        start: u64,
+        /// Samples of the recording.
+        all: u64,
+        /// Its first sample, and the first behind it.
+        piece: (u64, u64),
+    },
     /// The engine failed.
     #[error("the speech engine failed: {0}")]
     Failed(String),
@@ -61,6 +74,7 @@ impl From<EngineError> for JobError {
                 "The server is set to a language that its speech model does not know. This lecture continues once that \
                  is corrected; if it ends as failed, tell the operators and use retry.",
             ),
+            EngineError::PieceBounds { .. } => Self::retry("engine", error.to_string()),
             EngineError::Failed(_) => Self::retry(
                 "engine",
                 "The recording could not be transcribed. If this lecture ends as failed, use retry later, and tell the \

@@ -29,7 +29,8 @@
 //! 1. [`engine`]: the [`Engine`] trait, and [`AudioChunk`], what an engine gets.
 //! 2. [`transcription`]: the loop over the pieces of a recording. [`pieces`] and `pauses` decide where to
 //!    cut.
-//! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it.
+//!    `coverage` and `voice` find speech without words; [`gap`] marks it.
+//! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it, and `cue_times` orders it.
 //! 4. `whisper`: the embedded engine. [`models`]: install, verify and find its models.
 //! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
 //!    answers.
@@ -38,11 +39,15 @@
 
 pub mod call_log;
 pub mod control;
+mod coverage;
+mod cue_times;
 pub mod decoded_audio;
 pub mod digest;
 pub mod engine;
 pub mod engine_error;
 pub mod engines;
+pub mod gap;
+mod gap_captions;
 pub mod language;
 pub mod models;
 pub mod no_piece_store;
@@ -54,8 +59,10 @@ pub mod raw_transcript;
 pub mod remote;
 mod repetition;
 pub mod srt;
+mod tokens;
 pub mod transcript;
 pub mod transcription;
+mod voice;
 pub mod vtt;
 pub mod wer;
 #[cfg(feature = "whisper")]
@@ -67,6 +74,7 @@ pub use decoded_audio::{DecodedAudio, DecodedAudioError};
 pub use engine::{AudioChunk, Engine, EngineInfo};
 pub use engine_error::EngineError;
 pub use engines::{Choice, Engines};
+pub use gap::{Gap, GapReason};
 pub use no_piece_store::{NoPieceStore, NoPieceStoreError};
 pub use piece_store::{Piece, PieceStore};
 pub use raw_transcript::{RawSegment, RawTranscript};

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::call_log::CallLog;
 use super::decoded_audio::{DecodedAudio, DecodedAudioError};
 use super::engine_error::EngineError;
+use super::gap::Gap;
 use super::raw_transcript::RawSegment;
 
 /// The transcript of one piece of a recording.
@@ -22,9 +23,18 @@ pub struct Piece {
     pub language: String,
     /// With times from the start of the piece.
     pub segments: Vec<RawSegment>,
+    /// Stretches that lack words, with times from the start of the piece.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// How often the engine was asked for it. A piece with gaps is asked for twice.
+    #[serde(default)]
+    pub requests: u32,
     /// The engine's answer in its own format.
     #[serde(default)]
     pub raw: Value,
+    /// Answers for parts of it, as in [`Transcript::raw`](crate::Transcript::raw).
+    #[serde(default)]
+    pub raw_parts: Vec<Value>,
 }
 
 /// Stores finished pieces, so that a later attempt resumes behind them.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::gap::Gap;
+
 /// An engine's result for some sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawTranscript {
@@ -10,6 +12,8 @@ pub struct RawTranscript {
     pub language: String,
     /// In the engine's order.
     pub segments: Vec<RawSegment>,
+    /// Places where the engine returned words without times, on the clock of the segments.
+    pub gaps: Vec<Gap>,
     /// The engine's answer in its own format.
     pub raw: Value,
 }

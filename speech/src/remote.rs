@@ -17,9 +17,10 @@ mod openai;
 mod paid_calls;
 mod settings;
 mod task;
+mod task_state;
 mod upload;
 
 pub use client::ClientError;
 pub use engine::RemoteEngine;
 pub use error::RemoteError;
-pub use settings::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings};
+pub use settings::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings, UNKNOWN_STATE_TIMEOUT};

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use super::gap_captions::captions;
 use super::transcript::Transcript;
 use super::vtt::timestamp;
 
-/// Renders a file with one cue per segment, numbered from 1.
+/// Renders a file with one cue per segment and gap, numbered from 1.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::new();
-    for (number, segment) in (1..).zip(&transcript.segments) {
+    for (number, segment) in (1..).zip(captions(&transcript.segments, &transcript.gaps)) {
         let (start, end) = (timestamp(segment.start, ','), timestamp(segment.end, ','));
         let text = one_line(&segment.text);
         let blank = if number == 1 { "" } else { "\n" };
@@ -43,6 +44,7 @@ mod tests {
                 segment(0, 0.0, 1.5, "One\n2\n00:00 --> 9 < 10 & so."),
                 segment(1, 1.5, 3.0, "Two."),
             ],
+            gaps: Vec::new(),
             raw: serde_json::Value::Null,
         };
         let expected = "1\n00:00:00,000 --> 00:00:01,500\nOne 2 00:00 -> 9 < 10 & so.\n\n\

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,14 @@ use bedel_media::sound::{FRAME_SAMPLES, SAMPLE_RATE};
 use serde_json::{Value, json};
 
 use super::control::Control;
+use super::coverage::{sample, silent_gaps};
 use super::decoded_audio::{DecodedAudio, seconds};
 use super::engine::{AudioChunk, Engine};
+use super::engine_error::EngineError;
+use super::gap::Gap;
 use super::piece_store::{Piece, PieceStore};
 use super::raw_transcript::{RawSegment, RawTranscript};
+use super::remote::RemoteError;
 use super::{pauses, pieces};
 
 /// Quieter samples are inaudible: -60 dB.
@@ -21,6 +26,9 @@ const AUDIBLE: f32 = 1e-3;
 /// Largest engine answer stored with a piece, in bytes of JSON. A server that lists every token of ten
 /// minutes uses a third of it. Seventy pieces, half a day, stay below the largest transcript that is read.
 const MAX_RAW_BYTES: usize = 512 * 1024;
+
+/// How often an engine is asked for a piece that lacks words.
+const MAX_REQUESTS: u32 = 2;
 
 /// How wrong a segment's times may be, in seconds.
 const INEXACT_SECONDS: f64 = 1.0;
@@ -33,6 +41,7 @@ const MIN_LANGUAGE_BYTES: usize = 800;
 #[derive(Debug, Default)]
 pub struct Transcription {
     segments: Vec<RawSegment>,
+    gaps: Vec<Gap>,
     /// Bytes of text in each language.
     text_bytes: BTreeMap<String, usize>,
     /// The engine's answer for each piece.
@@ -56,41 +65,173 @@ pub async fn transcribe_pieces<S: PieceStore>(
     store: &S,
 ) -> Result<Transcription, S::Error> {
     let all = audio.samples();
+    let asker = Asker { engine, audio, control, store };
     let (mut transcription, mut start) = (Transcription::default(), 0);
     while start < all {
-        let piece = match store.find_piece(start, audio).await? {
+        let mut piece = match store.find_piece(start, audio).await? {
             Some(piece) => piece,
             None => {
                 let range = pieces::next_piece(audio, start, engine.max_samples()).await?;
-                let (end, length) = (range.end, range.end - range.start);
                 let name = store.chunk_name(&range);
-                let samples = Arc::new(audio.read(range).await?);
-                let part = control.part(seconds(start) / seconds(all), seconds(length) / seconds(all));
-                let chunk = AudioChunk {
-                    samples: &samples,
-                    language: transcription.language(),
-                    name: &name,
-                    scratch: store.scratch(),
-                    call_log: store,
-                };
-                let begun = Instant::now();
-                let raw = engine.transcribe(chunk, &part).await?;
-                transcription.elapsed += begun.elapsed();
-                transcription.samples += length;
-                let (language, mut segments, raw) = (raw.language, raw.segments, limit_raw(raw.raw));
-                Peaks::of(&samples).retain_audible(&mut segments);
-                pauses::snap_to_pauses(&mut segments, &samples);
-                let piece = Piece { start, end, language, segments, raw };
-                let speed = seconds(transcription.samples) / transcription.elapsed.as_secs_f64().max(1e-3);
-                store.save_piece(&piece, transcription.pieces + 1, speed, audio).await?;
+                let piece = asker.ask(range, &name, &mut transcription).await??;
+                transcription.samples += piece.end - piece.start;
+                store.save_piece(&piece, transcription.pieces + 1, transcription.speed(), audio).await?;
                 piece
             }
         };
+        if !piece.gaps.is_empty() && piece.requests < MAX_REQUESTS {
+            // Stored before and after: a crash in between costs neither answer.
+            piece = asker.ask_again(piece, &mut transcription).await?;
+            store.save_piece(&piece, transcription.pieces + 1, transcription.speed(), audio).await?;
+        }
+        check_bounds(&piece, start, all)?;
         start = piece.end;
         control.report(seconds(start) / seconds(all));
         transcription.append(piece);
     }
     Ok(transcription)
+}
+
+/// The pieces follow each other, and the last ends with the recording: what was decoded is what was sent.
+fn check_bounds(piece: &Piece, start: u64, all: u64) -> Result<(), EngineError> {
+    match piece.start == start && (start + 1..=all).contains(&piece.end) {
+        true => Ok(()),
+        false => Err(EngineError::PieceBounds { start, all, piece: (piece.start, piece.end) }),
+    }
+}
+
+/// What every request to the engine needs.
+struct Asker<'a, S> {
+    engine: &'a dyn Engine,
+    audio: &'a DecodedAudio,
+    control: &'a Control,
+    store: &'a S,
+}
+
+impl<S: PieceStore> Asker<'_, S> {
+    /// Transcribes a range of the recording. The engine's errors are in the inner result.
+    async fn ask(
+        &self,
+        range: Range<u64>,
+        name: &str,
+        transcription: &mut Transcription,
+    ) -> Result<Result<Piece, EngineError>, S::Error> {
+        let Self { engine, audio, control, store } = self;
+        let (all, Range { start, end }) = (audio.samples(), range.clone());
+        let samples = Arc::new(audio.read(range).await?);
+        let part = control.part(seconds(start) / seconds(all), seconds(end - start) / seconds(all));
+        let chunk = AudioChunk {
+            samples: &samples,
+            language: transcription.language(),
+            name,
+            scratch: store.scratch(),
+            call_log: *store,
+        };
+        let begun = Instant::now();
+        let answer = engine.transcribe(chunk, &part).await;
+        let elapsed = begun.elapsed();
+        transcription.elapsed += elapsed;
+        let RawTranscript { language, mut segments, mut gaps, raw } = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        Peaks::of(&samples).retain_audible(&mut segments);
+        pauses::snap_to_pauses(&mut segments, &samples);
+        gaps.extend(find_silence(&segments, &samples).await?);
+        gaps.sort_by(|one, other| one.start.total_cmp(&other.start));
+        let raw = limit_raw(raw);
+        Ok(Ok(Piece { start, end, language, segments, gaps, requests: 1, raw, raw_parts: Vec::new() }))
+    }
+
+    /// Asks once more for a piece with gaps, and returns the better one. A server gets the same samples under
+    /// another name, or it would repeat its answer. An engine in this process would repeat its answer too: it
+    /// gets each gap as a separate chunk.
+    async fn ask_again(&self, first: Piece, transcription: &mut Transcription) -> Result<Piece, S::Error> {
+        let again = match self.engine.is_remote() {
+            true => self.ask_for_piece(&first, transcription).await?,
+            false => self.ask_for_gaps(&first, transcription).await?,
+        };
+        let better = again.filter(|again| lacking(again) < lacking(&first)).unwrap_or(first);
+        if !better.gaps.is_empty() {
+            tracing::warn!(gaps = ?better.gaps, "the transcript of a piece has gaps");
+        }
+        Ok(Piece { requests: MAX_REQUESTS, ..better })
+    }
+
+    /// `None` if the engine fails: the first answer is better than none.
+    async fn ask_for_piece(
+        &self,
+        first: &Piece,
+        transcription: &mut Transcription,
+    ) -> Result<Option<Piece>, S::Error> {
+        let range = first.start..first.end;
+        let name = format!("{}-again", self.store.chunk_name(&range));
+        match self.ask(range, &name, transcription).await? {
+            Ok(piece) => Ok(Some(piece)),
+            Err(error) if ends_attempt(&error) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the second request for a piece with gaps failed");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Fills the gaps with what the engine returns for each alone.
+    async fn ask_for_gaps(
+        &self,
+        first: &Piece,
+        transcription: &mut Transcription,
+    ) -> Result<Option<Piece>, S::Error> {
+        let mut filled = first.clone();
+        for gap in &first.gaps {
+            let [start, end] =
+                [gap.start, gap.end].map(|at| (first.start + sample(at) as u64).min(first.end));
+            let name = self.store.chunk_name(&(start..end));
+            let part = self.ask(start..end, &name, transcription).await??;
+            if part.segments.is_empty() {
+                continue;
+            }
+            // A loop or a blank, which is dropped later.
+            filled.segments.retain(|segment| !(gap.start..gap.end).contains(&segment.start));
+            let offset = seconds(start - first.start);
+            filled.segments.extend(part.segments.into_iter().map(|segment| RawSegment {
+                start: offset + segment.start,
+                end: offset + segment.end,
+                ..segment
+            }));
+            filled.raw_parts.push(raw_part(seconds(start), seconds(end), part.raw));
+        }
+        filled.segments.sort_by(|one, other| one.start.total_cmp(&other.start));
+        let samples = Arc::new(self.audio.read(first.start..first.end).await?);
+        filled.gaps = find_silence(&filled.segments, &samples).await?;
+        Ok(Some(filled))
+    }
+}
+
+/// [`silent_gaps`], off the async threads.
+async fn find_silence(segments: &[RawSegment], samples: &Arc<Vec<f32>>) -> Result<Vec<Gap>, EngineError> {
+    let (segments, samples) = (segments.to_vec(), Arc::clone(samples));
+    let found = tokio::task::spawn_blocking(move || silent_gaps(&segments, &samples));
+    found.await.map_err(|error| EngineError::Failed(error.to_string()))
+}
+
+/// Seconds in gaps.
+fn lacking(piece: &Piece) -> f64 {
+    piece.gaps.iter().map(Gap::seconds).sum()
+}
+
+/// True for an error after which the same request may be made later at no cost, or none may be made at all.
+fn ends_attempt(error: &EngineError) -> bool {
+    let EngineError::Remote(error) = error else {
+        return matches!(error, EngineError::Cancelled | EngineError::CallLog(_));
+    };
+    use RemoteError::{Busy, StillRunning, Unreachable};
+    matches!(error, Unreachable { .. } | Busy { .. } | StillRunning { .. })
+}
+
+/// An entry of [`Transcript::raw`](crate::Transcript::raw).
+fn raw_part(start: f64, end: f64, answer: Value) -> Value {
+    json!({ "start": start, "end": end, "answer": answer })
 }
 
 /// The engine's answer, or only its size if it would make the transcript too large to read.
@@ -156,7 +297,13 @@ impl Transcription {
         known.map(|(language, bytes)| (language.as_str(), *bytes)).max_by_key(|(_, bytes)| *bytes)
     }
 
-    /// Appends a piece. Drops segments that begin behind the piece's end.
+    /// Seconds of sound transcribed per second so far.
+    fn speed(&self) -> f64 {
+        seconds(self.samples) / self.elapsed.as_secs_f64().max(1e-3)
+    }
+
+    /// Appends a piece. Drops segments that begin behind the piece's end: Whisper invents them in the padding
+    /// of its last window. Those of servers were checked in `payload`.
     fn append(&mut self, piece: Piece) {
         let (offset, length) = (seconds(piece.start), seconds(piece.end - piece.start));
         *self.text_bytes.entry(piece.language).or_default() +=
@@ -168,8 +315,10 @@ impl Transcription {
             text: segment.text,
         }));
         if !piece.raw.is_null() {
-            self.raw.push(json!({ "start": offset, "end": offset + length, "answer": piece.raw }));
+            self.raw.push(raw_part(offset, offset + length, piece.raw));
         }
+        self.raw.extend(piece.raw_parts);
+        self.gaps.extend(piece.gaps.into_iter().map(|gap| gap.moved(offset, length)));
         self.pieces += 1;
     }
 
@@ -177,7 +326,7 @@ impl Transcription {
     #[must_use]
     pub fn into_raw(self) -> RawTranscript {
         let language = self.main_language().map_or_else(String::new, |(language, _)| language.to_owned());
-        RawTranscript { language, segments: self.segments, raw: Value::Array(self.raw) }
+        RawTranscript { language, segments: self.segments, gaps: self.gaps, raw: Value::Array(self.raw) }
     }
 }
 
@@ -189,7 +338,8 @@ mod tests {
         let segments =
             segments.iter().map(|&(start, end, text)| RawSegment { start, end, text: text.to_owned() });
         let raw = json!({ "said": segments.len() });
-        Piece { start, end, language: language.to_owned(), segments: segments.collect(), raw }
+        let (segments, language) = (segments.collect(), language.to_owned());
+        Piece { start, end, language, segments, gaps: Vec::new(), requests: 1, raw, raw_parts: Vec::new() }
     }
 
     #[test]
@@ -252,5 +402,21 @@ mod tests {
         assert_eq!(times[..2], [(2.5, 3.0), (3.5, 4.0)]);
         assert_eq!((times.len(), times[2].0, raw.language.as_str()), (3, 4.0, "en"));
         assert_eq!(raw.raw[1], json!({ "start": 2.0, "end": 4.0, "answer": { "said": 2 } }));
+    }
+    #[test]
+    fn gaps_move_to_the_clock_of_the_recording() {
+        let mut transcription = Transcription::default();
+        let gap = Gap { start: 0.5, end: 9.0, reason: crate::GapReason::NoWords };
+        transcription.append(Piece { gaps: vec![gap], ..piece(32_000, 64_000, "en", &[]) });
+        assert_eq!(transcription.into_raw().gaps, [Gap { start: 2.5, end: 4.0, ..gap }]);
+    }
+
+    #[test]
+    fn pieces_that_leave_a_hole_are_an_error() {
+        check_bounds(&piece(0, 16_000, "", &[]), 0, 16_000).unwrap();
+        for (start, end) in [(1, 16_000), (0, 0), (0, 16_001)] {
+            let error = check_bounds(&piece(start, end, "", &[]), 0, 16_000).unwrap_err();
+            assert!(error.to_string().contains("16000"), "{error}");
+        }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use super::gap_captions::captions;
 use super::raw_transcript::RawSegment;
 use super::transcript::Transcript;
 
-/// Renders a file with one cue per segment.
+/// Renders a file with one cue per segment and gap.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::from("WEBVTT\n");
-    for segment in &transcript.segments {
+    for segment in captions(&transcript.segments, &transcript.gaps) {
         let (start, end, text) =
             (timestamp(segment.start, '.'), timestamp(segment.end, '.'), escape(&segment.text));
         write!(out, "\n{start} --> {end}\n{text}\n").expect("writing to a string cannot fail");
@@ -143,6 +144,7 @@ mod tests {
             model: "m".into(),
             engine: "e".into(),
             segments: vec![segment(0, 0.0, 1.5, "One."), segment(1, 1.5, 3.0, "Two.")],
+            gaps: Vec::new(),
             raw: serde_json::Value::Null,
         };
         let expected =

@@ -142,6 +142,7 @@ impl Inner {
             return Ok(RawTranscript {
                 language: language.to_owned(),
                 segments: Vec::new(),
+                gaps: Vec::new(),
                 raw: Value::Null,
             });
         }
@@ -157,7 +158,7 @@ impl Inner {
         abort.control.report(1.0);
         let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
         let (segments, raw) = read_segments(&state);
-        Ok(RawTranscript { language: spoken.to_owned(), segments, raw })
+        Ok(RawTranscript { language: spoken.to_owned(), segments, gaps: Vec::new(), raw })
     }
 
     /// The weights; the first call loads them.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_speech::engines::EngineKind;
-use bedel_speech::remote::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings};
+use bedel_speech::remote::{ApiKey, MIN_UPLOAD_BYTES, RemoteSettings, UNKNOWN_STATE_TIMEOUT};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -140,6 +140,7 @@ impl SpeechOptions {
             patience: self.engine_patience,
             grace: BASE_TIMEOUT,
             poll: POLL_INTERVAL,
+            unknown_state: UNKNOWN_STATE_TIMEOUT,
             extra_ca: parse::pem("BEDEL_ENGINE_CA_FILE", self.engine_ca_file.as_deref())?,
         }))
     }

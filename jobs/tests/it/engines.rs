@@ -1,6 +1,6 @@
 //! Remote engines, with faults injected. The feature `real-peers` adds other people's servers.
 
-mod http_proxy;
+pub mod http_proxy;
 mod openai;
 mod openai_server;
 #[cfg(feature = "real-peers")]

@@ -92,6 +92,7 @@ pub fn speech_server(url: &Url) -> RemoteSettings {
         // It may be busy with other tests.
         grace: Duration::from_secs(120),
         poll: Duration::from_millis(50),
+        unknown_state: Duration::from_secs(120),
         extra_ca: None,
     }
 }

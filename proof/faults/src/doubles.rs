@@ -58,6 +58,7 @@ impl Stage for Transcribe {
             model: "none".to_owned(),
             language: "en".to_owned(),
             segments: 1,
+            gaps: 0,
             audio_seconds: 60.0,
             pieces: 1,
             transcribed_seconds: 60.0,

@@ -13,6 +13,7 @@ use super::error::RemoteError;
 use super::settings::{ApiKey, RemoteSettings};
 use crate::control::Control;
 use crate::engine_error::EngineError;
+use crate::payload::json;
 
 /// Largest answer read, in bytes. Ten minutes of speech with every token take about a million.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -118,7 +119,11 @@ impl Server {
             return Err(self.refused(status, after, is_page, &body.unwrap_or_default(), uploaded));
         }
         let body = body?;
-        let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&body).map_err(|_| body));
+        // No news of a task, as some servers write it.
+        if body.is_empty() && matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            return Ok(Value::Null);
+        }
+        let read = tokio::task::spawn_blocking(move || json::read(&body).ok_or(body));
         match read.await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(body)) => Err(self.garbled(&body)),

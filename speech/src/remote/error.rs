@@ -45,6 +45,21 @@ pub enum RemoteError {
     /// The answer contains no transcript.
     #[error("the speech server {host} answered without a transcript: {detail}")]
     Garbled { host: String, detail: String },
+    /// It says that it heard less than it was sent.
+    #[error(
+        "the speech server {host} heard {:.1} of the {:.1} seconds that it was sent; check its limit for the length of audio",
+        heard.as_secs_f64(), sent.as_secs_f64()
+    )]
+    HeardLess { host: String, sent: Duration, heard: Duration },
+    /// It places words behind the end of what it was sent.
+    #[error(
+        "the speech server {host} placed words at {:.1} seconds, but was sent {:.1} seconds",
+        last.as_secs_f64(), sent.as_secs_f64()
+    )]
+    BehindEnd { host: String, sent: Duration, last: Duration },
+    /// A task is in a state that no known server has, for too long.
+    #[error("the speech server {host} reports the unknown state {state:?} for {seconds} seconds")]
+    UnknownState { host: String, state: String, seconds: u64 },
     /// No answer within the timeout.
     #[error("the speech server {host} did not answer within {seconds} seconds")]
     TimedOut { host: String, seconds: u64 },
@@ -72,7 +87,8 @@ impl RemoteError {
 
     /// True if the call certainly has no result.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Garbled { .. })
+        let is_unusable = matches!(self, Self::HeardLess { .. } | Self::BehindEnd { .. });
+        is_unusable || matches!(self, Self::Failed { .. } | Self::Garbled { .. } | Self::UnknownState { .. })
     }
 
     /// How long the server asks to wait.
@@ -124,6 +140,31 @@ impl From<RemoteError> for JobError {
                      if it ends as failed, tell the operators and use retry.",
                 )
             }
+            RemoteError::HeardLess { sent, heard, .. } => Self::retry(
+                "engine",
+                format!(
+                    "The speech server heard {:.1} of the {:.1} seconds that it was sent. If this lecture ends as failed, tell \
+                     the operators, and use retry once the server takes longer recordings.",
+                    heard.as_secs_f64(),
+                    sent.as_secs_f64()
+                ),
+            ),
+            RemoteError::BehindEnd { sent, last, .. } => Self::retry(
+                "engine",
+                format!(
+                    "The speech server placed words at {:.1} seconds, but was sent {:.1} seconds. If this lecture ends as \
+                     failed, tell the operators, and use retry later.",
+                    last.as_secs_f64(),
+                    sent.as_secs_f64()
+                ),
+            ),
+            RemoteError::UnknownState { seconds, .. } => Self::retry(
+                "engine",
+                format!(
+                    "The speech server reported a state for {seconds} seconds that is not known. If this lecture ends as \
+                     failed, tell the operators, and use retry later."
+                ),
+            ),
             RemoteError::Failed { .. } | RemoteError::Garbled { .. } | RemoteError::TimedOut { .. } => {
                 Self::retry(
                     "engine",
@@ -172,6 +213,9 @@ mod tests {
             (RemoteError::Failed { host: host(), status: 500, detail: detail() }, "engine", None),
             (RemoteError::Garbled { host: host(), detail: detail() }, "engine", None),
             (RemoteError::TimedOut { host: host(), seconds: 1 }, "engine", None),
+            (RemoteError::HeardLess { host: host(), sent: minute, heard: minute / 2 }, "engine", None),
+            (RemoteError::BehindEnd { host: host(), sent: minute, last: minute * 2 }, "engine", None),
+            (RemoteError::UnknownState { host: host(), state: detail(), seconds: 600 }, "engine", None),
         ] {
             let shown = error.to_string();
             let job = JobError::from(error);

@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::decoded_audio::seconds;
 use crate::engine::AudioChunk;
 use crate::engine_error::EngineError;
-use crate::payload;
+use crate::payload::{self, PayloadError};
 use crate::raw_transcript::RawTranscript;
 
 /// Most calls of a job for one chunk that may have been paid for without a result.
@@ -56,7 +56,21 @@ pub(super) async fn read_transcript(
 ) -> Result<RawTranscript, EngineError> {
     match payload::transcript(answer, seconds(chunk.samples.len() as u64)) {
         Ok(transcript) => Ok(transcript),
-        Err(answer) => Err(record_failure(chunk, paid_call, server.without_transcript(&answer)).await),
+        Err(error) => Err(record_failure(chunk, paid_call, unusable(server, error)).await),
+    }
+}
+
+fn unusable(server: &Server, error: PayloadError) -> RemoteError {
+    let (host, time) =
+        (server.host(), |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    match error {
+        PayloadError::NoTranscript(answer) => server.without_transcript(&answer),
+        PayloadError::HeardLess { sent, heard } => {
+            RemoteError::HeardLess { host, sent: time(sent), heard: time(heard) }
+        }
+        PayloadError::BehindEnd { sent, last } => {
+            RemoteError::BehindEnd { host, sent: time(sent), last: time(last) }
+        }
     }
 }
 

@@ -17,6 +17,9 @@ const MIN_CHUNK_SECONDS: u64 = 60;
 /// Least value of [`RemoteSettings::max_upload_bytes`]: an encoded minute, with room to spare.
 pub const MIN_UPLOAD_BYTES: u64 = 1024 * 1024;
 
+/// Default of [`RemoteSettings::unknown_state`].
+pub const UNKNOWN_STATE_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Address and limits of a speech server.
 #[derive(Debug, Clone)]
 pub struct RemoteSettings {
@@ -36,6 +39,8 @@ pub struct RemoteSettings {
     pub grace: Duration,
     /// Pause between two polls of a task.
     pub poll: Duration,
+    /// How long a task may report the same unknown state, or none.
+    pub unknown_state: Duration,
     /// Certificates (PEM) of authorities trusted besides the system's.
     pub extra_ca: Option<Vec<u8>>,
 }
@@ -91,6 +96,7 @@ mod tests {
             patience: 2.0,
             grace: Duration::from_secs(120),
             poll: Duration::from_secs(5),
+            unknown_state: UNKNOWN_STATE_TIMEOUT,
             extra_ca: None,
         }
     }

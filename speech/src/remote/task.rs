@@ -14,11 +14,13 @@ use serde_json::Value;
 use super::client::Server;
 use super::error::RemoteError;
 use super::paid_calls::{self, Call};
+use super::task_state::{TaskState, task_state};
 use super::upload::Upload;
 use crate::call_log::PaidCall;
 use crate::control::Control;
 use crate::engine::AudioChunk;
 use crate::engine_error::EngineError;
+use crate::payload;
 use crate::raw_transcript::RawTranscript;
 
 /// Longest time to upload a recording.
@@ -37,14 +39,6 @@ const MAX_FAILED_POLLS: usize = 5;
 /// Longest accepted id of a task, in bytes.
 const MAX_ID_BYTES: usize = 200;
 
-/// The state of a task.
-#[derive(Debug, PartialEq)]
-enum TaskState {
-    Done,
-    Failed(String),
-    Running,
-}
-
 pub(super) async fn transcribe(
     server: &Server,
     media: &MediaTools,
@@ -61,7 +55,10 @@ pub(super) async fn transcribe(
         paid_call = PaidCall { failures: paid_call.failures + 1, task: None, ..paid_call };
         chunk.call_log.record(&paid_call).await?;
     }
-    let paid_call = client.start().await?;
+    let paid_call = match client.start().await? {
+        Started::Task(paid_call) => paid_call,
+        Started::Done(transcript) => return Ok(transcript),
+    };
     let timeout = server.settings().call_timeout(chunk.samples.len());
     match client.poll(&paid_call, timeout).await? {
         Some(transcript) => Ok(transcript),
@@ -70,6 +67,13 @@ pub(super) async fn transcribe(
             Err(paid_calls::record_failure(&chunk, paid_call, error).await)
         }
     }
+}
+
+/// The answer to a new task.
+enum Started {
+    Task(PaidCall),
+    /// The server answered with the transcript itself.
+    Done(RawTranscript),
 }
 
 /// One chunk's conversation with a task server.
@@ -82,7 +86,7 @@ struct TaskClient<'a> {
 
 impl TaskClient<'_> {
     /// Uploads the chunk and records the task's id.
-    async fn start(&self) -> Result<PaidCall, EngineError> {
+    async fn start(&self) -> Result<Started, EngineError> {
         let Self { server, media, chunk, control } = self;
         let upload = Upload::of(chunk, server, media).await?;
         let uploaded = upload.bytes();
@@ -95,12 +99,17 @@ impl TaskClient<'_> {
         let call = Call { build, uploaded, timeout: UPLOAD_TIMEOUT };
         let (answer, paid_call) = paid_calls::make_call(server, chunk, call, control).await?;
         let Some(task) = task_id(&answer) else {
+            if payload::has_words(&answer) {
+                return paid_calls::read_transcript(server, chunk, paid_call, answer)
+                    .await
+                    .map(Started::Done);
+            }
             let error = server.without_transcript(&answer);
             return Err(paid_calls::record_failure(chunk, paid_call, error).await);
         };
         let paid_call = PaidCall { task: Some(task), ..paid_call };
         chunk.call_log.record(&paid_call).await?;
-        Ok(paid_call)
+        Ok(Started::Task(paid_call))
     }
 
     /// Polls the task until it ends or the time is up. `None` if the server does not know it.
@@ -114,6 +123,7 @@ impl TaskClient<'_> {
         let task = paid_call.task.as_deref().unwrap_or_default();
         let begun = Instant::now();
         let mut failures = 0;
+        let mut unknown: Option<(String, Instant)> = None;
         loop {
             let mut pause = settings.poll;
             let request = server.request(Method::GET, &["result", task]);
@@ -121,7 +131,20 @@ impl TaskClient<'_> {
                 Ok(answer) => {
                     failures = 0;
                     match task_state(&answer) {
-                        TaskState::Running => {}
+                        TaskState::Running => unknown = None,
+                        TaskState::Unknown(state) => {
+                            let since = match unknown.take().filter(|(word, _)| *word == state) {
+                                Some((_, since)) => since,
+                                None => Instant::now(),
+                            };
+                            if since.elapsed() >= settings.unknown_state {
+                                let (host, seconds) = (server.host(), since.elapsed().as_secs());
+                                let state = server.detail(state.as_bytes());
+                                let error = RemoteError::UnknownState { host, state, seconds };
+                                return Err(paid_calls::record_failure(chunk, paid_call.clone(), error).await);
+                            }
+                            unknown = Some((state, since));
+                        }
                         TaskState::Done => {
                             let paid_call = paid_call.clone();
                             return paid_calls::read_transcript(server, chunk, paid_call, answer)
@@ -153,7 +176,9 @@ impl TaskClient<'_> {
                 }
                 Err(error) => return Err(error),
             }
-            if begun.elapsed() >= timeout {
+            // An unknown state is polled to its own end. Another attempt would begin to count again.
+            let patience = if unknown.is_some() { timeout + settings.unknown_state } else { timeout };
+            if begun.elapsed() >= patience {
                 let (host, seconds) = (server.host(), timeout.as_secs());
                 return Err(RemoteError::StillRunning { host, seconds }.into());
             }
@@ -172,7 +197,11 @@ impl TaskClient<'_> {
 
 /// The id in the answer to a new task.
 fn task_id(answer: &Value) -> Option<String> {
-    let id = ["task_id", "id"].iter().find_map(|key| match answer.get(*key)? {
+    let places = [Some(answer), answer.get("data"), answer.get("task"), answer.get("job")];
+    let keys = ["task_id", "taskId", "job_id", "jobId", "id"];
+    let mut values =
+        places.into_iter().flatten().flat_map(|place| keys.iter().filter_map(|key| place.get(*key)));
+    let id = values.find_map(|value| match value {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
         _ => None,
@@ -182,21 +211,6 @@ fn task_id(answer: &Value) -> Option<String> {
     (is_usable && id != "." && id != "..").then_some(id)
 }
 
-/// The state in an answer. An unknown state counts as running.
-fn task_state(answer: &Value) -> TaskState {
-    let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
-    match status.to_ascii_lowercase().as_str() {
-        "completed" | "success" | "succeeded" | "done" | "complete" => TaskState::Done,
-        "failed" | "error" | "cancelled" | "timed_out" => {
-            let reason = answer
-                .get("error")
-                .map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
-            TaskState::Failed(reason.unwrap_or_else(|| format!("its task is {status}")))
-        }
-        _ => TaskState::Running,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -204,29 +218,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn task_states_are_recognized_by_name() {
-        for done in ["completed", "success", "succeeded", "done", "complete", "COMPLETED"] {
-            assert_eq!(task_state(&json!({ "status": done })), TaskState::Done, "{done}");
-        }
-        for failed in ["failed", "error", "FAILED", "CANCELLED", "TIMED_OUT"] {
-            let reason = task_state(&json!({ "status": failed, "error": "no sound" }));
-            assert_eq!(reason, TaskState::Failed("no sound".to_owned()), "{failed}");
-            assert!(matches!(task_state(&json!({ "status": failed })), TaskState::Failed(_)));
-        }
-        for waiting in
-            ["pending", "processing", "queued", "running", "IN_QUEUE", "IN_PROGRESS", "thinking", ""]
-        {
-            assert_eq!(task_state(&json!({ "status": waiting })), TaskState::Running, "{waiting}");
-        }
-        assert_eq!(task_state(&json!([])), TaskState::Running);
-    }
-
-    #[test]
     fn task_ids_are_short_and_no_path() {
         let long = "x".repeat(MAX_ID_BYTES + 1);
         for (answer, expected) in [
             (json!({ "task_id": "a/../b?c" }), Some("a/../b?c")),
             (json!({ "id": 7 }), Some("7")),
+            (json!({ "job_id": "a", "id": null }), Some("a")),
+            (json!({ "data": { "taskId": "a" } }), Some("a")),
             (json!({ "task_id": ".." }), None),
             (json!({ "task_id": "" }), None),
             (json!({ "task_id": "a\nb" }), None),

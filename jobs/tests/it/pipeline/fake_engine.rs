@@ -38,7 +38,12 @@ impl Engine for FakeEngine {
         Box::pin(async move {
             let language = "en".to_owned();
             if self.deaf.load(std::sync::atomic::Ordering::SeqCst) {
-                return Ok(RawTranscript { language, segments: Vec::new(), raw: Value::Null });
+                return Ok(RawTranscript {
+                    language,
+                    segments: Vec::new(),
+                    gaps: Vec::new(),
+                    raw: Value::Null,
+                });
             }
             control.report(0.5);
             let samples = passage.samples;
@@ -46,7 +51,7 @@ impl Engine for FakeEngine {
             let end = seconds(samples.len() as u64);
             let text = format!("It sounded like {}.", hex(&bytes));
             let segments = vec![RawSegment { start: 0.0, end, text }];
-            Ok(RawTranscript { language, segments, raw: Value::Null })
+            Ok(RawTranscript { language, segments, gaps: Vec::new(), raw: Value::Null })
         })
     }
 }

@@ -79,7 +79,7 @@ impl Engine for Listener {
             let second = |sample: usize| sample as f64 / RATE as f64;
             let text = format!("{} samples", samples.len());
             let segments = vec![RawSegment { start: second(begins), end: second(ends), text }];
-            Ok(RawTranscript { language: "en".to_owned(), segments, raw: Value::Null })
+            Ok(RawTranscript { language: "en".to_owned(), segments, gaps: Vec::new(), raw: Value::Null })
         })
     }
 }
