@@ -1,5 +1,6 @@
 //! The stored transcript: cleaned, sorted and numbered.
 
+use bedel_media::sound::SoundChoice;
 use bedel_queue::JobError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -35,6 +36,10 @@ pub struct Transcript {
     /// The engine that made it, e.g. `whisper.cpp`.
     #[serde(default)]
     pub engine: String,
+    /// The sound that was transcribed: which track and channels, and why. Older files and those of other programs have
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundChoice>,
     /// Sorted by start. No end is before its start or after `duration`.
     pub segments: Vec<Segment>,
     /// The engine's answers before any clean-up: for each piece of the recording, `start` and `end` in
@@ -104,7 +109,7 @@ impl Transcript {
         }
         let text = segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ");
         let EngineInfo { engine, model } = info;
-        Ok(Self { version: VERSION, text, language, duration, model, engine, segments, raw })
+        Ok(Self { version: VERSION, text, language, duration, model, engine, sound: None, segments, raw })
     }
 }
 
