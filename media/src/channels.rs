@@ -12,6 +12,8 @@
 //! The choice holds for the whole file. A voice that moves to the other channel half-way is mixed: each
 //! channel alone loses half. A phase that flips half-way gives one channel: the mix loses half.
 
+use std::cmp::Ordering;
+
 use crate::levels::PowerLevels;
 use crate::listening::{Listening, MIN_VOICE, Signal, WITH_SOUND, Window};
 use crate::sound::ChannelReason;
@@ -44,11 +46,14 @@ const LOST: f32 = 0.1;
 const LOST_WINDOWS: usize = 2;
 const LOST_SHARE: f32 = 0.01;
 
+/// Of two channels that lose as much, the right one is taken if it is louder by this factor: 1 dB.
+const LOUDER: f32 = 1.26;
+
 /// Words that another channel has are louder there by this factor: 6 dB.
 const CLOSER: f32 = 4.0;
 
-/// A question on a channel of noise or music stands out from it by this factor: 9 dB.
-const STANDS_OUT: f32 = 8.0;
+/// A question on a channel of noise or music stands out from it by this factor: 6 dB.
+const STANDS_OUT: f32 = 4.0;
 
 /// Windows with less voice than the clearest channel's by this share are as clear.
 const AS_CLEAR: f32 = 0.95;
@@ -163,7 +168,13 @@ fn least_loss(mix: &[f32], left: &Channel<'_>, right: &Channel<'_>) -> Option<us
         return None;
     }
     let by_channel = [left, right].map(|channel| lost(&|at| channel.windows[at].band));
-    let index = usize::from(by_channel[1] < by_channel[0]);
+    let power = [left, right].map(|channel| channel.windows.iter().map(|window| window.band).sum::<f32>());
+    let is_right = match by_channel[1].cmp(&by_channel[0]) {
+        Ordering::Less => true,
+        Ordering::Equal => power[1] > power[0] * LOUDER,
+        Ordering::Greater => false,
+    };
+    let index = usize::from(is_right);
     (by_channel[index] < by_mix).then_some(index)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 12;
 
 fn peak(samples: &[f32]) -> f32 {
     samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))
@@ -36,7 +36,8 @@ async fn sound_beyond_full_scale_is_made_quieter() {
     assert!((-20..=-5).contains(&choice.gain_db), "{choice:?}");
     assert!((0.8..=1.0).contains(&peak(&samples)), "{}", peak(&samples));
     let (choice, _) = decode(&record(directory.path(), "clipped.wav", &graph, 1)).await;
-    assert_eq!(choice.gain_db, 0);
+    // Resampling overshoots a little.
+    assert!((-3..=0).contains(&choice.gain_db), "{choice:?}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn voice(name: &str, seconds: u32) -> String {
                 mountains and on the fields.";
     format!(
         "flite=voice={name}:text='{text}',aresample=44100,aformat=sample_fmts=fltp:channel_layouts=mono,apad,\
-         atrim=duration={seconds}"
+         atrim=duration={seconds},asetnsamples=1024:p=0"
     )
 }
 

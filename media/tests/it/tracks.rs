@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 12;
 
 #[tokio::test]
 async fn the_track_that_speaks_is_taken() {
