@@ -4,8 +4,10 @@ mod channels;
 mod levels;
 mod tracks;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use bedel_media::MediaTools;
 use bedel_media::sound::{ChannelReason, SoundChoice};
@@ -16,12 +18,25 @@ fn tools() -> MediaTools {
 
 /// A filter that speaks for `seconds` in one of ffmpeg's voices. Silence follows the last word.
 fn voice(name: &str, seconds: u32) -> String {
-    let text = "Good morning. Today we will talk about the water cycle. The sun warms the sea. Water rises as \
-                vapor. High above the ground it cools and forms clouds. When they become heavy. Rain falls on the \
-                mountains and on the fields.";
+    // Speaking takes longer than everything else here, so each voice speaks once.
+    static SPOKEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.wav"));
+    let mut spoken = SPOKEN.lock().expect("no panic");
+    if spoken.insert(name.to_owned()) {
+        let text = "Good morning. Today we will talk about the water cycle. The sun warms the sea. Water rises as \
+                    vapor. High above the ground it cools and forms clouds. When they become heavy. Rain falls on \
+                    the mountains and on the fields.";
+        let made = Command::new("ffmpeg")
+            .args(["-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i"])
+            .args([&format!("flite=voice={name}:text='{text}'"), "-ar", "44100"])
+            .arg(&file)
+            .status();
+        assert!(made.expect("ffmpeg").success());
+    }
     format!(
-        "flite=voice={name}:text='{text}',aresample=44100,aformat=sample_fmts=fltp:channel_layouts=mono,apad,\
-         atrim=duration={seconds},asetnsamples=1024:p=0"
+        "amovie={},aformat=sample_fmts=fltp:channel_layouts=mono,apad,atrim=duration={seconds},\
+         asetnsamples=1024:p=0",
+        file.display()
     )
 }
 
