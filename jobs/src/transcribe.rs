@@ -200,8 +200,8 @@ fn engine_missing() -> JobError {
     )
 }
 
-/// The stored audio as a local file, its samples, decoded into a file below `scratch`, and which of its sound they
-/// are.
+/// The stored audio as a local file, its samples, decoded into a file below `scratch`, and the track and channels
+/// that they come from.
 async fn decode(
     ctx: &Environment,
     key: &str,

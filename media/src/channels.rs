@@ -6,7 +6,7 @@
 //!   recognizer makes out little (measured by others: an average log probability of -4 instead of -0.1).
 //! - One channel is the other one upside down, so their sum is silence or residue.
 //!
-//! Of more channels, the clearest voice is taken, and every channel that has words of its own. A downmix would
+//! Of more channels, the clearest voice is taken, and every channel that has separate words. A downmix would
 //! add the rest and leave out the bass channel.
 //!
 //! The choice holds for the whole file. A voice that moves to the other channel half-way is mixed: each

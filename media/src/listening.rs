@@ -1,6 +1,6 @@
 //! Listens to the channels of a recording: how loud each is, and where it sounds like a voice.
 //!
-//! Loudness alone finds no voice: hum, tones and music are louder. A voice is told by three numbers for each
+//! Loudness alone finds no voice: hum, tones and music are louder. Three numbers identify a voice for each
 //! second, above 300 Hz (measured on 7 minutes of six voices, clean, by telephone and in AAC, and on 18
 //! minutes of music on hold):
 //!
@@ -18,7 +18,7 @@ use crate::sound::{FRAME_SAMPLES, SAMPLE_RATE};
 /// Frames of a window, one second.
 const WINDOW_FRAMES: usize = 50;
 
-/// Most channels that are told apart; a file with more is mixed.
+/// Most channels that are examined; a file with more is mixed.
 pub(super) const MAX_CHANNELS: usize = 8;
 
 /// Below this frequency in hertz are hum and rumble, above it is most of what makes speech intelligible.

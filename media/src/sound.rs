@@ -14,7 +14,7 @@ pub const SPEECH_BITS: u64 = 48_000;
 /// The longest recording transcribed, in hours. It takes 2.8 GB of scratch.
 pub const MAX_HOURS: u64 = 12;
 
-/// The sound that was decoded: which channels of which track, and why.
+/// The sound that was decoded: its track and channels, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SoundChoice {
     /// Index of the audio track, from 0, in the file that was decoded.

@@ -127,6 +127,7 @@ impl MediaTools {
             _ => &channels[..],
         };
         ffmpeg::decode_pcm(&self.ffmpeg, file, target, (track, taken), MAX_HOURS * 3600 + 1).await?;
+        let is_part = !taken.is_empty() || track > 0;
         let decoded = target.to_owned();
         let gain_db = tokio::task::spawn_blocking(move || gain::correct(&decoded))
             .await
@@ -134,7 +135,9 @@ impl MediaTools {
             .flatten()
             .map_err(|error| MediaError::io("ffmpeg", &error))?;
         let choice = SoundChoice { track, channels, of, reason, gain_db };
-        tracing::info!(?choice, "chose the sound to decode");
+        if is_part || gain_db != 0 {
+            tracing::info!(?choice, "decoded a part of the sound, or at another level");
+        }
         Ok(choice)
     }
 

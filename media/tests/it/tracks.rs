@@ -18,7 +18,7 @@ async fn the_track_that_speaks_is_taken() {
         (vec![&beeps, &one], 1),
         (vec![&tone, &silence, &one], 2),
         (vec![&one, &silence], 0),
-        // Two languages, of which the second is a little longer.
+        // Two languages.
         (vec![&one, &other], 0),
         (vec![&silence, &turned], 1),
         // Nobody speaks.
