@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_media::MediaError;
+use bedel_media::sound::SoundChoice;
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_speech::decoded_audio::seconds;
 use bedel_speech::{Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
@@ -47,6 +48,8 @@ pub struct Transcribed {
     pub model: String,
     /// The spoken language, as a two- or three-letter code.
     pub language: String,
+    /// The sound that was transcribed: which track and channels, and why.
+    pub sound: SoundChoice,
     /// Number of segments.
     pub segments: usize,
     /// Number of stretches that lack words: [`Transcript::gaps`].
@@ -119,7 +122,7 @@ impl Job for Transcribe {
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
-        let (audio, sound) = decode(ctx, &key, &scratch).await?;
+        let (audio, sound, choice) = decode(ctx, &key, &scratch).await?;
         attempt.set_progress(PROGRESS_DECODED);
 
         let store =
@@ -132,11 +135,13 @@ impl Job for Transcribe {
         attempt.set_progress(PROGRESS_TRANSCRIBED);
         let (pieces, samples) = (heard.pieces, heard.samples);
         let (transcribed_seconds, elapsed_seconds) = (seconds(samples), heard.elapsed.as_secs_f64());
-        let transcript = Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))?;
+        let mut transcript = Transcript::new(engine.describe(), heard.into_raw(), seconds(sound.samples()))?;
+        transcript.sound = Some(choice.clone());
 
         store_transcript(ctx, attempt, self.lecture_id, &transcript).await?;
         attempt.set_progress(1.0);
         Ok(Some(Transcribed {
+            sound: choice,
             segments: transcript.segments.len(),
             gaps: transcript.gaps.len(),
             engine: transcript.engine,
@@ -198,19 +203,20 @@ fn engine_missing() -> JobError {
     )
 }
 
-/// The stored audio as a local file, and its samples, decoded into a file below `scratch`.
+/// The stored audio as a local file, its samples, decoded into a file below `scratch`, and the track and channels
+/// that they come from.
 async fn decode(
     ctx: &Environment,
     key: &str,
     scratch: &Scratch,
-) -> Result<(PathBuf, DecodedAudio), JobError> {
+) -> Result<(PathBuf, DecodedAudio, SoundChoice), JobError> {
     let audio = stored_audio(ctx, key, scratch).await?;
     let decoded = scratch.path.join("audio.f32");
-    match ctx.media.decode_pcm(&audio, &decoded).await {
+    let choice = match ctx.media.decode_pcm(&audio, &decoded).await {
         Err(MediaError::SourceMissing) => return Err(audio_missing()),
         done => done?,
-    }
-    Ok((audio, DecodedAudio::open(&decoded)?))
+    };
+    Ok((audio, DecodedAudio::open(&decoded)?, choice))
 }
 
 /// Stores payload and captions under their final keys. A reader that sees the key in the row finds both

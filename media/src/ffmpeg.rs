@@ -8,15 +8,13 @@ use tokio::process::ChildStdout;
 
 use crate::child::{self, ToolOutput};
 use crate::error::MediaError;
+use crate::listening;
 use crate::sound::{SAMPLE_RATE, SPEECH_BITS};
 
 /// Formats that contain their own media, by ffmpeg's names. Playlists, concatenation lists, image sequences
 /// and everything else that opens other files or devices stay out.
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
-
-/// Samples per second that [`measure_sound`] decodes to, as one channel of 16 bits.
-const COUNT_RATE: u32 = 16_000;
 
 /// Least amplitude of an audible sample: a thousandth of the largest (-60 dB). A muted microphone still makes
 /// some noise.
@@ -27,7 +25,7 @@ const AUDIBLE: u16 = 33;
 pub struct SoundStats {
     /// Seconds, counted sample by sample. A hole does not count, whatever the time stamps around it say.
     pub seconds: f64,
-    /// Share of the samples, 0 to 1, that are louder than -60 dB.
+    /// Share of the samples, 0 to 1, that are louder than -60 dB, on the channel with most of them.
     pub audible_share: f64,
 }
 
@@ -99,21 +97,24 @@ pub(super) async fn extract_audio(
     check_decoded(&finished)
 }
 
-/// Decodes at most `seconds` of sound: one wrong time stamp turns a file of some kilobytes into hours of
-/// silence. Mixes all channels, unless `channel` names one.
+/// Decodes at most `seconds` of an audio track: one wrong time stamp turns a file of some kilobytes into hours
+/// of silence. Mixes all channels, or those in `channels` if there are any.
 pub(super) async fn decode_pcm(
     ffmpeg: &Path,
     file: &Path,
     target: &Path,
-    channel: Option<usize>,
+    (track, channels): (usize, &[usize]),
     seconds: u64,
 ) -> Result<(), MediaError> {
-    let filter = match channel {
-        None => "aresample=async=1:first_pts=0".to_owned(),
-        Some(channel) => format!("pan=mono|c0=c{channel},aresample=async=1:first_pts=0"),
+    let share = match channels.len() {
+        0 | 1 => String::new(),
+        more => format!("{}*", 1.0 / more as f64),
     };
+    let taken: Vec<String> = channels.iter().map(|channel| format!("{share}c{channel}")).collect();
+    let pan = if taken.is_empty() { String::new() } else { format!("pan=mono|c0={},", taken.join("+")) };
+    let (filter, map) = (format!("{pan}aresample=async=1:first_pts=0"), format!("0:a:{track}"));
     let (rate, seconds, target) = (SAMPLE_RATE.to_string(), seconds.to_string(), file_url(target));
-    let mut output: Vec<&OsStr> = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-af"].map(OsStr::new).into();
+    let mut output: Vec<&OsStr> = ["-map", &map, "-vn", "-sn", "-dn", "-af"].map(OsStr::new).into();
     output.extend([&filter, "-ac", "1", "-ar", &rate].map(OsStr::new));
     output.extend(["-t", &seconds, "-c:a", "pcm_f32le", "-f", "f32le", "-y"].map(OsStr::new));
     output.push(&target);
@@ -121,21 +122,26 @@ pub(super) async fn decode_pcm(
     check_decoded(&finished)
 }
 
-/// Streams two channels of at most `seconds` to `read`: interleaved samples of 16 bits, [`SAMPLE_RATE`] per
-/// second.
-pub(super) async fn read_two_channels<T, Reading>(
+/// Streams all channels of an audio track, at most `seconds` of it, to `read`: Sun audio, whose header names the
+/// number of channels, with samples of 16 bits, [`SAMPLE_RATE`] per second.
+pub(super) async fn read_channels<T, Reading>(
     ffmpeg: &Path,
     file: &Path,
-    seconds: u64,
+    track: usize,
+    seconds: Option<u64>,
     read: impl FnOnce(ChildStdout) -> Reading,
 ) -> Result<T, MediaError>
 where
     Reading: Future<Output = std::io::Result<T>>,
 {
-    let (rate, seconds) = (SAMPLE_RATE.to_string(), seconds.to_string());
+    let (map, rate) = (format!("0:a:{track}"), SAMPLE_RATE.to_string());
+    let seconds = seconds.map(|seconds| seconds.to_string());
     let mut output: Vec<&OsStr> =
-        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "2", "-ar"].map(OsStr::new).into();
-    output.extend([&rate, "-t", &seconds, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
+        ["-map", &map, "-vn", "-sn", "-dn", "-map_metadata", "-1", "-ar", &rate].map(OsStr::new).into();
+    if let Some(seconds) = &seconds {
+        output.extend(["-t", seconds].map(OsStr::new));
+    }
+    output.extend(["-c:a", "pcm_s16be", "-f", "au", "pipe:1"].map(OsStr::new));
     let (finished, value) = run(ffmpeg, file, &output, read).await?;
     check_decoded(&finished)?;
     Ok(value)
@@ -152,17 +158,12 @@ pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> 
 }
 
 pub(super) async fn measure_sound(ffmpeg: &Path, file: &Path) -> Result<SoundStats, MediaError> {
-    let rate = COUNT_RATE.to_string();
-    let mut output: Vec<&OsStr> =
-        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"].map(OsStr::new).into();
-    output.extend([&rate, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"].map(OsStr::new));
-    let (finished, counts) = run(ffmpeg, file, &output, count_samples).await?;
-    check_decoded(&finished)?;
+    let counts = read_channels(ffmpeg, file, 0, None, count_samples).await?;
     // 2^53 samples at 16 kHz are 17,000 years.
     #[expect(clippy::cast_precision_loss, reason = "exact for any recording")]
     let (samples, audible) = (counts.samples as f64, counts.audible as f64);
     let audible_share = if samples > 0.0 { audible / samples } else { 0.0 };
-    Ok(SoundStats { seconds: samples / f64::from(COUNT_RATE), audible_share })
+    Ok(SoundStats { seconds: samples / f64::from(SAMPLE_RATE), audible_share })
 }
 
 async fn run<T, Reading>(
@@ -196,25 +197,36 @@ where
     child::run("ffmpeg", ffmpeg, &args, stdout).await
 }
 
+/// Samples of a channel.
 #[derive(Default)]
 struct SampleCounts {
     samples: u64,
     audible: u64,
 }
 
+/// Counts on the channel with most audible samples. A mix can be silent where each channel is not.
 async fn count_samples(mut stdout: ChildStdout) -> std::io::Result<SampleCounts> {
+    let channels = listening::read_header(&mut stdout).await?;
+    if channels == 0 {
+        return Ok(SampleCounts::default());
+    }
+    let mut audible = vec![0; channels];
     let mut buffer = vec![0; 256 * 1024];
-    let (mut counts, mut filled) = (SampleCounts::default(), 0);
+    // `samples` are those of all channels, which take turns.
+    let (mut samples, mut filled) = (0, 0);
     loop {
         let read = stdout.read(&mut buffer[filled..]).await?;
         if read == 0 {
-            return Ok(counts);
+            let audible = audible.into_iter().max().unwrap_or_default();
+            return Ok(SampleCounts { samples: samples / channels as u64, audible });
         }
-        let (samples, rest) = buffer[..filled + read].as_chunks::<2>();
-        counts.samples += samples.len() as u64;
-        counts.audible +=
-            samples.iter().filter(|bytes| i16::from_le_bytes(**bytes).unsigned_abs() >= AUDIBLE).count()
-                as u64;
+        let (whole, rest) = buffer[..filled + read].as_chunks::<2>();
+        for bytes in whole {
+            if i16::from_be_bytes(*bytes).unsigned_abs() >= AUDIBLE {
+                audible[(samples % channels as u64) as usize] += 1;
+            }
+            samples += 1;
+        }
         // Keep half a sample until its other half arrives.
         filled = rest.len();
         if let [byte] = *rest {
@@ -248,7 +260,7 @@ mod tests {
             .status()
             .unwrap();
         assert!(made.success());
-        decode_pcm(Path::new("ffmpeg"), &source, &target, None, 10).await.unwrap();
+        decode_pcm(Path::new("ffmpeg"), &source, &target, (0, &[]), 10).await.unwrap();
         let second = u64::from(SAMPLE_RATE) * 4;
         assert_eq!(std::fs::metadata(&target).unwrap().len(), 10 * second);
     }

@@ -34,17 +34,21 @@
 //! 1. `tools`: [`MediaTools`], the whole API.
 //! 2. `ffmpeg` and `ffprobe`: the command lines.
 //! 3. `child`: runs a tool that dies with its worker, even after `kill -9`.
-//! 4. `channels`: finds the channel with the voice where the other one is noise, by [`levels`].
-//! 5. [`sound`]: constants shared with transcription.
+//! 4. `tracks` and `channels`: find the track and the channels with the voice, by `listening` and [`levels`].
+//! 5. `gain`: corrects a level that an engine cannot work with.
+//! 6. [`sound`]: constants and results shared with transcription.
 
 mod channels;
 mod child;
 mod error;
 mod ffmpeg;
 mod ffprobe;
+mod gain;
 pub mod levels;
+mod listening;
 pub mod sound;
 mod tools;
+mod tracks;
 
 pub use self::error::MediaError;
 pub use self::ffmpeg::SoundStats;

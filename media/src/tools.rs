@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::error::MediaError;
 use crate::ffmpeg::SoundStats;
 use crate::ffprobe::ProbeReport;
-use crate::sound::MAX_HOURS;
-use crate::{channels, ffmpeg, ffprobe};
+use crate::listening::MAX_CHANNELS;
+use crate::sound::{ChannelReason, MAX_HOURS, SoundChoice};
+use crate::{channels, ffmpeg, ffprobe, gain, listening, tracks};
 
 /// Paths of ffmpeg and ffprobe.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ impl MediaTools {
         ffprobe::probe(&self.ffprobe, file).await
     }
 
-    /// Decodes the whole first audio stream and counts its samples.
+    /// Decodes the whole first audio stream and counts the samples of its loudest channel.
     ///
     /// # Errors
     /// `NotMedia`, and the tools' own.
@@ -97,27 +98,47 @@ impl MediaTools {
         ffmpeg::measure_sound(&self.ffmpeg, file).await
     }
 
-    /// Writes the first audio stream to `target` in the form Whisper takes:
+    /// Writes the audio track that speaks to `target` in the form Whisper takes:
     /// [`SAMPLE_RATE`](crate::sound::SAMPLE_RATE) hertz, one channel, raw little-endian 32-bit floats
     /// (`f32le`), no header: 64,000 bytes per second.
     ///
-    /// Channels are mixed, except where one of two is speech and the other is noise. Gaps between time stamps
-    /// become silence, so second N of `target` is second N of `file`. Stops one second after [`MAX_HOURS`],
-    /// which lets the engine see that the recording is too long.
+    /// Takes the channels that carry the voice where a mix of all would lose it, and corrects the level of a
+    /// very quiet voice. The result says so. Gaps between time stamps become silence, so second N of `target` is second N
+    /// of `file`. Stops one second after [`MAX_HOURS`], which lets the engine see that the recording is too long.
     ///
     /// # Errors
     /// `NoAudio`, `NotMedia`, `DiskFull`, and the tools' own.
-    pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<(), MediaError> {
+    pub async fn decode_pcm(&self, file: &Path, target: &Path) -> Result<SoundChoice, MediaError> {
         let report = self.probe(file).await?;
-        let stream = report.audio.first().ok_or(MediaError::NoAudio)?;
-        let channel = match stream.channels {
-            2 => channels::speech_channel(&self.ffmpeg, file, MAX_HOURS * 3600).await?,
-            _ => None,
+        let track = tracks::choose(&self.ffmpeg, file, &report).await?;
+        let of = report.audio.get(track).ok_or(MediaError::NoAudio)?.channels;
+        let (channels, reason) = match of as usize {
+            2..=MAX_CHANNELS => {
+                let seconds = Some(MAX_HOURS * 3600);
+                let heard =
+                    ffmpeg::read_channels(&self.ffmpeg, file, track, seconds, listening::listen).await?;
+                channels::choose(&heard)
+            }
+            ..2 => (vec![0], ChannelReason::OnlyChannel),
+            _ => (Vec::new(), ChannelReason::Mix),
         };
-        if let Some(channel) = channel {
-            tracing::info!(channel, "decoding one channel; the other is noise");
+        let taken = match reason {
+            ChannelReason::OnlyChannel | ChannelReason::Mix => &[],
+            _ => &channels[..],
+        };
+        ffmpeg::decode_pcm(&self.ffmpeg, file, target, (track, taken), MAX_HOURS * 3600 + 1).await?;
+        let is_part = !taken.is_empty() || track > 0;
+        let decoded = target.to_owned();
+        let gain_db = tokio::task::spawn_blocking(move || gain::correct(&decoded))
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|error| MediaError::io("ffmpeg", &error))?;
+        let choice = SoundChoice { track, channels, of, reason, gain_db };
+        if is_part || gain_db != 0 {
+            tracing::info!(?choice, "decoded a part of the sound, or at another level");
         }
-        ffmpeg::decode_pcm(&self.ffmpeg, file, target, channel, MAX_HOURS * 3600 + 1).await
+        Ok(choice)
     }
 
     /// Encodes speech of [`SAMPLE_RATE`](crate::sound::SAMPLE_RATE) hertz to `target`, as AAC of

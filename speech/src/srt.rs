@@ -40,6 +40,7 @@ mod tests {
             duration: 3.0,
             model: "m".into(),
             engine: "e".into(),
+            sound: None,
             segments: vec![
                 segment(0, 0.0, 1.5, "One\n2\n00:00 --> 9 < 10 & so."),
                 segment(1, 1.5, 3.0, "Two."),

@@ -1,5 +1,6 @@
 //! The stored transcript: cleaned, sorted and numbered.
 
+use bedel_media::sound::SoundChoice;
 use bedel_queue::JobError;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -37,6 +38,10 @@ pub struct Transcript {
     /// The engine that made it, e.g. `whisper.cpp`.
     #[serde(default)]
     pub engine: String,
+    /// The sound that was transcribed: which track and channels, and why. Older files and those of other programs have
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundChoice>,
     /// Sorted by start. No end is before its start or after `duration`.
     pub segments: Vec<Segment>,
     /// Stretches that lack words although the engine was asked twice, in order. Left out if there are none.
@@ -113,7 +118,7 @@ impl Transcript {
         };
         let gaps = gaps.into_iter().map(rounded).collect();
         let EngineInfo { engine, model } = info;
-        Ok(Self { version: VERSION, text, language, duration, model, engine, segments, gaps, raw })
+        Ok(Self { version: VERSION, text, language, duration, model, engine, sound: None, segments, gaps, raw })
     }
 }
 

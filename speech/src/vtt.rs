@@ -143,6 +143,7 @@ mod tests {
             duration: 3.0,
             model: "m".into(),
             engine: "e".into(),
+            sound: None,
             segments: vec![segment(0, 0.0, 1.5, "One."), segment(1, 1.5, 3.0, "Two.")],
             gaps: Vec::new(),
             raw: serde_json::Value::Null,

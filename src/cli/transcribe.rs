@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bedel_media::MediaTools;
+use bedel_media::sound::SoundChoice;
 use bedel_speech::{
     AudioChunk, Control, DecodedAudio, NoPieceStore, PieceStore, Transcript, srt, transcribe_pieces, vtt,
 };
@@ -82,7 +83,7 @@ impl TranscribeCommand {
         let engine = engines.default_engine();
         let directory = tempfile::tempdir()
             .map_err(|error| CliError::Failed(format!("the temporary directory (TMPDIR): {error}")))?;
-        let sound = decode(&media, &self.file, directory.path()).await?;
+        let (sound, choice) = decode(&media, &self.file, directory.path()).await?;
         let is_watched = std::io::stderr().is_terminal();
         let control = Control::new(stop.clone(), move |fraction| {
             if is_watched {
@@ -99,7 +100,10 @@ impl TranscribeCommand {
             let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await;
             heard.map_err(|error| failed(&error))?.into_raw()
         };
-        Transcript::new(engine.describe(), heard, sound.seconds()).map_err(|error| failed(&error))
+        let mut transcript =
+            Transcript::new(engine.describe(), heard, sound.seconds()).map_err(|error| failed(&error))?;
+        transcript.sound = Some(choice);
+        Ok(transcript)
     }
 
     fn rendered(&self, transcript: &Transcript) -> String {
@@ -129,10 +133,14 @@ impl TranscribeCommand {
     }
 }
 
-async fn decode(media: &MediaTools, file: &Path, directory: &Path) -> Result<DecodedAudio, CliError> {
+async fn decode(
+    media: &MediaTools,
+    file: &Path,
+    directory: &Path,
+) -> Result<(DecodedAudio, SoundChoice), CliError> {
     let decoded = directory.join("audio.f32");
-    media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
-    DecodedAudio::open(&decoded).map_err(|error| failed(&error))
+    let choice = media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
+    Ok((DecodedAudio::open(&decoded).map_err(|error| failed(&error))?, choice))
 }
 
 fn failed(error: &impl std::fmt::Display) -> CliError {

@@ -147,6 +147,8 @@ async fn a_retry_after_missing_audio_begins_with_the_recording() {
 mod again;
 #[cfg(feature = "whisper")]
 mod answers;
+#[cfg(feature = "whisper")]
+mod hidden_voice;
 mod resumed;
 #[cfg(feature = "whisper")]
 mod with_the_model;

@@ -11,6 +11,7 @@ use bedel_jobs::environment::{Context, Environment, Settings};
 use bedel_jobs::probe::{Probe, Probed};
 use bedel_jobs::submit::{Resolved, Submit};
 use bedel_jobs::transcribe::{Transcribe, Transcribed};
+use bedel_media::sound::{ChannelReason, SoundChoice};
 use bedel_media::{AudioStream, MediaTools};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError, NewJob, Policy, Registry};
 use bedel_recordings::catalogue::CatalogueSettings;
@@ -57,6 +58,13 @@ impl Stage for Transcribe {
             engine: "none".to_owned(),
             model: "none".to_owned(),
             language: "en".to_owned(),
+            sound: SoundChoice {
+                track: 0,
+                channels: vec![0],
+                of: 1,
+                reason: ChannelReason::OnlyChannel,
+                gain_db: 0,
+            },
             segments: 1,
             gaps: 0,
             audio_seconds: 60.0,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::memory_call_log::MemoryCallLog;
 
-const SPOKEN: &str = "Good morning, and welcome to the first lecture of this course. Today we will talk about the \
+pub(super) const SPOKEN: &str = "Good morning, and welcome to the first lecture of this course. Today we will talk about the \
      water cycle. The sun warms the sea, and water rises into the air as vapor. High above the ground the vapor \
      cools and forms clouds. When the clouds become heavy, rain falls on the mountains and on the fields. Small \
      streams join and become rivers, and the rivers carry the water back to the sea.";
@@ -29,7 +29,7 @@ static ENGINE: LazyLock<Whisper> = LazyLock::new(|| {
     Whisper::new(models::DEFAULT_MODEL, dir, None)
 });
 
-async fn env() -> TranscribeEnv {
+pub(super) async fn env() -> TranscribeEnv {
     TranscribeEnv::new(Some(Arc::new(ENGINE.clone()))).await
 }
 
@@ -39,7 +39,7 @@ fn speech(directory: &Path, text: &str) -> PathBuf {
     sound(directory, &format!("flite=textfile={}:voice=slt", words.display()), &[])
 }
 
-async fn stored(env: &TranscribeEnv, key: &str) -> Bytes {
+pub(super) async fn stored(env: &TranscribeEnv, key: &str) -> Bytes {
     env.ctx.storage.get_bytes(key, 1 << 20).await.expect(key)
 }
 
