@@ -29,7 +29,8 @@
 //! 1. [`engine`]: the [`Engine`] trait, and [`AudioChunk`], what an engine gets.
 //! 2. [`transcription`]: the loop over the pieces of a recording. [`pieces`] and `pauses` decide where to
 //!    cut.
-//! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it.
+//! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it. [`captions`] cuts its segments into cues
+//!    for [`vtt`] and [`srt`].
 //! 4. `whisper`: the embedded engine. [`models`]: install, verify and find its models.
 //! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
 //!    answers.
@@ -37,6 +38,7 @@
 //! 7. [`wer`]: word error rate, for tests and benchmarks.
 
 pub mod call_log;
+pub mod captions;
 pub mod control;
 pub mod decoded_audio;
 pub mod digest;

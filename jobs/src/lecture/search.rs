@@ -140,9 +140,9 @@ pub async fn page(
     let next = last.map(|last| Cursor { linked_at: last.linked_at, lecture_id: last.lecture_id });
     let stems = stems(connection, query, &found).await?;
     let nothing = Stems::new();
-    let hits = found.iter().flat_map(|(config, own)| {
-        hits(query, own, stems.get(*config).unwrap_or(&nothing), scope.tenants)
-    });
+    let hits = found
+        .iter()
+        .flat_map(|(config, own)| hits(query, own, stems.get(*config).unwrap_or(&nothing), scope.tenants));
     Ok(Hits { hits: hits.collect(), next })
 }
 
@@ -322,14 +322,28 @@ mod tests {
     fn a_hit_opens_the_viewer_of_the_lectures_own_site() {
         let id = "26b3ae9e-4a48-4dcc-96ba-0befba08a0fb";
         for (page, expected) in [
-            (format!("https://x.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id={id}"), Some("https://x.hosted.panopto.com")),
-            (format!("https://x.cloud.panopto.eu/Panopto/Pages/Embed.aspx?start=7&id={id}#t"), Some("https://x.cloud.panopto.eu")),
-            (format!("https://panopto.example.ac.uk/Panopto/Pages/Viewer.aspx?id={id}"), Some("https://panopto.example.ac.uk")),
+            (
+                format!("https://x.hosted.panopto.com/Panopto/Pages/Viewer.aspx?id={id}"),
+                Some("https://x.hosted.panopto.com"),
+            ),
+            (
+                format!("https://x.cloud.panopto.eu/Panopto/Pages/Embed.aspx?start=7&id={id}#t"),
+                Some("https://x.cloud.panopto.eu"),
+            ),
+            (
+                format!("https://panopto.example.ac.uk/Panopto/Pages/Viewer.aspx?id={id}"),
+                Some("https://panopto.example.ac.uk"),
+            ),
             (format!("https://example.com/?id={id}"), None),
             (String::new(), None),
         ] {
-            let expected = expected.map(|origin| format!("{origin}/Panopto/Pages/Viewer.aspx?id={id}&start=123"));
-            assert_eq!(viewer_at(&page, None, 123.9, &["panopto.example.ac.uk".to_owned()]), expected, "{page}");
+            let expected =
+                expected.map(|origin| format!("{origin}/Panopto/Pages/Viewer.aspx?id={id}&start=123"));
+            assert_eq!(
+                viewer_at(&page, None, 123.9, &["panopto.example.ac.uk".to_owned()]),
+                expected,
+                "{page}"
+            );
         }
     }
 }

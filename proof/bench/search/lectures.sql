@@ -57,12 +57,14 @@ JOIN bench_pool ON passage = 1 + abs(hashint8(n * 1000 + number)::bigint) % 4000
 INSERT INTO transcript_passages (lecture_id, number, starts, ends, texts, words)
 SELECT id, 0, '{0}', '{0}', ARRAY[title], to_tsvector('english', title) FROM lectures;
 
+DROP INDEX idx_transcript_index_words;
 INSERT INTO transcript_index (lecture_id, version, config, words)
 SELECT id, 1, 'english', array_to_tsvector(lexemes)
 FROM lectures CROSS JOIN LATERAL (
-    SELECT array_agg(DISTINCT lexeme) AS lexemes
+    SELECT array_agg(DISTINCT lexeme COLLATE "C") AS lexemes
     FROM transcript_passages CROSS JOIN unnest(tsvector_to_array(words)) AS lexeme WHERE lecture_id = id
 ) AS found;
+CREATE INDEX idx_transcript_index_words ON transcript_index USING gin (words) WITH (fastupdate = off);
 ALTER TABLE transcript_passages ADD CONSTRAINT transcript_passages_lecture_id_fkey
     FOREIGN KEY (lecture_id) REFERENCES transcript_index (lecture_id) ON DELETE CASCADE;
 DROP TABLE bench_pool;

@@ -42,7 +42,7 @@ pub async fn replace(
     }
     remove(tx, lecture_id).await?;
     sqlx::query(
-        "-- index::replace
+        r#"-- index::replace
          WITH config AS (
              SELECT coalesce((SELECT cfgname::text FROM pg_catalog.pg_ts_config
                               WHERE cfgname = $3 AND cfgnamespace = 'pg_catalog'::regnamespace), 'simple') AS name
@@ -62,12 +62,12 @@ pub async fn replace(
              INSERT INTO transcript_index (lecture_id, version, config, words)
              SELECT $1, $2, name, coalesce((
                  SELECT array_to_tsvector(array_agg(word))
-                 FROM (SELECT DISTINCT word FROM passages CROSS JOIN unnest(tsvector_to_array(words)) AS word
+                 FROM (SELECT DISTINCT word COLLATE "C" AS word FROM passages CROSS JOIN unnest(tsvector_to_array(words)) AS word
                        WHERE octet_length(word) <= 50 ORDER BY word LIMIT 20000) AS distinct_words), '')
              FROM config
          )
          INSERT INTO transcript_passages (lecture_id, number, starts, ends, texts, words)
-         SELECT $1, number, starts, ends, texts, words FROM passages",
+         SELECT $1, number, starts, ends, texts, words FROM passages"#,
     )
     .bind(lecture_id)
     .bind(VERSION)

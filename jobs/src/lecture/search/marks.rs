@@ -197,7 +197,10 @@ mod tests {
             found.snippet,
             "Heat, then a wave. We talk of <mark>heat</mark> <mark>waves</mark> today."
         );
-        assert_eq!(placed(&["end of the world"], "\"end the the world\"").snippet.matches("<mark>").count(), 4);
+        assert_eq!(
+            placed(&["end of the world"], "\"end the the world\"").snippet.matches("<mark>").count(),
+            4
+        );
     }
 
     #[test]

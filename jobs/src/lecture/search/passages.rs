@@ -160,7 +160,13 @@ mod tests {
     #[test]
     fn passages_are_short_and_repeat_one_segment() {
         let segments: Vec<Segment> = (0..100)
-            .map(|n| segment(f64::from(n) * 4.0, f64::from(n) * 4.0 + 3.5, &format!("Segment number {n} says little.")))
+            .map(|n| {
+                segment(
+                    f64::from(n) * 4.0,
+                    f64::from(n) * 4.0 + 3.5,
+                    &format!("Segment number {n} says little."),
+                )
+            })
             .collect();
         let made = passages(&segments);
         for passage in &made {

@@ -106,7 +106,8 @@ mod tests {
     fn parsed(text: &str) -> String {
         let query: Query = text.parse().expect("a query");
         let terms = query.terms.iter().map(|term| {
-            let (not, star) = (["", "-"][usize::from(term.is_excluded)], ["", "*"][usize::from(term.is_prefix)]);
+            let (not, star) =
+                (["", "-"][usize::from(term.is_excluded)], ["", "*"][usize::from(term.is_prefix)]);
             format!("{not}{}{star}", term.words.join("_"))
         });
         terms.collect::<Vec<_>>().join(" ")
