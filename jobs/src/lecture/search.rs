@@ -172,18 +172,18 @@ async fn candidates(
              FROM configs WHERE config IS NOT NULL
          ), compiled AS MATERIALIZED (
              SELECT config,
-                    string_agg('(' || wide || ')', ' & ') FILTER (WHERE numnode(wide) > 0 AND NOT is_excluded) AS wide,
-                    string_agg(CASE WHEN is_excluded THEN '!' ELSE '' END || '(' || narrow || ')', ' & ')
+                    string_agg('(' || wide::text || ')', ' & ') FILTER (WHERE numnode(wide) > 0 AND NOT is_excluded) AS wide,
+                    string_agg(CASE WHEN is_excluded THEN '!' ELSE '' END || '(' || narrow::text || ')', ' & ')
                         FILTER (WHERE numnode(narrow) > 0) AS narrow
              FROM configs
              CROSS JOIN unnest($1::text[], $2::text[], $3::boolean[]) AS term (lead, prefix, is_excluded)
              CROSS JOIN LATERAL (SELECT ('pg_catalog.' || config)::regconfig AS by) AS name
-             CROSS JOIN LATERAL (SELECT plainto_tsquery(by, prefix) AS whole) AS word
+             CROSS JOIN LATERAL (SELECT plainto_tsquery(by, prefix) AS whole OFFSET 0) AS word
              CROSS JOIN LATERAL (SELECT CASE WHEN numnode(whole) > 0
                  THEN whole || to_tsquery('pg_catalog.simple', quote_literal(prefix) || ':*')
-                 ELSE whole END AS tail) AS last
+                 ELSE whole END AS tail OFFSET 0) AS last
              CROSS JOIN LATERAL (SELECT plainto_tsquery(by, lead) && tail AS wide,
-                                        phraseto_tsquery(by, lead) && tail AS narrow) AS made
+                                        phraseto_tsquery(by, lead) && tail AS narrow OFFSET 0) AS made
              WHERE config IS NOT NULL
              GROUP BY config
          ), found AS MATERIALIZED (

@@ -13,6 +13,7 @@ mod environment;
 mod fetch;
 mod guard;
 mod hls;
+mod index_transcripts;
 mod media;
 mod memory_call_log;
 mod pipeline;
