@@ -17,7 +17,7 @@ CREATE INDEX idx_transcript_index_words ON transcript_index USING gin (words) WI
 -- The configurations in use: a search builds one query for each.
 CREATE INDEX idx_transcript_index_config ON transcript_index (config);
 
--- Half a minute of a lecture each, always read by lecture. No row exceeds the size from which PostgreSQL stores values apart.
+-- Half a minute of a lecture each, always read by lecture.
 CREATE TABLE transcript_passages (
     lecture_id uuid NOT NULL REFERENCES transcript_index (lecture_id) ON DELETE CASCADE,
     -- In order of time, from 1; 0 is the title.
@@ -29,4 +29,6 @@ CREATE TABLE transcript_passages (
     -- The words of all segments: stems with positions, and whole words for prefixes.
     words tsvector NOT NULL,
     PRIMARY KEY (lecture_id, number)
-);
+)
+-- A row has about 2 kB, where PostgreSQL begins to store values apart. A search reads every row of a lecture.
+WITH (toast_tuple_target = 8160);

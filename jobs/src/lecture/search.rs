@@ -189,17 +189,28 @@ async fn candidates(
          ), found AS MATERIALIZED (
              SELECT lecture_id, config FROM transcript_index
              WHERE words @@ (SELECT string_agg(DISTINCT '(' || wide || ')', ' | ') FROM compiled)::tsquery
+         ), mine AS MATERIALIZED (
+             SELECT created_at, lecture_id FROM user_lectures
+             WHERE $7::uuid IS NULL AND user_id = $4 AND (created_at, lecture_id) < (
+                 coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             UNION ALL
+             SELECT link.created_at, lecture_id FROM lectures JOIN user_lectures AS link ON lecture_id = lectures.id
+             WHERE course_id = $7 AND user_id = $4 AND (link.created_at, lecture_id) < (
+                 coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+         ), both_lists AS (
+             -- No join: for lists of unknown length the planner might choose a nested loop.
+             SELECT max(created_at) AS linked_at, lecture_id, max(config) AS config
+             FROM (SELECT created_at, lecture_id, NULL AS config FROM mine
+                   UNION ALL SELECT NULL, lecture_id, config FROM found) AS listed
+             GROUP BY lecture_id
+             HAVING count(created_at) > 0 AND count(config) > 0
+             ORDER BY linked_at DESC, lecture_id DESC
+             LIMIT $8
          )
-         SELECT link.created_at AS linked_at, link.lecture_id, config, narrow AS query
-         FROM found
-         JOIN compiled USING (config)
-         JOIN user_lectures AS link ON link.lecture_id = found.lecture_id AND link.user_id = $4
+         SELECT linked_at, lecture_id, config, narrow AS query
+         FROM both_lists JOIN compiled USING (config)
          WHERE wide IS NOT NULL
-             AND (link.created_at, link.lecture_id) < (coalesce($5, 'infinity'::timestamptz),
-                                                       coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             AND ($7::uuid IS NULL OR EXISTS (SELECT FROM lectures WHERE id = link.lecture_id AND course_id = $7))
-         ORDER BY link.created_at DESC, link.lecture_id DESC
-         LIMIT $8",
+         ORDER BY linked_at DESC, lecture_id DESC",
     )
     .bind(leads)
     .bind(prefixes)
@@ -223,15 +234,17 @@ async fn passages(
         candidates.iter().map(|candidate| (candidate.lecture_id, candidate.query.as_str())).unzip();
     let rows: Vec<Found> = sqlx::query_as(
         "-- search::passages
-         SELECT lectures.id AS lecture_id, course_id, title, panopto_url, panopto_session_id, number, starts, ends, texts
+         SELECT candidate.id AS lecture_id, course_id, title, panopto_url, panopto_session_id, number, starts, ends, texts
          FROM (SELECT id, query::tsquery FROM unnest($1::uuid[], $2::text[]) AS candidate (id, query) OFFSET 0) AS candidate
          CROSS JOIN LATERAL (
              SELECT number, starts, ends, texts FROM transcript_passages
              WHERE lecture_id = candidate.id AND words @@ candidate.query
              ORDER BY number LIMIT $3
          ) AS passage
-         JOIN lectures ON lectures.id = candidate.id
-         ORDER BY lectures.id, number",
+         CROSS JOIN LATERAL (
+             SELECT course_id, title, panopto_url, panopto_session_id FROM lectures WHERE id = candidate.id OFFSET 0
+         ) AS lecture
+         ORDER BY candidate.id, number",
     )
     .bind(ids)
     .bind(queries)

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "whisper")]
 mod cache;
+mod captions;
 mod cleanup_orphans;
 mod course_sync;
 mod documented;

@@ -53,7 +53,8 @@ SELECT md5('lecture' || n)::uuid, number, ARRAY(SELECT number * 30 - 30 + s * 3.
        words || to_tsvector('simple', rare.text)
 FROM generate_series(1, 10000) AS n CROSS JOIN generate_series(1, 120) AS number
 CROSS JOIN LATERAL (SELECT CASE WHEN number = 60 THEN ' zyx' || n % 3000 ELSE '' END AS text) AS rare
-JOIN bench_pool ON passage = 1 + abs(hashint8(n * 1000 + number)::bigint) % 40000;
+JOIN bench_pool ON passage = 1 + abs(hashint8(n * 1000 + number)::bigint) % 40000
+ORDER BY n, number;
 INSERT INTO transcript_passages (lecture_id, number, starts, ends, texts, words)
 SELECT id, 0, '{0}', '{0}', ARRAY[title], to_tsvector('english', title) FROM lectures;
 

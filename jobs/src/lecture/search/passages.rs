@@ -5,7 +5,7 @@ use bedel_speech::language;
 use bedel_speech::transcript::Segment;
 
 /// A passage ends before the segment with which it would have more characters. Half a minute of speech has
-/// about as many, and such a row fits into a quarter of a page of PostgreSQL.
+/// about as many.
 const MAX_CHARS: usize = 450;
 /// A passage ends before the segment with which it would last longer, in seconds.
 const MAX_SECONDS: f64 = 45.0;
