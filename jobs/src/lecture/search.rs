@@ -39,9 +39,6 @@ const HITS_PER_LECTURE: u16 = 3;
 /// limit, and the next one continues after them.
 const SCAN_LIMIT: usize = 200;
 
-/// Lectures read in one statement after the first, which reads as many as a page may show.
-const SCAN_STEP: usize = 50;
-
 /// A moment of a lecture.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Hit {
@@ -109,8 +106,8 @@ pub struct Scope<'a> {
     pub tenants: &'a [String],
 }
 
-/// The first hits in a scope, at most `limit` (1 to [`MAX_LIMIT`]). Three statements, and one for each further
-/// 50 lectures.
+/// The first hits in a scope, at most `limit` (1 to [`MAX_LIMIT`]). Three statements, and a few more
+/// if the first lectures have too few hits: each reads twice as many lectures as the one before.
 pub async fn page(
     connection: &mut PgConnection,
     query: &Query,
@@ -134,7 +131,7 @@ pub async fn page(
             (count, read) = (count + own.len(), read + 1);
             found.push((candidate.config.as_str(), own));
         }
-        step = SCAN_STEP;
+        step *= 2;
     }
     let last = candidates[..read].last().filter(|_| read < candidates.len());
     let next = last.map(|last| Cursor { linked_at: last.linked_at, lecture_id: last.lecture_id });

@@ -31,7 +31,7 @@ def load(database):
         print("loading 10,000 lectures (about ten minutes)", file=sys.stderr)
         sql(database, (pathlib.Path(__file__).parent / "lectures.sql").read_text())
     for user in USERS:
-        sha256 = hashlib.sha256(f"bench-{user}".encode()).hexdigest()
+        sha256 = hashlib.sha256(f"bedel_api_bench{user}".encode()).hexdigest()
         sql(
             database,
             f"""INSERT INTO api_tokens (user_id, name, scope, sha256)
@@ -47,7 +47,7 @@ def queries(database):
         return sql(database, f"SELECT DISTINCT ON (rank) word FROM bench_words WHERE rank IN ({ranks}) ORDER BY rank")
 
     step = lambda first, every: ",".join(str(first + n * every) for n in range(count))
-    common, middle, seldom = words(step(101, 2)), words(step(1_000, 20)), words(step(20_000, 300))
+    common, middle, rare = words(step(101, 2)), words(step(1_000, 20)), words(step(20_000, 300))
     said = sql(
         database,
         f"""SELECT texts[3] FROM transcript_passages
@@ -59,7 +59,7 @@ def queries(database):
     return {
         "a common word (in 95 % of lectures and more)": [word + " " for word in common],
         "a word in half of the lectures": [word + " " for word in middle],
-        "a seldom word": [word + " " for word in seldom],
+        "a rare word": [word + " " for word in rare],
         "a word in four lectures": [f"zyx{n * 40 + 200} " for n in range(count)],
         "a word in none": [f"qqq{n} " for n in range(count)],
         "two common words": [f"{one} {other} " for one, other in zip(common, common[1:] + common[:1])],
@@ -75,7 +75,7 @@ def queries(database):
 def ask(api, user, query, cursor=None):
     fields = {"q": query} | ({"cursor": cursor} if cursor else {})
     url = f"{api}/api/search?{urllib.parse.urlencode(fields)}"
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer bench-{user}"})
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer bedel_api_bench{user}"})
     start = time.perf_counter()
     with opener.open(request, timeout=60) as answer:
         page = json.load(answer)

@@ -204,7 +204,7 @@ async fn no_text_makes_an_error_of_ours() {
     ] {
         app.get(0, &path(query, "")).await.expect(200);
     }
-    // Random text of characters that mean something to somebody.
+    // Random text of characters that parsers treat specially.
     let alphabet: Vec<char> = "ab 'x\"*-\\:&|!()<>%é傅\u{0}1.\u{301}".chars().collect();
     let mut state = 42_u64;
     for _ in 0..400 {
