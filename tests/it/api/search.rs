@@ -178,7 +178,6 @@ async fn no_text_makes_an_error_of_ours() {
         "http://a.b/c?d=e&f",
         "a@b.c",
         "C++",
-        "%_%",
         "fat:ab*",
         "!x",
         "x <-> y",
