@@ -37,7 +37,7 @@ const HITS_PER_LECTURE: u16 = 3;
 
 /// Lectures whose passages a page reads. If fewer have the words close together, a page holds fewer hits than its
 /// limit, and the next one continues after them.
-const SCAN_LIMIT: usize = 200;
+const SCAN_LIMIT: usize = 100;
 
 /// A moment of a lecture.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
