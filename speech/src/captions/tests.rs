@@ -35,7 +35,7 @@ fn a_long_segment_is_cut_where_a_sentence_ends() {
         [
             "Good morning and welcome to the course.",
             "Today we talk about heat,|about waves and about light.",
-            "Please stop me|whenever something is unclear to you.",
+            "Please stop me whenever|something is unclear to you.",
         ]
     );
     assert_eq!(made[0].0, 1000);
