@@ -23,6 +23,7 @@ mod openapi;
 mod problem;
 mod query;
 mod scrape_cache;
+mod search;
 mod server;
 mod state;
 mod upload;
@@ -71,6 +72,7 @@ fn router_until(state: ApiState, stop: CancellationToken) -> Router {
 fn described() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::empty())
         .merge(lectures::routes())
+        .merge(search::routes())
         .merge(documents::routes())
         .merge(courses::routes())
         .merge(course_sync::routes())

@@ -29,6 +29,7 @@ pub mod model;
 mod notify;
 pub mod queues;
 pub mod remote;
+pub mod search;
 pub mod submit;
 pub mod table;
 pub mod token;
@@ -65,6 +66,8 @@ enum Command {
     Submit(submit::SubmitCommand),
     /// List your lectures
     Lectures(lectures::LecturesCommand),
+    /// Find what was said in your lectures
+    Search(search::SearchCommand),
     /// Read the course catalogue
     #[command(subcommand)]
     Courses(courses::CoursesCommand),
@@ -152,6 +155,7 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         }
         Command::Submit(command) => command.run(common).await,
         Command::Lectures(command) => command.run(common).await,
+        Command::Search(command) => command.run(common).await,
         Command::Courses(command) => command.run(common).await,
         Command::Enqueue(command) => command.run(common).await,
         Command::Jobs(command) => command.run(common).await,

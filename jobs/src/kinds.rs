@@ -1,4 +1,4 @@
-//! The args of the six kinds, as stored in `queue.jobs.args`.
+//! The args of the kinds, as stored in `queue.jobs.args`.
 //!
 //! Args hold ids and nothing that goes stale: an attempt reads the row when it starts. The file with a kind's
 //! name has its code.
@@ -103,4 +103,13 @@ impl CourseSync {
     pub fn job(&self) -> NewJob {
         NewJob::new(self).unique_key(Self::KIND)
     }
+}
+
+/// Adds transcripts that are not searchable yet to the index, such as those from before the index.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexTranscripts {
+    /// Replaces the rows of all transcripts.
+    #[serde(default)]
+    pub all: bool,
 }

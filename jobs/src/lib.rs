@@ -1,4 +1,4 @@
-//! The six typed jobs that bring a lecture in, and the rows that they change.
+//! The typed jobs that bring a lecture in, and the rows that they change.
 //!
 //! A **job** is a row of `queue.jobs`: a kind and its args. A **kind** is a type in this crate that
 //! implements [`Job`](bedel_queue::Job). Its serde fields are the args, and its `impl` says how to run them:
@@ -36,14 +36,15 @@
 //! reason to the lecture and keeps the status: the job waits or retries. Only the end of the job fails the
 //! lecture.
 //!
-//! Two more kinds keep the rest in order. [`cleanup_orphans`] removes files and lectures that nothing refers
-//! to, and [`course_sync`] copies the course catalogue.
+//! Three more kinds keep the rest in order. [`cleanup_orphans`] removes files and lectures that nothing refers
+//! to, [`course_sync`] copies the course catalogue, and [`index_transcripts`] adds older transcripts to the search.
 //!
 //! # Reading order
 //!
 //! 1. [`kinds`]: the args of all kinds on one page.
 //! 2. [`pipeline`]: the order of the stages, and the hooks that they share.
-//! 3. The jobs: [`submit`], [`download`], [`probe`], [`transcribe`], [`cleanup_orphans`], [`course_sync`].
+//! 3. The jobs: [`submit`], [`download`], [`probe`], [`transcribe`], [`cleanup_orphans`], [`course_sync`],
+//!    [`index_transcripts`].
 //! 4. The rows: [`lecture`] first, then [`course`], [`document`], [`user`] and [`installation`].
 //!
 //! # Adding a kind
@@ -60,6 +61,7 @@ registry::kinds! {
     transcribe::Transcribe,
     cleanup_orphans::CleanupOrphans,
     course_sync::CourseSync,
+    index_transcripts::IndexTranscripts,
 }
 
 // Their args, order and registry.

@@ -30,6 +30,8 @@ use crate::environment::{Context, Environment};
 use crate::error_class::{ErrorClass, OF_STORAGE, names};
 use crate::kinds::CleanupOrphans;
 pub use crate::kinds::Transcribe;
+use crate::lecture::search::index;
+use crate::lecture::search::passages::SearchRows;
 use crate::lecture::{self, Lecture, UPLOADED};
 use crate::pipeline::{Stage, stage_hooks};
 use crate::scratch::Scratch;
@@ -68,6 +70,9 @@ pub struct Transcribed {
     /// Pieces may be stored, which the transcript makes useless.
     #[serde(skip)]
     pub leaves_pieces: bool,
+    /// The transcript's rows for the search.
+    #[serde(skip)]
+    pub search_rows: SearchRows,
 }
 
 /// Error classes of this kind, beside the queue's.
@@ -142,6 +147,7 @@ impl Job for Transcribe {
         attempt.set_progress(1.0);
         Ok(Some(Transcribed {
             sound: choice,
+            search_rows: SearchRows::of(&transcript),
             segments: transcript.segments.len(),
             gaps: transcript.gaps.len(),
             engine: transcript.engine,
@@ -180,8 +186,9 @@ impl Stage for Transcribe {
         )
         .bind(self.lecture_id)
         .bind(keys::transcript_json(self.lecture_id))
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
+        index::replace(tx, self.lecture_id, lecture.title.as_deref(), &transcribed.search_rows).await?;
         let result = serde_json::to_value(transcribed).expect("plain data is JSON");
         let commit = Commit::done().with_result(result);
         // The upload and the pieces were kept for further attempts, which a completed lecture does not need.

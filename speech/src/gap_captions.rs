@@ -1,27 +1,27 @@
 //! Captions that say where a transcript lacks words.
 
 use super::gap::{Gap, GapReason};
-use super::raw_transcript::RawSegment;
 use super::transcript::Segment;
 
-/// The captions of a transcript: its segments, and a bracketed mark for each gap. Sorted by start.
-pub(super) fn captions(segments: &[Segment], gaps: &[Gap]) -> Vec<RawSegment> {
-    let mut cues: Vec<RawSegment> = segments
-        .iter()
-        .map(|segment| RawSegment { start: segment.start, end: segment.end, text: segment.text.clone() })
-        .collect();
+/// Longest mark in seconds, as of any caption.
+const MARK_SECONDS: f64 = 7.0;
+
+/// The segments of a transcript, and a bracketed mark at the start of each gap. Sorted by start.
+pub(super) fn with_marks(segments: &[Segment], gaps: &[Gap]) -> Vec<Segment> {
+    let mut marked = segments.to_vec();
     for gap in gaps {
-        let inside = cues.iter_mut().find(|cue| (gap.start..gap.end).contains(&cue.start));
+        let inside = marked.iter_mut().find(|segment| (gap.start..gap.end).contains(&segment.start));
         match inside.filter(|_| gap.reason == GapReason::LostWords) {
-            Some(cue) => cue.text.insert_str(0, "[times estimated] "),
+            Some(segment) => segment.text.insert_str(0, "[times estimated] "),
             None => {
                 let text = format!("[no transcript for {}-{}]", clock(gap.start), clock(gap.end));
-                cues.push(RawSegment { start: gap.start, end: gap.end, text });
+                let end = gap.end.min(gap.start + MARK_SECONDS);
+                marked.push(Segment { id: 0, start: gap.start, end, text });
             }
         }
     }
-    cues.sort_by(|one, other| one.start.total_cmp(&other.start));
-    cues
+    marked.sort_by(|one, other| one.start.total_cmp(&other.start));
+    marked
 }
 
 /// `HH:MM:SS`, rounded down.
@@ -44,12 +44,12 @@ mod tests {
             Gap { start: 130.0, end: 140.0, reason: GapReason::LostWords },
         ];
         let shown: Vec<_> =
-            captions(&segments, &gaps).into_iter().map(|cue| (cue.start, cue.end, cue.text)).collect();
+            with_marks(&segments, &gaps).into_iter().map(|cue| (cue.start, cue.end, cue.text)).collect();
         assert_eq!(
             shown,
             [
                 (0.0, 70.0, "One.".to_owned()),
-                (70.4, 120.0, "[no transcript for 00:01:10-00:02:00]".to_owned()),
+                (70.4, 77.4, "[no transcript for 00:01:10-00:02:00]".to_owned()),
                 (130.0, 140.0, "[times estimated] Two.".to_owned()),
             ]
         );

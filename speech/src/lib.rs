@@ -31,6 +31,7 @@
 //!    cut.
 //!    `coverage` and `voice` find speech without words; [`gap`] marks it.
 //! 3. [`transcript`]: the stored form; `repetition` cuts loops out of it, and `cue_times` orders it.
+//!    [`captions`] cuts its segments into cues for [`vtt`] and [`srt`].
 //! 4. `whisper`: the embedded engine. [`models`]: install, verify and find its models.
 //! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
 //!    answers.
@@ -38,6 +39,7 @@
 //! 7. [`wer`]: word error rate, for tests and benchmarks.
 
 pub mod call_log;
+pub mod captions;
 pub mod control;
 mod coverage;
 mod cue_times;

@@ -2,27 +2,26 @@
 
 use std::fmt::Write;
 
-use super::gap_captions::captions;
+use super::captions::{Cue, cues};
 use super::transcript::Transcript;
 use super::vtt::timestamp;
 
-/// Renders a file with one cue per segment and gap, numbered from 1.
+/// Renders a file with numbered cues. [`captions`](crate::captions) says how segments become cues.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::new();
-    for (number, segment) in (1..).zip(captions(&transcript.segments, &transcript.gaps)) {
-        let (start, end) = (timestamp(segment.start, ','), timestamp(segment.end, ','));
-        let text = one_line(&segment.text);
+    for (number, Cue { start, end, lines }) in (1..).zip(cues(transcript)) {
+        let text = lines.iter().map(|line| without_arrows(line)).collect::<Vec<_>>().join("\n");
         let blank = if number == 1 { "" } else { "\n" };
-        write!(out, "{blank}{number}\n{start} --> {end}\n{text}\n").expect("writing to a string cannot fail");
+        write!(out, "{blank}{number}\n{} --> {}\n{text}\n", timestamp(start, ','), timestamp(end, ','))
+            .expect("writing to a string cannot fail");
     }
     out
 }
 
-/// Puts a cue's text on one line and breaks up arrows, which would start another cue. The format has no
-/// escapes.
-fn one_line(text: &str) -> String {
-    text.replace("-->", "->").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Breaks up arrows, which would start another cue. The format has no escapes.
+fn without_arrows(line: &str) -> String {
+    line.replace("-->", "->")
 }
 
 #[cfg(test)]
@@ -48,7 +47,7 @@ mod tests {
             gaps: Vec::new(),
             raw: serde_json::Value::Null,
         };
-        let expected = "1\n00:00:00,000 --> 00:00:01,500\nOne 2 00:00 -> 9 < 10 & so.\n\n\
+        let expected = "1\n00:00:00,000 --> 00:00:01,416\nOne 2 00:00 -> 9 < 10 & so.\n\n\
                         2\n00:00:01,500 --> 00:00:03,000\nTwo.\n";
         assert_eq!(render(&transcript), expected);
     }

@@ -2,37 +2,30 @@
 
 use std::fmt::Write;
 
-use super::gap_captions::captions;
+use super::captions::{Cue, cues};
 use super::raw_transcript::RawSegment;
 use super::transcript::Transcript;
 
-/// Renders a file with one cue per segment and gap.
+/// Renders a file. [`captions`](crate::captions) says how segments become cues.
 #[must_use]
 pub fn render(transcript: &Transcript) -> String {
     let mut out = String::from("WEBVTT\n");
-    for segment in captions(&transcript.segments, &transcript.gaps) {
-        let (start, end, text) =
-            (timestamp(segment.start, '.'), timestamp(segment.end, '.'), escape(&segment.text));
-        write!(out, "\n{start} --> {end}\n{text}\n").expect("writing to a string cannot fail");
+    for Cue { start, end, lines } in cues(transcript) {
+        let text = lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n");
+        write!(out, "\n{} --> {}\n{text}\n", timestamp(start, '.'), timestamp(end, '.'))
+            .expect("writing to a string cannot fail");
     }
     out
 }
 
-/// `HH:MM:SS.mmm`, with `point` before the milliseconds. Rounds before it splits, so 59.9996 s is
-/// `00:01:00.000`.
-pub(super) fn timestamp(seconds: f64, point: char) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates at both ends"
-    )]
-    let milliseconds = (seconds * 1000.0).round() as u64;
+/// `HH:MM:SS.mmm`, with `point` before the milliseconds.
+pub(super) fn timestamp(milliseconds: i64, point: char) -> String {
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     format!("{:02}:{:02}:{seconds:02}{point}{milliseconds:03}", minutes / 60, minutes % 60)
 }
 
-/// Puts a cue's text on one line and escapes it, so that it contains no tag and no arrow.
+/// Escapes a line of a cue, so that it contains no tag and no arrow.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -40,7 +33,6 @@ fn escape(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            other if other.is_control() => out.push(' '),
             other => out.push(other),
         }
     }
@@ -102,20 +94,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_carries_into_minutes_and_hours() {
-        for (seconds, expected) in [
-            (0.0, "00:00:00.000"),
-            (0.9994, "00:00:00.999"),
-            (0.9996, "00:00:01.000"),
-            (59.9996, "00:01:00.000"),
-            (61.5, "00:01:01.500"),
-            (3599.9999, "01:00:00.000"),
-            (4500.04, "01:15:00.040"),
-            (360_000.0, "100:00:00.000"),
-            (-1.0, "00:00:00.000"),
-            (f64::NAN, "00:00:00.000"),
+    fn timestamps_have_hours_and_milliseconds() {
+        for (milliseconds, expected) in [
+            (0, "00:00:00.000"),
+            (999, "00:00:00.999"),
+            (61_500, "00:01:01.500"),
+            (4_500_040, "01:15:00.040"),
+            (360_000_000, "100:00:00.000"),
         ] {
-            assert_eq!(timestamp(seconds, '.'), expected, "{seconds}");
+            assert_eq!(timestamp(milliseconds, '.'), expected);
         }
     }
 
@@ -126,7 +113,6 @@ mod tests {
             ("x < y", "x &lt; y"),
             ("00:01 --> 00:02", "00:01 --&gt; 00:02"),
             ("<v Bob>hi", "&lt;v Bob&gt;hi"),
-            ("one\n\ntwo\r\u{0}", "one  two  "),
             ("naïve 日本", "naïve 日本"),
         ] {
             assert_eq!(escape(text), expected);
@@ -144,12 +130,11 @@ mod tests {
             model: "m".into(),
             engine: "e".into(),
             sound: None,
-            segments: vec![segment(0, 0.0, 1.5, "One."), segment(1, 1.5, 3.0, "Two.")],
+            segments: vec![segment(0, 0.0, 1.5, "One."), segment(1, 1.5, 3.0, "Two\n\nand\u{0}three.")],
             gaps: Vec::new(),
             raw: serde_json::Value::Null,
         };
-        let expected =
-            "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nOne.\n\n00:00:01.500 --> 00:00:03.000\nTwo.\n";
+        let expected = "WEBVTT\n\n00:00:00.000 --> 00:00:01.416\nOne.\n\n00:00:01.500 --> 00:00:03.000\nTwo and three.\n";
         assert_eq!(render(&transcript), expected);
     }
 

@@ -109,6 +109,8 @@ pub fn connect_options(url: &SecretString, role: Role) -> Result<PgConnectOption
         // Below "dead after": a frozen worker must not lock a lecture once its job is rescued.
         ("idle_in_transaction_session_timeout", "5s"),
         ("statement_timeout", role.statement_timeout()),
+        // PostgreSQL notices each search for stop words alone.
+        ("client_min_messages", "warning"),
     ]))
 }
 

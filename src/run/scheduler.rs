@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::CourseSync;
+use bedel_jobs::index_transcripts::IndexTranscripts;
 use bedel_queue::{CatchUp, NewJob, Queue, Retention, Schedule, run_scheduler};
 
 use crate::config::common::CommonOptions;
@@ -43,7 +44,10 @@ pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(
         .map_err(|error| CliError::Usage(format!("CLEANUP_CRON or COURSE_SYNC_CRON: {error}")))
 }
 
-/// Both jobs read the whole current state, so only the latest of several missed ticks is caught up.
+/// When transcripts without rows in the search's index get them: hourly. `transcribe` writes its own.
+const INDEX_CRON: &str = "47 * * * *";
+
+/// The jobs read the whole current state, so only the latest of several missed ticks is caught up.
 fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
     vec![
         Schedule {
@@ -57,6 +61,12 @@ fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
             cron: options.course_sync_cron.clone(),
             catch_up: CatchUp::Latest,
             job: CourseSync::default().job(),
+        },
+        Schedule {
+            name: "index-transcripts",
+            cron: INDEX_CRON.to_owned(),
+            catch_up: CatchUp::Latest,
+            job: NewJob::new(&IndexTranscripts::default()),
         },
     ]
 }

@@ -25,6 +25,7 @@ mod races;
 mod removal;
 mod resubmission;
 mod retry;
+mod search;
 mod transcript;
 
 use std::collections::HashSet;

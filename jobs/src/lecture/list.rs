@@ -22,8 +22,8 @@ const FILTER_SCAN_LIMIT: i64 = 1000;
 /// Where a page ended: the time of a link and its lecture. Its text is opaque to callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    linked_at: DateTime<Utc>,
-    lecture_id: Uuid,
+    pub(super) linked_at: DateTime<Utc>,
+    pub(super) lecture_id: Uuid,
 }
 
 impl fmt::Display for Cursor {

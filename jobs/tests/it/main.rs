@@ -3,6 +3,7 @@
 
 #[cfg(feature = "whisper")]
 mod cache;
+mod captions;
 mod cleanup_orphans;
 mod course_sync;
 mod documented;
@@ -13,6 +14,7 @@ mod environment;
 mod fetch;
 mod guard;
 mod hls;
+mod index_transcripts;
 mod media;
 mod memory_call_log;
 mod pipeline;

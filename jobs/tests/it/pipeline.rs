@@ -1,4 +1,4 @@
-//! The six jobs under the real queue: run twice, killed between any two steps, robbed of their lease, failing, and deleted
+//! The jobs under the real queue: run twice, killed between any two steps, robbed of their lease, failing, and deleted
 //! under way. The rows and files must equal those of an undisturbed run.
 
 #[cfg(feature = "whisper")]

@@ -20,7 +20,7 @@ async fn the_transcript_is_read_in_all_forms_once_it_is_there() {
     }
     let json = r#"{"text":"Good morning. All.","language":"en","duration":3.0,"model":"m","engine":"e",
         "segments":[{"id":0,"start":0.0,"end":1.5,"text":"Good morning."},{"id":1,"start":1.5,"end":3.0,"text":"All."}]}"#;
-    let srt = "1\n00:00:00,000 --> 00:00:01,500\nGood morning.\n\n2\n00:00:01,500 --> 00:00:03,000\nAll.\n";
+    let srt = "1\n00:00:00,000 --> 00:00:01,416\nGood morning.\n\n2\n00:00:01,500 --> 00:00:03,000\nAll.\n";
     let vtt = "WEBVTT\n\n00:00.000 --> 00:01.000\ngüten Morgen\n";
     app.storage
         .put_bytes(&format!("transcripts/{id}.json"), Bytes::from_static(json.as_bytes()))

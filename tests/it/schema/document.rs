@@ -75,6 +75,9 @@ fn read_kind(text: &str) -> Kind {
         "BIGINT" => "bigint",
         "BOOLEAN" => "boolean",
         "BYTEA" => "bytea",
+        "TSVECTOR" => "tsvector",
+        "FLOAT8[]" => "double precision[]",
+        "TEXT[]" => "text[]",
         "TIMESTAMPTZ" => "timestamp with time zone",
         other => other,
     };

@@ -75,6 +75,26 @@ constraint lectures: UNIQUE (course_id, panopto_session_id)
 index lectures: idx_lectures_course_id btree (course_id)
 trigger lectures: trg_lectures_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
 
+table transcript_index
+column transcript_index.lecture_id: uuid, not null
+column transcript_index.version: integer, not null
+column transcript_index.config: text, not null
+column transcript_index.words: tsvector, not null
+constraint transcript_index: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DELETE CASCADE
+constraint transcript_index: PRIMARY KEY (lecture_id)
+index transcript_index: idx_transcript_index_config btree (config)
+index transcript_index: idx_transcript_index_words gin (words) WITH (fastupdate=off)
+
+table transcript_passages
+column transcript_passages.lecture_id: uuid, not null
+column transcript_passages.number: integer, not null
+column transcript_passages.starts: double precision[], not null
+column transcript_passages.ends: double precision[], not null
+column transcript_passages.texts: text[], not null
+column transcript_passages.words: tsvector, not null
+constraint transcript_passages: FOREIGN KEY (lecture_id) REFERENCES transcript_index(lecture_id) ON DELETE CASCADE
+constraint transcript_passages: PRIMARY KEY (lecture_id, number)
+
 table user_courses
 column user_courses.user_id: uuid, not null
 column user_courses.course_id: uuid, not null

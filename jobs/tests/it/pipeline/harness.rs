@@ -8,6 +8,7 @@ use bedel_fetch::FetchPolicy;
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::environment::{Context, Settings};
+use bedel_jobs::index_transcripts::IndexTranscripts;
 use bedel_jobs::installation::installation_of_database;
 use bedel_jobs::lecture::{self, Lecture};
 use bedel_jobs::registry;
@@ -33,7 +34,7 @@ use crate::recordings;
 /// Kinds of the stages of a lecture, in order.
 pub const STAGES: [&str; 4] = ["submit", "download", "probe", "transcribe"];
 /// Kinds that a schedule starts.
-pub const CRON: [&str; 2] = ["cleanup-orphans", "course-sync"];
+pub const CRON: [&str; 3] = ["cleanup-orphans", "course-sync", "index-transcripts"];
 
 /// The same ids in every database, so that what is left can be compared.
 pub const LECTURE: Uuid = Uuid::from_u128(1);
@@ -44,6 +45,8 @@ const NOBODY: Uuid = Uuid::from_u128(5);
 const DOCUMENT: Uuid = Uuid::from_u128(6);
 const COURSE: Uuid = Uuid::from_u128(7);
 pub const USER: Uuid = Uuid::from_u128(8);
+/// Completed before there was an index.
+const UNINDEXED: Uuid = Uuid::from_u128(9);
 
 /// Longest wait for anything here; the machine may be busy with all other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -132,13 +135,15 @@ impl Harness {
             (ABANDONED, "completed", 2, false),
             (STALLED, "downloading", 2, true),
             (FAILED, "failed", 2, true),
+            (UNINDEXED, "completed", 2, true),
         ];
         for (id, status, hours, linked) in lectures {
             sqlx::query(
                 "INSERT INTO lectures (id, course_id, panopto_session_id, panopto_url, stream_url, status, created_at,
-                                       audio_storage_key)
+                                       audio_storage_key, transcript_storage_key)
                  VALUES ($1, $2, $1::text, $3, '', $4::lecture_status, now() - make_interval(hours => $5),
-                         CASE WHEN $4 = 'failed' THEN 'audio/' || $1 || '.m4a' END)",
+                         CASE WHEN $4 = 'failed' THEN 'audio/' || $1 || '.m4a' END,
+                         CASE WHEN $4 = 'completed' THEN 'transcripts/' || $1 || '.json' END)",
             )
             .bind(id)
             .bind(COURSE)
@@ -187,6 +192,10 @@ impl Harness {
         for key in files {
             self.ctx.storage.put_bytes(&key, Bytes::from_static(b"content")).await.expect("stored");
         }
+        let transcript =
+            r#"{"language": "en", "segments": [{"start": 1.0, "end": 2.0, "text": "Good morning."}]}"#;
+        let key = keys::transcript_json(UNINDEXED);
+        self.ctx.storage.put_bytes(&key, Bytes::from_static(transcript.as_bytes())).await.expect("stored");
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -216,6 +225,9 @@ impl Harness {
             }
             "course-sync" => {
                 self.enqueue(&CourseSync::default().job()).await;
+            }
+            "index-transcripts" => {
+                self.enqueue(&NewJob::new(&IndexTranscripts::default())).await;
             }
             _ => assert!(STAGES.contains(&kind) && !CRON.contains(&kind), "{kind}"),
         }

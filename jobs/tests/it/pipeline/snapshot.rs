@@ -21,6 +21,8 @@ impl Snapshot {
     pub async fn take(harness: &Harness) -> Self {
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT 'lecture ' || (to_jsonb(l) - 'created_at' - 'updated_at')::text FROM lectures AS l
+             UNION ALL SELECT 'indexed ' || to_jsonb(i)::text FROM transcript_index AS i
+             UNION ALL SELECT 'passage ' || to_jsonb(p)::text FROM transcript_passages AS p
              UNION ALL SELECT 'link ' || user_id || ' ' || lecture_id FROM user_lectures
              UNION ALL SELECT 'document ' || (to_jsonb(d) - 'created_at' - 'updated_at')::text FROM documents AS d
              UNION ALL SELECT 'course ' || (to_jsonb(c) - 'id' - 'created_at' - 'updated_at')::text FROM courses AS c

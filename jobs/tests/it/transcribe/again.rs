@@ -64,3 +64,47 @@ async fn a_worker_without_the_requested_engine_leaves_the_job() {
     assert_eq!(decision(&error), ("engine-missing", "wait"));
     assert!(error.to_string().contains("openai"), "{error}");
 }
+
+/// The lecture's passages in the index, as text.
+async fn passages(env: &TranscribeEnv, id: Uuid) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT array_to_string(texts, '|') FROM transcript_passages WHERE lecture_id = $1 ORDER BY number",
+    )
+    .bind(id)
+    .fetch_all(&env.ctx.pool)
+    .await
+    .expect("the passages")
+}
+
+/// The rows of the search exist if and only if the commit does.
+#[tokio::test]
+async fn the_commit_writes_the_rows_of_the_search_and_a_new_one_replaces_them() {
+    let env = TranscribeEnv::new(None).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let id = env.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;
+    let ctx = with(&env, &Listener::stumbling_at(&[])).await;
+    let output = Transcribe::new(id).run(&ctx, &Attempt::detached(Some(id))).await.expect("a transcript");
+    assert!(passages(&env, id).await.is_empty(), "before the commit");
+
+    let mut tx = env.ctx.pool.begin().await.expect("a transaction");
+    let attempt = Attempt::detached(Some(id));
+    Transcribe::new(id).commit(&env.ctx, &attempt, &output, &mut tx).await.expect("a commit");
+    tx.rollback().await.expect("a lost lease");
+    assert!(passages(&env, id).await.is_empty(), "the transaction did not commit");
+    assert_ne!(env.base.status(id).await.0, LectureStatus::Completed);
+
+    env.commit(id, output).await;
+    let first = passages(&env, id).await;
+    assert!(first.len() == 1 && first[0].ends_with("samples"), "{first:?}");
+
+    // A longer recording, transcribed again.
+    let other = env.lecture(&sound(directory.path(), "sine=duration=3", &[])).await;
+    let output =
+        Transcribe::new(other).run(&ctx, &Attempt::detached(Some(other))).await.expect("a transcript");
+    env.commit(id, output).await;
+    let second = passages(&env, id).await;
+    assert!(second.len() == 1 && second != first, "{second:?}");
+
+    env.base.execute("DELETE FROM lectures WHERE id = $1", id).await;
+    assert!(passages(&env, id).await.is_empty());
+}
