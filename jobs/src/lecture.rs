@@ -8,6 +8,7 @@ mod priority;
 pub mod removal;
 pub mod restart;
 pub mod retry;
+pub mod streams;
 pub mod submission;
 pub mod upload;
 pub mod view;
