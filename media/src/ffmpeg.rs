@@ -117,12 +117,21 @@ pub(super) async fn copy_aac(
     check_decoded(&finished)
 }
 
+/// What [`encode`] does with decoded sound.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Filters {
+    /// ffmpeg's chain of filters.
+    pub(super) chain: String,
+    /// Decodes also what the demuxer marks as hidden, as it does with packets whose time stamps go back.
+    pub(super) keep_all: bool,
+}
+
 /// Encodes an audio track through `filters`, which see the file's own time stamps.
 pub(super) async fn encode(
     ffmpeg: &Path,
     source: &Path,
     track: usize,
-    filters: &str,
+    filters: &Filters,
     encoding: Encoding,
     target: &Path,
 ) -> Result<(), MediaError> {
@@ -131,10 +140,13 @@ pub(super) async fn encode(
     }
     // ffmpeg would move the first time stamp to 0 and close jumps of transport streams by itself.
     let mut args = vec![OsString::from("-copyts")];
+    if filters.keep_all {
+        args.extend(["-flags2", "+skip_manual"].map(OsString::from));
+    }
     args.extend(input(source));
     let map = format!("0:a:{track}");
     args.extend(
-        ["-map", &map, "-vn", "-sn", "-dn", "-map_metadata", "-1", "-af", filters].map(OsString::from),
+        ["-map", &map, "-vn", "-sn", "-dn", "-map_metadata", "-1", "-af", &filters.chain].map(OsString::from),
     );
     args.extend(encoding.output());
     args.push(file_url(target));

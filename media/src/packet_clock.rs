@@ -21,7 +21,7 @@ use crate::ffprobe::AudioStream;
 /// resampler corrects the clock from the same difference on.
 const STEP_SECONDS: f64 = 0.1;
 
-/// Packets that decoders skip may last this many seconds: the priming of an encoder takes less.
+/// An edit list may hide this many seconds at the start: the priming of an encoder takes less.
 const MAX_SKIPPED_SECONDS: f64 = 0.25;
 
 /// Samples of one AAC packet: plain or with half the core's rate, and the short frames of broadcasters. The
@@ -34,13 +34,13 @@ const AAC_ROUNDING: f64 = 24.0;
 /// The clock of one track. All times are seconds by the file's own time stamps.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct PacketClock {
-    /// Sum of the lengths of all packets that are heard.
+    /// Sum of the lengths of all packets from the first one that is heard.
     pub(super) sound: f64,
     /// Time stamp of the first packet.
     pub(super) start: f64,
     /// Latest end of a packet.
     pub(super) end: f64,
-    /// Length of packets that an edit list hides.
+    /// Length of the packets before the first one that an edit list shows.
     pub(super) skipped: f64,
     /// True if the clock goes back or packets overlap.
     goes_back: bool,
@@ -227,7 +227,8 @@ impl Reading {
             Lengths::Stated => packet.length.or(self.last_length),
             Lengths::Aac(rate) => Some(AAC_FRAMES[0] / rate),
         };
-        if packet.is_skipped {
+        // Later ones are no edit: ffmpeg also marks packets whose time stamps go back.
+        if packet.is_skipped && !self.has_start {
             self.clock.skipped += length.unwrap_or_default();
             return;
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::conservation::tolerance;
 use crate::error::MediaError;
-use crate::ffmpeg::{self, Encoding};
+use crate::ffmpeg::{self, Encoding, Filters};
 use crate::packet_clock::{self, Lengths, Verdict};
 use crate::sound::MAX_HOURS;
 use crate::{ffprobe, tracks};
@@ -223,7 +223,7 @@ impl Part<'_> {
 
     /// ffmpeg's filters, from the file's time stamps to samples without gaps. With `fill` the part gets its
     /// exact length.
-    fn filters(&self, is_uniform: bool, fill: bool) -> String {
+    fn filters(&self, is_uniform: bool, fill: bool) -> Filters {
         let run = self.run;
         let mut filters = Vec::new();
         if run.is_faulty {
@@ -245,7 +245,7 @@ impl Part<'_> {
             filters.push(format!("apad=whole_dur={seconds:.6},atrim=end={seconds:.6}"));
         }
         filters.extend(silence(self.silence));
-        filters.join(",")
+        Filters { chain: filters.join(","), keep_all: run.is_faulty }
     }
 }
 

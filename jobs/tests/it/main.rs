@@ -4,6 +4,7 @@
 #[cfg(feature = "whisper")]
 mod cache;
 mod cleanup_orphans;
+mod clock;
 mod course_sync;
 mod documented;
 mod download;

@@ -71,10 +71,12 @@ fn read_kind(text: &str) -> Kind {
     let kind = match words.next().expect("a type") {
         "UUID" => "uuid",
         "TEXT" => "text",
+        "SMALLINT" => "smallint",
         "INT" => "integer",
         "BIGINT" => "bigint",
         "BOOLEAN" => "boolean",
         "BYTEA" => "bytea",
+        "JSONB" => "jsonb",
         "TIMESTAMPTZ" => "timestamp with time zone",
         other => other,
     };
