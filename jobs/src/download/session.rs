@@ -1,7 +1,7 @@
 //! From the streams of a session to the sound of all of it.
 //!
 //! Panopto names several streams for some sessions. The best one with sound is taken; the others fill in what
-//! it leaves out, as when a recorder paused and went on with another stream. Streams without sound are left
+//! it leaves out, as when a recorder paused and continued in another stream. Streams without sound are left
 //! alone.
 
 use std::ops::Range;
@@ -192,7 +192,7 @@ impl Candidates<'_> {
         let (recording, announced) = match self.open(number, stream).await {
             Ok(opened) => opened,
             Err(error) if error.class() == "no-audio" => return Ok(()),
-            // Slides seldom have sound, and here another stream has it.
+            // Slides rarely have sound, and here another stream has it.
             Err(error) if error.is_fatal() && stream.kind == StreamKind::Screen => {
                 tracing::warn!(class = error.class(), "a stream of slides could not be downloaded; it is left out");
                 return Ok(());

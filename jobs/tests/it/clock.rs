@@ -159,7 +159,7 @@ async fn a_hole_is_an_error_that_names_both_lengths() {
     assert_eq!(decision(&error), ("incomplete", "fatal"));
     assert!(error.to_string().contains("24 seconds") && error.to_string().contains("20 seconds"), "{error}");
 
-    // Nothing is announced, but the picture goes on.
+    // Nothing is announced, but the picture continues.
     let directory = tempfile::tempdir().expect("a directory");
     let file = ffmpeg(
         &[
