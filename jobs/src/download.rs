@@ -19,7 +19,6 @@ use std::time::Duration;
 use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Job, JobError, Policy};
 use sqlx::PgConnection;
 use tokio::io::AsyncReadExt;
-use url::Url;
 use uuid::Uuid;
 
 pub use self::progress::Checkpoint;
@@ -32,15 +31,12 @@ pub use crate::kinds::Download;
 use crate::lecture::{self, Lecture, UPLOADED};
 use crate::pipeline::{self, Stage, stage_hooks};
 use crate::scratch::Scratch;
-use bedel_fetch::{FetchError, body, require_media};
+use bedel_fetch::{body, require_media};
 use bedel_recordings::panopto::streams::{Stream, StreamKind};
 use bedel_recordings::source::Source;
 use bedel_recordings::source::download_dir::DownloadDir;
 use bedel_storage::StorageError;
 use bedel_storage::keys::{self, Class};
-
-/// Progress once the source is fetched. Extracting takes little time in comparison.
-const PROGRESS_FETCHED: f64 = 0.9;
 
 /// Concurrent downloads from one host, fleet-wide.
 const DOWNLOADS_PER_HOST: u32 = 8;
@@ -203,7 +199,7 @@ impl Download {
         session: &Session,
         scratch: &Scratch,
     ) -> Result<Audio, JobError> {
-        attempt.set_progress(PROGRESS_FETCHED);
+        attempt.set_progress(fetch::PROGRESS_FETCHED);
         let audio = scratch.path.join("audio.m4a");
         ctx.media.write_audio(&session.pieces(), &scratch.path, &audio).await?;
 
@@ -227,7 +223,7 @@ async fn streams(ctx: &Environment, lecture: &Lecture) -> Result<Vec<Stream>, Jo
     if lecture.stream_url.is_empty() {
         return Err(no_stream("The address of this recording's stream is unknown."));
     }
-    let url = checked(ctx, &lecture.stream_url)?;
+    let url = fetch::check(ctx, &lecture.stream_url)?;
     let connection = &mut *ctx.pool.acquire().await?;
     match lecture::streams::read(connection, lecture.id, &lecture.stream_url).await? {
         None => Err(no_stream("The stored streams of this recording cannot be read.")),
@@ -240,11 +236,6 @@ async fn streams(ctx: &Environment, lecture: &Lecture) -> Result<Vec<Stream>, Jo
 
 fn no_stream(reason: &str) -> JobError {
     JobError::fatal("no-stream", format!("{reason} Send the recording again from its Panopto page."))
-}
-
-/// The URL, if the rules allow it.
-fn checked(ctx: &Environment, url: &str) -> Result<Url, JobError> {
-    Ok(ctx.settings.fetch.check(url).map_err(FetchError::from)?)
 }
 
 /// Copies a client's upload to `target`. Refuses it if it is not media.

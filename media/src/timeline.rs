@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::conservation::tolerance;
+use crate::conservation::{is_whole, tolerance};
 use crate::error::MediaError;
 use crate::ffmpeg::{self, Encoding, Filters};
 use crate::packet_clock::{self, Lengths, Verdict};
@@ -204,6 +204,8 @@ struct Part<'a> {
     run: &'a Run,
     /// Seconds on the file's clock, from its zero.
     span: Range<f64>,
+    /// True if it ends with its file, whose length is an estimate.
+    is_open: bool,
     /// Seconds of silence before it.
     silence: f64,
 }
@@ -218,7 +220,7 @@ impl Part<'_> {
             && run.lead < MIN_SILENCE_SECONDS
             && self.silence < MIN_SILENCE_SECONDS
             && self.span.start < MIN_SILENCE_SECONDS
-            && self.span.end >= run.lead + run.sound - MIN_CUT_SECONDS
+            && (self.is_open || self.span.end >= run.lead + run.sound - MIN_CUT_SECONDS)
     }
 
     /// ffmpeg's filters, from the file's time stamps to samples without gaps. With `fill` the part gets its
@@ -236,11 +238,9 @@ impl Part<'_> {
         if !is_uniform {
             filters.push(UNIFORM.to_owned());
         }
-        if self.span.end.is_finite() {
-            filters.push(format!("atrim=start={:.6}:end={:.6}", self.span.start, self.span.end));
-            filters.push("asetpts=N/SR/TB".to_owned());
-        }
-        if fill && self.span.end.is_finite() {
+        let end = if self.is_open { String::new() } else { format!(":end={:.6}", self.span.end) };
+        filters.push(format!("atrim=start={:.6}{end},asetpts=N/SR/TB", self.span.start));
+        if fill {
             let seconds = self.span.end - self.span.start;
             filters.push(format!("apad=whole_dur={seconds:.6},atrim=end={seconds:.6}"));
         }
@@ -274,14 +274,12 @@ fn plan<'a>(pieces: &[Piece<'a>]) -> Result<Vec<Part<'a>>, MediaError> {
             }
             let at = piece.at + (start - piece.span.start);
             let sound_end = run.begin + run.lead + run.sound;
-            let end = if end.is_finite() { end } else { sound_end.max(start) };
+            let is_open = !end.is_finite();
+            let end = if is_open { sound_end.max(start) } else { end };
             missing += last_missing;
             last_missing = (end - sound_end.max(start)).max(0.0);
-            parts.push(Part {
-                run,
-                span: start - run.begin..end - run.begin,
-                silence: (at - session).max(0.0),
-            });
+            let (span, silence) = (start - run.begin..end - run.begin, (at - session).max(0.0));
+            parts.push(Part { run, span, is_open, silence });
             session = at + (end - start);
         }
     }
@@ -295,18 +293,17 @@ fn plan<'a>(pieces: &[Piece<'a>]) -> Result<Vec<Part<'a>>, MediaError> {
 }
 
 /// Writes the sound of a session to `target`, as AAC in an MPEG-4 container. Parts are kept in `directory`.
-/// Returns its length in seconds.
 ///
 /// # Errors
 /// `NoAudio` without pieces, `Incomplete`, and the tools' own.
 pub(super) async fn write(
     ffmpeg: &Path,
+    ffprobe: &Path,
     pieces: &[Piece<'_>],
     directory: &Path,
     target: &Path,
-) -> Result<f64, MediaError> {
+) -> Result<(), MediaError> {
     let parts = plan(pieces)?;
-    let seconds = parts.iter().map(|part| part.silence + part.span.end - part.span.start).sum();
     match parts.as_slice() {
         [part] if part.is_whole_file() => {
             ffmpeg::copy_aac(ffmpeg, &part.run.file, part.run.track, target).await?;
@@ -318,7 +315,18 @@ pub(super) async fn write(
         }
         parts => join(ffmpeg, parts, directory, target).await?,
     }
-    Ok(seconds)
+    // Packets of other codecs may state a wrong length, and without a clock there is no other.
+    if parts.iter().any(|part| part.run.is_faulty && !part.run.is_aac) {
+        return Ok(());
+    }
+    let planned = parts.iter().map(|part| part.silence + part.span.end - part.span.start).sum();
+    let report = ffprobe::probe(ffprobe, target).await?;
+    let lengths = Lengths::of(report.audio.first().ok_or(MediaError::NoAudio)?);
+    let stored = packet_clock::scan(ffprobe, target, "a:0", lengths).await?.sound;
+    if is_whole(stored, planned) {
+        return Ok(());
+    }
+    Err(MediaError::Incomplete { announced: planned, sound: stored })
 }
 
 /// Encodes each part by itself, in the same form, and then all of them.

@@ -67,7 +67,7 @@ impl MediaTools {
         let recording = self.inspect(files).await?;
         let piece = Piece { recording: &recording, span: 0.0..f64::INFINITY, at: 0.0 };
         // One piece of one file needs no directory.
-        timeline::write(&self.ffmpeg, &[piece], Path::new("/"), target).await?;
+        timeline::write(&self.ffmpeg, &self.ffprobe, &[piece], Path::new("/"), target).await?;
         Ok(recording)
     }
 
@@ -81,18 +81,18 @@ impl MediaTools {
 
     /// Writes the sound of a session to `target`, as AAC in an MPEG-4 container. The pieces must be in the
     /// session's order and may not overlap; where none plays there is silence. Intermediate files go to
-    /// `directory`. Returns the length in seconds.
+    /// `directory`.
     ///
     /// # Errors
-    /// `NoAudio` without pieces, `Incomplete` where a recording ends before its piece, `NotMedia`, and the tools'
+    /// `NoAudio` without pieces, `Incomplete` where a recording ends before its piece or less was written than was planned, `NotMedia`, and the tools'
     /// own.
     pub async fn write_audio(
         &self,
         pieces: &[Piece<'_>],
         directory: &Path,
         target: &Path,
-    ) -> Result<f64, MediaError> {
-        timeline::write(&self.ffmpeg, pieces, directory, target).await
+    ) -> Result<(), MediaError> {
+        timeline::write(&self.ffmpeg, &self.ffprobe, pieces, directory, target).await
     }
 
     /// True if nothing in the recording is audible. Decodes it.

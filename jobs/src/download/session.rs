@@ -12,7 +12,7 @@ use bedel_recordings::panopto::streams::{Span, Stream, StreamKind};
 use bedel_recordings::source::Source;
 use bedel_recordings::source::download_dir::DownloadDir;
 
-use super::{PROGRESS_FETCHED, fetch};
+use super::fetch;
 use crate::environment::Environment;
 
 /// A part of the session that no stream covers is worth another download from this many seconds on.
@@ -208,7 +208,7 @@ impl Candidates<'_> {
 
     /// Downloads a stream and reads its clock. Also returns the length that its playlist announces.
     async fn open(&self, number: usize, stream: &Stream) -> Result<(Recording, Option<f64>), JobError> {
-        let url = super::checked(self.env, stream.url.as_str())?;
+        let url = fetch::check(self.env, stream.url.as_str())?;
         let own;
         let directory = match number {
             0 => self.directory,
@@ -217,7 +217,7 @@ impl Candidates<'_> {
                 own.as_ref().map_err(JobError::local_disk)?
             }
         };
-        let source = fetch::fetch(self.env, self.attempt, &url, directory, PROGRESS_FETCHED).await?;
+        let source = fetch::fetch(self.env, self.attempt, &url, directory).await?;
         let announced = match stream.spans.as_slice() {
             [] => self.session_seconds,
             // A file that is played from its beginning is as long as it is played, unless its end was cut.
