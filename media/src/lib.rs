@@ -33,7 +33,8 @@
 //!
 //! 1. `tools`: [`MediaTools`], the whole API.
 //! 2. `ffmpeg` and `ffprobe`: the command lines.
-//! 3. `packet_clock` and `timeline`: time stamps, and from several files to one sound on the session's clock.
+//! 3. `packet_clock`, `recording` and `timeline`: time stamps, and from several files to one sound on the
+//!    session's clock.
 //! 4. [`conservation`]: how far two lengths of one recording may differ.
 //! 5. `child`: runs a tool that dies with its worker, even after `kill -9`.
 //! 6. `tracks` and `channels`: the track to take, and the channel with the voice where the other one is noise, by [`levels`].
@@ -47,6 +48,7 @@ mod ffmpeg;
 mod ffprobe;
 pub mod levels;
 mod packet_clock;
+mod recording;
 pub mod sound;
 mod timeline;
 mod tools;
@@ -55,5 +57,6 @@ mod tracks;
 pub use self::error::MediaError;
 pub use self::ffmpeg::SoundStats;
 pub use self::ffprobe::{AudioStream, ProbeReport};
-pub use self::timeline::{Piece, Recording, SourceFiles};
+pub use self::recording::{Recording, SourceFiles};
+pub use self::timeline::Piece;
 pub use self::tools::{ClockReport, MediaTools};

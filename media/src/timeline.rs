@@ -1,20 +1,18 @@
 //! Puts recordings on the session's clock: second N of the written audio is second N of the session.
 //!
-//! 1. [`inspect`] reads a recording's files: which track, where its clock begins, and whether samples and
-//!    clock agree.
-//! 2. [`plan`] cuts what the session plays into [`Part`]s, in order.
-//! 3. [`write`] copies a single whole part, and otherwise encodes: silence where nothing plays, samples back
+//! 1. [`plan`] cuts what the session plays into [`Part`]s, in order.
+//! 2. [`write`] copies a single whole part, and otherwise encodes: silence where nothing plays, samples back
 //!    to back where the file's clock is wrong.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::conservation::{is_whole, tolerance};
 use crate::error::MediaError;
 use crate::ffmpeg::{self, Encoding, Filters};
-use crate::packet_clock::{self, Lengths, Verdict};
-use crate::sound::MAX_HOURS;
-use crate::{ffprobe, tracks};
+use crate::ffprobe;
+use crate::packet_clock::{self, Lengths};
+use crate::recording::{Recording, Run};
 
 /// A shorter silence is left out: nobody hears it, and the sound can be copied.
 const MIN_SILENCE_SECONDS: f64 = 0.05;
@@ -22,55 +20,8 @@ const MIN_SILENCE_SECONDS: f64 = 0.05;
 /// A shorter cut at the end is rounding: the sound ends a few packets behind the announced length.
 const MIN_CUT_SECONDS: f64 = 0.5;
 
-/// A sound that starts later than this may be on another clock than the picture.
-const LATE_SECONDS: f64 = 60.0;
-
-/// Latest start of a sound: nothing behind it is transcribed.
-const MAX_LEAD_SECONDS: f64 = MAX_HOURS as f64 * 3600.0;
-
 /// Form of parts that differ: as the most usual camera has it.
 const UNIFORM: &str = "aresample=48000,aformat=sample_fmts=s16:channel_layouts=stereo";
-
-/// A recording as it was downloaded.
-#[derive(Debug, Clone, Copy)]
-pub struct SourceFiles<'a> {
-    /// Its files, one after another.
-    pub runs: &'a [PathBuf],
-    /// True for a playlist's segments: their clock begins with the first of them.
-    pub is_playlist: bool,
-    /// Length in seconds, if the source announced it.
-    pub announced_seconds: Option<f64>,
-}
-
-/// A recording with sound, ready for [`MediaTools::write_audio`](crate::MediaTools::write_audio).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recording {
-    runs: Vec<Run>,
-}
-
-/// One file of a recording.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Run {
-    pub(super) file: PathBuf,
-    pub(super) track: usize,
-    channels: u32,
-    sample_rate: u32,
-    is_aac: bool,
-    /// Where it begins on the recording's clock, in seconds.
-    begin: f64,
-    /// Time stamp of its clock's zero, in seconds.
-    zero: f64,
-    /// Seconds from its zero to its first sample.
-    lead: f64,
-    /// Seconds of sound on its clock, from the first sample.
-    sound: f64,
-    /// Length on the recording's clock. The picture may be longer than the sound.
-    seconds: f64,
-    is_faulty: bool,
-    is_edited: bool,
-    /// Length that its container announces.
-    claimed: Option<f64>,
-}
 
 /// What the session plays of a recording.
 #[derive(Debug, Clone)]
@@ -81,121 +32,6 @@ pub struct Piece<'a> {
     pub span: Range<f64>,
     /// Second of the session at which it begins.
     pub at: f64,
-}
-
-impl Recording {
-    /// Seconds from the zero of its clock to the end of its sound.
-    #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.runs.last().map_or(0.0, |run| run.begin + run.lead + run.sound)
-    }
-
-    /// Length in seconds that a single file's container announces. A container whose clock is wrong announces
-    /// nothing.
-    #[must_use]
-    pub fn claimed_seconds(&self) -> Option<f64> {
-        match self.runs.as_slice() {
-            [run] => run.claimed,
-            _ => None,
-        }
-    }
-
-    /// The file and track of each run.
-    pub(super) fn tracks(&self) -> impl Iterator<Item = (&Path, usize)> {
-        self.runs.iter().map(|run| (run.file.as_path(), run.track))
-    }
-}
-
-/// Reads the files of a recording.
-///
-/// # Errors
-/// `NoAudio` if a file has none, `Incomplete` where the sound has a hole, `NotMedia`, and the tools' own.
-pub(super) async fn inspect(
-    ffmpeg: &Path,
-    ffprobe: &Path,
-    source: SourceFiles<'_>,
-) -> Result<Recording, MediaError> {
-    let mut runs: Vec<Run> = Vec::new();
-    for file in source.runs {
-        let begin = runs.last().map_or(0.0, |run| run.begin + run.seconds);
-        runs.push(inspect_run(ffmpeg, ffprobe, file, source, begin).await?);
-    }
-    if runs.is_empty() {
-        return Err(MediaError::NoAudio);
-    }
-    Ok(Recording { runs })
-}
-
-async fn inspect_run(
-    ffmpeg: &Path,
-    ffprobe: &Path,
-    file: &Path,
-    source: SourceFiles<'_>,
-    begin: f64,
-) -> Result<Run, MediaError> {
-    let is_one_of_several = source.runs.len() > 1;
-    // What is announced is the length of all runs together.
-    let announced = source.announced_seconds.filter(|seconds| seconds.is_finite() && !is_one_of_several);
-    let report = ffprobe::probe(ffprobe, file).await?;
-    if report.audio.is_empty() {
-        return Err(MediaError::NoAudio);
-    }
-    let track = tracks::choose(ffmpeg, file, &report).await?;
-    let stream = report.audio.get(track).ok_or(MediaError::NoAudio)?;
-    let clock = packet_clock::scan(ffprobe, file, &format!("a:{track}"), Lengths::of(stream)).await?;
-    let zero = if source.is_playlist { report.first_seconds } else { report.zero_seconds };
-    let (mut lead, mut is_faulty) = ((clock.start - zero).max(0.0), false);
-    let picture_end = match report.has_video && (is_one_of_several || lead > LATE_SECONDS) {
-        true => Some(packet_clock::scan(ffprobe, file, "V:0", Lengths::Stated).await?.end - zero),
-        false => None,
-    };
-    if lead > picture_end.unwrap_or(MAX_LEAD_SECONDS).min(MAX_LEAD_SECONDS) {
-        tracing::info!(
-            lead,
-            "the sound would begin behind the picture; its time stamps are on another clock"
-        );
-        lead = 0.0;
-        is_faulty = true;
-    }
-    let hole = || MediaError::Incomplete { announced: lead + clock.span(), sound: clock.sound };
-    is_faulty |= match clock.judge(announced.map(|seconds| seconds - lead)) {
-        Verdict::Continuous => false,
-        Verdict::Faulty => true,
-        Verdict::Hole => return Err(hole()),
-        Verdict::Jump(jump) => {
-            if report.has_video && packet_clock::picture_continues(ffprobe, file, &jump).await? {
-                return Err(hole());
-            }
-            true
-        }
-    };
-    let sound = if is_faulty { clock.sound } else { clock.span() };
-    if is_faulty {
-        tracing::info!(
-            sound = clock.sound,
-            clock = clock.span(),
-            "the recording's time stamps are wrong; its samples are put back to back"
-        );
-    }
-    let claimed = report.announced_seconds_of(track).filter(|_| !is_faulty).map(|seconds| {
-        let with_lead = lead + seconds;
-        report.container_seconds.map_or(with_lead, |container| with_lead.min(container.max(seconds)))
-    });
-    Ok(Run {
-        file: file.to_owned(),
-        track,
-        channels: stream.channels,
-        sample_rate: stream.sample_rate,
-        is_aac: stream.codec == "aac",
-        begin,
-        zero,
-        lead,
-        sound,
-        seconds: picture_end.filter(|_| !is_faulty).map_or(lead + sound, |end| end.max(lead + sound)),
-        is_faulty,
-        is_edited: clock.is_edited(),
-        claimed,
-    })
 }
 
 /// A stretch of one file, with the silence before it.
@@ -349,4 +185,59 @@ async fn join(ffmpeg: &Path, parts: &[Part<'_>], directory: &Path, target: &Path
         let _ = tokio::fs::remove_file(directory.join(format!("part-{number:03}.flac"))).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recording of one file with this much sound.
+    fn recording(sound: f64) -> Recording {
+        let run = Run {
+            file: "x.mp4".into(),
+            track: 0,
+            channels: 2,
+            sample_rate: 48_000,
+            is_aac: true,
+            begin: 0.0,
+            zero: 0.0,
+            lead: 0.0,
+            sound,
+            seconds: sound,
+            is_faulty: false,
+            is_edited: false,
+            claimed: None,
+        };
+        Recording { runs: vec![run] }
+    }
+
+    fn piece(recording: &Recording, span: Range<f64>, at: f64) -> Piece<'_> {
+        Piece { recording, span, at }
+    }
+
+    #[test]
+    fn only_a_whole_file_from_the_start_is_copied() {
+        let recording = recording(60.0);
+        for (span, at, is_copied) in [
+            (0.0..f64::INFINITY, 0.0, true),
+            (0.0..59.8, 0.0, true),
+            (0.0..50.0, 0.0, false),
+            (5.0..60.0, 0.0, false),
+            (0.0..60.0, 5.0, false),
+        ] {
+            let parts = plan(&[piece(&recording, span.clone(), at)]).expect("a plan");
+            assert_eq!((parts.len(), parts[0].is_whole_file()), (1, is_copied), "{span:?} at {at}");
+            assert_eq!(parts[0].silence, at);
+        }
+    }
+
+    #[test]
+    fn a_piece_that_ends_before_the_next_one_begins_names_both_lengths() {
+        let (first, second) = (recording(60.0), recording(30.0));
+        let whole = [piece(&first, 0.0..61.0, 0.0), piece(&second, 0.0..30.0, 61.0)];
+        assert_eq!(plan(&whole).expect("within the tolerance").len(), 2);
+        let short = [piece(&first, 0.0..70.0, 0.0), piece(&second, 0.0..30.0, 70.0)];
+        let error = plan(&short).expect_err("ten seconds are missing");
+        assert!(matches!(error, MediaError::Incomplete { announced: 100.0, sound: 90.0 }), "{error}");
+    }
 }

@@ -6,8 +6,9 @@ use crate::error::MediaError;
 use crate::ffmpeg::SoundStats;
 use crate::ffprobe::ProbeReport;
 use crate::packet_clock::Lengths;
+use crate::recording::{self, Recording, SourceFiles};
 use crate::sound::MAX_HOURS;
-use crate::timeline::{self, Piece, Recording, SourceFiles};
+use crate::timeline::{self, Piece};
 use crate::{channels, ffmpeg, ffprobe, packet_clock};
 
 /// The samples of a file and its clock.
@@ -76,7 +77,7 @@ impl MediaTools {
     /// # Errors
     /// `NoAudio` if a file has none, `Incomplete` where the sound has a hole, `NotMedia`, and the tools' own.
     pub async fn inspect(&self, source: SourceFiles<'_>) -> Result<Recording, MediaError> {
-        timeline::inspect(&self.ffmpeg, &self.ffprobe, source).await
+        recording::inspect(&self.ffmpeg, &self.ffprobe, source).await
     }
 
     /// Writes the sound of a session to `target`, as AAC in an MPEG-4 container. The pieces must be in the
