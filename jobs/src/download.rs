@@ -2,7 +2,7 @@
 //!
 //! 1. Fetch the source into a directory of this host: over HTTP, resuming an earlier attempt, or from a
 //!    client's upload.
-//! 2. Extract its sound in a scratch directory named after the lease.
+//! 2. Put its sound on the session's clock, in a scratch directory named after the lease.
 //! 3. Store the audio under a key that contains the lease, check the fence, and only then rename the object
 //!    to the key in the lecture's row.
 //!
@@ -11,17 +11,18 @@
 
 mod fetch;
 mod progress;
+mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bedel_queue::{Attempt, Backoff, Breaker, Commit, End, Job, JobError, Policy};
 use sqlx::PgConnection;
 use tokio::io::AsyncReadExt;
-use url::Url;
 use uuid::Uuid;
 
 pub use self::progress::Checkpoint;
+use self::session::{Candidates, Session};
 use crate::audio::remove_leftovers;
 use crate::environment::{Context, Environment};
 use crate::error_class::{ErrorClass, OF_SERVERS, OF_STORAGE, names};
@@ -30,22 +31,20 @@ pub use crate::kinds::Download;
 use crate::lecture::{self, Lecture, UPLOADED};
 use crate::pipeline::{self, Stage, stage_hooks};
 use crate::scratch::Scratch;
-use bedel_fetch::{FetchError, body, require_media};
+use bedel_fetch::{body, require_media};
+use bedel_recordings::panopto::streams::{Stream, StreamKind};
 use bedel_recordings::source::Source;
 use bedel_recordings::source::download_dir::DownloadDir;
 use bedel_storage::StorageError;
 use bedel_storage::keys::{self, Class};
-
-/// Progress once the source is fetched. Extracting takes little time in comparison.
-const PROGRESS_FETCHED: f64 = 0.9;
 
 /// Concurrent downloads from one host, fleet-wide.
 const DOWNLOADS_PER_HOST: u32 = 8;
 
 /// Error classes after which the stream's URL is useless: expired or dead. Such a failure clears it, so a
 /// retry asks Panopto for a new one.
-const DEAD_STREAM_CLASSES: [&str; 5] =
-    ["access-denied", "not-found", "upstream-refused", "playlist-refused", "segment-missing"];
+const DEAD_STREAM_CLASSES: [&str; 6] =
+    ["access-denied", "not-found", "upstream-refused", "playlist-refused", "segment-missing", "no-stream"];
 
 /// Fatal error classes that keep the partial download: a retry with a fresh URL of the stream resumes it.
 const RESUMABLE_CLASSES: [&str; 2] = ["access-denied", "login-required"];
@@ -114,20 +113,28 @@ impl Job for Download {
             let file = scratch.path.join("source");
             copy_upload(ctx, self.lecture_id, &file).await?;
             let source = Source { runs: vec![file], announced_seconds: None };
-            return self.store_audio(ctx, attempt, &source, &scratch).await.map(Some);
+            let session = Session::of_source(ctx, &source, self.announced_seconds).await?;
+            return self.store_audio(ctx, attempt, &session, &scratch).await.map(Some);
         }
-        let url = stream_url(ctx, &lecture)?;
-        let download_dir =
+        let streams = streams(ctx, &lecture).await?;
+        let directory =
             DownloadDir::open(&ctx.downloads, lecture.id, attempt.lease, ctx.settings.max_download_bytes)
                 .await?;
-        let audio = match fetch::fetch(ctx, attempt, &url, &download_dir, PROGRESS_FETCHED).await {
-            Ok(source) => self.store_audio(ctx, attempt, &source, &scratch).await,
+        let candidates = Candidates {
+            env: ctx,
+            attempt,
+            streams: &streams,
+            directory: &directory,
+            session_seconds: self.announced_seconds,
+        };
+        let audio = match candidates.collect().await {
+            Ok(session) => self.store_audio(ctx, attempt, &session, &scratch).await,
             Err(error) => Err(error),
         };
         // The next attempt resumes the files of a failed one.
         let is_resumable = |error: &JobError| !error.is_fatal() || RESUMABLE_CLASSES.contains(&error.class());
         if !audio.as_ref().is_err_and(is_resumable) {
-            download_dir.remove().await;
+            directory.remove().await;
         }
         audio.map(Some)
     }
@@ -189,14 +196,12 @@ impl Download {
         &self,
         ctx: &Environment,
         attempt: &Attempt,
-        source: &Source,
+        session: &Session,
         scratch: &Scratch,
     ) -> Result<Audio, JobError> {
-        attempt.set_progress(PROGRESS_FETCHED);
+        attempt.set_progress(fetch::PROGRESS_FETCHED);
         let audio = scratch.path.join("audio.m4a");
-        let seconds = extract(ctx, &source.runs, scratch, &audio).await?;
-        let announced = [source.announced_seconds.or(seconds), self.announced_seconds];
-        let announced_seconds = announced.into_iter().flatten().reduce(f64::max);
+        ctx.media.write_audio(&session.pieces(), &scratch.path, &audio).await?;
 
         let temporary = keys::audio_temp(self.lecture_id, attempt.lease);
         ctx.storage.put_file(&temporary, &audio).await?;
@@ -209,33 +214,28 @@ impl Download {
             renamed => renamed?,
         }
         attempt.set_progress(1.0);
-        Ok(Audio { announced_seconds })
+        Ok(Audio { announced_seconds: session.announced_seconds })
     }
 }
 
-/// The checked URL of the recording's stream.
-fn stream_url(ctx: &Environment, lecture: &Lecture) -> Result<Url, JobError> {
+/// The streams that Panopto named, or the one that a client sent.
+async fn streams(ctx: &Environment, lecture: &Lecture) -> Result<Vec<Stream>, JobError> {
     if lecture.stream_url.is_empty() {
-        return Err(JobError::fatal(
-            "no-stream",
-            "The address of this recording's stream is unknown. Send the recording again from its Panopto page.",
-        ));
+        return Err(no_stream("The address of this recording's stream is unknown."));
     }
-    Ok(ctx.settings.fetch.check(&lecture.stream_url).map_err(FetchError::from)?)
+    let url = fetch::check(ctx, &lecture.stream_url)?;
+    let connection = &mut *ctx.pool.acquire().await?;
+    match lecture::streams::read(connection, lecture.id, &lecture.stream_url).await? {
+        None => Err(no_stream("The stored streams of this recording cannot be read.")),
+        Some(streams) if streams.is_empty() => {
+            Ok(vec![Stream { url, kind: StreamKind::Podcast, spans: Vec::new() }])
+        }
+        Some(streams) => Ok(streams),
+    }
 }
 
-/// Writes the sound of all runs to `target`. Returns the announced length of a single file.
-async fn extract(
-    ctx: &Environment,
-    runs: &[PathBuf],
-    scratch: &Scratch,
-    target: &Path,
-) -> Result<Option<f64>, JobError> {
-    if let [source] = runs {
-        return Ok(ctx.media.extract_audio(source, target).await?.announced_seconds());
-    }
-    ctx.media.join_audio(runs, &scratch.path, target).await?;
-    Ok(None)
+fn no_stream(reason: &str) -> JobError {
+    JobError::fatal("no-stream", format!("{reason} Send the recording again from its Panopto page."))
 }
 
 /// Copies a client's upload to `target`. Refuses it if it is not media.

@@ -113,8 +113,8 @@ error_classes! {
     SegmentMissing "segment-missing", "retry twice, then give up", "a part of the recording is missing after four tries: no hole is ever skipped";
     SegmentDamaged "segment-damaged", "retry", "a part is not media";
     Key "key", "retry", "the key of the encryption is not 16 bytes long";
-    Incomplete "incomplete", "give up; `probe` drops the audio",
-        "the playlist itself says that a part is missing, or less can be played than was announced: retry downloads it again";
+    Incomplete "incomplete", "give up; `probe` and `transcribe` drop the audio",
+        "the playlist itself says that a part is missing, less can be played than was announced, or samples and time stamps have different lengths: retry downloads it again";
     Protected "protected", "give up", "encrypted otherwise than by AES-128 with a key from the server";
     ScratchFull "scratch-full", "wait", "downloads in flight fill `BEDEL_MAX_DOWNLOADS_MIB`";
     TooLarge "too-large", "give up", "larger than `BEDEL_MAX_SOURCE_MIB`";

@@ -9,6 +9,7 @@ pub mod removal;
 pub mod restart;
 pub mod retry;
 pub mod search;
+pub mod streams;
 pub mod submission;
 pub mod upload;
 pub mod view;

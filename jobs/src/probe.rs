@@ -11,6 +11,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedel_media::conservation::{agree, is_whole};
 use bedel_media::{AudioStream, MediaError, MediaTools};
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_storage::keys;
@@ -25,13 +26,6 @@ pub use crate::kinds::Probe;
 use crate::lecture::Lecture;
 use crate::pipeline::{self, Stage, stage_hooks};
 use crate::scratch::Scratch;
-
-/// How much shorter than announced a recording may be: the larger of these seconds and this share of it.
-const TOLERANCE_SECONDS: f64 = 2.0;
-const TOLERANCE_SHARE: f64 = 0.005;
-
-/// A recording with a smaller audible share is silent: a click or two in an hour are no lecture.
-const MIN_AUDIBLE_SHARE: f64 = 0.00001;
 
 /// Measurements of the audio.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +144,17 @@ pub enum ProbeError {
         /// Seconds that can be played.
         decoded: f64,
     },
+    /// The samples and their time stamps have different lengths, so players and engines would skip speech.
+    #[error(
+        "The recording is incomplete: the stored audio has {decoded:.0} seconds of sound, but its time stamps span \
+         {clock:.0} seconds. Use retry to download it again."
+    )]
+    Clock {
+        /// Seconds of sound.
+        decoded: f64,
+        /// Seconds of its clock.
+        clock: f64,
+    },
 }
 
 impl From<ProbeError> for JobError {
@@ -157,7 +162,7 @@ impl From<ProbeError> for JobError {
         match error {
             ProbeError::Media(error) => error.into(),
             ProbeError::Silent => Self::fatal("silent", error.to_string()),
-            ProbeError::Incomplete { .. } => Self::fatal("incomplete", error.to_string()),
+            ProbeError::Incomplete { .. } | ProbeError::Clock { .. } => Self::fatal("incomplete", error.to_string()),
         }
     }
 }
@@ -180,19 +185,19 @@ pub async fn measure(media: &MediaTools, file: &Path, announced: Option<f64>) ->
     let covered = decoded_seconds + stream.start_seconds;
     let announced = announced.filter(|seconds| seconds.is_finite());
     for announced in announced.into_iter().chain(claimed) {
-        if covered < announced - tolerance(announced) {
+        if !is_whole(covered, announced) {
             return Err(ProbeError::Incomplete { announced, decoded: decoded_seconds });
         }
     }
-    if sound.audible_share < MIN_AUDIBLE_SHARE {
+    let clock = media.compare_clock(file).await?;
+    if !clock.agrees || !agree(decoded_seconds, clock.clock_seconds) {
+        return Err(ProbeError::Clock { decoded: decoded_seconds, clock: clock.clock_seconds });
+    }
+    if sound.is_silent() {
         return Err(ProbeError::Silent);
     }
     // Other programs show the container's length. Ignore it if the samples contradict it.
-    let plausible = |seconds: &f64| (covered - seconds).abs() <= tolerance(*seconds);
+    let plausible = |seconds: &f64| agree(covered, *seconds);
     let seconds = report.container_seconds.filter(plausible).unwrap_or(covered);
     Ok(Probed { seconds, decoded_seconds, stream })
-}
-
-fn tolerance(announced: f64) -> f64 {
-    (announced * TOLERANCE_SHARE).max(TOLERANCE_SECONDS)
 }

@@ -1,4 +1,4 @@
-//! `submit`: resolves the URL of the recording's stream.
+//! `submit`: resolves the URLs of the recording's streams.
 //!
 //! A client that watched the page play sends the stream. Otherwise the job asks Panopto with the viewer's own
 //! request. Four outcomes are possible: continue, wait (the recording is still being encoded), fail and say
@@ -9,6 +9,7 @@ use std::time::Duration;
 use bedel_fetch::{FetchError, SmallBody};
 use bedel_queue::{Attempt, Backoff, Breaker, Commit, Job, JobError, Policy};
 use bedel_recordings::panopto::delivery_info::{self, Delivery};
+use bedel_recordings::panopto::streams::Stream;
 use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use url::Url;
@@ -26,8 +27,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Result of `run` for a lecture that still exists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// The stream's URL; `None` if the lecture already has one.
-    pub stream_url: Option<String>,
+    /// The recording's streams, best sound first; empty if the lecture already has a stream.
+    pub streams: Vec<Stream>,
     /// The recording's name, if Panopto sent one.
     pub title: Option<String>,
     /// Its length in seconds, if Panopto sent one.
@@ -91,7 +92,7 @@ impl Job for Submit {
             return Ok(None);
         };
         if !lecture.stream_url.is_empty() {
-            return Ok(Some(Resolved { stream_url: None, title: None, seconds: None }));
+            return Ok(Some(Resolved { streams: Vec::new(), title: None, seconds: None }));
         }
         resolve(ctx, attempt, &lecture).await.map(Some)
     }
@@ -126,10 +127,13 @@ impl Stage for Submit {
     ) -> Result<Commit, JobError> {
         let Some(resolved) = output else { return Ok(self.commit_without_lecture()) };
         // A stream that a client sent meanwhile is newer than the resolved one.
-        let (stream_url, seconds) = match (lecture.stream_url.as_str(), &resolved.stream_url) {
-            ("", Some(resolved_url)) => (resolved_url.as_str(), resolved.seconds),
+        let (stream_url, seconds) = match (lecture.stream_url.as_str(), resolved.streams.first()) {
+            ("", Some(stream)) => (stream.url.as_str(), resolved.seconds),
             (stored, _) => (stored, None),
         };
+        if !resolved.streams.is_empty() {
+            lecture::streams::replace(tx, self.lecture_id, &resolved.streams).await?;
+        }
         sqlx::query(
             "-- submit::store
              UPDATE lectures SET stream_url = $2, title = coalesce(nullif(title, ''), $3), error_message = NULL
@@ -169,9 +173,11 @@ fn interpret(
 ) -> Result<Resolved, JobError> {
     let host = end_point.host_str().unwrap_or("Panopto");
     match delivery_info::read(end_point, &answer.bytes, answer.content_type.as_deref()) {
-        Delivery::Ready { stream_url, title, seconds } => {
-            ctx.settings.fetch.check(stream_url.as_str()).map_err(FetchError::from)?;
-            Ok(Resolved { stream_url: Some(stream_url.into()), title, seconds })
+        Delivery::Ready { mut streams, title, seconds } => {
+            let fetch = &ctx.settings.fetch;
+            fetch.check(streams[0].url.as_str()).map_err(FetchError::from)?;
+            streams.retain(|stream| fetch.check(stream.url.as_str()).is_ok());
+            Ok(Resolved { streams, title, seconds })
         }
         Delivery::Encoding => Err(JobError::wait(
             "encoding",

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedel_media::MediaError;
+use bedel_media::conservation::agree;
 use bedel_media::sound::SoundChoice;
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_speech::decoded_audio::seconds;
@@ -76,7 +77,7 @@ pub struct Transcribed {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 22] = names(&[
+const ERROR_CLASSES: [&str; 23] = names(&[
     &OF_STORAGE,
     &[
         ErrorClass::EngineMissing,
@@ -90,6 +91,7 @@ const ERROR_CLASSES: [&str; 22] = names(&[
         ErrorClass::NoSpeech,
         ErrorClass::TooLong,
         ErrorClass::AudioMissing,
+        ErrorClass::Incomplete,
         ErrorClass::NotMedia,
         ErrorClass::NoAudio,
         ErrorClass::MediaTool,
@@ -223,7 +225,19 @@ async fn decode(
         Err(MediaError::SourceMissing) => return Err(audio_missing()),
         done => done?,
     };
-    Ok((audio, DecodedAudio::open(&decoded)?, choice))
+    let sound = DecodedAudio::open(&decoded)?;
+    // By the count of packets: a clock that is wrong would misguide the decoder and this check alike.
+    let (stored, heard) = (ctx.media.compare_clock(&audio).await?.sample_seconds, seconds(sound.samples()));
+    if !agree(heard, stored) {
+        return Err(JobError::fatal(
+            "incomplete",
+            format!(
+                "The stored audio has {stored:.0} seconds of sound, but {heard:.0} seconds were decoded. Use retry to \
+                 download it again."
+            ),
+        ));
+    }
+    Ok((audio, sound, choice))
 }
 
 /// Stores payload and captions under their final keys. A reader that sees the key in the row finds both

@@ -28,6 +28,17 @@ pub enum MediaError {
         /// The end of the tool's stderr.
         detail: String,
     },
+    /// Sound is missing: the clock, or the source, says that there is more than there is.
+    #[error(
+        "the recording is incomplete: it should be {announced:.0} seconds long, but it has only {sound:.0} seconds of \
+         sound; use retry to download it again"
+    )]
+    Incomplete {
+        /// Seconds announced.
+        announced: f64,
+        /// Seconds of sound.
+        sound: f64,
+    },
     /// The disk is full.
     #[error("no disk space is left for work in progress")]
     DiskFull,
@@ -67,6 +78,7 @@ impl From<MediaError> for JobError {
             MediaError::SourceMissing => Self::retry("storage", message),
             MediaError::NoAudio => Self::fatal("no-audio", message),
             MediaError::NotMedia { .. } => Self::fatal("not-media", message),
+            MediaError::Incomplete { .. } => Self::fatal("incomplete", message),
             MediaError::DiskFull => JobError::disk_full(),
             MediaError::Killed { .. } | MediaError::Io { .. } => Self::retry("media-tool", message),
         }

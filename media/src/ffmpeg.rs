@@ -16,9 +16,21 @@ use crate::sound::{SAMPLE_RATE, SPEECH_BITS};
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
+
+/// How far both tools look for streams, in bytes and in microseconds of the recording. A microphone may be
+/// switched on minutes after the camera, and a transport stream does not describe its sound before that.
+const PROBE_BYTES: &str = "134217728";
+const PROBE_MICROSECONDS: &str = "1800000000";
+
 /// Least amplitude of an audible sample: a thousandth of the largest (-60 dB). A muted microphone still makes
 /// some noise.
 const AUDIBLE: u16 = 33;
+
+/// Bits per second and channel of encoded recordings.
+const BITS_PER_CHANNEL: u32 = 48_000;
+
+/// A recording with a smaller audible share is silent: a click or two in an hour are no lecture.
+const MIN_AUDIBLE_SHARE: f64 = 0.00001;
 
 /// What decoding a whole file found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +39,14 @@ pub struct SoundStats {
     pub seconds: f64,
     /// Share of the samples, 0 to 1, that are louder than -60 dB, on the channel with most of them.
     pub audible_share: f64,
+}
+
+impl SoundStats {
+    /// True if nothing in it is audible, but for a click or two.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        self.audible_share < MIN_AUDIBLE_SHARE
+    }
 }
 
 /// A local file as ffmpeg's input or output. Without `file:`, a name such as `http:x` would be a protocol.
@@ -39,7 +59,10 @@ pub(super) fn file_url(path: &Path) -> OsString {
 /// The input options of both tools.
 pub(super) fn input(path: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> =
-        ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-i"].map(OsString::from).into();
+        ["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS, "-probesize", PROBE_BYTES]
+            .map(OsString::from)
+            .into();
+    args.extend(["-analyzeduration", PROBE_MICROSECONDS, "-i"].map(OsString::from));
     args.push(file_url(path));
     args
 }
@@ -55,45 +78,93 @@ fn concat_input(path: &Path) -> Vec<OsString> {
     args
 }
 
-/// Encodes the first audio stream as AAC with fixed parameters, so that the results can be concatenated.
-pub(super) async fn encode_uniform(ffmpeg: &Path, source: &Path, target: &Path) -> Result<(), MediaError> {
-    let mut output: Vec<&OsStr> =
-        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "aac", "-b:a", "128k"]
-            .map(OsStr::new)
-            .into();
-    output.extend(["-ar", "48000", "-ac", "2", "-f", "ipod", "-y"].map(OsStr::new));
-    let target = file_url(target);
-    output.push(&target);
-    let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
-    check_decoded(&finished)
+/// How [`encode`] writes sound.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Encoding {
+    /// AAC of this many channels in an MPEG-4 container.
+    Aac(u32),
+    /// FLAC, which keeps the exact number of samples: a part of what [`concatenate`] joins.
+    Flac,
 }
 
-/// Joins the files of a list, in order, without encoding them again.
-pub(super) async fn concatenate(ffmpeg: &Path, list: &Path, target: &Path) -> Result<(), MediaError> {
-    let mut output: Vec<&OsStr> =
-        ["-map", "0:a:0", "-c:a", "copy", "-movflags", "+faststart", "-f", "ipod", "-y"]
-            .map(OsStr::new)
-            .into();
-    let target = file_url(target);
-    output.push(&target);
-    let (finished, ()) = run_on(ffmpeg, concat_input(list), &output, |_| async { Ok(()) }).await?;
-    check_decoded(&finished)
+impl Encoding {
+    fn output(self) -> Vec<OsString> {
+        let args = |args: &[&str]| args.iter().map(OsString::from).collect();
+        match self {
+            Self::Aac(channels) => {
+                let bits = (BITS_PER_CHANNEL * channels.max(2)).to_string();
+                args(&["-c:a", "aac", "-b:a", &bits, "-movflags", "+faststart", "-f", "ipod", "-y"])
+            }
+            Self::Flac => args(&["-c:a", "flac", "-compression_level", "0", "-f", "flac", "-y"]),
+        }
+    }
 }
 
-pub(super) async fn extract_audio(
+/// Copies the AAC of an audio track into an MPEG-4 container.
+pub(super) async fn copy_aac(
     ffmpeg: &Path,
     source: &Path,
+    track: usize,
     target: &Path,
-    copy: bool,
 ) -> Result<(), MediaError> {
-    let codec: &[&str] = if copy { &["-c:a", "copy"] } else { &["-c:a", "aac", "-b:a", "96k"] };
+    let (map, target) = (format!("0:a:{track}"), file_url(target));
     let mut output: Vec<&OsStr> =
-        ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"].map(OsStr::new).into();
-    output.extend(codec.iter().map(OsStr::new));
+        ["-map", &map, "-vn", "-sn", "-dn", "-map_metadata", "-1", "-c:a", "copy"].map(OsStr::new).into();
     output.extend(["-movflags", "+faststart", "-f", "ipod", "-y"].map(OsStr::new));
-    let target = file_url(target);
     output.push(&target);
     let (finished, ()) = run(ffmpeg, source, &output, |_| async { Ok(()) }).await?;
+    check_decoded(&finished)
+}
+
+/// What [`encode`] does with decoded sound.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Filters {
+    /// ffmpeg's chain of filters.
+    pub(super) chain: String,
+    /// Decodes also what the demuxer marks as hidden, as it does with packets whose time stamps go back.
+    pub(super) keep_all: bool,
+}
+
+/// Encodes an audio track through `filters`, which see the file's own time stamps.
+pub(super) async fn encode(
+    ffmpeg: &Path,
+    source: &Path,
+    track: usize,
+    filters: &Filters,
+    encoding: Encoding,
+    target: &Path,
+) -> Result<(), MediaError> {
+    if tokio::fs::metadata(source).await.is_err() {
+        return Err(MediaError::SourceMissing);
+    }
+    // ffmpeg would move the first time stamp to 0 and close jumps of transport streams by itself.
+    let mut args = vec![OsString::from("-copyts")];
+    if filters.keep_all {
+        args.extend(["-flags2", "+skip_manual"].map(OsString::from));
+    }
+    args.extend(input(source));
+    let map = format!("0:a:{track}");
+    args.extend(
+        ["-map", &map, "-vn", "-sn", "-dn", "-map_metadata", "-1", "-af", &filters.chain].map(OsString::from),
+    );
+    args.extend(encoding.output());
+    args.push(file_url(target));
+    let (finished, ()) = run_on(ffmpeg, args, &[], |_| async { Ok(()) }).await?;
+    check_decoded(&finished)
+}
+
+/// Joins the files of a list, in order, and encodes them.
+pub(super) async fn concatenate(
+    ffmpeg: &Path,
+    list: &Path,
+    encoding: Encoding,
+    target: &Path,
+) -> Result<(), MediaError> {
+    let mut args = concat_input(list);
+    args.extend(["-map", "0:a:0", "-af", "asetpts=N/SR/TB"].map(OsString::from));
+    args.extend(encoding.output());
+    args.push(file_url(target));
+    let (finished, ()) = run_on(ffmpeg, args, &[], |_| async { Ok(()) }).await?;
     check_decoded(&finished)
 }
 
@@ -157,8 +228,12 @@ pub(super) async fn encode_speech(ffmpeg: &Path, file: &Path, target: &Path) -> 
     check_decoded(&finished)
 }
 
-pub(super) async fn measure_sound(ffmpeg: &Path, file: &Path) -> Result<SoundStats, MediaError> {
-    let counts = read_channels(ffmpeg, file, 0, None, count_samples).await?;
+pub(super) async fn measure_sound(
+    ffmpeg: &Path,
+    file: &Path,
+    track: usize,
+) -> Result<SoundStats, MediaError> {
+    let counts = read_channels(ffmpeg, file, track, None, count_samples).await?;
     // 2^53 samples at 16 kHz are 17,000 years.
     #[expect(clippy::cast_precision_loss, reason = "exact for any recording")]
     let (samples, audible) = (counts.samples as f64, counts.audible as f64);

@@ -21,6 +21,10 @@ const MAX_REPORT: u64 = 4 * 1024 * 1024;
 pub struct ProbeReport {
     /// Length of the container in seconds, if stated.
     pub container_seconds: Option<f64>,
+    /// Time stamp of the first packet of any stream, in seconds.
+    pub first_seconds: f64,
+    /// Time stamp where a player's clock shows 0, in seconds.
+    pub zero_seconds: f64,
     /// The audio streams, in the container's order.
     pub audio: Vec<AudioStream>,
     /// True if there is a moving picture. A cover image does not count.
@@ -36,11 +40,16 @@ impl ProbeReport {
     /// picture can outlast the sound. An estimate announces nothing.
     #[must_use]
     pub fn announced_seconds(&self) -> Option<f64> {
+        self.announced_seconds_of(0)
+    }
+
+    /// Like [`ProbeReport::announced_seconds`], for another audio stream.
+    pub(super) fn announced_seconds_of(&self, track: usize) -> Option<f64> {
         if self.is_estimated {
             return None;
         }
         let container = || self.container_seconds.filter(|_| !self.has_video);
-        self.audio.first()?.seconds.or_else(container)
+        self.audio.get(track)?.seconds.or_else(container)
     }
 }
 
@@ -69,8 +78,21 @@ struct Report {
 
 #[derive(Deserialize, Default)]
 struct Format {
+    format_name: Option<String>,
     duration: Option<String>,
     start_time: Option<String>,
+}
+
+impl Format {
+    /// MPEG-4 and Matroska count from 0, and a late start is silence. The other containers count from any
+    /// number. So do fragmented recordings of a live stream, whose first time stamp lies behind their length.
+    fn zero_seconds(&self) -> f64 {
+        let name = self.format_name.as_deref().unwrap_or_default();
+        let first = seconds(self.start_time.as_deref()).unwrap_or(0.0);
+        let length = length(self.duration.as_deref()).unwrap_or(0.0);
+        let counts_from_zero = name.contains("mp4") || name.contains("matroska");
+        if counts_from_zero && (0.0..length).contains(&first) { 0.0 } else { first }
+    }
 }
 
 #[derive(Deserialize)]
@@ -122,7 +144,8 @@ async fn read_report(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
 impl From<Report> for ProbeReport {
     fn from(report: Report) -> Self {
         let kind = |stream: &Stream, kind| stream.codec_type.as_deref() == Some(kind);
-        let begin = seconds(report.format.start_time.as_deref()).unwrap_or(0.0);
+        let (begin, zero_seconds) =
+            (seconds(report.format.start_time.as_deref()).unwrap_or(0.0), report.format.zero_seconds());
         let has_video =
             report.streams.iter().any(|stream| kind(stream, "video") && stream.disposition.attached_pic == 0);
         let audio = report.streams.into_iter().filter(|stream| kind(stream, "audio"));
@@ -134,7 +157,15 @@ impl From<Report> for ProbeReport {
             start_seconds: (seconds(stream.start_time.as_deref()).unwrap_or(begin) - begin).max(0.0),
         });
         let container_seconds = length(report.format.duration.as_deref());
-        Self { container_seconds, audio: audio.collect(), has_video, is_estimated: false }
+        let audio = audio.collect();
+        Self {
+            container_seconds,
+            first_seconds: begin,
+            zero_seconds,
+            audio,
+            has_video,
+            is_estimated: false,
+        }
     }
 }
 

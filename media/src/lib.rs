@@ -1,8 +1,8 @@
 //! ffmpeg and ffprobe on local files, as typed async functions.
 //!
-//! [`MediaTools`] probes, extracts, joins, measures, decodes and encodes. Each function starts one child
-//! process and returns a [`MediaError`] that says what failed and what to do. Dropping a future kills its
-//! process.
+//! [`MediaTools`] probes, extracts, measures, decodes and encodes. Each function starts child
+//! processes and returns a [`MediaError`] that says what failed and what to do. Dropping a future kills its
+//! processes.
 //!
 //! # Two rules
 //!
@@ -33,24 +33,33 @@
 //!
 //! 1. `tools`: [`MediaTools`], the whole API.
 //! 2. `ffmpeg` and `ffprobe`: the command lines.
-//! 3. `child`: runs a tool that dies with its worker, even after `kill -9`.
-//! 4. `tracks` and `channels`: find the track and the channels with the voice, by `listening` and [`levels`].
-//! 5. `gain`: corrects a level that an engine cannot work with.
-//! 6. [`sound`]: constants and results shared with transcription.
+//! 3. `packet_clock`, `recording` and `timeline`: time stamps, and from several files to one sound on the
+//!    session's clock.
+//! 4. [`conservation`]: how far two lengths of one recording may differ.
+//! 5. `child`: runs a tool that dies with its worker, even after `kill -9`.
+//! 6. `tracks` and `channels`: find the track and the channels with the voice, by `listening` and [`levels`].
+//! 7. `gain`: corrects a level that an engine cannot work with.
+//! 8. [`sound`]: constants and results shared with transcription.
 
 mod channels;
 mod child;
+pub mod conservation;
 mod error;
 mod ffmpeg;
 mod ffprobe;
 mod gain;
 pub mod levels;
 mod listening;
+mod packet_clock;
+mod recording;
 pub mod sound;
+mod timeline;
 mod tools;
 mod tracks;
 
 pub use self::error::MediaError;
 pub use self::ffmpeg::SoundStats;
 pub use self::ffprobe::{AudioStream, ProbeReport};
-pub use self::tools::MediaTools;
+pub use self::recording::{Recording, SourceFiles};
+pub use self::timeline::Piece;
+pub use self::tools::{ClockReport, MediaTools};

@@ -6,8 +6,22 @@ use crate::error::MediaError;
 use crate::ffmpeg::SoundStats;
 use crate::ffprobe::ProbeReport;
 use crate::listening::MAX_CHANNELS;
+use crate::packet_clock::Lengths;
+use crate::recording::{self, Recording, SourceFiles};
 use crate::sound::{ChannelReason, MAX_HOURS, SoundChoice};
-use crate::{channels, ffmpeg, ffprobe, gain, listening, tracks};
+use crate::timeline::{self, Piece};
+use crate::{channels, ffmpeg, ffprobe, gain, listening, packet_clock, tracks};
+
+/// The samples of a file and its clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClockReport {
+    /// Seconds of sound, summed over the packets.
+    pub sample_seconds: f64,
+    /// Seconds from the first time stamp to the last.
+    pub clock_seconds: f64,
+    /// True if they agree and the clock never goes back.
+    pub agrees: bool,
+}
 
 /// Paths of ffmpeg and ffprobe.
 #[derive(Debug, Clone)]
@@ -43,42 +57,69 @@ impl MediaTools {
         &self.ffprobe
     }
 
-    /// Writes the first audio stream of `source` to `target`, as AAC in an MPEG-4 container. AAC is copied,
-    /// anything else is encoded. Replaces `target`; after an error its content is undefined. Returns the
-    /// report on `source`.
+    /// Writes the sound of one file to `target`, as AAC in an MPEG-4 container, on the clock of a player: a late
+    /// start becomes silence, and samples whose time stamps are wrong are put back to back. Copies AAC where
+    /// nothing has to change. Replaces `target`; after an error its content is undefined.
     ///
     /// # Errors
-    /// `NoAudio`, `NotMedia`, and the tools' own.
-    pub async fn extract_audio(&self, source: &Path, target: &Path) -> Result<ProbeReport, MediaError> {
-        let report = self.probe(source).await?;
-        let stream = report.audio.first().ok_or(MediaError::NoAudio)?;
-        ffmpeg::extract_audio(&self.ffmpeg, source, target, stream.codec == "aac").await?;
-        Ok(report)
+    /// `NoAudio`, `Incomplete` where the sound has a hole, `NotMedia`, and the tools' own.
+    pub async fn extract_audio(&self, source: &Path, target: &Path) -> Result<Recording, MediaError> {
+        let runs = [source.to_owned()];
+        let files = SourceFiles { runs: &runs, is_playlist: false, announced_seconds: None };
+        let recording = self.inspect(files).await?;
+        let piece = Piece { recording: &recording, span: 0.0..f64::INFINITY, at: 0.0 };
+        // One piece of one file needs no directory.
+        timeline::write(&self.ffmpeg, &self.ffprobe, &[piece], Path::new("/"), target).await?;
+        Ok(recording)
     }
 
-    /// Like [`MediaTools::extract_audio`], for a recording in several files, one after another. Their time
-    /// stamps and codecs may differ, so each is encoded again, in `directory`.
+    /// Reads the files of a recording: its sound, its clock, and whether they agree. Decodes nothing.
     ///
     /// # Errors
-    /// `NoAudio` if any file has none, `NotMedia`, and the tools' own.
-    pub async fn join_audio(
+    /// `NoAudio` if a file has none, `Incomplete` where the sound has a hole, `NotMedia`, and the tools' own.
+    pub async fn inspect(&self, source: SourceFiles<'_>) -> Result<Recording, MediaError> {
+        recording::inspect(&self.ffmpeg, &self.ffprobe, source).await
+    }
+
+    /// Writes the sound of a session to `target`, as AAC in an MPEG-4 container. The pieces must be in the
+    /// session's order and may not overlap; where none plays there is silence. Intermediate files go to
+    /// `directory`.
+    ///
+    /// # Errors
+    /// `NoAudio` without pieces, `Incomplete` where a recording ends before its piece or less was written than was planned, `NotMedia`, and the tools'
+    /// own.
+    pub async fn write_audio(
         &self,
-        runs: &[PathBuf],
+        pieces: &[Piece<'_>],
         directory: &Path,
         target: &Path,
     ) -> Result<(), MediaError> {
-        let mut list = String::new();
-        for (number, run) in runs.iter().enumerate() {
-            if self.probe(run).await?.audio.is_empty() {
-                return Err(MediaError::NoAudio);
+        timeline::write(&self.ffmpeg, &self.ffprobe, pieces, directory, target).await
+    }
+
+    /// True if nothing in the recording is audible. Decodes it.
+    ///
+    /// # Errors
+    /// `NotMedia`, and the tools' own.
+    pub async fn is_silent(&self, recording: &Recording) -> Result<bool, MediaError> {
+        for (file, track) in recording.tracks() {
+            if !ffmpeg::measure_sound(&self.ffmpeg, file, track).await?.is_silent() {
+                return Ok(false);
             }
-            let name = format!("run-{number:03}.m4a");
-            ffmpeg::encode_uniform(&self.ffmpeg, run, &directory.join(&name)).await?;
-            list += &format!("file '{name}'\n");
         }
-        let list_file = directory.join("runs.txt");
-        tokio::fs::write(&list_file, list).await.map_err(|error| MediaError::io("ffmpeg", &error))?;
-        ffmpeg::concatenate(&self.ffmpeg, &list_file, target).await
+        Ok(true)
+    }
+
+    /// Compares the samples of the first audio stream with their time stamps. Decodes nothing.
+    ///
+    /// # Errors
+    /// `NoAudio`, `NotMedia`, and the tools' own.
+    pub async fn compare_clock(&self, file: &Path) -> Result<ClockReport, MediaError> {
+        let report = self.probe(file).await?;
+        let lengths = Lengths::of(report.audio.first().ok_or(MediaError::NoAudio)?);
+        let clock = packet_clock::scan(&self.ffprobe, file, "a:0", lengths).await?;
+        let (samples, span) = (clock.sound, clock.span());
+        Ok(ClockReport { sample_seconds: samples, clock_seconds: span, agrees: clock.is_continuous() })
     }
 
     /// Reads what the container says about its streams. Its durations are claims;
@@ -95,7 +136,7 @@ impl MediaTools {
     /// # Errors
     /// `NotMedia`, and the tools' own.
     pub async fn measure_sound(&self, file: &Path) -> Result<SoundStats, MediaError> {
-        ffmpeg::measure_sound(&self.ffmpeg, file).await
+        ffmpeg::measure_sound(&self.ffmpeg, file, 0).await
     }
 
     /// Writes the audio track that speaks to `target` in the form Whisper takes:

@@ -13,8 +13,16 @@ use crate::environment::Environment;
 /// machines.
 const MAX_MISSING_ATTEMPTS: i32 = 3;
 
+/// The job's progress once the source is fetched. Extracting takes little time in comparison.
+pub(super) const PROGRESS_FETCHED: f64 = 0.9;
+
+/// The URL, if the rules allow it.
+pub(super) fn check(env: &Environment, url: &str) -> Result<Url, JobError> {
+    Ok(env.settings.fetch.check(url).map_err(FetchError::from)?)
+}
+
 /// Downloads the recording at `url` into `download_dir`, resuming what it holds. The job's progress grows up
-/// to `share`.
+/// to [`PROGRESS_FETCHED`].
 ///
 /// # Errors
 /// The job's error. The fetched files stay in `download_dir`.
@@ -23,9 +31,8 @@ pub(super) async fn fetch(
     attempt: &Attempt,
     url: &Url,
     download_dir: &DownloadDir,
-    share: f64,
 ) -> Result<Source, JobError> {
-    let progress = DownloadProgress::new(attempt, share);
+    let progress = DownloadProgress::new(attempt, PROGRESS_FETCHED);
     let download = source::download(&env.fetcher, url, download_dir, env.settings.fetch.max_bytes, &progress);
     let outcome = progress.save_while(download).await?;
     let retries_left = attempt.number < MAX_MISSING_ATTEMPTS;

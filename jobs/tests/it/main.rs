@@ -5,6 +5,7 @@
 mod cache;
 mod captions;
 mod cleanup_orphans;
+mod clock;
 mod course_sync;
 mod documented;
 mod download;

@@ -64,7 +64,9 @@ async fn an_estimated_length_announces_nothing() {
     let bare = encode("bare.mp3", &["-q:a", "2", "-write_xing", "0", "-id3v2_version", "0"]);
     let adts = encode("bare.aac", &["-c:a", "aac"]);
     for file in [bare, adts] {
-        let report = tools().extract_audio(&file, &dir.path().join("out")).await.unwrap();
+        let recording = tools().extract_audio(&file, &dir.path().join("out")).await.unwrap();
+        assert_eq!(recording.claimed_seconds(), None, "{file:?}");
+        let report = tools().probe(&file).await.unwrap();
         let estimate = report.container_seconds.unwrap();
         assert!((estimate - 60.0).abs() > 3.0, "{file:?}: {estimate} s are right by chance");
         assert_eq!(report.announced_seconds(), None, "{file:?}");

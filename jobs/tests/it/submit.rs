@@ -5,6 +5,7 @@ use std::time::Duration;
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::submit::{Resolved, Submit};
 use bedel_queue::{Attempt, Commit, End, Failure, Job, JobError};
+use bedel_recordings::panopto::streams::{Stream, StreamKind};
 use uuid::Uuid;
 
 use crate::environment::{SESSION, UpstreamEnv, decision, shown};
@@ -103,7 +104,11 @@ async fn what_a_client_sends_meanwhile_wins() {
     )
     .await;
     let resolved = Resolved {
-        stream_url: Some("https://old.example/a.mp4".into()),
+        streams: vec![Stream {
+            url: "https://old.example/a.mp4".parse().expect("a URL"),
+            kind: StreamKind::Podcast,
+            spans: Vec::new(),
+        }],
         title: Some("Theirs".into()),
         seconds: Some(60.0),
     };

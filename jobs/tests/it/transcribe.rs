@@ -147,6 +147,7 @@ async fn a_retry_after_missing_audio_begins_with_the_recording() {
 mod again;
 #[cfg(feature = "whisper")]
 mod answers;
+mod conserved;
 #[cfg(feature = "whisper")]
 mod hidden_voice;
 mod resumed;

@@ -29,7 +29,7 @@ trait Stage: Job<Context = Context> {
 
 impl Stage for Submit {
     fn found() -> Self::Output {
-        Some(Resolved { stream_url: None, title: Some("A lecture".to_owned()), seconds: None })
+        Some(Resolved { streams: Vec::new(), title: Some("A lecture".to_owned()), seconds: None })
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::session_id::{DeliveryKey, Recording};
+use super::streams::{MAX_STREAMS, Span, Stream, StreamKind, arrange};
 
 /// Largest answer read, in bytes. Those of long lectures with many slides have some hundred kB.
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -23,8 +24,8 @@ const MAX_MESSAGE: usize = 160;
 pub enum Delivery {
     /// It can be played.
     Ready {
-        /// The address of the stream, absolute. May carry a signature.
-        stream_url: Url,
+        /// Its streams, the one most likely to have all sound first. At least one.
+        streams: Vec<Stream>,
         /// The recording's name.
         title: Option<String>,
         /// Length in seconds.
@@ -88,8 +89,8 @@ struct Answer {
 struct Details {
     session_name: Option<String>,
     duration: Option<f64>,
-    podcast_streams: Option<Vec<Stream>>,
-    streams: Option<Vec<Stream>>,
+    podcast_streams: Option<Vec<StreamDetails>>,
+    streams: Option<Vec<StreamDetails>>,
     is_podcast_encode_complete: Option<bool>,
     is_viewer_encode_complete: Option<bool>,
     is_active_broadcast: Option<bool>,
@@ -98,11 +99,34 @@ struct Details {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Stream {
+struct StreamDetails {
     stream_url: Option<String>,
     stream_http_url: Option<String>,
     tag: Option<String>,
     variants: Option<Vec<Variant>>,
+    #[serde(default, deserialize_with = "lenient")]
+    relative_start: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    relative_end: Option<f64>,
+    #[serde(default, deserialize_with = "lenient")]
+    relative_segments: Vec<Segment>,
+}
+
+/// What the session plays of a stream: the seconds `start` to `end` of its file, at `relative_start`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Segment {
+    relative_start: Option<f64>,
+    start: Option<f64>,
+    end: Option<f64>,
+}
+
+/// A value of another type counts as missing: the address of the stream is worth more.
+fn lenient<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,13 +157,10 @@ fn interpret(end_point: &Url, answer: Answer) -> Delivery {
     if details.is_active_broadcast == Some(true) {
         return Delivery::Encoding;
     }
-    if let Some(stream_url) = stream_url(&details).and_then(|url| end_point.join(&url).ok()) {
+    let streams = streams(end_point, &details);
+    if !streams.is_empty() {
         let seconds = details.duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-        return Delivery::Ready {
-            stream_url,
-            title: details.session_name.as_deref().and_then(title),
-            seconds,
-        };
+        return Delivery::Ready { streams, title: details.session_name.as_deref().and_then(title), seconds };
     }
     let encoded =
         [details.is_podcast_encode_complete, details.is_viewer_encode_complete].contains(&Some(true));
@@ -165,22 +186,41 @@ fn failure(code: Option<i64>, message: String) -> Delivery {
 
 /// Podcast streams have picture and sound, so they come first. Of the others, `DV` is the camera with its microphone; `SCREEN`
 /// and `OBJECT` may be slides without sound.
-fn stream_url(details: &Details) -> Option<String> {
-    let podcasts = details.podcast_streams.iter().flatten();
-    let mut plain: Vec<&Stream> = details.streams.iter().flatten().collect();
-    plain.sort_by_key(|stream| match stream.tag.as_deref() {
-        Some("DV") => 0,
-        Some("AUDIO") => 1,
-        None => 2,
-        Some(_) => 3,
+fn streams(end_point: &Url, details: &Details) -> Vec<Stream> {
+    let url = |candidates: &[Option<&String>]| {
+        let url = candidates.iter().copied().flatten().find(|url| !url.trim().is_empty())?;
+        end_point.join(url).ok()
+    };
+    let podcasts = details.podcast_streams.iter().flatten().filter_map(|stream| {
+        let url = url(&[stream.stream_url.as_ref(), stream.stream_http_url.as_ref()])?;
+        // Panopto makes it of what the session plays.
+        Some(Stream { url, kind: StreamKind::Podcast, spans: Vec::new() })
     });
-    let podcast_urls =
-        podcasts.flat_map(|stream| [stream.stream_url.as_ref(), stream.stream_http_url.as_ref()]);
-    let plain_urls = plain.into_iter().flat_map(|stream| {
+    let plain = details.streams.iter().flatten().filter_map(|stream| {
         let variant = stream.variants.iter().flatten().find_map(|variant| variant.url.as_ref());
-        [stream.stream_http_url.as_ref(), stream.stream_url.as_ref(), variant]
+        let url = url(&[stream.stream_http_url.as_ref(), stream.stream_url.as_ref(), variant])?;
+        Some(Stream { url, kind: StreamKind::of_tag(stream.tag.as_deref()), spans: stream.spans() })
     });
-    podcast_urls.chain(plain_urls).flatten().find(|url| !url.trim().is_empty()).cloned()
+    let mut streams: Vec<Stream> = podcasts.chain(plain).collect();
+    streams.sort_by_key(|stream| stream.kind);
+    streams.truncate(MAX_STREAMS);
+    streams
+}
+
+impl StreamDetails {
+    /// When the session plays it. Without usable segments, its start and end count.
+    fn spans(&self) -> Vec<Span> {
+        let segments = self.relative_segments.iter();
+        let spans = arrange(segments.filter_map(|segment| {
+            let start = segment.start.unwrap_or(0.0);
+            Some(Span { at: segment.relative_start?, start, end: segment.end })
+        }));
+        if !spans.is_empty() {
+            return spans;
+        }
+        let Some(at) = self.relative_start else { return Vec::new() };
+        arrange([Span { at, start: 0.0, end: self.relative_end.map(|end| end - at) }])
+    }
 }
 
 /// A title for the database: no control characters, at most 300 characters, not empty.
@@ -229,7 +269,7 @@ mod tests {
 
     fn stream(json: &str) -> String {
         match answer(json) {
-            Delivery::Ready { stream_url, .. } => stream_url.into(),
+            Delivery::Ready { streams, .. } => streams[0].url.as_str().to_owned(),
             other => panic!("{other:?} from {json}"),
         }
     }
@@ -245,6 +285,46 @@ mod tests {
         assert_eq!(stream(plain), "https://cdn.example/camera.mp4");
         let variant = r#"{"Delivery":{"Streams":[{"Variants":[{"Url":"/v.mp4"}]}]}}"#;
         assert_eq!(stream(variant), "https://a.hosted.panopto.com/v.mp4");
+    }
+
+    /// The spans of a single stream with these fields.
+    fn spans(fields: &str) -> Vec<(f64, f64, Option<f64>)> {
+        let json = format!(r#"{{"Delivery":{{"Streams":[{{"StreamUrl":"/s","Tag":"DV",{fields}}}]}}}}"#);
+        match answer(&json) {
+            Delivery::Ready { streams, .. } => {
+                streams[0].spans.iter().map(|span| (span.at, span.start, span.end)).collect()
+            }
+            other => panic!("{other:?} from {json}"),
+        }
+    }
+
+    #[test]
+    fn streams_say_when_the_session_plays_them() {
+        let late = r#""RelativeStart":10.0,"RelativeEnd":40.0"#;
+        assert_eq!(spans(late), [(10.0, 0.0, Some(30.0))]);
+        assert_eq!(spans(r#""RelativeStart":10.0"#), [(10.0, 0.0, None)]);
+        assert_eq!(spans(r#""RelativeStart":null,"RelativeEnd":null,"RelativeSegments":null"#), []);
+        assert_eq!(spans(r#""RelativeStart":"soon","RelativeEnd":[],"RelativeSegments":7"#), []);
+        // Seconds 10 to 18 of the file were cut out.
+        let cut = r#""RelativeStart":0,"RelativeEnd":22,"RelativeSegments":[
+            {"RelativeStart":10,"Start":18,"End":30},{"RelativeStart":0,"Start":0,"End":10}]"#;
+        assert_eq!(spans(cut), [(0.0, 0.0, Some(10.0)), (10.0, 18.0, Some(30.0))]);
+        let unusable = r#""RelativeStart":5,"RelativeEnd":9,"RelativeSegments":[{"RelativeStart":-1e99,"Start":0,"End":1}]"#;
+        assert_eq!(spans(unusable), [(5.0, 0.0, Some(4.0))]);
+    }
+
+    #[test]
+    fn all_streams_are_kept_in_order_of_their_sound() {
+        let json = r#"{"Delivery":{"PodcastStreams":[{"StreamUrl":"/p"}],"Streams":[
+            {"StreamUrl":"/slides","Tag":"OBJECT"},{"StreamUrl":"/mic","Tag":"AUDIO"},{"StreamUrl":null,"Tag":"DV"},
+            {"StreamUrl":"/a","Tag":"DV"},{"StreamUrl":"/b","Tag":"DV"},{"StreamUrl":"/x"}]}}"#;
+        let Delivery::Ready { streams, .. } = answer(json) else { panic!("{json}") };
+        let paths: Vec<&str> = streams.iter().map(|stream| stream.url.path()).collect();
+        assert_eq!(paths, ["/p", "/a", "/b", "/mic", "/x", "/slides"]);
+        let many =
+            format!(r#"{{"Delivery":{{"Streams":[{}]}}}}"#, vec![r#"{"StreamUrl":"/s"}"#; 100].join(","));
+        let Delivery::Ready { streams, .. } = answer(&many) else { panic!("{many}") };
+        assert_eq!(streams.len(), MAX_STREAMS);
     }
 
     #[test]

@@ -51,6 +51,16 @@ impl DownloadDir {
         }
     }
 
+    /// A directory in it, for one of several streams. It shares the lock.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn sub_directory(&self, name: &str) -> io::Result<Self> {
+        let path = self.path.join(name);
+        create_private_dir(&path)?;
+        Ok(Self { path, lock: Arc::clone(&self.lock) })
+    }
+
     /// A file or directory in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)

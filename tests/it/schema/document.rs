@@ -71,6 +71,7 @@ fn read_kind(text: &str) -> Kind {
     let kind = match words.next().expect("a type") {
         "UUID" => "uuid",
         "TEXT" => "text",
+        "SMALLINT" => "smallint",
         "INT" => "integer",
         "BIGINT" => "bigint",
         "BOOLEAN" => "boolean",
@@ -78,6 +79,7 @@ fn read_kind(text: &str) -> Kind {
         "TSVECTOR" => "tsvector",
         "FLOAT8[]" => "double precision[]",
         "TEXT[]" => "text[]",
+        "JSONB" => "jsonb",
         "TIMESTAMPTZ" => "timestamp with time zone",
         other => other,
     };

@@ -56,6 +56,15 @@ index documents: idx_documents_checksum btree (checksum)
 index documents: idx_documents_course_id btree (course_id)
 trigger documents: trg_documents_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
 
+table lecture_streams
+column lecture_streams.lecture_id: uuid, not null
+column lecture_streams.position: smallint, not null
+column lecture_streams.kind: text, not null
+column lecture_streams.url: text, not null
+column lecture_streams.spans: jsonb, not null
+constraint lecture_streams: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DELETE CASCADE
+constraint lecture_streams: PRIMARY KEY (lecture_id, position)
+
 table lectures
 column lectures.id: uuid, not null, default gen_random_uuid()
 column lectures.course_id: uuid, not null
