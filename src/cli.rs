@@ -27,6 +27,7 @@ pub mod lectures;
 pub mod migrate;
 pub mod model;
 mod notify;
+mod option_flags;
 pub mod queues;
 pub mod remote;
 pub mod submit;
@@ -63,7 +64,7 @@ enum Command {
     Dev(Box<DevCommand>),
     /// Submit a recording by its Panopto link
     Submit(submit::SubmitCommand),
-    /// List your lectures
+    /// List your lectures, or transcribe one again
     Lectures(lectures::LecturesCommand),
     /// Read the course catalogue
     #[command(subcommand)]

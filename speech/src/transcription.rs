@@ -69,6 +69,7 @@ pub async fn transcribe_pieces<S: PieceStore>(
                 let chunk = AudioChunk {
                     samples: &samples,
                     language: transcription.language(),
+                    prompt: None,
                     name: &name,
                     scratch: store.scratch(),
                     call_log: store,

@@ -51,10 +51,15 @@ impl Fields {
 
     /// Like [`Fields::read`]; an empty body counts as an empty object.
     pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
+        Self::read_optional_up_to(request, MAX_BODY_BYTES).await
+    }
+
+    /// Like [`Fields::read_optional`], with another limit in bytes.
+    pub(super) async fn read_optional_up_to(request: Request, max: usize) -> Result<Self, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(Self::of(Map::new()));
         }
-        Self::read(request).await
+        Self::read_up_to(request, max).await
     }
 
     /// Parses a JSON object.
@@ -114,12 +119,15 @@ impl Fields {
 
     /// A list of texts; empty if missing.
     pub(super) fn texts(&mut self, field: &'static str) -> Vec<String> {
-        match self.map.remove(field) {
-            None | Some(Value::Null) => Vec::new(),
-            Some(value) => serde_json::from_value(value).unwrap_or_else(|_| {
-                self.refuse(field, "type", "this must be a list of texts").unwrap_or_default()
-            }),
-        }
+        self.optional_texts(field).unwrap_or_default()
+    }
+
+    /// A list of texts; null counts as missing.
+    pub(super) fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+        let value = self.map.remove(field).filter(|value| !value.is_null())?;
+        serde_json::from_value(value)
+            .ok()
+            .or_else(|| self.refuse(field, "type", "this must be a list of texts"))
     }
 
     /// A boolean; false if missing.
