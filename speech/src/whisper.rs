@@ -28,9 +28,8 @@ use super::raw_transcript::{RawSegment, RawTranscript};
 /// Most amplitude of digital silence (-80 dB). Whisper tends to invent words there.
 const SILENCE: f32 = 1e-4;
 
-/// Longest prompt, in tokens. Whisper reads 223 tokens of what came before, which are the prompt and then the text of the
-/// previous window: the rest is left to that text.
-const MAX_PROMPT_TOKENS: usize = 160;
+/// Longest prompt, in tokens. Whisper reads 223, and would drop the first of a longer one.
+const MAX_PROMPT_TOKENS: usize = 220;
 
 /// An engine that runs a Whisper model.
 #[derive(Debug, Clone)]

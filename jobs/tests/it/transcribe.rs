@@ -145,6 +145,9 @@ async fn a_retry_after_missing_audio_begins_with_the_recording() {
 }
 
 mod again;
+mod options;
 mod resumed;
+#[cfg(feature = "whisper")]
+mod vocabulary;
 #[cfg(feature = "whisper")]
 mod with_the_model;

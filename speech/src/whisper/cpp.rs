@@ -15,6 +15,10 @@ use whisper_rs_sys as sys;
 
 use crate::control::Control;
 
+/// Tokens that a window gets of a prompt and of the text before it together, unless the prompt alone is longer. Whisper
+/// reads 224. With more text beside a prompt, `tiny.en` got up to a third more words wrong (measured).
+const CONTEXT_TOKENS: c_int = 128;
+
 /// State shared with the two callbacks of a run.
 pub(super) struct RunState {
     pub(super) control: Control,
@@ -127,6 +131,7 @@ impl Run<'_> {
         if let Some(prompt) = &prompt {
             parameters.initial_prompt = prompt.as_ptr();
             parameters.carry_initial_prompt = true;
+            parameters.n_max_text_ctx = self.context_tokens(prompt);
         }
         let data = std::ptr::from_ref(run_state).cast_mut().cast::<c_void>();
         parameters.abort_callback = Some(on_abort_check);
@@ -146,6 +151,14 @@ impl Run<'_> {
             )
         };
         if outcome == 0 { Ok(()) } else { Err(outcome) }
+    }
+
+    /// Tokens that a window gets of the prompt and the text before it.
+    fn context_tokens(&self, prompt: &CStr) -> c_int {
+        // SAFETY: the context is loaded, and `prompt` is a C string that outlives the call.
+        let tokens = unsafe { sys::whisper_token_count(self.model.0.as_ptr(), prompt.as_ptr()) };
+        // One more than the prompt, for the token in front of it.
+        tokens.saturating_add(1).max(CONTEXT_TOKENS)
     }
 
     /// The code of the language of the last run.
