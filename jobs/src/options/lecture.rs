@@ -66,13 +66,18 @@ async fn write(
     Ok(())
 }
 
-/// What the engine is told about the lecture's speech: its language and vocabulary, then the course's code
-/// and title and the lecture's title.
+/// What the engine is told about the lecture's speech: its language and vocabulary. The course's code and
+/// title and the lecture's title join a vocabulary. Alone they would cost more words than they find: with
+/// `tiny.en`, errors in five minutes of speech rose from 33 to 60 (measured).
 pub async fn hints(
     connection: &mut PgConnection,
     lecture_id: Uuid,
     options: TranscriptionOptions,
 ) -> Result<Hints, sqlx::Error> {
+    let mut terms = options.vocabulary.unwrap_or_default();
+    if terms.is_empty() {
+        return Ok(Hints { language: options.language, prompt: Prompt::default() });
+    }
     let titles: Option<(Option<String>, Option<String>, Option<String>)> = sqlx::query_as(
         "-- options::hints
          SELECT courses.code, courses.title, lectures.title
@@ -83,7 +88,6 @@ pub async fn hints(
     .fetch_optional(connection)
     .await?;
     let (code, course, title) = titles.unwrap_or_default();
-    let terms =
-        options.vocabulary.unwrap_or_default().into_iter().chain([code, course, title].into_iter().flatten());
+    terms.extend([code, course, title].into_iter().flatten());
     Ok(Hints { language: options.language, prompt: Prompt::new(terms) })
 }

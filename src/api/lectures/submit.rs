@@ -51,7 +51,7 @@ pub(super) struct SubmissionBody {
     #[schema(example = "en")]
     language: Option<String>,
     /// Words to expect, the most important first, each at most 64 characters long. The course's code and title and the
-    /// lecture's title are added.
+    /// lecture's title join them.
     #[schema(max_items = 200)]
     vocabulary: Option<Vec<String>>,
     engine: Option<EngineKind>,

@@ -105,6 +105,9 @@ async fn the_engine_gets_language_vocabulary_titles_and_model() {
             id,
         )
         .await;
+    set_options(&env, id, options(Some("fr"), &[], Some("base"))).await;
+    env.run(id).await.expect("a transcript");
+    assert_eq!(recorder.last().prompt, None, "titles alone are no vocabulary");
     set_options(&env, id, options(Some("fr"), &["Dijkstra", "graphs"], Some("base"))).await;
     env.run(id).await.expect("a transcript");
     let prompt = Some("Dijkstra, graphs, CSC 173, Formal Systems.".to_owned());
