@@ -34,7 +34,7 @@
 //! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
 //!    answers.
 //! 6. [`engines`]: the engines of a process, and the one that a job asks for.
-//! 7. [`hints`]: the language and the words to expect in one recording. [`prompt`]: how engines are told them.
+//! 7. [`hints`]: the language and the words to expect in one recording. [`prompt`]: how these reach an engine.
 //! 8. [`wer`]: word error rate, for tests and benchmarks.
 
 pub mod call_log;

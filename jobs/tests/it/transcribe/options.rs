@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What an engine is told.
+/// What an engine receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
+struct Received {
     model: String,
     language: Option<String>,
     prompt: Option<String>,
 }
 
-/// Records what it is told. Knows no German.
+/// Records what it receives. Knows no German.
 #[derive(Debug, Clone, Default)]
 struct Recorder {
     model: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Recorder {
-    fn last(&self) -> Told {
-        self.told.lock().expect("no panic").last().expect("a call").clone()
+    fn last(&self) -> Received {
+        self.received.lock().expect("no panic").last().expect("a call").clone()
     }
 }
 
@@ -40,7 +40,7 @@ impl Engine for Recorder {
     }
 
     fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
-        Some(Arc::new(Self { model: model.to_owned(), told: Arc::clone(&self.told) }))
+        Some(Arc::new(Self { model: model.to_owned(), received: Arc::clone(&self.received) }))
     }
 
     fn fingerprint(&self) -> Result<String, EngineError> {
@@ -55,7 +55,7 @@ impl Engine for Recorder {
         Box::pin(async move {
             let language = chunk.language.map(str::to_owned);
             let prompt = chunk.prompt.and_then(|prompt| prompt.text(1000, str::len));
-            self.told.lock().expect("no panic").push(Told {
+            self.received.lock().expect("no panic").push(Received {
                 model: self.model.clone(),
                 language: language.clone(),
                 prompt,
@@ -95,7 +95,7 @@ async fn the_engine_gets_language_vocabulary_titles_and_model() {
     let directory = tempfile::tempdir().expect("a directory");
     let id = env.lecture(&sound(directory.path(), "sine=duration=2", &[])).await;
     env.run(id).await.expect("a transcript");
-    assert_eq!(recorder.last(), Told { model: String::new(), language: None, prompt: None });
+    assert_eq!(recorder.last(), Received { model: String::new(), language: None, prompt: None });
 
     env.base
         .execute(
@@ -111,14 +111,14 @@ async fn the_engine_gets_language_vocabulary_titles_and_model() {
     set_options(&env, id, options(Some("fr"), &["Dijkstra", "graphs"], Some("base"))).await;
     env.run(id).await.expect("a transcript");
     let prompt = Some("Dijkstra, graphs, CSC 173, Formal Systems.".to_owned());
-    let own = Told { model: "base".to_owned(), language: Some("fr".to_owned()), prompt };
+    let own = Received { model: "base".to_owned(), language: Some("fr".to_owned()), prompt };
     assert_eq!(recorder.last(), own, "a title that is a term is not repeated");
 
     // Args of a job in the queue win over the options' engine and model.
     let job: Transcribe =
         serde_json::from_value(json!({ "lecture_id": id, "model": "large" })).expect("args");
     job.run(&env.ctx, &Attempt::detached(Some(id))).await.expect("a transcript");
-    assert_eq!(recorder.last(), Told { model: "large".to_owned(), ..own });
+    assert_eq!(recorder.last(), Received { model: "large".to_owned(), ..own });
     let engine = TranscriptionOptions { engine: Some(EngineKind::Task), ..TranscriptionOptions::default() };
     set_options(&env, id, engine).await;
     assert_eq!(decision(&env.run(id).await.unwrap_err()), ("engine-missing", "wait"));
@@ -166,9 +166,9 @@ async fn options_survive_a_failed_download() {
         .execute("UPDATE lectures SET audio_storage_key = 'audio/' || id || '.m4a' WHERE id = $1", id)
         .await;
     env.run(id).await.expect("a transcript");
-    let told = recorder.last();
-    assert_eq!((told.language.as_deref(), told.prompt.as_deref()), (Some("fr"), Some("Dijkstra.")));
-    assert_eq!(told.model, "base");
+    let received = recorder.last();
+    assert_eq!((received.language.as_deref(), received.prompt.as_deref()), (Some("fr"), Some("Dijkstra.")));
+    assert_eq!(received.model, "base");
 }
 
 /// The next transcription downloads the recording again; the old transcript stays.
