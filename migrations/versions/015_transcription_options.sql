@@ -20,7 +20,7 @@ CREATE TABLE course_defaults (
 );
 
 -- One row for everybody and one for each user. PostgreSQL before 15 knows no NULLS NOT DISTINCT.
-CREATE UNIQUE INDEX uq_course_defaults_course_id_user_id
+CREATE UNIQUE INDEX idx_course_defaults_course_id_user_id
     ON course_defaults (course_id, coalesce(user_id, '00000000-0000-0000-0000-000000000000'::uuid));
 
 -- The cascade from users.

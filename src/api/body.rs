@@ -51,15 +51,10 @@ impl Fields {
 
     /// Like [`Fields::read`]; an empty body counts as an empty object.
     pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
-        Self::read_optional_up_to(request, MAX_BODY_BYTES).await
-    }
-
-    /// Like [`Fields::read_optional`], with another limit in bytes.
-    pub(super) async fn read_optional_up_to(request: Request, max: usize) -> Result<Self, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(Self::of(Map::new()));
         }
-        Self::read_up_to(request, max).await
+        Self::read(request).await
     }
 
     /// Parses a JSON object.

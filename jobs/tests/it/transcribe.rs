@@ -148,6 +148,4 @@ mod again;
 mod options;
 mod resumed;
 #[cfg(feature = "whisper")]
-mod vocabulary;
-#[cfg(feature = "whisper")]
 mod with_the_model;

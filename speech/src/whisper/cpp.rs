@@ -19,6 +19,9 @@ use crate::control::Control;
 /// in five minutes of speech rose from 33 to 60 with a prompt of 15 tokens (measured).
 const PREVIOUS_TEXT_TOKENS: c_int = 16;
 
+/// Length of a prompt, as if it had been spoken, in marks of time: 26 seconds in steps of 20 milliseconds.
+const PROMPT_MARKS: c_int = 1300;
+
 /// State shared with the two callbacks of a run.
 pub(super) struct RunState {
     pub(super) control: Control,
@@ -71,6 +74,24 @@ impl Model {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
+    /// The tokens of a prompt, between marks of time as in text that the model wrote itself. Without the marks it
+    /// writes none either: a window becomes one segment, and words at its end are lost.
+    fn prompt_tokens(&self, prompt: &str) -> Vec<sys::whisper_token> {
+        // Words inside a text begin with a blank.
+        let Ok(text) = CString::new(format!(" {}", prompt.trim())) else { return Vec::new() };
+        // SAFETY: the context is loaded.
+        let first_mark = unsafe { sys::whisper_token_beg(self.0.as_ptr()) };
+        let mut tokens = vec![0; text.as_bytes().len()];
+        let room = c_int::try_from(tokens.len()).unwrap_or(c_int::MAX);
+        // SAFETY: as above; `text` is a C string, and `tokens` has room for `room` tokens, of which no text has more than
+        // bytes.
+        let count =
+            unsafe { sys::whisper_tokenize(self.0.as_ptr(), text.as_ptr(), tokens.as_mut_ptr(), room) };
+        tokens.truncate(usize::try_from(count).unwrap_or_default());
+        let last_mark = first_mark + PROMPT_MARKS;
+        [&[first_mark], tokens.as_slice(), &[last_mark, last_mark]].concat()
+    }
+
     /// Memory for one run. `None` if there is not enough.
     pub(super) fn new_run(&self) -> Option<Run<'_>> {
         // SAFETY: the context is loaded.
@@ -118,7 +139,7 @@ impl Run<'_> {
     ) -> Result<(), c_int> {
         let length = c_int::try_from(samples.len()).map_err(|_| c_int::MIN)?;
         let language = CString::new(language).map_err(|_| c_int::MIN)?;
-        let prompt = prompt.map(CString::new).transpose().map_err(|_| c_int::MIN)?;
+        let prompt = prompt.map(|prompt| self.model.prompt_tokens(prompt)).unwrap_or_default();
         // SAFETY: it takes and returns plain data.
         let mut parameters = unsafe {
             sys::whisper_full_default_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_GREEDY)
@@ -128,10 +149,11 @@ impl Run<'_> {
         parameters.language = language.as_ptr();
         parameters.print_progress = false;
         parameters.print_timestamps = false;
-        if let Some(prompt) = &prompt {
-            parameters.initial_prompt = prompt.as_ptr();
+        if !prompt.is_empty() {
+            parameters.prompt_tokens = prompt.as_ptr();
+            parameters.prompt_n_tokens = c_int::try_from(prompt.len()).map_err(|_| c_int::MIN)?;
             parameters.carry_initial_prompt = true;
-            parameters.n_max_text_ctx = self.context_tokens(prompt);
+            parameters.n_max_text_ctx = parameters.prompt_n_tokens.saturating_add(PREVIOUS_TEXT_TOKENS);
         }
         let data = std::ptr::from_ref(run_state).cast_mut().cast::<c_void>();
         parameters.abort_callback = Some(on_abort_check);
@@ -139,7 +161,7 @@ impl Run<'_> {
         parameters.progress_callback = Some(on_progress);
         parameters.progress_callback_user_data = data;
         // SAFETY: context and state are alive, and `&mut self` keeps other runs from this state. The samples,
-        // both strings and `run_state` outlive the call, after which whisper.cpp uses none of them. The
+        // the language, the prompt and `run_state` outlive the call, after which whisper.cpp uses none of them. The
         // callbacks take `data` for a shared reference to a `RunState`, which it is.
         let outcome = unsafe {
             sys::whisper_full_with_state(
@@ -151,13 +173,6 @@ impl Run<'_> {
             )
         };
         if outcome == 0 { Ok(()) } else { Err(outcome) }
-    }
-
-    /// Tokens that a window gets of the prompt and the text before it.
-    fn context_tokens(&self, prompt: &CStr) -> c_int {
-        // SAFETY: the context is loaded, and `prompt` is a C string that outlives the call.
-        let tokens = unsafe { sys::whisper_token_count(self.model.0.as_ptr(), prompt.as_ptr()) };
-        tokens.saturating_add(PREVIOUS_TEXT_TOKENS)
     }
 
     /// The code of the language of the last run.

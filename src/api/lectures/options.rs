@@ -20,9 +20,6 @@ use super::super::problem::Problem;
 use super::super::state::ApiState;
 use super::visible::{no_lecture, visible_state};
 
-/// Largest body with options, in bytes: 200 terms of 64 characters, each escaped.
-pub(in super::super) const MAX_OPTIONS_BYTES: usize = 256 * 1024;
-
 /// Reads the options among the fields of a body, unchecked but for their types.
 pub(in super::super) fn read(fields: &mut Fields) -> TranscriptionOptions {
     TranscriptionOptions {
@@ -41,7 +38,7 @@ pub(in super::super) fn read(fields: &mut Fields) -> TranscriptionOptions {
 /// # Errors
 /// 422 with every invalid field.
 pub(in super::super) async fn read_body(request: Request) -> Result<TranscriptionOptions, Problem> {
-    let mut fields = Fields::read_optional_up_to(request, MAX_OPTIONS_BYTES).await?;
+    let mut fields = Fields::read_optional(request).await?;
     let options = read(&mut fields);
     let options = check(&mut fields, options);
     fields.finish()?;

@@ -20,7 +20,7 @@ use super::super::body::Fields;
 use super::super::observe::ProblemBody;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
-use super::options::{self, MAX_OPTIONS_BYTES};
+use super::options;
 
 /// Most lectures of a batch.
 const MAX_BATCH: usize = 500;
@@ -93,7 +93,7 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
-    let submission = read(Fields::read_up_to(request, MAX_OPTIONS_BYTES).await?)?;
+    let submission = read(Fields::read(request).await?)?;
     let submitted = accept(&state, caller, submission).await?;
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(SubmittedLecture::from(submitted))).into_response())

@@ -34,8 +34,8 @@ constraint course_defaults: CHECK (((cardinality(vocabulary) <= 200) AND (array_
 constraint course_defaults: CHECK ((engine = ANY (ARRAY['embedded'::text, 'openai'::text, 'task'::text])))
 constraint course_defaults: FOREIGN KEY (course_id) REFERENCES courses(id) ON DELETE CASCADE
 constraint course_defaults: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+index course_defaults: idx_course_defaults_course_id_user_id UNIQUE btree (course_id, COALESCE(user_id, '00000000-0000-0000-0000-000000000000'::uuid))
 index course_defaults: idx_course_defaults_user_id btree (user_id)
-index course_defaults: uq_course_defaults_course_id_user_id UNIQUE btree (course_id, COALESCE(user_id, '00000000-0000-0000-0000-000000000000'::uuid))
 
 table courses
 column courses.id: uuid, not null, default gen_random_uuid()

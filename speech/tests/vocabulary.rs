@@ -1,18 +1,19 @@
 //! Thirty spoken sentences with a term each: a vocabulary finds more terms and costs no other words.
 //!
 //! Prints what docs/reference/benchmarks-vocabulary.md shows. Type:
-//! `cargo test -p bedel-jobs --test it vocabulary -- --nocapture`
+//! `cargo test -p bedel-speech --test vocabulary -- --nocapture`
+
+#![cfg(feature = "whisper")]
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use bedel_speech::wer::word_error_rate;
 use bedel_speech::whisper::Whisper;
 use bedel_speech::{Control, DecodedAudio, Engine, Hints, NoPieceStore, Prompt, models, transcribe_pieces};
 use tokio_util::sync::CancellationToken;
-
-use super::sound;
 
 /// Sentences with their term between asterisks.
 const SENTENCES: [&str; 30] = [
@@ -65,10 +66,19 @@ async fn recording(directory: &Path, voice: &str) -> DecodedAudio {
             .unwrap();
         write!(joined, "[s{index}]").unwrap();
     }
-    let audio = sound(directory, &format!("{inputs}{joined}concat=n={}:v=0:a=1", SENTENCES.len()), &[]);
+    let audio = sound(directory, &format!("{inputs}{joined}concat=n={}:v=0:a=1", SENTENCES.len()));
     let decoded = directory.join("audio.f32");
     bedel_media::MediaTools::find().expect("ffmpeg").decode_pcm(&audio, &decoded).await.expect("sound");
     DecodedAudio::open(&decoded).expect("sound")
+}
+
+/// Sound made by ffmpeg from a filter's description.
+fn sound(directory: &Path, filter: &str) -> PathBuf {
+    let path = directory.join("made.wav");
+    let made =
+        Command::new("ffmpeg").args(["-v", "error", "-y", "-f", "lavfi", "-i", filter]).arg(&path).status();
+    assert!(made.expect("ffmpeg").success(), "{filter}");
+    path
 }
 
 /// Terms found, and words wrong beside them, as a share of the other words.
