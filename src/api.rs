@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod connections;
 mod cors;
+mod course_defaults;
 mod course_sync;
 mod courses;
 mod documents;
@@ -75,6 +76,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(search::routes())
         .merge(documents::routes())
         .merge(courses::routes())
+        .merge(course_defaults::routes())
         .merge(course_sync::routes())
         .merge(jobs::routes())
         .merge(fleet::routes())

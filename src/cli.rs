@@ -27,6 +27,7 @@ pub mod lectures;
 pub mod migrate;
 pub mod model;
 mod notify;
+mod option_flags;
 pub mod queues;
 pub mod remote;
 pub mod search;
@@ -64,7 +65,7 @@ enum Command {
     Dev(Box<DevCommand>),
     /// Submit a recording by its Panopto link
     Submit(submit::SubmitCommand),
-    /// List your lectures
+    /// List your lectures, or transcribe one again
     Lectures(lectures::LecturesCommand),
     /// Find what was said in your lectures
     Search(search::SearchCommand),

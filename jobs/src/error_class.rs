@@ -130,7 +130,8 @@ error_classes! {
     EngineAway "engine-away", "wait",
         "the speech server cannot be reached (30 s), or did not answer a request (30 s, 2 min, 8 min, … 1 h): check it, and the time limit of proxies in front of it";
     EngineBusy "engine-busy", "wait", "the speech server is busy (429, 503: as long as it says, else 30 s), or a task is still running (2 min)";
-    EngineChoice "engine-choice", "give up", "the job asks for another model of an engine that has one";
+    EngineChoice "engine-choice", "give up", "the job asks for a model that its engine cannot use";
+    Language "language", "give up", "the lecture's model does not know its language: transcribe it again with another `language` or `model`";
     EngineRefused "engine-refused", "wait 5 min",
         "a setting: the server's address or key (`BEDEL_OPENAI_URL`, `_KEY`, `BEDEL_TASK_…`), or `BEDEL_ENGINE_MAX_UPLOAD_MIB`";
     GoesOn "goes-on", "wait 1 s", "after four hours an attempt ends with its current piece";

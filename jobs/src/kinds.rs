@@ -42,13 +42,13 @@ pub struct Probe {
 pub struct Transcribe {
     /// The lecture.
     pub lecture_id: Uuid,
-    /// Engine and model, if not the worker's default.
+    /// Engine and model of this job alone, instead of the lecture's options.
     #[serde(flatten)]
     pub choice: Choice,
 }
 
 impl Transcribe {
-    /// Uses the worker's default engine.
+    /// Uses the lecture's options.
     #[must_use]
     pub fn new(lecture_id: Uuid) -> Self {
         Self { lecture_id, choice: Choice::default() }

@@ -3,10 +3,12 @@
 //! Lock order everywhere: the lecture first, then its job.
 
 pub mod cancel;
+mod last_job;
 pub mod list;
 mod priority;
 pub mod removal;
 pub mod restart;
+pub mod retranscribe;
 pub mod retry;
 pub mod search;
 pub mod streams;
@@ -20,6 +22,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::environment::Settings;
+use crate::error_class::ErrorClass;
 use crate::kinds::CleanupOrphans;
 
 /// The `stream_url` of a lecture with an uploaded recording, which cannot be fetched again.
@@ -98,7 +101,10 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
 }
 
 /// Error classes after which the stored audio is useless.
-const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
+const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", AUDIO_MISSING];
+
+/// The error class of audio that is gone from the storage.
+const AUDIO_MISSING: &str = ErrorClass::AudioMissing.name();
 
 /// Error classes of the queue. Their messages are for operators.
 const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"];
@@ -138,7 +144,8 @@ pub async fn record_failure(tx: &mut PgConnection, failure: &Failure) -> Result<
 
 /// Sets the lecture to `failed` with a message, and clears its audio unless the settings keep that for a
 /// cheap retry. Unusable audio is never kept, nor is its length: a retry downloads the recording again.
-/// Returns the clean-up jobs to enqueue. Skips a deleted or completed lecture.
+/// Returns the clean-up jobs to enqueue. Skips a deleted lecture. A completed one loses nothing when its new
+/// transcription fails.
 pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Result<Vec<NewJob>, sqlx::Error> {
     let Some(lecture_id) = end.subject else { return Ok(Vec::new()) };
     let is_unusable = UNUSABLE_AUDIO_CLASSES.contains(&end.class.as_str());
@@ -154,13 +161,28 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
     .bind(student_message(&end.class, &end.message))
     .bind(settings.keep_failed_audio_days > 0 && !is_unusable)
     .bind(is_unusable)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if ended.rows_affected() == 0 && end.class == AUDIO_MISSING {
+        forget_missing_audio(tx, lecture_id).await?;
+    }
     Ok(match ended.rows_affected() {
         0 => Vec::new(),
         _ if end.cancelled => CleanupOrphans::after_cancelling(lecture_id).into(),
         _ => vec![CleanupOrphans::for_lecture(lecture_id)],
     })
+}
+
+/// Clears a completed lecture's key of audio that is gone, so that the next transcription downloads it again.
+async fn forget_missing_audio(tx: &mut PgConnection, lecture_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "-- lecture::forget_missing_audio
+         UPDATE lectures SET audio_storage_key = NULL WHERE id = $1 AND status = 'completed'",
+    )
+    .bind(lecture_id)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// The message that a student sees for a failure. The job's history keeps the details.

@@ -45,7 +45,8 @@
 //! 2. [`pipeline`]: the order of the stages, and the hooks that they share.
 //! 3. The jobs: [`submit`], [`download`], [`probe`], [`transcribe`], [`cleanup_orphans`], [`course_sync`],
 //!    [`index_transcripts`].
-//! 4. The rows: [`lecture`] first, then [`course`], [`document`], [`user`] and [`installation`].
+//! 4. The rows: [`lecture`] first and its [`options`], then [`course`], [`document`], [`user`] and
+//!    [`installation`].
 //!
 //! # Adding a kind
 //!
@@ -72,12 +73,14 @@ pub mod registry;
 mod audio;
 pub mod environment;
 pub mod error_class;
+pub mod invalid_field;
 pub mod scratch;
 // The rows that they change.
 pub mod course;
 pub mod document;
 pub mod installation;
 pub mod lecture;
+pub mod options;
 pub mod user;
 
 pub use environment::{Environment, Settings};

@@ -18,7 +18,7 @@ use bedel_media::conservation::agree;
 use bedel_media::sound::SoundChoice;
 use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
 use bedel_speech::decoded_audio::seconds;
-use bedel_speech::{Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
+use bedel_speech::{Choice, Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
 use bedel_storage::{StorageError, keys};
 use bytes::Bytes;
 use serde::Serialize;
@@ -34,6 +34,7 @@ pub use crate::kinds::Transcribe;
 use crate::lecture::search::index;
 use crate::lecture::search::passages::SearchRows;
 use crate::lecture::{self, Lecture, UPLOADED};
+use crate::options::{self, TranscriptionOptions};
 use crate::pipeline::{Stage, stage_hooks};
 use crate::scratch::Scratch;
 
@@ -77,7 +78,7 @@ pub struct Transcribed {
 }
 
 /// Error classes of this kind, beside the queue's.
-const ERROR_CLASSES: [&str; 23] = names(&[
+const ERROR_CLASSES: [&str; 24] = names(&[
     &OF_STORAGE,
     &[
         ErrorClass::EngineMissing,
@@ -86,6 +87,7 @@ const ERROR_CLASSES: [&str; 23] = names(&[
         ErrorClass::EngineAway,
         ErrorClass::EngineBusy,
         ErrorClass::EngineChoice,
+        ErrorClass::Language,
         ErrorClass::EngineRefused,
         ErrorClass::GoesOn,
         ErrorClass::NoSpeech,
@@ -122,10 +124,15 @@ impl Job for Transcribe {
     }
 
     async fn run(&self, ctx: &Context, attempt: &Attempt) -> Result<Self::Output, JobError> {
-        let Some(lecture) = lecture::read(&mut *ctx.pool.acquire().await?, self.lecture_id).await? else {
+        let mut connection = ctx.pool.acquire().await?;
+        let Some(lecture) = lecture::read(&mut connection, self.lecture_id).await? else {
             return Ok(None);
         };
-        let engine = ctx.engines.as_ref().ok_or_else(engine_missing)?.choose(&self.choice)?;
+        let options = options::lecture::read(&mut connection, self.lecture_id).await?;
+        let choice = self.choice(&options);
+        let hints = options::lecture::hints(&mut connection, self.lecture_id, options).await?;
+        drop(connection);
+        let engine = hints.apply(ctx.engines.as_ref().ok_or_else(engine_missing)?.choose(&choice)?);
         remove_leftovers(ctx, attempt, self.lecture_id).await?;
         let scratch = Scratch::create(&ctx.scratch, attempt.lease).await?;
         let key = lecture.audio_storage_key.ok_or_else(audio_missing)?;
@@ -202,6 +209,16 @@ impl Stage for Transcribe {
     /// still need a clean-up.
     fn commit_without_lecture(&self) -> Commit {
         Commit::cancelled("the lecture was deleted").then(CleanupOrphans::for_lecture(self.lecture_id))
+    }
+}
+
+impl Transcribe {
+    /// The engine and model of the job's args, if those name one, else of the lecture's options.
+    fn choice(&self, options: &TranscriptionOptions) -> Choice {
+        if self.choice != Choice::default() {
+            return self.choice.clone();
+        }
+        Choice { engine: options.engine, model: options.model.clone() }
     }
 }
 

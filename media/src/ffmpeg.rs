@@ -16,7 +16,6 @@ use crate::sound::{SAMPLE_RATE, SPEECH_BITS};
 pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ogg,flac,wav,w64,aiff,caf,amr,\
                                   mpegts,mpeg,avi,asf,flv";
 
-
 /// How far both tools look for streams, in bytes and in microseconds of the recording. A microphone may be
 /// switched on minutes after the camera, and a transport stream does not describe its sound before that.
 const PROBE_BYTES: &str = "134217728";

@@ -158,14 +158,7 @@ impl From<Report> for ProbeReport {
         });
         let container_seconds = length(report.format.duration.as_deref());
         let audio = audio.collect();
-        Self {
-            container_seconds,
-            first_seconds: begin,
-            zero_seconds,
-            audio,
-            has_video,
-            is_estimated: false,
-        }
+        Self { container_seconds, first_seconds: begin, zero_seconds, audio, has_video, is_estimated: false }
     }
 }
 

@@ -11,6 +11,7 @@ use super::call_log::CallLog;
 use super::control::Control;
 use super::engine_error::EngineError;
 use super::pieces;
+use super::prompt::Prompt;
 use super::raw_transcript::RawTranscript;
 
 /// The engine and model that made a transcript.
@@ -29,6 +30,8 @@ pub struct AudioChunk<'a> {
     pub samples: &'a Arc<Vec<f32>>,
     /// A two- or three-letter code; `None` leaves it to the engine's configuration.
     pub language: Option<&'a str>,
+    /// Words to expect.
+    pub prompt: Option<&'a Prompt>,
     /// Identifies these samples and settings across attempts, and nothing else. Letters, digits and hyphens.
     pub name: &'a str,
     /// A directory for temporary files. Its owner removes it.

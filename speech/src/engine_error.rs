@@ -1,9 +1,11 @@
 //! Errors of speech engines, and what they mean for a job.
 
+use std::path::Path;
+
 use bedel_media::MediaError;
 use bedel_queue::JobError;
 
-use super::models::ModelError;
+use super::models::{self, ModelError};
 use super::remote::RemoteError;
 
 /// Why an engine returned no transcript.
@@ -20,6 +22,16 @@ pub enum EngineError {
         "the speech model {model} cannot transcribe the language {language:?}; set BEDEL_LANGUAGE or BEDEL_MODEL to fit"
     )]
     Language {
+        /// The model.
+        model: String,
+        /// The language requested.
+        language: String,
+    },
+    /// The model does not know the language of the recording's own options.
+    #[error(
+        "the speech model {model} cannot transcribe the language {language:?} that this recording asks for"
+    )]
+    LanguageOption {
         /// The model.
         model: String,
         /// The language requested.
@@ -75,6 +87,16 @@ impl From<EngineError> for JobError {
                  is corrected; if it ends as failed, tell the operators and use retry.",
             ),
             EngineError::PieceBounds { .. } => Self::retry("engine", error.to_string()),
+            EngineError::LanguageOption { model, language } => {
+                let model = models::name_of(Path::new(&model)).unwrap_or(model);
+                Self::fatal(
+                    "language",
+                    format!(
+                        "The speech model {model} does not know the language {language:?} (field `language`). Transcribe \
+                         this lecture again with another `language`, or with a `model` for several languages, such as base."
+                    ),
+                )
+            }
             EngineError::Failed(_) => Self::retry(
                 "engine",
                 "The recording could not be transcribed. If this lecture ends as failed, use retry later, and tell the \
@@ -99,6 +121,12 @@ mod tests {
         );
         let language = job(EngineError::Language { model: "/m".into(), language: "de".into() });
         assert_eq!((language.class(), language.wait_delay()), ("engine", Some(JobError::HOST_FAULT_PAUSE)));
+        let own =
+            job(EngineError::LanguageOption { model: "/m/ggml-tiny.en.bin".into(), language: "de".into() });
+        assert_eq!((own.class(), own.is_fatal()), ("language", true));
+        let text = own.to_string();
+        assert!(text.contains("tiny.en") && text.contains("\"de\"") && !text.contains("/m"), "{text}");
+        assert!(text.contains("`language`") && text.contains("`model`"), "{text}");
         assert_eq!(job(EngineError::Cancelled).class(), "lost-lease");
         let failed = job(EngineError::Failed("/m".into()));
         assert_eq!((failed.class(), failed.is_fatal(), failed.wait_delay()), ("engine", false, None));

@@ -20,6 +20,15 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Openai, Self::Task];
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name in configuration and jobs.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -59,8 +68,8 @@ pub enum NoSuchEngine {
         /// The kinds available.
         available: String,
     },
-    /// The engine has only one model.
-    #[error("the engine {} has only one model: leave out the model, or choose another engine", kind.name())]
+    /// The engine has only one model, or the model is no name.
+    #[error("the engine {} cannot use another model of this name: leave out the model, or choose another engine", kind.name())]
     Model {
         /// The kind requested.
         kind: EngineKind,
@@ -119,7 +128,7 @@ impl Engines {
     /// The engine and model that a job asks for. An unknown model fails when used.
     ///
     /// # Errors
-    /// If there is no engine of that kind, or it has only one model.
+    /// If there is no engine of that kind, or it cannot use a model of that name.
     pub fn choose(&self, choice: &Choice) -> Result<Arc<dyn Engine>, NoSuchEngine> {
         let wanted = choice.engine.unwrap_or(self.engines[0].0);
         let found = self.engines.iter().find(|(kind, _)| *kind == wanted);

@@ -13,6 +13,12 @@ pub fn code(text: &str) -> Option<String> {
     (is_code && code != "und").then(|| code.to_owned())
 }
 
+/// As [`code`], but only for Whisper's languages.
+#[must_use]
+pub fn known_code(text: &str) -> Option<String> {
+    code(text).filter(|code| NAMES.iter().any(|(_, known)| known == code))
+}
+
 /// English names and codes of Whisper's languages.
 const NAMES: [(&str, &str); 100] = [
     ("afrikaans", "af"),
@@ -144,10 +150,15 @@ mod tests {
     #[test]
     fn the_names_match_whisper() {
         let known: std::collections::BTreeMap<_, _> = NAMES.into_iter().collect();
-        let theirs = (0..=whisper_rs::get_lang_max_id()).map(|id| {
-            let name = whisper_rs::get_lang_str_full(id).expect("a name");
-            (name, whisper_rs::get_lang_str(id).expect("a code"))
-        });
-        assert_eq!(known, theirs.collect());
+        assert_eq!(known, crate::whisper::languages().into_iter().collect());
+    }
+
+    #[test]
+    fn only_whispers_languages_are_known() {
+        for (text, expected) in
+            [("English", Some("en")), ("pt-BR", Some("pt")), ("yue", Some("yue")), ("xx", None), ("", None)]
+        {
+            assert_eq!(known_code(text).as_deref(), expected, "{text}");
+        }
     }
 }

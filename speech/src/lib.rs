@@ -36,7 +36,8 @@
 //! 5. [`remote`]: speech servers. [`call_log`]: how calls that cost money survive a crash; `payload`: their
 //!    answers.
 //! 6. [`engines`]: the engines of a process, and the one that a job asks for.
-//! 7. [`wer`]: word error rate, for tests and benchmarks.
+//! 7. [`hints`]: the language and the words to expect in one recording. [`prompt`]: how these reach an engine.
+//! 8. [`wer`]: word error rate, for tests and benchmarks.
 
 pub mod call_log;
 pub mod captions;
@@ -50,6 +51,7 @@ pub mod engine_error;
 pub mod engines;
 pub mod gap;
 mod gap_captions;
+pub mod hints;
 pub mod language;
 pub mod models;
 pub mod no_piece_store;
@@ -57,6 +59,7 @@ mod pauses;
 mod payload;
 pub mod piece_store;
 pub mod pieces;
+pub mod prompt;
 pub mod raw_transcript;
 pub mod remote;
 mod repetition;
@@ -77,8 +80,10 @@ pub use engine::{AudioChunk, Engine, EngineInfo};
 pub use engine_error::EngineError;
 pub use engines::{Choice, Engines};
 pub use gap::{Gap, GapReason};
+pub use hints::Hints;
 pub use no_piece_store::{NoPieceStore, NoPieceStoreError};
 pub use piece_store::{Piece, PieceStore};
+pub use prompt::Prompt;
 pub use raw_transcript::{RawSegment, RawTranscript};
 pub use transcript::Transcript;
 pub use transcription::{Transcription, transcribe_pieces};

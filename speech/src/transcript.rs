@@ -118,7 +118,18 @@ impl Transcript {
         };
         let gaps = gaps.into_iter().map(rounded).collect();
         let EngineInfo { engine, model } = info;
-        Ok(Self { version: VERSION, text, language, duration, model, engine, sound: None, segments, gaps, raw })
+        Ok(Self {
+            version: VERSION,
+            text,
+            language,
+            duration,
+            model,
+            engine,
+            sound: None,
+            segments,
+            gaps,
+            raw,
+        })
     }
 }
 

@@ -123,6 +123,7 @@ impl<S: PieceStore> Asker<'_, S> {
         let chunk = AudioChunk {
             samples: &samples,
             language: transcription.language(),
+            prompt: None,
             name,
             scratch: store.scratch(),
             call_log: *store,

@@ -8,27 +8,28 @@
 //! every token, but only once per pass of the encoder over 30 seconds of sound, and never in the spectrogram
 //! at the beginning. That takes seconds on a free core, longer on a busy one.
 
-use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod cpp;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState, WhisperSysContext,
-    WhisperSysState,
-};
 
+use self::cpp::{Model, Run, RunState};
 use super::control::Control;
 use super::engine::{AudioChunk, Engine, EngineInfo};
 use super::engine_error::EngineError;
 use super::models;
+use super::prompt::Prompt;
 use super::raw_transcript::{RawSegment, RawTranscript};
 
 /// Most amplitude of digital silence (-80 dB). Whisper tends to invent words there.
 const SILENCE: f32 = 1e-4;
+
+/// Longest prompt, in tokens. Whisper reads 223, and would drop the first of a longer one.
+const MAX_PROMPT_TOKENS: usize = 220;
 
 /// An engine that runs a Whisper model.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ struct Inner {
     model: String,
     dir: PathBuf,
     language: Option<String>,
-    context: Mutex<Option<Arc<WhisperContext>>>,
+    loaded: Mutex<Option<Arc<Model>>>,
     /// The model's sha256, once computed.
     sha256: Mutex<Option<String>>,
 }
@@ -52,8 +53,8 @@ impl Whisper {
     /// first transcription.
     pub fn new(model: impl Into<String>, dir: impl Into<PathBuf>, language: Option<String>) -> Self {
         let (model, dir) = (model.into(), dir.into());
-        let (context, sha256) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { model, dir, language, context, sha256 }) }
+        let (loaded, sha256) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { model, dir, language, loaded, sha256 }) }
     }
 }
 
@@ -64,12 +65,14 @@ impl Engine for Whisper {
         EngineInfo { engine: "whisper.cpp".into(), model: name }
     }
 
-    /// Another model is loaded separately, and unloaded with the returned engine.
+    /// Another model is loaded separately, and unloaded with the returned engine. `None` for a path: a job must not
+    /// name a file of its worker.
     fn with_model(&self, model: &str) -> Option<Arc<dyn Engine>> {
         if self.inner.model == model {
             return Some(Arc::new(self.clone()));
         }
-        Some(Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone())))
+        models::is_name(model)
+            .then(|| Arc::new(Self::new(model, &self.inner.dir, self.inner.language.clone())) as _)
     }
 
     fn fingerprint(&self) -> Result<String, EngineError> {
@@ -90,11 +93,13 @@ impl Engine for Whisper {
         Box::pin(async move {
             let samples = Arc::clone(chunk.samples);
             let language = chunk.language.map(str::to_owned);
-            let abort = Arc::new(AbortState { control: control.clone(), dropped: AtomicBool::new(false) });
-            let _stop = StopOnDrop(Arc::clone(&abort));
+            let prompt = chunk.prompt.cloned().unwrap_or_default();
+            let run_state = Arc::new(RunState { control: control.clone(), dropped: AtomicBool::new(false) });
+            let _stop = StopOnDrop(Arc::clone(&run_state));
             let inner = Arc::clone(&self.inner);
-            let work =
-                tokio::task::spawn_blocking(move || inner.transcribe(&samples, language.as_deref(), &abort));
+            let work = tokio::task::spawn_blocking(move || {
+                inner.transcribe(&samples, language.as_deref(), &prompt, &run_state)
+            });
             tokio::select! {
                 biased;
                 done = work => done.map_err(|error| EngineError::Failed(error.to_string()))?,
@@ -104,20 +109,8 @@ impl Engine for Whisper {
     }
 }
 
-/// State shared with the two callbacks.
-struct AbortState {
-    control: Control,
-    dropped: AtomicBool,
-}
-
-impl AbortState {
-    fn is_stopped(&self) -> bool {
-        self.dropped.load(Ordering::Relaxed) || self.control.is_cancelled()
-    }
-}
-
 /// Stops the blocking work, which outlives the future that started it.
-struct StopOnDrop(Arc<AbortState>);
+struct StopOnDrop(Arc<RunState>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -130,13 +123,14 @@ impl Inner {
         &self,
         samples: &[f32],
         language: Option<&str>,
-        abort: &AbortState,
+        prompt: &Prompt,
+        run_state: &RunState,
     ) -> Result<RawTranscript, EngineError> {
-        if abort.is_stopped() {
+        if run_state.is_stopped() {
             return Err(EngineError::Cancelled);
         }
-        let context = self.context()?;
-        let language = self.language(&context, language.or(self.language.as_deref()))?;
+        let model = self.load()?;
+        let language = self.language(&model, language.or(self.language.as_deref()))?;
         if samples.iter().all(|sample| sample.abs() < SILENCE) {
             let language = if language == "auto" { "en" } else { language };
             return Ok(RawTranscript {
@@ -146,56 +140,45 @@ impl Inner {
                 raw: Value::Null,
             });
         }
-        if abort.is_stopped() {
+        if run_state.is_stopped() {
             return Err(EngineError::Cancelled);
         }
-        let mut state = context.create_state().map_err(failed)?;
-        let outcome = state.full(parameters(language, abort), samples);
-        if abort.is_stopped() {
+        let prompt = prompt.text(MAX_PROMPT_TOKENS, |text| model.count_tokens(text));
+        let mut run = model.new_run().ok_or_else(|| EngineError::Failed("not enough memory".to_owned()))?;
+        let outcome = run.transcribe(samples, language, prompt.as_deref(), run_state);
+        if run_state.is_stopped() {
             return Err(EngineError::Cancelled);
         }
-        outcome.map_err(failed)?;
-        abort.control.report(1.0);
-        let spoken = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or(language);
-        let (segments, raw) = read_segments(&state);
+        outcome.map_err(|code| EngineError::Failed(format!("whisper.cpp returned {code}")))?;
+        run_state.control.report(1.0);
+        let spoken = run.language().unwrap_or(language);
+        let (segments, raw) = read_segments(&run);
         Ok(RawTranscript { language: spoken.to_owned(), segments, gaps: Vec::new(), raw })
     }
 
     /// The weights; the first call loads them.
-    fn context(&self) -> Result<Arc<WhisperContext>, EngineError> {
-        let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = &*context {
-            return Ok(Arc::clone(loaded));
+    fn load(&self) -> Result<Arc<Model>, EngineError> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*loaded {
+            return Ok(Arc::clone(model));
         }
-        // With no logging backend set, this keeps whisper.cpp from writing to standard error.
-        whisper_rs::install_logging_hooks();
         let path = models::resolve(&self.model, &self.dir)?;
-        // Flash attention stays off: on a CPU it is a fifth slower in this version of whisper.cpp (measured).
-        let loaded = WhisperContext::new_with_params(&path, WhisperContextParameters::default());
-        let loaded = Arc::new(loaded.map_err(|_| {
+        let model = Arc::new(Model::load(&path).ok_or_else(|| {
             EngineError::Failed(format!(
                 "the model file of {} cannot be loaded; type: bedel model verify {}",
                 self.model, self.model
             ))
         })?);
-        *context = Some(Arc::clone(&loaded));
-        Ok(loaded)
+        *loaded = Some(Arc::clone(&model));
+        Ok(model)
     }
 
     /// An English-only model always gets `en`: it would read any other language token as a word.
-    fn language<'a>(
-        &self,
-        context: &WhisperContext,
-        requested: Option<&'a str>,
-    ) -> Result<&'a str, EngineError> {
-        let known = |language: &str| {
-            language.bytes().all(|byte| byte.is_ascii_lowercase())
-                && whisper_rs::get_lang_id(language).is_some()
-        };
+    fn language<'a>(&self, model: &Model, requested: Option<&'a str>) -> Result<&'a str, EngineError> {
         match requested {
-            None if context.is_multilingual() => Ok("auto"),
+            None if model.is_multilingual() => Ok("auto"),
             None | Some("en") => Ok("en"),
-            Some(language) if context.is_multilingual() && known(language) => Ok(language),
+            Some(language) if model.is_multilingual() && cpp::is_language(language) => Ok(language),
             Some(language) => {
                 Err(EngineError::Language { model: self.model.clone(), language: language.to_owned() })
             }
@@ -203,66 +186,20 @@ impl Inner {
     }
 }
 
-fn failed(error: whisper_rs::WhisperError) -> EngineError {
-    EngineError::Failed(error.to_string())
-}
-
-fn parameters<'a>(language: &'a str, abort: &AbortState) -> FullParams<'a, 'static> {
-    let mut parameters = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
-    parameters.set_n_threads(1);
-    parameters.set_language(Some(language));
-    parameters.set_print_progress(false);
-    parameters.set_print_realtime(false);
-    parameters.set_print_timestamps(false);
-    parameters.set_print_special(false);
-    let data = std::ptr::from_ref(abort).cast_mut().cast::<c_void>();
-    // whisper-rs has safe setters too, but its abort setter passes the callback a pointer of another type.
-    // SAFETY: both callbacks take `data` for a shared reference to `AbortState`, which it is, and which
-    // outlives the one call that uses these parameters. Neither touches the context or the state.
-    unsafe {
-        parameters.set_abort_callback(Some(on_abort_check));
-        parameters.set_abort_callback_user_data(data);
-        parameters.set_progress_callback(Some(on_progress));
-        parameters.set_progress_callback_user_data(data);
-    }
-    parameters
-}
-
-unsafe extern "C" fn on_abort_check(data: *mut c_void) -> bool {
-    // SAFETY: `parameters` passed an `AbortState` that outlives the call.
-    let abort = unsafe { &*data.cast_const().cast::<AbortState>() };
-    abort.is_stopped()
-}
-
-unsafe extern "C" fn on_progress(
-    _: *mut WhisperSysContext,
-    _: *mut WhisperSysState,
-    percent: c_int,
-    data: *mut c_void,
-) {
-    // SAFETY: as above.
-    let abort = unsafe { &*data.cast_const().cast::<AbortState>() };
-    // A panic must not unwind through C.
-    let reported = catch_unwind(AssertUnwindSafe(|| abort.control.report(f64::from(percent) / 100.0)));
-    if reported.is_err() {
-        tracing::error!("the progress callback of a transcription panicked");
-    }
-}
-
 /// The segments, and whisper.cpp's answer in its own format.
-fn read_segments(state: &WhisperState) -> (Vec<RawSegment>, Value) {
+fn read_segments(run: &Run<'_>) -> (Vec<RawSegment>, Value) {
     // whisper.cpp counts in hundredths of a second.
     #[expect(clippy::cast_precision_loss, reason = "at most some hours")]
     let seconds = |hundredths: i64| hundredths as f64 / 100.0;
-    let segments = state.as_iter().filter_map(|segment| {
-        // Lossy: a character may be cut in two between segments.
-        let text = segment.to_str_lossy().ok()?.into_owned();
-        let (start, end) = (seconds(segment.start_timestamp()), seconds(segment.end_timestamp()));
-        let raw = json!({
-            "start": start, "end": end, "text": text, "no_speech_prob": segment.no_speech_probability(),
-        });
-        Some((RawSegment { start, end, text }, raw))
+    let segments = run.segments().map(|segment| {
+        let (start, end, text) = (seconds(segment.start), seconds(segment.end), segment.text);
+        let raw =
+            json!({ "start": start, "end": end, "text": text, "no_speech_prob": segment.no_speech_prob });
+        (RawSegment { start, end, text }, raw)
     });
     let (segments, raw): (Vec<_>, Vec<_>) = segments.unzip();
     (segments, json!({ "segments": raw }))
 }
+
+#[cfg(test)]
+pub(crate) use cpp::languages;

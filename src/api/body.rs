@@ -114,12 +114,15 @@ impl Fields {
 
     /// A list of texts; empty if missing.
     pub(super) fn texts(&mut self, field: &'static str) -> Vec<String> {
-        match self.map.remove(field) {
-            None | Some(Value::Null) => Vec::new(),
-            Some(value) => serde_json::from_value(value).unwrap_or_else(|_| {
-                self.refuse(field, "type", "this must be a list of texts").unwrap_or_default()
-            }),
-        }
+        self.optional_texts(field).unwrap_or_default()
+    }
+
+    /// A list of texts; null counts as missing.
+    pub(super) fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+        let value = self.map.remove(field).filter(|value| !value.is_null())?;
+        serde_json::from_value(value)
+            .ok()
+            .or_else(|| self.refuse(field, "type", "this must be a list of texts"))
     }
 
     /// A boolean; false if missing.

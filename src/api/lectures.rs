@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod events;
+pub(super) mod options;
 mod submit;
 mod upload;
 mod visible;
@@ -42,6 +43,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(status))
         .routes(routes!(events::events))
         .routes(routes!(retry))
+        .routes(routes!(options::transcribe))
+        .routes(routes!(options::show))
         .routes(routes!(cancel))
         .merge(artefacts::routes())
 }
@@ -148,7 +151,8 @@ struct LectureJob {
 
 /// Retry a lecture
 ///
-/// A failed lecture resumes at the latest possible stage; a waiting job becomes due.
+/// A failed lecture resumes at the latest possible stage; a waiting job becomes due. A completed lecture is transcribed
+/// again if its last new transcription failed.
 #[utoipa::path(
     post, path = "/api/lectures/{id}/retry", tag = "lectures", params(("id" = Uuid, Path)),
     responses(
@@ -176,7 +180,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
 
 /// Cancel a lecture
 ///
-/// The lecture fails and can be retried.
+/// The lecture fails and can be retried. One that is transcribed again stays completed.
 #[utoipa::path(
     post, path = "/api/lectures/{id}/cancel", tag = "lectures", params(("id" = Uuid, Path)),
     responses(

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bedel_jobs::lecture::submission::{InvalidField, SubmitError};
+use bedel_jobs::invalid_field::InvalidField;
+use bedel_jobs::lecture::submission::SubmitError;
 use bedel_storage::StorageError;
 use serde::Serialize;
 

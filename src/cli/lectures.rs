@@ -1,10 +1,12 @@
 //! `bedel lectures`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::option_flags::OptionFlags;
 use super::remote::RemoteOptions;
 use super::table;
 use crate::config::common::CommonOptions;
@@ -13,9 +15,12 @@ use crate::error::CliError;
 /// Lectures per page.
 const PAGE: usize = 100;
 
-/// List your lectures, newest first, over the HTTP API.
+/// List your lectures, newest first, or transcribe one again, over the HTTP API.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LecturesCommand {
+    #[command(subcommand)]
+    command: Option<LectureCommand>,
     /// Only this course
     #[arg(long, value_name = "UUID")]
     course: Option<Uuid>,
@@ -30,6 +35,50 @@ pub struct LecturesCommand {
     json: bool,
     #[command(flatten)]
     remote: RemoteOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum LectureCommand {
+    /// Transcribe a completed or failed lecture again; the old transcript stays until the new one is stored
+    Transcribe(TranscribeAgain),
+}
+
+#[derive(Debug, Args)]
+struct TranscribeAgain {
+    /// The lecture
+    #[arg(value_name = "UUID")]
+    lecture: Uuid,
+    #[command(flatten)]
+    options: OptionFlags,
+    /// Print the API's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+/// The printed fields of the answer.
+#[derive(Deserialize)]
+struct Enqueued {
+    job_id: Uuid,
+    status: String,
+}
+
+impl TranscribeAgain {
+    async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        let remote = self.remote.open(common, false)?;
+        let mut body = json!({});
+        self.options.add_to(&mut body);
+        let path = format!("/api/lectures/{}/transcribe", self.lecture);
+        let answer = remote.ask(Method::POST, &path, Some(&body)).await?;
+        if self.json {
+            println!("{answer}");
+            return Ok(());
+        }
+        let enqueued: Enqueued = remote.read(answer)?;
+        println!("lecture {}  {}  job {}", self.lecture, table::clean(&enqueued.status), enqueued.job_id);
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,11 +100,14 @@ struct Lecture {
 }
 
 impl LecturesCommand {
-    /// Prints the list.
+    /// Prints the list, or runs the subcommand.
     ///
     /// # Errors
     /// If there is no API or it refuses; its detail is printed.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
+        if let Some(LectureCommand::Transcribe(command)) = &self.command {
+            return command.run(common).await;
+        }
         let remote = self.remote.open(common, false)?;
         let limit = self.limit as usize;
         let (mut lectures, mut cursor) = (Vec::new(), None);

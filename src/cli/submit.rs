@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::option_flags::OptionFlags;
 use super::remote::{Remote, RemoteOptions};
 use super::table;
 use crate::config::common::CommonOptions;
@@ -36,6 +37,8 @@ pub struct SubmitCommand {
     /// Title of the lecture
     #[arg(long)]
     title: Option<String>,
+    #[command(flatten)]
+    options: OptionFlags,
     /// Watch until it ends; exit code 1 if it fails
     #[arg(long, conflicts_with = "json")]
     watch: bool,
@@ -70,12 +73,13 @@ impl SubmitCommand {
     /// If there is no API or it refuses; its detail is printed.
     pub async fn run(&self, common: &CommonOptions) -> Result<(), CliError> {
         let remote = self.remote.open(common, false)?;
-        let body = json!({
+        let mut body = json!({
             "course_id": self.course,
             "panopto_url": self.panopto_url,
             "stream_url": self.stream_url,
             "title": self.title,
         });
+        self.options.add_to(&mut body);
         let body = remote.ask(Method::POST, "/api/lectures/download", Some(&body)).await?;
         if self.json {
             println!("{body}");
@@ -106,7 +110,7 @@ async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
         failed_polls = 0;
         output.show(line(&state));
         match state.status.as_str() {
-            "completed" => {
+            "completed" if state.stage.is_none() => {
                 output.end();
                 return Ok(());
             }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bedel_media::MediaTools;
 use bedel_media::sound::SoundChoice;
 use bedel_speech::{
-    AudioChunk, Control, DecodedAudio, NoPieceStore, PieceStore, Transcript, srt, transcribe_pieces, vtt,
+    AudioChunk, Control, DecodedAudio, Hints, NoPieceStore, PieceStore, Prompt, Transcript, srt,
+    transcribe_pieces, vtt,
 };
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ pub struct TranscribeCommand {
     /// Output file, replaced once the transcript is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Word or name to expect; may be repeated
+    #[arg(long = "term", value_name = "TERM")]
+    terms: Vec<String>,
     /// Pass the whole recording to the engine at once, to measure the cost of pieces
     #[arg(long, hide = true)]
     in_one_call: bool,
@@ -80,7 +84,8 @@ impl TranscribeCommand {
     async fn transcript(&self, stop: &CancellationToken) -> Result<Transcript, CliError> {
         let media = MediaTools::find().map_err(|error| CliError::Usage(error.to_string()))?;
         let engines = environment::engines(&self.speech, &media).map_err(CliError::Usage)?;
-        let engine = engines.default_engine();
+        let hints = Hints { language: None, prompt: Prompt::new(&self.terms) };
+        let engine = hints.apply(Arc::clone(engines.default_engine()));
         let directory = tempfile::tempdir()
             .map_err(|error| CliError::Failed(format!("the temporary directory (TMPDIR): {error}")))?;
         let (sound, choice) = decode(&media, &self.file, directory.path()).await?;
@@ -94,7 +99,14 @@ impl TranscribeCommand {
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
             let (scratch, name) = (directory.path(), &store.chunk_name(&(0..sound.samples())));
-            let chunk = AudioChunk { samples: &samples, language: None, name, scratch, call_log: &store };
+            let chunk = AudioChunk {
+                samples: &samples,
+                language: None,
+                prompt: None,
+                name,
+                scratch,
+                call_log: &store,
+            };
             engine.transcribe(chunk, &control).await.map_err(|error| failed(&error))?
         } else {
             let heard = transcribe_pieces(engine.as_ref(), &sound, &control, &store).await;

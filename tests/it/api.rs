@@ -20,6 +20,7 @@ mod lectures;
 mod limits;
 mod listing;
 mod metrics;
+mod options;
 mod privacy;
 mod races;
 mod removal;

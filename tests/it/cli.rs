@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::program::{Project, bare, migrated};
 
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 28] = [
     &["api"],
     &["worker"],
     &["scheduler"],
@@ -15,6 +15,7 @@ const COMMANDS: [&[&str]; 27] = [
     &["dev"],
     &["submit"],
     &["lectures"],
+    &["lectures", "transcribe"],
     &["courses", "sync"],
     &["token", "create"],
     &["token", "list"],

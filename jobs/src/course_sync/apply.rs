@@ -144,7 +144,8 @@ async fn remove(tx: &mut PgConnection, stale: &[Uuid]) -> Result<(u64, u64), sql
          WHERE id = ANY($1)
              AND NOT EXISTS (SELECT FROM user_courses WHERE course_id = courses.id)
              AND NOT EXISTS (SELECT FROM lectures WHERE course_id = courses.id)
-             AND NOT EXISTS (SELECT FROM documents WHERE course_id = courses.id)",
+             AND NOT EXISTS (SELECT FROM documents WHERE course_id = courses.id)
+             AND NOT EXISTS (SELECT FROM course_defaults WHERE course_id = courses.id)",
     )
     .bind(stale)
     .execute(&mut *tx)

@@ -15,12 +15,12 @@ const CANCELLED: &str = "This lecture was cancelled. Use retry to start it again
 pub enum Cancelled {
     /// No such lecture, or the user is not linked to it.
     NotFound,
-    /// This job was cancelled and the lecture failed. Wake the workers and announce the cancellation after
+    /// This job was cancelled and the lecture failed, unless it was being transcribed again. Wake the workers and announce the cancellation after
     /// the commit.
     Cancelled(Uuid),
     /// Refused: other users are linked to it too.
     Shared,
-    /// The lecture is completed.
+    /// The lecture is completed and has no live job.
     Completed,
     /// It has no live job.
     Idle,
@@ -43,10 +43,10 @@ pub async fn cancel(
             return Ok(Cancelled::Shared);
         }
     }
-    if lecture.status == LectureStatus::Completed {
-        return Ok(Cancelled::Completed);
-    }
-    let Some(job) = inspect::live_job(tx, lecture_id).await? else { return Ok(Cancelled::Idle) };
+    let Some(job) = inspect::live_job(tx, lecture_id).await? else {
+        let is_completed = lecture.status == LectureStatus::Completed;
+        return Ok(if is_completed { Cancelled::Completed } else { Cancelled::Idle });
+    };
     let cancelled = registry.cancel(tx, job.id, CANCELLED).await?;
     Ok(cancelled.map_or(Cancelled::Idle, Cancelled::Cancelled))
 }

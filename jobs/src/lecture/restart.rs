@@ -6,7 +6,7 @@ use bedel_queue::{Enqueued, NewJob, enqueue, enqueue_many};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, priority};
+use super::{Lecture, LectureStatus, last_job, priority};
 use crate::environment::Settings;
 use crate::pipeline;
 
@@ -35,6 +35,21 @@ pub(super) async fn restart_for(
     restart_at(tx, lecture, settings, priority).await
 }
 
+/// Enqueues the work of a completed lecture again, at the same stage as a restart would. Status and transcript
+/// stay until the new transcript is stored. `lecture` is locked by the caller and has no live job.
+pub(super) async fn repeat(
+    tx: &mut PgConnection,
+    user_id: Option<Uuid>,
+    lecture: &Lecture,
+    settings: &Settings,
+) -> Result<Enqueued, sqlx::Error> {
+    let priority = match user_id {
+        Some(user_id) => priority::of_next_job(tx, user_id, lecture.id).await?,
+        None => priority::NORMAL,
+    };
+    enqueue_restart(tx, lecture, settings, priority).await
+}
+
 async fn restart_at(
     tx: &mut PgConnection,
     lecture: &Lecture,
@@ -50,6 +65,18 @@ async fn restart_at(
     .await?;
     if updated.rows_affected() == 0 || lecture.status == LectureStatus::Completed {
         return Err(sqlx::Error::RowNotFound);
+    }
+    enqueue_restart(tx, lecture, settings, priority).await
+}
+
+async fn enqueue_restart(
+    tx: &mut PgConnection,
+    lecture: &Lecture,
+    settings: &Settings,
+    priority: i16,
+) -> Result<Enqueued, sqlx::Error> {
+    if let Some(job) = last_job::read(tx, lecture.id).await? {
+        job.keep_choice(tx, lecture.id).await?;
     }
     enqueue(tx, &pipeline::restart_job(lecture, settings).priority(priority)).await
 }

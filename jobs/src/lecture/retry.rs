@@ -4,7 +4,7 @@ use bedel_queue::inspect::{self, JobState};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{LectureStatus, lock, restart, view};
+use super::{LectureStatus, last_job, lock, restart, view};
 use crate::environment::Settings;
 
 /// Outcome of [`retry`].
@@ -16,12 +16,13 @@ pub enum Retried {
     Due(Uuid),
     /// An attempt is running; nothing changed.
     Running,
-    /// The lecture is completed.
+    /// The lecture is completed, and its newest job too.
     Completed,
 }
 
 /// Makes a waiting job due, or restarts a lecture without a live job at the latest stage whose input still
-/// exists. `user_id` limits it to that user's lectures; `None` is for admins.
+/// exists. A completed lecture is transcribed again only if its newest job, another transcription, failed.
+/// `user_id` limits it to that user's lectures; `None` is for admins.
 pub async fn retry(
     tx: &mut PgConnection,
     settings: &Settings,
@@ -34,15 +35,20 @@ pub async fn retry(
     {
         return Ok(Retried::NotFound);
     }
-    if lecture.status == LectureStatus::Completed {
-        return Ok(Retried::Completed);
-    }
     match inspect::live_job(tx, lecture_id).await? {
         Some(job) if job.state == JobState::Running => Ok(Retried::Running),
         Some(job) => {
             // False if the job is already due or was just claimed, which is as good.
             bedel_queue::pull_forward(tx, lecture_id).await?;
             Ok(Retried::Due(job.id))
+        }
+        None if lecture.status == LectureStatus::Completed => {
+            let last = last_job::read(tx, lecture_id).await?;
+            if !last.is_some_and(|job| job.has_failed()) {
+                return Ok(Retried::Completed);
+            }
+            let enqueued = restart::repeat(tx, user_id, &lecture, settings).await?;
+            Ok(Retried::Due(enqueued.id))
         }
         None => {
             let enqueued = match user_id {

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::{Lecture, LectureStatus, UPLOADED, priority, restart};
 use crate::environment::Settings;
+use crate::invalid_field::{InvalidField, invalid};
 use crate::kinds::Download;
+use crate::options::{self, TranscriptionOptions};
 use crate::pipeline;
 use crate::user::ensure_user_exists;
 
@@ -31,6 +33,8 @@ pub struct Submission {
     pub session_id: Option<String>,
     /// The title that users see. At most [`MAX_TITLE_CHARS`] characters.
     pub title: Option<String>,
+    /// How to transcribe it, where the course's defaults do not fit.
+    pub options: TranscriptionOptions,
 }
 
 /// Outcome of [`submit`].
@@ -59,22 +63,12 @@ pub enum SubmitError {
     Database(#[from] sqlx::Error),
 }
 
-/// An invalid field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidField {
-    /// Name of the field in [`Submission`].
-    pub field: &'static str,
-    /// Stable code of the reason.
-    pub code: &'static str,
-    /// A sentence for the user; it does not repeat the value.
-    pub message: String,
-}
-
 /// Accepts a submission for `user_id`, in the caller's transaction.
 ///
 /// An existing lecture is linked to the user. A completed one is not changed further. A live one takes a
 /// changed stream URL and a missing title, and its waiting job becomes due; a running attempt is not
-/// interrupted. Any other restarts at the latest stage whose input still exists.
+/// interrupted. Any other restarts at the latest stage whose input still exists. Options of an existing
+/// lecture stay; a user who was linked before can set those that are not set, until it is completed.
 ///
 /// # Errors
 /// [`SubmitError::Invalid`] before anything is written.
@@ -95,14 +89,18 @@ pub async fn submit(
         title: submission.title.as_deref(),
     };
     let (lecture, created) = create_or_lock(tx, &new).await?;
-    link(tx, user_id, lecture.id).await?;
+    let was_linked = !link(tx, user_id, lecture.id).await?;
 
     if created {
+        store_options(tx, user_id, &lecture, submission.options).await?;
         let job_id = start(tx, user_id, &lecture, settings).await?;
         return Ok(outcome(&lecture, true, Some(job_id), true));
     }
     if lecture.status == LectureStatus::Completed {
         return Ok(outcome(&lecture, false, None, false));
+    }
+    if was_linked {
+        options::lecture::fill(tx, lecture.id, submission.options.clone()).await?;
     }
     let live = inspect::live_job(tx, lecture.id).await?;
     let lecture = amend(tx, lecture, &submission, live.is_some()).await?;
@@ -136,6 +134,17 @@ pub(super) async fn start(
     Ok(bedel_queue::enqueue(tx, &job).await?.id)
 }
 
+/// Stores the options of a new lecture.
+pub(super) async fn store_options(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    lecture: &Lecture,
+    submitted: TranscriptionOptions,
+) -> Result<(), sqlx::Error> {
+    let resolved = options::course::resolve(tx, lecture.course_id, user_id, submitted).await?;
+    options::lecture::fill(tx, lecture.id, resolved).await
+}
+
 fn outcome(lecture: &Lecture, created: bool, job_id: Option<Uuid>, wake: bool) -> Submitted {
     Submitted { lecture_id: lecture.id, status: lecture.status, created, job_id, wake }
 }
@@ -158,6 +167,10 @@ fn validate(mut submission: Submission, settings: &Settings) -> Result<(Submissi
         errors.extend(text.and_then(|text| refuse_nul(field, text)));
     }
     errors.extend(submission.title.as_deref().and_then(refuse_long_title));
+    match std::mem::take(&mut submission.options).checked() {
+        Ok(options) => submission.options = options,
+        Err(invalid) => errors.extend(invalid),
+    }
     // The download checks the addresses that the host's name resolves to.
     let stream_url = submission.stream_url.as_deref().map(|url| settings.fetch.check(url));
     if let Some(Err(refusal)) = stream_url
@@ -184,10 +197,6 @@ fn validate(mut submission: Submission, settings: &Settings) -> Result<(Submissi
 /// Trims the text. An empty one counts as missing.
 pub(super) fn non_empty(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-pub(super) fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) -> InvalidField {
-    InvalidField { field, code, message: message.into() }
 }
 
 /// Refuses a NUL character, the only one that PostgreSQL cannot store.
@@ -259,8 +268,13 @@ pub(super) async fn create_or_lock(
     }
 }
 
-pub(super) async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query(
+/// Links the user to the lecture. False if they were linked before.
+pub(super) async fn link(
+    tx: &mut PgConnection,
+    user_id: Uuid,
+    lecture_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let linked = sqlx::query(
         "-- submission::link
          INSERT INTO user_lectures (user_id, lecture_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     )
@@ -268,7 +282,7 @@ pub(super) async fn link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid)
     .bind(lecture_id)
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(linked.rows_affected() == 1)
 }
 
 /// Stores a changed stream URL and a missing title. A live lecture keeps its uploaded source; without a live

@@ -18,9 +18,11 @@ use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::submission::{self, InvalidField, NewLecture, SubmitError, invalid};
+use super::submission::{self, NewLecture, SubmitError};
 use super::{Lecture, LectureStatus, UPLOADED, restart};
 use crate::environment::Settings;
+use crate::invalid_field::{InvalidField, invalid};
+use crate::options::{self, TranscriptionOptions};
 use crate::user::ensure_user_exists;
 
 /// The tenant of a recording without a known page, if no other is configured.
@@ -37,6 +39,8 @@ pub struct Metadata {
     pub source_url: Option<String>,
     /// The title that users see.
     pub title: Option<String>,
+    /// How to transcribe it, where the course's defaults do not fit.
+    pub options: TranscriptionOptions,
 }
 
 /// Checked metadata of an upload.
@@ -46,6 +50,7 @@ pub struct Upload {
     session_id: String,
     panopto_url: String,
     title: Option<String>,
+    options: TranscriptionOptions,
 }
 
 impl Upload {
@@ -55,19 +60,25 @@ impl Upload {
     /// # Errors
     /// [`SubmitError::Invalid`] with each invalid field.
     pub fn new(metadata: Metadata, settings: &Settings) -> Result<Self, SubmitError> {
-        let Metadata { course_id, session_id, source_url, title } = metadata;
+        let Metadata { course_id, session_id, source_url, title, options } = metadata;
         let session_id = session_id.trim();
         let title = submission::non_empty(title);
         let mut errors: Vec<InvalidField> =
             title.iter().filter_map(|title| submission::refuse_nul("title", title)).collect();
         errors.extend(title.as_deref().and_then(submission::refuse_long_title));
+        let options = options.checked().unwrap_or_else(|invalid| {
+            errors.extend(invalid);
+            TranscriptionOptions::default()
+        });
 
         let key_of = |url: &str| panopto::session_id(url, Some(session_id), &settings.tenants);
         let viewer_url = viewer_url(session_id, settings);
         let page = submission::non_empty(source_url).filter(|url| key_of(url).is_ok());
         let panopto_url = page.unwrap_or(viewer_url);
         match key_of(&panopto_url) {
-            Ok(session_id) if errors.is_empty() => Ok(Self { course_id, session_id, panopto_url, title }),
+            Ok(session_id) if errors.is_empty() => {
+                Ok(Self { course_id, session_id, panopto_url, title, options })
+            }
             Ok(_) => Err(SubmitError::Invalid(errors)),
             Err(_) => {
                 let error = SessionIdError::ClientIdNotAGuid;
@@ -152,14 +163,18 @@ pub async fn accept(
         title: upload.title.as_deref(),
     };
     let (lecture, created) = submission::create_or_lock(tx, &new).await?;
-    submission::link(tx, user_id, lecture.id).await?;
+    let was_linked = !submission::link(tx, user_id, lecture.id).await?;
     if created && stored_for != upload_id {
         // The lecture that `find` returned was deleted, and a clean-up of its directory is enqueued.
         return Ok(Outcome::Misplaced);
     }
     if created {
+        submission::store_options(tx, user_id, &lecture, upload.options.clone()).await?;
         let job_id = submission::start(tx, user_id, &lecture, settings).await?;
         return Ok(accepted(&lecture, true, Some(job_id), true));
+    }
+    if was_linked && lecture.status != LectureStatus::Completed {
+        options::lecture::fill(tx, lecture.id, upload.options.clone()).await?;
     }
     if !needs_source(tx, &lecture).await? {
         let job = inspect::live_job(tx, lecture.id).await?;

@@ -32,7 +32,8 @@ pub struct LectureView {
     pub created_at: DateTime<Utc>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
-    /// The kind of the newest job, which runs, waits or failed; none once the lecture is completed.
+    /// The kind of the newest job, which runs, waits or failed; none once the lecture is completed, unless it
+    /// is being transcribed again.
     pub stage: Option<String>,
     /// Progress of the live job, 0 to 1.
     pub progress: Option<f32>,
@@ -62,13 +63,26 @@ pub struct LectureState {
     pub error_message: Option<String>,
     /// Length of the audio, rounded down.
     pub duration_seconds: Option<i32>,
-    /// The kind of the newest job, which runs, waits or failed; null once the lecture is completed.
+    /// The kind of the newest job, which runs, waits or failed; null once the lecture is completed, unless it
+    /// is being transcribed again.
     pub stage: Option<String>,
     /// Progress of the live job, 0 to 1.
     pub progress: Option<f32>,
     /// Estimated seconds until the running transcription ends; none before its first piece is done, and for
     /// other jobs.
     pub seconds_left: Option<i32>,
+}
+
+impl LectureState {
+    /// True if nothing changes any more by itself.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self.status {
+            LectureStatus::Pending | LectureStatus::Downloading => false,
+            LectureStatus::Completed => self.stage.is_none(),
+            LectureStatus::Failed => true,
+        }
+    }
 }
 
 /// Selects lectures by course and status.
@@ -83,7 +97,7 @@ pub struct Filter {
 /// Columns for the stage and progress of a statement's `lecture` and `job`.
 macro_rules! stage_and_progress {
     () => {
-        "CASE WHEN lecture.status <> 'completed' THEN job.kind END AS stage,
+        "CASE WHEN lecture.status <> 'completed' OR job.live THEN job.kind END AS stage,
          CASE WHEN job.live THEN job.progress END AS progress,
          CASE WHEN job.running AND (job.checkpoint ->> 'speed')::float8 > 0
               THEN least(ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8

@@ -22,7 +22,7 @@ impl MemoryCallLog {
         language: Option<&'a str>,
         scratch: &'a Path,
     ) -> AudioChunk<'a> {
-        AudioChunk { samples, language, name: "0a1b-0", scratch, call_log: self }
+        AudioChunk { samples, language, prompt: None, name: "0a1b-0", scratch, call_log: self }
     }
 
     /// The last entry.

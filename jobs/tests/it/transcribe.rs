@@ -150,6 +150,7 @@ mod answers;
 mod conserved;
 #[cfg(feature = "whisper")]
 mod hidden_voice;
+mod options;
 mod resumed;
 #[cfg(feature = "whisper")]
 mod with_the_model;

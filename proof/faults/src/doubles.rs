@@ -8,6 +8,7 @@ use std::time::Duration;
 use bedel_fetch::{FetchPolicy, Fetcher};
 use bedel_jobs::download::{Audio, Download};
 use bedel_jobs::environment::{Context, Environment, Settings};
+use bedel_jobs::lecture::search::passages::SearchRows;
 use bedel_jobs::probe::{Probe, Probed};
 use bedel_jobs::submit::{Resolved, Submit};
 use bedel_jobs::transcribe::{Transcribe, Transcribed};
@@ -73,6 +74,7 @@ impl Stage for Transcribe {
             elapsed_seconds: 1.0,
             real_time_factor: Some(0.02),
             leaves_pieces: false,
+            search_rows: SearchRows::empty(),
         })
     }
 }

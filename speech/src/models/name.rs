@@ -18,7 +18,7 @@ pub(super) fn path_of(directory: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// True for a valid name, which can be a part of a file's name.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     (1..=64).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
 }

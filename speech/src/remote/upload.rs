@@ -12,10 +12,14 @@ use super::error::RemoteError;
 use super::settings::{FORM_BYTES, RemoteSettings};
 use crate::engine::AudioChunk;
 use crate::engine_error::EngineError;
+use crate::prompt::estimate_tokens;
 
 /// Bytes before the samples in a WAV file.
 const HEADER_BYTES: u64 = 44;
 const BYTES_PER_SAMPLE: u64 = 2;
+
+/// Longest prompt, in estimated tokens. Whisper reads the last 223 of a longer one, and would lose the first terms.
+const MAX_PROMPT_TOKENS: usize = 220;
 
 /// A file in memory.
 #[derive(Debug, Clone)]
@@ -55,12 +59,16 @@ impl Upload {
         self.bytes.len() as u64
     }
 
-    /// A form with the file in `field`, and the language if it is known.
+    /// A form with the file in `field`, and the language and the words to expect if they are known.
     pub(super) fn form(self, field: &'static str, chunk: &AudioChunk<'_>, settings: &RemoteSettings) -> Form {
         let part = Part::bytes(self.bytes).file_name(self.name);
         let form = Form::new().part(field, part.mime_str(self.mime).expect("both are well-formed"));
-        match chunk.language.or(settings.language.as_deref()) {
+        let form = match chunk.language.or(settings.language.as_deref()) {
             Some(language) => form.text("language", language.to_owned()),
+            None => form,
+        };
+        match chunk.prompt.and_then(|prompt| prompt.text(MAX_PROMPT_TOKENS, estimate_tokens)) {
+            Some(prompt) => form.text("prompt", prompt),
             None => form,
         }
     }

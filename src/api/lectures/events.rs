@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::view::{self, LectureState};
 use futures::Stream;
 use futures::stream;
@@ -96,7 +95,7 @@ struct Follower {
 impl Follower {
     /// The next state that differs from the one sent last. None after a final state or a removal.
     async fn next_change(&mut self) -> Option<LectureState> {
-        if self.sent.as_ref().is_some_and(|sent| is_final(sent.status)) {
+        if self.sent.as_ref().is_some_and(LectureState::is_final) {
             return None;
         }
         loop {
@@ -122,8 +121,4 @@ impl Follower {
             }
         }
     }
-}
-
-fn is_final(status: LectureStatus) -> bool {
-    matches!(status, LectureStatus::Completed | LectureStatus::Failed)
 }

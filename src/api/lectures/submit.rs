@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::submission::{self, Submission, Submitted};
+use bedel_jobs::options::TranscriptionOptions;
+use bedel_speech::engines::EngineKind;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -18,6 +20,7 @@ use super::super::body::Fields;
 use super::super::observe::ProblemBody;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
+use super::options;
 
 /// Most lectures of a batch.
 const MAX_BATCH: usize = 500;
@@ -44,6 +47,17 @@ pub(super) struct SubmissionBody {
     session_id: Option<String>,
     #[schema(max_length = 500)]
     title: Option<String>,
+    /// The spoken language, as a code or an English name.
+    #[schema(example = "en")]
+    language: Option<String>,
+    /// Words to expect, the most important first, each at most 64 characters long. The course's code and title and the
+    /// lecture's title join them.
+    #[schema(max_items = 200)]
+    vocabulary: Option<Vec<String>>,
+    engine: Option<EngineKind>,
+    /// The model, by the engine's name for it.
+    #[schema(max_length = 100)]
+    model: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -91,6 +105,13 @@ pub(super) async fn submit(
 pub(super) struct BatchBody {
     #[schema(min_items = 1, max_items = 500)]
     lectures: Vec<SubmissionBody>,
+    /// For each lecture that sets none itself, like the three below.
+    language: Option<String>,
+    #[schema(max_items = 200)]
+    vocabulary: Option<Vec<String>>,
+    engine: Option<EngineKind>,
+    #[schema(max_length = 100)]
+    model: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -129,10 +150,12 @@ pub(super) async fn batch(
         let message = format!("this must be a list of 1 to {MAX_BATCH} lectures");
         fields.refuse::<()>("lectures", "length", message);
     }
+    let shared = options::read(&mut fields);
+    let shared = options::check(&mut fields, shared);
     fields.finish()?;
     let mut results = Vec::with_capacity(lectures.len());
     for lecture in lectures {
-        results.push(match item(&state, caller, lecture).await {
+        results.push(match item(&state, caller, lecture, &shared).await {
             Ok(submitted) => BatchItem::Accepted(submitted.into()),
             // The other lectures would fail too. Those committed stay; sending the batch again finds them.
             Err(problem) if problem.status.is_server_error() => return Err(problem),
@@ -142,11 +165,18 @@ pub(super) async fn batch(
     Ok(Json(BatchAnswer { results }))
 }
 
-async fn item(state: &ApiState, caller: Caller, lecture: Value) -> Result<Submitted, Problem> {
+async fn item(
+    state: &ApiState,
+    caller: Caller,
+    lecture: Value,
+    shared: &TranscriptionOptions,
+) -> Result<Submitted, Problem> {
     let Value::Object(map) = lecture else {
         return Err(Problem::bad_request("Each lecture must be a JSON object."));
     };
-    accept(state, caller, read(Fields::of(map))?).await
+    let mut submission = read(Fields::of(map))?;
+    submission.options = submission.options.or(shared.clone());
+    accept(state, caller, submission).await
 }
 
 fn read(mut fields: Fields) -> Result<Submission, Problem> {
@@ -156,6 +186,7 @@ fn read(mut fields: Fields) -> Result<Submission, Problem> {
         stream_url: fields.text("stream_url"),
         session_id: fields.text("session_id"),
         title: fields.text("title"),
+        options: options::read(&mut fields),
     };
     fields.finish()?;
     Ok(submission)

@@ -18,6 +18,7 @@ use super::super::body::Fields;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
 use super::super::upload::{self, Form, Part};
+use super::options;
 
 /// Types besides `audio/*`: Panopto serves audio-only files as `video/mp4`, and some clients send a generic
 /// type.
@@ -33,7 +34,8 @@ pub(super) struct AudioForm {
     /// The recording's audio, in any container that ffmpeg reads.
     #[schema(value_type = String, format = Binary)]
     audio: Vec<u8>,
-    /// A JSON object: `session_id` and `course_id` required; `title`, `duration` and `source_url` optional.
+    /// A JSON object: `session_id` and `course_id` required; `title`, `duration`, `source_url`, `language`, `vocabulary`,
+    /// `engine` and `model` optional.
     #[schema(
         example = r#"{"session_id":"26b3ae9e-4a48-4dcc-96ba-0befba08a0fb","course_id":"00000000-0000-0000-0000-000000000001"}"#
     )]
@@ -170,6 +172,7 @@ fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
         session_id: fields.required_text("session_id").unwrap_or_default(),
         source_url: fields.text("source_url"),
         title: fields.text("title"),
+        options: options::read(&mut fields),
     };
     fields.finish()?;
     Ok(Upload::new(metadata, &state.environment.settings)?)

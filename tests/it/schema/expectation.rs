@@ -23,6 +23,20 @@ constraint api_tokens: PRIMARY KEY (id)
 constraint api_tokens: UNIQUE (sha256)
 index api_tokens: idx_api_tokens_user_id btree (user_id)
 
+table course_defaults
+column course_defaults.course_id: uuid, not null
+column course_defaults.user_id: uuid, null
+column course_defaults.language: text, null
+column course_defaults.vocabulary: text[], null
+column course_defaults.engine: text, null
+column course_defaults.model: text, null
+constraint course_defaults: CHECK (((cardinality(vocabulary) <= 200) AND (array_position(vocabulary, NULL::text) IS NULL)))
+constraint course_defaults: CHECK ((engine = ANY (ARRAY['embedded'::text, 'openai'::text, 'task'::text])))
+constraint course_defaults: FOREIGN KEY (course_id) REFERENCES courses(id) ON DELETE CASCADE
+constraint course_defaults: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+index course_defaults: idx_course_defaults_course_id_user_id UNIQUE btree (course_id, COALESCE(user_id, '00000000-0000-0000-0000-000000000000'::uuid))
+index course_defaults: idx_course_defaults_user_id btree (user_id)
+
 table courses
 column courses.id: uuid, not null, default gen_random_uuid()
 column courses.code: text, not null
@@ -55,6 +69,17 @@ constraint documents: UNIQUE (owner_id, course_id, checksum)
 index documents: idx_documents_checksum btree (checksum)
 index documents: idx_documents_course_id btree (course_id)
 trigger documents: trg_documents_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
+
+table lecture_options
+column lecture_options.lecture_id: uuid, not null
+column lecture_options.language: text, null
+column lecture_options.vocabulary: text[], null
+column lecture_options.engine: text, null
+column lecture_options.model: text, null
+constraint lecture_options: CHECK (((cardinality(vocabulary) <= 200) AND (array_position(vocabulary, NULL::text) IS NULL)))
+constraint lecture_options: CHECK ((engine = ANY (ARRAY['embedded'::text, 'openai'::text, 'task'::text])))
+constraint lecture_options: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DELETE CASCADE
+constraint lecture_options: PRIMARY KEY (lecture_id)
 
 table lecture_streams
 column lecture_streams.lecture_id: uuid, not null

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bedel_queue::JobError;
 use bedel_speech::remote::{ApiKey, RemoteEngine};
-use bedel_speech::{Engine, EngineError};
+use bedel_speech::{Engine, EngineError, Hints, Prompt};
 
 use super::http_proxy::{Fault, HttpProxy};
 use super::openai_server::OpenaiServer;
@@ -40,6 +40,35 @@ pub async fn assert_large_upload_is_encoded(server: &url::Url) {
     let (name, length) = uploaded(&seen.body, seen.header("content-type").expect("a type"), "file").await;
     assert_eq!(name, "audio.m4a");
     assert!((length - seconds(&SPEECH)).abs() < 0.2, "{length}");
+}
+
+/// Both protocols have the same two fields.
+#[tokio::test(flavor = "multi_thread")]
+async fn language_and_vocabulary_are_form_fields() {
+    let proxy = HttpProxy::start(&server().await.url).await;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (openai, book) = (engine(settings(&proxy.url)), MemoryCallLog::default());
+    let tasks = RemoteEngine::task(settings(&proxy.url), media()).expect("a client");
+    for engine in [Arc::new(openai) as Arc<dyn Engine>, Arc::new(tasks)] {
+        let terms = (0..200).map(|number| format!("eigenvalue {number:03}"));
+        let hints = Hints { language: Some("en".to_owned()), prompt: Prompt::new(terms) };
+        let hinted = hints.apply(engine);
+        // The task server's paths are not there; only the request matters.
+        let _ = hinted.transcribe(book.chunk(&SPEECH, None, scratch.path()), &control()).await;
+    }
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        let body = String::from_utf8_lossy(&request.body);
+        let field = |name: &str| {
+            let (_, rest) = body.split_once(&format!("name=\"{name}\"\r\n\r\n")).expect(name);
+            rest.split("\r\n").next().expect("a value").to_owned()
+        };
+        assert_eq!(field("language"), "en");
+        let prompt = field("prompt");
+        assert!(prompt.starts_with("eigenvalue 000, eigenvalue 001,") && prompt.ends_with('.'), "{prompt}");
+        assert!((500..=660).contains(&prompt.len()), "{} bytes", prompt.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,60 @@
+//! The newest job of a lecture's stages.
+
+use bedel_queue::Job;
+use bedel_speech::Choice;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::kinds::Transcribe;
+use crate::options::{self, TranscriptionOptions};
+
+/// The newest job. Only an ended one counts as failed.
+pub(super) struct LastJob {
+    kind: String,
+    state: String,
+    args: Value,
+}
+
+/// Reads the newest job of a lecture. `None` if it has none, or the history is pruned.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    lecture_id: Uuid,
+) -> Result<Option<LastJob>, sqlx::Error> {
+    let row: Option<(String, String, Value)> = sqlx::query_as(
+        "-- last_job::read
+         SELECT kind, state::text, args FROM queue.jobs
+         WHERE subject = $1 AND kind IN ('submit', 'download', 'probe', 'transcribe')
+         ORDER BY id DESC LIMIT 1",
+    )
+    .bind(lecture_id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|(kind, state, args)| LastJob { kind, state, args }))
+}
+
+impl LastJob {
+    /// True if it was discarded or cancelled.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state.as_str(), "discarded" | "cancelled")
+    }
+
+    /// The engine and model that its args name, which a new job must not lose.
+    fn choice(&self) -> Option<Choice> {
+        let transcribe: Option<Transcribe> = (self.kind == Transcribe::KIND && self.has_failed())
+            .then(|| serde_json::from_value(self.args.clone()).ok())
+            .flatten();
+        transcribe.map(|job| job.choice).filter(|choice| *choice != Choice::default())
+    }
+
+    /// Stores the engine and model that its args name as the lecture's own.
+    pub(super) async fn keep_choice(
+        &self,
+        tx: &mut PgConnection,
+        lecture_id: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        let Some(Choice { engine, model }) = self.choice() else { return Ok(()) };
+        let choice = TranscriptionOptions { engine, model, ..TranscriptionOptions::default() };
+        options::lecture::change(tx, lecture_id, choice).await
+    }
+}

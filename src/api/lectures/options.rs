@@ -1,0 +1,121 @@
+//! How a lecture is transcribed: the fields of submissions, and the options of a lecture.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bedel_jobs::lecture::LectureStatus;
+use bedel_jobs::lecture::retranscribe::{self, Retranscribed};
+use bedel_jobs::options::{self, TranscriptionOptions};
+use bedel_speech::engines::EngineKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::auth::Caller;
+use super::super::body::{Fields, Id};
+use super::super::problem::Problem;
+use super::super::state::ApiState;
+use super::visible::{no_lecture, visible_state};
+
+/// Reads the options among the fields of a body, unchecked but for their types.
+pub(in super::super) fn read(fields: &mut Fields) -> TranscriptionOptions {
+    TranscriptionOptions {
+        language: fields.text("language"),
+        vocabulary: fields.optional_texts("vocabulary"),
+        engine: fields.text("engine").filter(|name| !name.trim().is_empty()).and_then(|name| {
+            EngineKind::named(name.trim())
+                .or_else(|| fields.refuse("engine", "choice", "this must be embedded, openai or task"))
+        }),
+        model: fields.text("model"),
+    }
+}
+
+/// Reads a body that holds only options.
+///
+/// # Errors
+/// 422 with every invalid field.
+pub(in super::super) async fn read_body(request: Request) -> Result<TranscriptionOptions, Problem> {
+    let mut fields = Fields::read_optional(request).await?;
+    let options = read(&mut fields);
+    let options = check(&mut fields, options);
+    fields.finish()?;
+    Ok(options)
+}
+
+/// The options in their stored form. Records their errors.
+pub(in super::super) fn check(fields: &mut Fields, options: TranscriptionOptions) -> TranscriptionOptions {
+    options.checked().unwrap_or_else(|errors| {
+        for error in errors {
+            fields.refuse::<()>(error.field, error.code, error.message);
+        }
+        TranscriptionOptions::default()
+    })
+}
+
+/// A lecture that is transcribed again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RetranscribedLecture {
+    lecture_id: Uuid,
+    /// A completed lecture stays completed.
+    status: LectureStatus,
+    job_id: Uuid,
+}
+
+/// Transcribe a lecture again
+///
+/// For a completed or failed lecture. Options that are left out stay as they are. The old transcript stays until
+/// the new one is stored, also if that fails. Without the audio, the recording is fetched first.
+#[utoipa::path(
+    post, path = "/api/lectures/{id}/transcribe", tag = "lectures", params(("id" = Uuid, Path)),
+    request_body = Option<TranscriptionOptions>,
+    responses(
+        (status = 202, description = "The lecture and its new job", body = RetranscribedLecture),
+        (status = 409, description = "`conflict`: the lecture is in progress"),
+        (status = 429, description = "`rate_limited`: see Retry-After"),
+    ),
+)]
+pub(super) async fn transcribe(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
+    let options = read_body(request).await?;
+    let mut tx = state.begin().await?;
+    let limited_to = (!caller.admin).then_some(caller.user_id);
+    let settings = &state.environment.settings;
+    let outcome = retranscribe::retranscribe(&mut tx, settings, limited_to, id, options).await?;
+    tx.commit().await?;
+    match outcome {
+        Retranscribed::NotFound => Err(no_lecture()),
+        Retranscribed::Busy(kind) => Err(Problem::conflict(format!(
+            "This lecture is in progress: its job {kind} is live. Wait until it ends, or cancel it."
+        ))),
+        Retranscribed::Enqueued { job_id, status } => {
+            state.queue.wake();
+            let body = RetranscribedLecture { lecture_id: id, status, job_id };
+            Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+        }
+    }
+}
+
+/// Show how a lecture is transcribed
+///
+/// Its options as stored; null leaves the option to the worker's configuration.
+#[utoipa::path(
+    get, path = "/api/lectures/{id}/options", tag = "lectures", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "Its options", body = TranscriptionOptions)),
+)]
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<TranscriptionOptions>, Problem> {
+    visible_state(&state, caller, id).await?;
+    let mut connection = state.acquire().await?;
+    Ok(Json(options::lecture::read(&mut connection, id).await?))
+}
