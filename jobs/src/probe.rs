@@ -162,7 +162,9 @@ impl From<ProbeError> for JobError {
         match error {
             ProbeError::Media(error) => error.into(),
             ProbeError::Silent => Self::fatal("silent", error.to_string()),
-            ProbeError::Incomplete { .. } | ProbeError::Clock { .. } => Self::fatal("incomplete", error.to_string()),
+            ProbeError::Incomplete { .. } | ProbeError::Clock { .. } => {
+                Self::fatal("incomplete", error.to_string())
+            }
         }
     }
 }

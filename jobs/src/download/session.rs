@@ -101,9 +101,14 @@ impl Session {
         for span in if spans.is_empty() { &whole[..] } else { spans } {
             let end = span.end.or(announced);
             let session_end = end.map(|end| span.at + end - span.start);
-            self.announced_seconds = [self.announced_seconds, session_end].into_iter().flatten().reduce(f64::max);
+            self.announced_seconds =
+                [self.announced_seconds, session_end].into_iter().flatten().reduce(f64::max);
             let span_end = span.end.unwrap_or(f64::INFINITY);
-            self.pieces.push(Placed { recording: self.recordings.len(), span: span.start..span_end, at: span.at });
+            self.pieces.push(Placed {
+                recording: self.recordings.len(),
+                span: span.start..span_end,
+                at: span.at,
+            });
         }
         self.recordings.push(recording);
         self.pieces.sort_by(|a, b| a.at.total_cmp(&b.at));
@@ -143,7 +148,10 @@ impl Session {
             let end = session_end.is_finite().then_some(start + session_end - at);
             (session_end - at >= MIN_GAP_SECONDS).then_some(Span { at, start, end })
         };
-        spans.iter().flat_map(|span| gaps.iter().filter_map(|gap| cut(span, gap)).collect::<Vec<_>>()).collect()
+        spans
+            .iter()
+            .flat_map(|span| gaps.iter().filter_map(|gap| cut(span, gap)).collect::<Vec<_>>())
+            .collect()
     }
 }
 
@@ -163,7 +171,10 @@ impl Candidates<'_> {
                     Ok((recording, announced)) => {
                         let is_last = number + 1 == self.streams.len();
                         if !is_last && self.env.media.is_silent(&recording).await? {
-                            tracing::info!(kind = stream.kind.name(), "the stream is silent; trying the next");
+                            tracing::info!(
+                                kind = stream.kind.name(),
+                                "the stream is silent; trying the next"
+                            );
                             silent.get_or_insert((stream, recording, announced));
                         } else {
                             session = Some(begin(stream, recording, announced));
@@ -194,13 +205,20 @@ impl Candidates<'_> {
             Err(error) if error.class() == "no-audio" => return Ok(()),
             // Slides rarely have sound, and here another stream has it.
             Err(error) if error.is_fatal() && stream.kind == StreamKind::Screen => {
-                tracing::warn!(class = error.class(), "a stream of slides could not be downloaded; it is left out");
+                tracing::warn!(
+                    class = error.class(),
+                    "a stream of slides could not be downloaded; it is left out"
+                );
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         if !self.env.media.is_silent(&recording).await? {
-            tracing::info!(kind = stream.kind.name(), spans = missing.len(), "a further stream fills the session");
+            tracing::info!(
+                kind = stream.kind.name(),
+                spans = missing.len(),
+                "a further stream fills the session"
+            );
             session.add(recording, announced, &missing);
         }
         Ok(())
