@@ -209,7 +209,7 @@ async fn a_late_sound_is_heard_when_a_viewer_hears_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"];
     let late = ["-itsoffset", "20", "-f", "lavfi", "-i", TONES];
-    // More than 5 MB before the sound: as far as ffmpeg looks by default.
+    // More than 5 MB before the sound: where ffmpeg stops looking by default.
     let rate = ["-b:v", "2200k", "-minrate", "2200k", "-maxrate", "2200k", "-bufsize", "500k"];
     let encode =
         ["-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "nal-hrd=cbr", "-c:a", "aac", "-t", "26"];
