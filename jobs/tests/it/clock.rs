@@ -209,7 +209,11 @@ async fn a_late_sound_is_heard_when_a_viewer_hears_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"];
     let late = ["-itsoffset", "20", "-f", "lavfi", "-i", TONES];
-    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-t", "26"];
+    // More than 5 MB before the sound: where ffmpeg stops looking by default.
+    let rate = ["-b:v", "2200k", "-minrate", "2200k", "-maxrate", "2200k", "-bufsize", "500k"];
+    let encode =
+        ["-c:v", "libx264", "-preset", "ultrafast", "-x264-params", "nal-hrd=cbr", "-c:a", "aac", "-t", "26"];
+    let encode = [&encode[..], &rate].concat();
     let with_picture = [&picture[..], &late, &encode].concat();
     let alone = [&late[..], &["-c:a", "aac", "-t", "26"]].concat();
     let playlist_args =
@@ -218,6 +222,8 @@ async fn a_late_sound_is_heard_when_a_viewer_hears_it() {
 
     for (name, args) in [("late.mp4", &with_picture), ("late.m4a", &alone), ("late.ts", &with_picture)] {
         let file = ffmpeg(args, &directory.path().join(name));
+        let report = env.ctx.media.probe(&file).await.expect("a report");
+        assert_eq!(report.audio[0].sample_rate, 48_000, "{name}: the sound is found");
         env.upstream.on("/file", [Reply::media(std::fs::read(file).unwrap())]);
         let id = env.lecture(&env.upstream.url("/file")).await;
         let heard = env.stored(id, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));

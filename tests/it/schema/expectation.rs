@@ -88,7 +88,7 @@ column lecture_streams.kind: text, not null
 column lecture_streams.url: text, not null
 column lecture_streams.spans: jsonb, not null
 constraint lecture_streams: FOREIGN KEY (lecture_id) REFERENCES lectures(id) ON DELETE CASCADE
-constraint lecture_streams: PRIMARY KEY (lecture_id, position)
+constraint lecture_streams: PRIMARY KEY (lecture_id, \"position\")
 
 table lectures
 column lectures.id: uuid, not null, default gen_random_uuid()
