@@ -83,8 +83,8 @@ impl Model {
         let first_mark = unsafe { sys::whisper_token_beg(self.0.as_ptr()) };
         let mut tokens = vec![0; text.as_bytes().len()];
         let room = c_int::try_from(tokens.len()).unwrap_or(c_int::MAX);
-        // SAFETY: as above; `text` is a C string, and `tokens` has room for `room` tokens, of which no text has more than
-        // bytes.
+        // SAFETY: as above; `text` is a C string, and `tokens` has room for `room` tokens. No text has more tokens
+        // than bytes.
         let count =
             unsafe { sys::whisper_tokenize(self.0.as_ptr(), text.as_ptr(), tokens.as_mut_ptr(), room) };
         tokens.truncate(usize::try_from(count).unwrap_or_default());
