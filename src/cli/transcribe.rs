@@ -145,13 +145,19 @@ impl TranscribeCommand {
     }
 }
 
+/// Decodes the file. Samples whose time stamps are wrong are put back to back first.
 async fn decode(
     media: &MediaTools,
     file: &Path,
     directory: &Path,
 ) -> Result<(DecodedAudio, SoundChoice), CliError> {
-    let decoded = directory.join("audio.f32");
-    let choice = media.decode_pcm(file, &decoded).await.map_err(|error| failed(&error))?;
+    let (audio, decoded) = (directory.join("audio.m4a"), directory.join("audio.f32"));
+    let is_right = media.compare_clock(file).await.map_err(|error| failed(&error))?.agrees;
+    if !is_right {
+        media.extract_audio(file, &audio).await.map_err(|error| failed(&error))?;
+    }
+    let source = if is_right { file } else { &audio };
+    let choice = media.decode_pcm(source, &decoded).await.map_err(|error| failed(&error))?;
     Ok((DecodedAudio::open(&decoded).map_err(|error| failed(&error))?, choice))
 }
 
