@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(show, replace))
+    OpenApiRouter::new().routes(routes!(defaults, set_defaults))
 }
 
 /// Show a course's defaults
@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     get, path = "/api/courses/{id}/defaults", tag = "courses", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The defaults", body = CourseDefaults)),
 )]
-async fn show(
+async fn defaults(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,
@@ -42,7 +42,7 @@ async fn show(
     request_body = Option<TranscriptionOptions>,
     responses((status = 200, description = "The new defaults", body = CourseDefaults)),
 )]
-async fn replace(
+async fn set_defaults(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,

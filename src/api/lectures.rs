@@ -44,7 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(events::events))
         .routes(routes!(retry))
         .routes(routes!(options::transcribe))
-        .routes(routes!(options::show))
+        .routes(routes!(options::options))
         .routes(routes!(cancel))
         .merge(artefacts::routes())
 }

@@ -93,7 +93,7 @@ async fn adopting_keeps_rows_adds_what_is_missing_and_restarts_stuck_lectures() 
         (
             "foreign keys that are proven",
             5,
-            "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND connamespace = 'public'::regnamespace AND conrelid NOT IN ('api_tokens'::regclass, 'lecture_streams'::regclass)",
+            "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND connamespace = 'public'::regnamespace AND conrelid IN ('documents'::regclass, 'user_lectures'::regclass, 'user_courses'::regclass)",
         ),
         ("triggers", 3, "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'set_updated_at()'::regprocedure"),
         (

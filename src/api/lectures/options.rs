@@ -110,7 +110,7 @@ pub(super) async fn transcribe(
     get, path = "/api/lectures/{id}/options", tag = "lectures", params(("id" = Uuid, Path)),
     responses((status = 200, description = "Its options", body = TranscriptionOptions)),
 )]
-pub(super) async fn show(
+pub(super) async fn options(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,
