@@ -179,7 +179,7 @@ impl Stage for Download {
         if DEAD_STREAM_CLASSES.contains(&end.class.as_str()) {
             sqlx::query(
                 "-- download::give_up
-                 UPDATE lectures SET stream_url = '' WHERE id = $1 AND stream_url <> $2 AND status <> 'completed'",
+                 UPDATE lectures SET stream_url = '' WHERE id = $1 AND stream_url <> $2",
             )
             .bind(end.subject)
             .bind(UPLOADED)

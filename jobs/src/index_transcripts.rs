@@ -128,8 +128,9 @@ async fn add(ctx: &Context, due: &Due, indexing: &mut Indexing) -> Result<(), Jo
     let rows = match ctx.storage.get_bytes(key, MAX_TRANSCRIPT_BYTES).await {
         Ok(bytes) => serde_json::from_slice::<Transcript>(&bytes).ok().map(|read| SearchRows::of(&read)),
         Err(StorageError::TooLarge { .. }) => None,
-        Err(StorageError::Missing { .. }) => {
-            tracing::warn!(lecture_id = %due.id, "a transcript that a lecture's row names is missing in the storage");
+        // Other programs may have written any text as the key.
+        Err(StorageError::Missing { .. } | StorageError::InvalidKey { .. }) => {
+            tracing::warn!(lecture_id = %due.id, "a transcript that a lecture's row names is not in the storage");
             indexing.missing += 1;
             return Ok(());
         }

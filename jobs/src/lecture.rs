@@ -22,7 +22,6 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::environment::Settings;
-use crate::error_class::ErrorClass;
 use crate::kinds::CleanupOrphans;
 
 /// The `stream_url` of a lecture with an uploaded recording, which cannot be fetched again.
@@ -101,10 +100,7 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sq
 }
 
 /// Error classes after which the stored audio is useless.
-const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", AUDIO_MISSING];
-
-/// The error class of audio that is gone from the storage.
-const AUDIO_MISSING: &str = ErrorClass::AudioMissing.name();
+const UNUSABLE_AUDIO_CLASSES: [&str; 5] = ["incomplete", "no-audio", "not-media", "silent", "audio-missing"];
 
 /// Error classes of the queue. Their messages are for operators.
 const OUR_SIDE: [&str; 6] = ["panic", "internal", "database", "attempt-timeout", "crashed", "undecodable"];
@@ -163,8 +159,8 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
     .bind(is_unusable)
     .execute(&mut *tx)
     .await?;
-    if ended.rows_affected() == 0 && end.class == AUDIO_MISSING {
-        forget_missing_audio(tx, lecture_id).await?;
+    if ended.rows_affected() == 0 {
+        forget_audio(tx, lecture_id, is_unusable).await?;
     }
     Ok(match ended.rows_affected() {
         0 => Vec::new(),
@@ -173,13 +169,17 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
     })
 }
 
-/// Clears a completed lecture's key of audio that is gone, so that the next transcription downloads it again.
-async fn forget_missing_audio(tx: &mut PgConnection, lecture_id: Uuid) -> Result<(), sqlx::Error> {
+/// Clears a completed lecture's key of audio that is unusable or was not probed, so that the next transcription
+/// downloads the recording again. An upload cannot be downloaded.
+async fn forget_audio(tx: &mut PgConnection, lecture_id: Uuid, is_unusable: bool) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "-- lecture::forget_missing_audio
-         UPDATE lectures SET audio_storage_key = NULL WHERE id = $1 AND status = 'completed'",
+        "-- lecture::forget_audio
+         UPDATE lectures SET audio_storage_key = NULL
+         WHERE id = $1 AND status = 'completed' AND stream_url <> $2 AND ($3 OR duration_seconds IS NULL)",
     )
     .bind(lecture_id)
+    .bind(UPLOADED)
+    .bind(is_unusable)
     .execute(tx)
     .await?;
     Ok(())

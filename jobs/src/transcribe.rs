@@ -16,7 +16,7 @@ use std::time::Duration;
 use bedel_media::MediaError;
 use bedel_media::conservation::agree;
 use bedel_media::sound::SoundChoice;
-use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, Policy};
+use bedel_queue::{Attempt, Backoff, Commit, End, Job, JobError, Policy};
 use bedel_speech::decoded_audio::seconds;
 use bedel_speech::{Choice, Control, DecodedAudio, Transcript, transcribe_pieces, vtt};
 use bedel_storage::{StorageError, keys};
@@ -209,6 +209,14 @@ impl Stage for Transcribe {
     /// still need a clean-up.
     fn commit_without_lecture(&self) -> Commit {
         Commit::cancelled("the lecture was deleted").then(CleanupOrphans::for_lecture(self.lecture_id))
+    }
+
+    /// A completed lecture's new transcript may be stored already, without its rows of the search.
+    async fn give_up(end: &End, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match end.subject {
+            Some(lecture_id) => index::mark_stale(tx, lecture_id).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const LOW: i16 = 3;
 const SCANNED_LINKS: i64 = 100;
 
 /// The priority of a lecture's next job, which later stages keep: lower if the user already has many other
-/// unfinished lectures.
+/// unfinished lectures, or completed ones that are transcribed again.
 pub(super) async fn of_next_job(
     tx: &mut PgConnection,
     user_id: Uuid,
@@ -28,7 +28,10 @@ pub(super) async fn of_next_job(
          FROM (SELECT lecture_id FROM user_lectures
                WHERE user_id = $1 ORDER BY created_at DESC, lecture_id DESC LIMIT $2) AS newest
          JOIN lectures ON lectures.id = newest.lecture_id
-         WHERE status IN ('pending', 'downloading') AND lectures.id <> $3",
+         WHERE lectures.id <> $3 AND (
+             status IN ('pending', 'downloading')
+             OR EXISTS (SELECT FROM queue.jobs
+                        WHERE unique_key = 'lecture:' || lectures.id AND state IN ('available', 'running')))",
     )
     .bind(user_id)
     .bind(SCANNED_LINKS)

@@ -15,6 +15,8 @@ pub enum Retranscribed {
     NotFound,
     /// A job of this kind is live; nothing changed.
     Busy(String),
+    /// Refused: other users read this transcript too.
+    Shared,
     /// This job was enqueued. Wake the workers after the commit.
     Enqueued {
         /// The job.
@@ -26,7 +28,7 @@ pub enum Retranscribed {
 
 /// Sets these options and starts the lecture at the latest stage whose input still exists, usually
 /// `transcribe`. A completed lecture keeps its status and transcript until the new one is stored. `user_id`
-/// limits it to that user's lectures; `None` is for admins.
+/// limits it to that user's lectures, and to completed ones that no other user is linked to; `None` is for admins.
 pub async fn retranscribe(
     tx: &mut PgConnection,
     settings: &Settings,
@@ -39,6 +41,12 @@ pub async fn retranscribe(
         && !view::is_linked(tx, user_id, lecture_id).await?
     {
         return Ok(Retranscribed::NotFound);
+    }
+    if let Some(user_id) = user_id
+        && lecture.status == LectureStatus::Completed
+        && view::is_shared(tx, user_id, lecture_id).await?
+    {
+        return Ok(Retranscribed::Shared);
     }
     if let Some(job) = inspect::live_job(tx, lecture_id).await? {
         return Ok(Retranscribed::Busy(job.kind));

@@ -184,8 +184,10 @@ async fn candidates(
              WHERE config IS NOT NULL
              GROUP BY config
          ), found AS MATERIALIZED (
+             -- Lectures in whose language the query has only stop words are no candidates.
              SELECT lecture_id, config FROM transcript_index
              WHERE words @@ (SELECT string_agg(DISTINCT '(' || wide || ')', ' | ') FROM compiled)::tsquery
+                 AND config IN (SELECT config FROM compiled WHERE wide IS NOT NULL)
          ), mine AS MATERIALIZED (
              SELECT created_at, lecture_id FROM user_lectures
              WHERE $7::uuid IS NULL AND user_id = $4 AND (created_at, lecture_id) < (
@@ -206,7 +208,6 @@ async fn candidates(
          )
          SELECT linked_at, lecture_id, config, narrow AS query
          FROM both_lists JOIN compiled USING (config)
-         WHERE wide IS NOT NULL
          ORDER BY linked_at DESC, lecture_id DESC",
     )
     .bind(leads)

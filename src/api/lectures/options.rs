@@ -73,7 +73,7 @@ pub(super) struct RetranscribedLecture {
     request_body = Option<TranscriptionOptions>,
     responses(
         (status = 202, description = "The lecture and its new job", body = RetranscribedLecture),
-        (status = 409, description = "`conflict`: the lecture is in progress"),
+        (status = 409, description = "`conflict`: the lecture is in progress, or completed and other users have it too"),
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
@@ -95,6 +95,9 @@ pub(super) async fn transcribe(
         Retranscribed::Busy(kind) => Err(Problem::conflict(format!(
             "This lecture is in progress: its job {kind} is live. Wait until it ends, or cancel it."
         ))),
+        Retranscribed::Shared => Err(Problem::conflict(
+            "Other users read this transcript too, so only an administrator may have it made again.",
+        )),
         Retranscribed::Enqueued { job_id, status } => {
             state.queue.wake();
             let body = RetranscribedLecture { lecture_id: id, status, job_id };

@@ -175,7 +175,11 @@ async fn item(
         return Err(Problem::bad_request("Each lecture must be a JSON object."));
     };
     let mut submission = read(Fields::of(map))?;
-    submission.options = submission.options.or(shared.clone());
+    // An empty option is not set. Invalid ones are refused with the submission's other fields.
+    submission.options = match submission.options.clone().checked() {
+        Ok(options) => options.or(shared.clone()),
+        Err(_) => submission.options,
+    };
     accept(state, caller, submission).await
 }
 

@@ -237,6 +237,20 @@ async fn a_completed_lecture_is_transcribed_again_and_stays_readable() {
 }
 
 #[tokio::test]
+async fn a_transcript_that_others_read_is_made_again_by_admins_alone() {
+    let app = App::start().await;
+    let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    app.submit(1, &submission()).await.expect(200);
+    app.set_completed(id).await;
+    for user in [0, 1] {
+        transcribe(&app, user, id, &json!({ "language": "fr" })).await.problem(409, "conflict");
+    }
+    assert_eq!(options(&app, 0, id).await, none());
+    let path = format!("/api/lectures/{id}/transcribe");
+    app.admin(Method::POST, &path).json(&json!({ "language": "en" })).answer().await.expect(202);
+}
+
+#[tokio::test]
 async fn without_its_audio_a_lecture_begins_where_its_input_exists() {
     let app = App::start().await;
     let stream = json!({ "stream_url": "https://media.example.org/a.mp4" });

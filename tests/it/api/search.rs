@@ -135,6 +135,18 @@ async fn each_lecture_is_searched_in_its_own_language() {
 }
 
 #[tokio::test]
+async fn stop_words_of_another_language_hide_no_lecture() {
+    let app = App::start().await;
+    let id = transcribed(&app, 0, "History", "en", &[(0.0, "The war began.")]).await;
+    // Newer ones, and more than a page reads. In German the word is a stop word.
+    for number in 0..101 {
+        transcribed(&app, 0, &format!("Physik {number}"), "de", &[(0.0, "Das war alles.")]).await;
+    }
+    let found = hits(&app, 0, "war ").await;
+    assert_eq!(found.iter().map(|hit| hit["lecture_id"].clone()).collect::<Vec<_>>(), [json!(id)]);
+}
+
+#[tokio::test]
 async fn a_phrase_is_found_across_the_ends_of_passages() {
     let app = App::start().await;
     let said: Vec<(f64, String)> = (0..60)

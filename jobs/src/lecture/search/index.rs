@@ -82,6 +82,15 @@ pub async fn replace(
     Ok(())
 }
 
+/// Lets `index-transcripts` make the lecture's rows again.
+pub async fn mark_stale(tx: &mut PgConnection, lecture_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("-- index::mark_stale\nUPDATE transcript_index SET version = 0 WHERE lecture_id = $1")
+        .bind(lecture_id)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Removes the lecture's rows; its passages cascade.
 async fn remove(tx: &mut PgConnection, lecture_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("-- index::remove\nDELETE FROM transcript_index WHERE lecture_id = $1")

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use bedel_jobs::download::Download;
+use bedel_jobs::lecture::UPLOADED;
 use bedel_jobs::lecture::retry::{Retried, retry};
 use bedel_jobs::lecture::submission::{Submission, submit};
 use bedel_jobs::options::TranscriptionOptions;
@@ -187,17 +188,33 @@ async fn a_completed_lecture_without_its_audio_keeps_its_transcript() {
     env.ctx.storage.delete(&keys::audio(id)).await.expect("deleted");
     let error = env.run(id).await.unwrap_err();
     assert_eq!(decision(&error), ("audio-missing", "fatal"));
-    for (class, has_audio) in [("engine", true), ("audio-missing", false)] {
-        let end = End { subject: Some(id), cancelled: false, class: class.into(), message: "Why.".into() };
+    for (class, stream_url, duration, has_audio) in [
+        ("engine", "", Some(2), true),
+        // Its probe was cancelled: nobody knows whether it is whole.
+        ("cancelled", "", None, false),
+        ("incomplete", "", Some(2), false),
+        ("audio-missing", "", Some(2), false),
+        ("incomplete", UPLOADED, Some(2), true),
+    ] {
+        sqlx::query(
+            "UPDATE lectures SET stream_url = $2, duration_seconds = $3, audio_storage_key = 'audio/' || id || '.m4a'
+             WHERE id = $1",
+        )
+        .bind(id)
+        .bind(stream_url)
+        .bind(duration)
+        .execute(&env.ctx.pool)
+        .await
+        .expect("updated");
+        let cancelled = class == "cancelled";
+        let end = End { subject: Some(id), cancelled, class: class.into(), message: "Why.".into() };
         let mut tx = env.ctx.pool.begin().await.expect("a transaction");
         let cleaned = Transcribe::ended(&env.ctx, &end, &mut tx).await.expect("ended");
         tx.commit().await.expect("a commit");
         assert!(cleaned.is_empty(), "{cleaned:?}");
         let row = env.base.row(id).await.expect("the lecture");
         assert_eq!(row.status, LectureStatus::Completed);
-        assert_eq!(
-            (row.audio_storage_key.is_some(), row.transcript_storage_key.is_some()),
-            (has_audio, true)
-        );
+        let kept = (row.audio_storage_key.is_some(), row.transcript_storage_key.is_some());
+        assert_eq!(kept, (has_audio, true), "{class} {stream_url}");
     }
 }
