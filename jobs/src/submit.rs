@@ -9,7 +9,7 @@ use std::time::Duration;
 use bedel_fetch::{FetchError, SmallBody};
 use bedel_queue::{Attempt, Backoff, Breaker, Commit, Job, JobError, Policy};
 use bedel_recordings::panopto::delivery_info::{self, Delivery};
-use bedel_recordings::panopto::streams::Stream;
+use bedel_recordings::panopto::streams::{Stream, StreamKind};
 use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use url::Url;
@@ -176,6 +176,11 @@ fn interpret(
         Delivery::Ready { mut streams, title, seconds } => {
             let fetch = &ctx.settings.fetch;
             fetch.check(streams[0].url.as_str()).map_err(FetchError::from)?;
+            // A podcast has all sound, and slides seldom have any. Any other stream may have a part of it.
+            let is_podcast = streams[0].kind == StreamKind::Podcast;
+            for stream in streams.iter().filter(|stream| !is_podcast && stream.kind != StreamKind::Screen) {
+                fetch.check(stream.url.as_str()).map_err(FetchError::from)?;
+            }
             streams.retain(|stream| fetch.check(stream.url.as_str()).is_ok());
             Ok(Resolved { streams, title, seconds })
         }

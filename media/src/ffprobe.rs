@@ -25,6 +25,8 @@ pub struct ProbeReport {
     pub first_seconds: f64,
     /// Time stamp where a player's clock shows 0, in seconds.
     pub zero_seconds: f64,
+    /// True for MPEG-4 and its relatives.
+    pub is_mpeg4: bool,
     /// The audio streams, in the container's order.
     pub audio: Vec<AudioStream>,
     /// True if there is a moving picture. A cover image does not count.
@@ -141,13 +143,24 @@ async fn read_report(stdout: ChildStdout) -> std::io::Result<Vec<u8>> {
     Ok(json)
 }
 
+/// Streams that start together later than this, in seconds, are cut from a longer recording, such as a live one.
+const TOGETHER_SECONDS: f64 = 1.0;
+
 impl From<Report> for ProbeReport {
     fn from(report: Report) -> Self {
         let kind = |stream: &Stream, kind| stream.codec_type.as_deref() == Some(kind);
-        let (begin, zero_seconds) =
-            (seconds(report.format.start_time.as_deref()).unwrap_or(0.0), report.format.zero_seconds());
-        let has_video =
-            report.streams.iter().any(|stream| kind(stream, "video") && stream.disposition.attached_pic == 0);
+        let begin = seconds(report.format.start_time.as_deref()).unwrap_or(0.0);
+        let is_mpeg4 = report.format.format_name.as_deref().is_some_and(|name| name.contains("mp4"));
+        let is_picture = |stream: &&Stream| kind(stream, "video") && stream.disposition.attached_pic == 0;
+        let has_video = report.streams.iter().any(|stream| is_picture(&stream));
+        let starts_with_begin = |stream: &Stream| {
+            seconds(stream.start_time.as_deref()).is_none_or(|start| start - begin < TOGETHER_SECONDS)
+        };
+        let mut played = report.streams.iter().filter(|stream| is_picture(stream) || kind(stream, "audio"));
+        let zero_seconds = match has_video && begin > TOGETHER_SECONDS && played.all(starts_with_begin) {
+            true => begin,
+            false => report.format.zero_seconds(),
+        };
         let audio = report.streams.into_iter().filter(|stream| kind(stream, "audio"));
         let audio = audio.map(|stream| AudioStream {
             codec: stream.codec_name.unwrap_or_else(|| "unknown".to_owned()),
@@ -158,7 +171,15 @@ impl From<Report> for ProbeReport {
         });
         let container_seconds = length(report.format.duration.as_deref());
         let audio = audio.collect();
-        Self { container_seconds, first_seconds: begin, zero_seconds, audio, has_video, is_estimated: false }
+        Self {
+            container_seconds,
+            first_seconds: begin,
+            zero_seconds,
+            is_mpeg4,
+            audio,
+            has_video,
+            is_estimated: false,
+        }
     }
 }
 

@@ -63,3 +63,4 @@ pub use self::ffprobe::{AudioStream, ProbeReport};
 pub use self::recording::{Recording, SourceFiles};
 pub use self::timeline::Piece;
 pub use self::tools::{ClockReport, MediaTools};
+pub use self::tracks::Content;

@@ -24,6 +24,12 @@ const STEP_SECONDS: f64 = 0.1;
 /// An edit list may hide this many seconds at the start: the priming of an encoder takes less.
 const MAX_SKIPPED_SECONDS: f64 = 0.25;
 
+/// An edit list hides at most this many seconds before what it shows next: ffmpeg decodes from a packet ahead.
+const MAX_HIDDEN_SECONDS: f64 = 1.5;
+
+/// Containers round lengths to milliseconds. A next time stamp so near is the right end of a packet.
+const ROUNDING_SECONDS: f64 = 0.002;
+
 /// Samples of one AAC packet: plain or with half the core's rate, and the short frames of broadcasters. The
 /// packets' own lengths are no evidence: MPEG-4 stores the distance to the next time stamp instead.
 const AAC_FRAMES: [f64; 4] = [1024.0, 2048.0, 960.0, 1920.0];
@@ -40,7 +46,7 @@ pub(super) struct PacketClock {
     pub(super) start: f64,
     /// Latest end of a packet.
     pub(super) end: f64,
-    /// Length of the packets before the first one that an edit list shows.
+    /// Length of the packets that an edit list hides.
     pub(super) skipped: f64,
     /// True if the clock goes back or packets overlap.
     goes_back: bool,
@@ -70,6 +76,11 @@ impl PacketClock {
     /// True if samples and clock have the same length and the clock never goes back.
     pub(super) fn is_continuous(&self) -> bool {
         !self.goes_back && agree(self.sound, self.span())
+    }
+
+    /// Seconds of the longest jump forward.
+    pub(super) fn longest_jump(&self) -> f64 {
+        self.jump.as_ref().map_or(0.0, |jump| jump.end - jump.start)
     }
 
     /// True if an edit list hides more than the priming of an encoder.
@@ -158,7 +169,7 @@ where
 }
 
 /// One packet.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Packet {
     time: Option<f64>,
     length: Option<f64>,
@@ -213,25 +224,64 @@ struct Reading {
     has_start: bool,
     /// Packets of unknown length.
     unmeasured: u32,
-    /// Distances of time stamps that fit each of [`AAC_FRAMES`].
+    /// Distances of time stamps, and how many fit each of [`AAC_FRAMES`].
+    distances: u32,
     votes: [u32; AAC_FRAMES.len()],
     last_time: Option<f64>,
     last_length: Option<f64>,
     /// Where the next packet should begin.
     next: Option<f64>,
+    /// The latest packets, if they are skipped. What follows says whether an edit list hides them.
+    hidden: Vec<Packet>,
+    /// True if so many packets in a row are skipped that no edit list hides them.
+    hidden_is_heard: bool,
 }
 
 impl Reading {
     fn add(&mut self, packet: &Packet) {
-        let length = match self.lengths {
-            Lengths::Stated => packet.length.or(self.last_length),
-            Lengths::Aac(rate) => Some(AAC_FRAMES[0] / rate),
-        };
-        // Later ones are no edit: ffmpeg also marks packets whose time stamps go back.
         if packet.is_skipped && !self.has_start {
-            self.clock.skipped += length.unwrap_or_default();
+            self.clock.skipped += self.length(packet).unwrap_or_default();
             return;
         }
+        if !packet.is_skipped {
+            self.hidden_is_heard = false;
+            // The sound goes on where it was: an edit list hides what lies between.
+            if packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS) {
+                self.clock.skipped += self.hidden_seconds();
+                self.hidden.clear();
+            }
+            self.hear_hidden();
+        } else if !self.hidden_is_heard {
+            self.hidden.push(packet.clone());
+            // ffmpeg also skips packets whose time stamps go back.
+            if self.hidden_seconds() > MAX_HIDDEN_SECONDS {
+                self.hidden_is_heard = true;
+                self.hear_hidden();
+            }
+            return;
+        }
+        self.hear(packet);
+    }
+
+    fn length(&self, packet: &Packet) -> Option<f64> {
+        match self.lengths {
+            Lengths::Stated => packet.length.or(self.last_length),
+            Lengths::Aac(rate) => Some(AAC_FRAMES[0] / rate),
+        }
+    }
+
+    fn hidden_seconds(&self) -> f64 {
+        self.hidden.iter().filter_map(|packet| self.length(packet)).sum()
+    }
+
+    fn hear_hidden(&mut self) {
+        for packet in std::mem::take(&mut self.hidden) {
+            self.hear(&packet);
+        }
+    }
+
+    fn hear(&mut self, packet: &Packet) {
+        let length = self.length(packet);
         match length {
             Some(length) => self.clock.sound += length,
             None => self.unmeasured += 1,
@@ -251,6 +301,9 @@ impl Reading {
             (self.has_start, clock.start, clock.end) = (true, time, time);
         }
         if let Some(next) = self.next {
+            if matches!(self.lengths, Lengths::Stated) && (time - next).abs() <= ROUNDING_SECONDS {
+                clock.sound += time - next;
+            }
             clock.goes_back |= time < next - STEP_SECONDS;
             let longest = clock.jump.as_ref().map_or(STEP_SECONDS, |jump| jump.end - jump.start);
             if time - next > longest {
@@ -264,6 +317,7 @@ impl Reading {
     fn vote(&mut self, time: f64) {
         if let (Lengths::Aac(rate), Some(last)) = (self.lengths, self.last_time) {
             let samples = (time - last) * rate;
+            self.distances += 1;
             if let Some(frame) = AAC_FRAMES.iter().position(|frame| (samples - frame).abs() < AAC_ROUNDING) {
                 self.votes[frame] += 1;
             }
@@ -271,9 +325,17 @@ impl Reading {
         self.last_time = Some(time);
     }
 
+    /// The length of most packets. Time stamps with jitter fit several lengths, so an unusual one needs a clear
+    /// majority.
+    fn aac_frame(&self) -> usize {
+        let is_clear =
+            |frame: &usize| self.votes[*frame] * 2 > self.distances && self.votes[0] * 10 < self.distances;
+        (1..AAC_FRAMES.len()).find(is_clear).unwrap_or(0)
+    }
+
     fn finish(mut self) -> PacketClock {
-        let most = self.votes.iter().max().copied().unwrap_or_default();
-        let frame = self.votes.iter().position(|votes| *votes == most).unwrap_or_default();
+        self.hear_hidden();
+        let frame = self.aac_frame();
         if let Lengths::Aac(_) = self.lengths {
             self.clock.sound *= AAC_FRAMES[frame] / AAC_FRAMES[0];
         }

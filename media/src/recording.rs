@@ -51,6 +51,8 @@ pub(super) struct Run {
     pub(super) seconds: f64,
     pub(super) is_faulty: bool,
     pub(super) is_edited: bool,
+    /// Seconds of the longest jump of its clock.
+    pub(super) longest_jump: f64,
     /// Length that its container announces.
     pub(super) claimed: Option<f64>,
 }
@@ -133,7 +135,11 @@ async fn inspect_run(
     is_faulty |= match clock.judge(announced.map(|seconds| seconds - lead)) {
         Verdict::Continuous => false,
         Verdict::Faulty => true,
+        // Opus encoders leave out silence.
+        Verdict::Hole | Verdict::Jump(_) if stream.codec == "opus" => false,
         Verdict::Hole => return Err(hole()),
+        // Only the fragments of MPEG-4 get wrong clocks that jump forward.
+        Verdict::Jump(_) if !report.is_mpeg4 => return Err(hole()),
         Verdict::Jump(jump) => {
             if report.has_video && packet_clock::picture_continues(ffprobe, file, &jump).await? {
                 return Err(hole());
@@ -166,6 +172,7 @@ async fn inspect_run(
         seconds: picture_end.filter(|_| !is_faulty).map_or(lead + sound, |end| end.max(lead + sound)),
         is_faulty,
         is_edited: clock.is_edited(),
+        longest_jump: clock.longest_jump(),
         claimed,
     })
 }

@@ -20,6 +20,9 @@ const MIN_SILENCE_SECONDS: f64 = 0.05;
 /// A shorter cut at the end is rounding: the sound ends a few packets behind the announced length.
 const MIN_CUT_SECONDS: f64 = 0.5;
 
+/// With a longer jump in its clock, a sound is not copied: ffmpeg closes long ones when it copies transport streams.
+const MAX_COPIED_JUMP_SECONDS: f64 = 0.5;
+
 /// Form of parts that differ: as the most usual camera has it.
 const UNIFORM: &str = "aresample=48000,aformat=sample_fmts=s16:channel_layouts=stereo";
 
@@ -53,6 +56,7 @@ impl Part<'_> {
         run.is_aac
             && !run.is_faulty
             && !run.is_edited
+            && run.longest_jump < MAX_COPIED_JUMP_SECONDS
             && run.lead < MIN_SILENCE_SECONDS
             && self.silence < MIN_SILENCE_SECONDS
             && self.span.start < MIN_SILENCE_SECONDS
@@ -206,6 +210,7 @@ mod tests {
             seconds: sound,
             is_faulty: false,
             is_edited: false,
+            longest_jump: 0.0,
             claimed: None,
         };
         Recording { runs: vec![run] }

@@ -10,6 +10,7 @@ use crate::packet_clock::Lengths;
 use crate::recording::{self, Recording, SourceFiles};
 use crate::sound::{ChannelReason, MAX_HOURS, SoundChoice};
 use crate::timeline::{self, Piece};
+use crate::tracks::Content;
 use crate::{channels, ffmpeg, ffprobe, gain, listening, packet_clock, tracks};
 
 /// The samples of a file and its clock.
@@ -97,17 +98,19 @@ impl MediaTools {
         timeline::write(&self.ffmpeg, &self.ffprobe, pieces, directory, target).await
     }
 
-    /// True if nothing in the recording is audible. Decodes it.
+    /// What the recording carries: the best of its files. Decodes it.
     ///
     /// # Errors
     /// `NotMedia`, and the tools' own.
-    pub async fn is_silent(&self, recording: &Recording) -> Result<bool, MediaError> {
+    pub async fn content(&self, recording: &Recording) -> Result<Content, MediaError> {
+        let mut best = Content::Silence;
         for (file, track) in recording.tracks() {
-            if !ffmpeg::measure_sound(&self.ffmpeg, file, track).await?.is_silent() {
-                return Ok(false);
+            best = best.max(tracks::content(&self.ffmpeg, file, track).await?);
+            if best == Content::Speech {
+                break;
             }
         }
-        Ok(true)
+        Ok(best)
     }
 
     /// Compares the samples of the first audio stream with their time stamps. Decodes nothing.

@@ -12,18 +12,32 @@ use crate::sound::MAX_HOURS;
 /// An earlier track wins over one with more speech if it has this share of it.
 const ENOUGH: f32 = 0.5;
 
+/// Tracks that are listened to. Each is decoded.
+const MAX_TRACKS: usize = 16;
+
 /// Least power of an audible frame: -60 dB.
 const AUDIBLE: f32 = 1e-6;
 
-/// What a track carries, worst first.
+/// What a sound carries, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Content {
+pub enum Content {
+    /// Nothing audible.
     Silence,
     /// A tone, hum or noise.
     Steady,
     /// It has pauses.
     Changing,
+    /// A voice.
     Speech,
+}
+
+/// What a track carries.
+///
+/// # Errors
+/// `NotMedia`, and the tools' own.
+pub(crate) async fn content(ffmpeg: &Path, file: &Path, track: usize) -> Result<Content, MediaError> {
+    let seconds = Some(MAX_HOURS * 3600);
+    Ok(rate(ffmpeg::read_channels(ffmpeg, file, track, seconds, listening::listen).await?).0)
 }
 
 /// The index in `report.audio` of the track to transcribe. With one track it is 0, and nothing is decoded.
@@ -41,7 +55,7 @@ pub(crate) async fn choose(ffmpeg: &Path, source: &Path, report: &ProbeReport) -
         _ => (),
     }
     let (mut tracks, mut failure) = (Vec::new(), None);
-    for track in 0..report.audio.len() {
+    for track in 0..report.audio.len().min(MAX_TRACKS) {
         match ffmpeg::read_channels(ffmpeg, source, track, Some(MAX_HOURS * 3600), listening::listen).await {
             Ok(heard) => tracks.push(rate(heard)),
             Err(error @ MediaError::NotMedia { .. }) => {

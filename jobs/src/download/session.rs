@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use bedel_media::{Piece, Recording, SourceFiles};
+use bedel_media::{Content, Piece, Recording, SourceFiles};
 use bedel_queue::{Attempt, JobError};
 use bedel_recordings::panopto::streams::{Span, Stream, StreamKind};
 use bedel_recordings::source::Source;
@@ -44,6 +44,14 @@ impl Placed {
     }
 }
 
+/// A downloaded stream.
+struct Sound {
+    recording: Recording,
+    /// Length in seconds that its playlist announces.
+    announced: Option<f64>,
+    content: Content,
+}
+
 /// The streams to choose from, and where their files go.
 pub(super) struct Candidates<'a> {
     pub(super) env: &'a Environment,
@@ -78,7 +86,9 @@ impl Session {
         session_seconds: Option<f64>,
     ) -> Self {
         let is_whole = spans.is_empty();
-        let announced_seconds = session_seconds.filter(|_| is_whole);
+        // A stream without an end plays to the end of the session.
+        let has_open_end = spans.iter().any(|span| span.end.is_none());
+        let announced_seconds = session_seconds.filter(|_| is_whole || has_open_end);
         let mut session = Self { recordings: Vec::new(), pieces: Vec::new(), is_whole, announced_seconds };
         session.add(recording, announced, spans);
         session
@@ -156,76 +166,69 @@ impl Session {
 }
 
 impl Candidates<'_> {
-    /// Downloads the streams that have the session's sound.
+    /// Downloads the streams that have the session's sound: the first one with a voice, or else the one most like
+    /// it, and those that fill in what it leaves out.
     ///
     /// # Errors
     /// `no-audio` if none has sound; otherwise the first error of a stream that is needed.
     pub(super) async fn collect(&self) -> Result<Session, JobError> {
-        let (mut session, mut silent, mut no_audio) = (None, None, None);
-        let begin = |stream: &Stream, recording, announced| {
-            Session::begin(recording, announced, &stream.spans, self.session_seconds)
-        };
+        let (mut opened, mut no_audio) = (Vec::new(), None);
+        let mut best: Option<(Content, usize)> = None;
         for (number, stream) in self.streams.iter().enumerate() {
-            match &mut session {
-                None => match self.open(number, stream).await {
-                    Ok((recording, announced)) => {
-                        let is_last = number + 1 == self.streams.len();
-                        if !is_last && self.env.media.is_silent(&recording).await? {
-                            tracing::info!(
-                                kind = stream.kind.name(),
-                                "the stream is silent; trying the next"
-                            );
-                            silent.get_or_insert((stream, recording, announced));
-                        } else {
-                            session = Some(begin(stream, recording, announced));
-                        }
-                    }
-                    Err(error) if error.class() == "no-audio" => {
-                        no_audio.get_or_insert(error);
-                    }
-                    Err(error) => return Err(error),
-                },
-                Some(session) => self.fill(session, number, stream).await?,
+            let sound = match self.open(number, stream).await {
+                Err(error) if error.class() == "no-audio" => {
+                    no_audio.get_or_insert(error);
+                    None
+                }
+                sound => Some(sound?),
+            };
+            if let Some(sound) = &sound
+                && best.is_none_or(|(content, _)| sound.content > content)
+            {
+                best = Some((sound.content, number));
+            }
+            opened.push(sound);
+            if best.is_some_and(|(content, _)| content == Content::Speech) {
+                break;
+            }
+            tracing::info!(kind = stream.kind.name(), "the stream has no voice; trying the next");
+        }
+        // If all are silent, the probe says so.
+        let Some((chosen, sound)) = best.and_then(|(_, number)| Some((number, opened[number].take()?))) else {
+            return Err(no_audio.expect("a stream was tried"));
+        };
+        let spans = &self.streams[chosen].spans;
+        let mut session = Session::begin(sound.recording, sound.announced, spans, self.session_seconds);
+        for (number, stream) in self.streams.iter().enumerate() {
+            let missing = session.missing(&stream.spans);
+            let sound = match opened.get_mut(number) {
+                _ if missing.is_empty() => None,
+                Some(sound) => sound.take(),
+                None => self.open_further(number, stream).await?,
+            };
+            if let Some(sound) = sound.filter(|sound| sound.content > Content::Silence) {
+                tracing::info!(kind = stream.kind.name(), spans = missing.len(), "a further stream fills the session");
+                session.add(sound.recording, sound.announced, &missing);
             }
         }
-        // Without any sound, the probe says so.
-        session
-            .or_else(|| silent.map(|(stream, recording, announced)| begin(stream, recording, announced)))
-            .ok_or_else(|| no_audio.expect("a stream was tried"))
+        Ok(session)
     }
 
-    /// Adds what the stream has and the session has not.
-    async fn fill(&self, session: &mut Session, number: usize, stream: &Stream) -> Result<(), JobError> {
-        let missing = session.missing(&stream.spans);
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let (recording, announced) = match self.open(number, stream).await {
-            Ok(opened) => opened,
-            Err(error) if error.class() == "no-audio" => return Ok(()),
+    /// Opens a stream that may fill the session. `None` if it has no sound.
+    async fn open_further(&self, number: usize, stream: &Stream) -> Result<Option<Sound>, JobError> {
+        match self.open(number, stream).await {
+            Err(error) if error.class() == "no-audio" => Ok(None),
             // Slides rarely have sound, and here another stream has it.
             Err(error) if error.is_fatal() && stream.kind == StreamKind::Screen => {
-                tracing::warn!(
-                    class = error.class(),
-                    "a stream of slides could not be downloaded; it is left out"
-                );
-                return Ok(());
+                tracing::warn!(class = error.class(), "a stream of slides could not be downloaded; it is left out");
+                Ok(None)
             }
-            Err(error) => return Err(error),
-        };
-        if !self.env.media.is_silent(&recording).await? {
-            tracing::info!(
-                kind = stream.kind.name(),
-                spans = missing.len(),
-                "a further stream fills the session"
-            );
-            session.add(recording, announced, &missing);
+            sound => sound.map(Some),
         }
-        Ok(())
     }
 
-    /// Downloads a stream and reads its clock. Also returns the length that its playlist announces.
-    async fn open(&self, number: usize, stream: &Stream) -> Result<(Recording, Option<f64>), JobError> {
+    /// Downloads a stream, reads its clock and listens to it.
+    async fn open(&self, number: usize, stream: &Stream) -> Result<Sound, JobError> {
         let url = fetch::check(self.env, stream.url.as_str())?;
         let own;
         let directory = match number {
@@ -242,7 +245,13 @@ impl Candidates<'_> {
             [span] if span.start == 0.0 => span.end,
             _ => None,
         };
-        Ok((inspect(self.env, &source, announced).await?, source.announced_seconds))
+        let recording = inspect(self.env, &source, announced).await?;
+        // There is no other choice.
+        let content = match self.streams.len() {
+            1 => Content::Speech,
+            _ => self.env.media.content(&recording).await?,
+        };
+        Ok(Sound { recording, announced: source.announced_seconds, content })
     }
 }
 

@@ -105,3 +105,45 @@ fn jitter_and_priming_are_no_fault() {
     assert!(clock.is_continuous());
     assert_eq!(clock.judge(None), Verdict::Continuous);
 }
+
+/// A clock of packets of 0.1 s: each range of tenths is shown or skipped.
+fn tenths(ranges: &[(Range<u32>, bool)]) -> PacketClock {
+    let mut reading = Reading::default();
+    for (range, is_skipped) in ranges {
+        for tenth in range.clone() {
+            let (time, length) = (Some(f64::from(tenth) / 10.0), Some(0.1));
+            reading.add(&Packet { time, length, is_skipped: *is_skipped });
+        }
+    }
+    reading.finish()
+}
+
+#[test]
+fn packets_that_an_edit_list_hides_are_no_sound() {
+    // ffmpeg decodes a second ahead of what the second edit shows.
+    let edited = tenths(&[(0..100, false), (90..100, true), (100..200, false)]);
+    assert!((edited.sound - 20.0).abs() < 0.01 && edited.is_continuous() && edited.is_edited(), "{edited:?}");
+    assert_eq!(edited.judge(None), Verdict::Continuous);
+    // Fragments whose clock restarts are skipped too, but much longer.
+    let restarted = tenths(&[(0..60, false), (0..60, true), (60..61, false), (0..60, true)]);
+    assert!((restarted.sound - 18.1).abs() < 0.01, "{restarted:?}");
+    assert_eq!(restarted.judge(None), Verdict::Faulty);
+}
+
+#[test]
+fn jitter_changes_no_length() {
+    // 48,000 samples a second: at whole milliseconds, 1024 samples look like 960 at times.
+    let mut aac = Reading { lengths: Lengths::Aac(48_000.0), ..Reading::default() };
+    let mut vorbis = Reading::default();
+    for number in 0..28_125 {
+        let exact = f64::from(number) * 1024.0 / 48_000.0;
+        let jitter = [0.0, 0.001, -0.001, 0.001][number as usize % 4];
+        let time = Some(((exact + jitter) * 1000.0).round() / 1000.0);
+        aac.add(&Packet { time, length: None, is_skipped: false });
+        let time = Some((exact * 1000.0).round() / 1000.0);
+        vorbis.add(&Packet { time, length: Some(0.021), is_skipped: false });
+    }
+    for clock in [aac.finish(), vorbis.finish()] {
+        assert!((clock.sound - 600.0).abs() < 0.1, "{clock:?}");
+    }
+}

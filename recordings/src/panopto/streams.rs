@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Most streams that are kept. A session with several cameras has four or five.
-pub const MAX_STREAMS: usize = 8;
+pub const MAX_STREAMS: usize = 32;
 
 /// Most spans of one stream: an owner who cuts every ten seconds of three hours.
 pub const MAX_SPANS: usize = 1000;
