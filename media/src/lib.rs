@@ -47,6 +47,7 @@ pub mod conservation;
 mod error;
 mod ffmpeg;
 mod ffprobe;
+mod fragments;
 mod gain;
 pub mod levels;
 mod listening;

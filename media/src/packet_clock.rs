@@ -16,6 +16,7 @@ use crate::conservation::{agree, tolerance};
 use crate::error::MediaError;
 use crate::ffmpeg;
 use crate::ffprobe::AudioStream;
+use crate::fragments::has_fragments;
 
 /// Steps of the clock up to this many seconds are rounding, priming of encoders and jitter. ffmpeg's
 /// resampler corrects the clock from the same difference on.
@@ -116,8 +117,10 @@ pub(super) async fn scan(
     stream: &str,
     lengths: Lengths,
 ) -> Result<PacketClock, MediaError> {
+    // ffmpeg also skips packets of fragments whose time stamps go back. Fragments have no edits.
+    let has_edits = !has_fragments(file).await;
     read(ffprobe, file, stream, |stdout| async move {
-        let mut reading = Reading { lengths, ..Reading::default() };
+        let mut reading = Reading { lengths, has_edits, ..Reading::default() };
         read_packets(stdout, |packet| reading.add(&packet)).await?;
         Ok(reading.finish())
     })
@@ -220,6 +223,8 @@ impl Lengths {
 #[derive(Default)]
 struct Reading {
     lengths: Lengths,
+    /// True if skipped packets may be those that an edit list hides.
+    has_edits: bool,
     clock: PacketClock,
     has_start: bool,
     /// Packets of unknown length.
@@ -246,14 +251,15 @@ impl Reading {
         if !packet.is_skipped {
             self.hidden_is_heard = false;
             // The sound goes on where it was: an edit list hides what lies between.
-            if packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS) {
+            if self.has_edits
+                && packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS)
+            {
                 self.clock.skipped += self.hidden_seconds();
                 self.hidden.clear();
             }
             self.hear_hidden();
         } else if !self.hidden_is_heard {
             self.hidden.push(packet.clone());
-            // ffmpeg also skips packets whose time stamps go back.
             if self.hidden_seconds() > MAX_HIDDEN_SECONDS {
                 self.hidden_is_heard = true;
                 self.hear_hidden();

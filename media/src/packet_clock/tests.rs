@@ -107,8 +107,8 @@ fn jitter_and_priming_are_no_fault() {
 }
 
 /// A clock of packets of 0.1 s: each range of tenths is shown or skipped.
-fn tenths(ranges: &[(Range<u32>, bool)]) -> PacketClock {
-    let mut reading = Reading::default();
+fn tenths(has_edits: bool, ranges: &[(Range<u32>, bool)]) -> PacketClock {
+    let mut reading = Reading { has_edits, ..Reading::default() };
     for (range, is_skipped) in ranges {
         for tenth in range.clone() {
             let (time, length) = (Some(f64::from(tenth) / 10.0), Some(0.1));
@@ -121,11 +121,15 @@ fn tenths(ranges: &[(Range<u32>, bool)]) -> PacketClock {
 #[test]
 fn packets_that_an_edit_list_hides_are_no_sound() {
     // ffmpeg decodes a second ahead of what the second edit shows.
-    let edited = tenths(&[(0..100, false), (90..100, true), (100..200, false)]);
+    let ranges = [(0..100, false), (90..100, true), (100..200, false)];
+    let edited = tenths(true, &ranges);
     assert!((edited.sound - 20.0).abs() < 0.01 && edited.is_continuous() && edited.is_edited(), "{edited:?}");
     assert_eq!(edited.judge(None), Verdict::Continuous);
-    // Fragments whose clock restarts are skipped too, but much longer.
-    let restarted = tenths(&[(0..60, false), (0..60, true), (60..61, false), (0..60, true)]);
+    // Fragments that overlap are skipped too.
+    let overlapping = tenths(false, &ranges);
+    assert!((overlapping.sound - 21.0).abs() < 0.01, "{overlapping:?}");
+    assert_eq!(overlapping.judge(None), Verdict::Faulty);
+    let restarted = tenths(true, &[(0..60, false), (0..60, true), (60..61, false), (0..60, true)]);
     assert!((restarted.sound - 18.1).abs() < 0.01, "{restarted:?}");
     assert_eq!(restarted.judge(None), Verdict::Faulty);
 }

@@ -265,7 +265,14 @@ impl Harness {
     }
 
     pub async fn until_state(&self, kind: &str, state: &str) {
-        eventually(&format!("a {kind} job is {state}"), async || self.count(kind, state).await > 0).await;
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(kind, state).await == 0 {
+            if Instant::now() >= deadline {
+                let why = self.lecture().await.and_then(|lecture| lecture.error_message);
+                panic!("no {kind} job is {state}: {why:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn count(&self, kind: &str, state: &str) -> i64 {

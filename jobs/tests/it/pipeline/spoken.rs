@@ -34,7 +34,7 @@ async fn a_real_transcription_survives_kills() {
             process.kill();
 
             let proxy = harness.proxy();
-            let check = 6; // BEGIN, begin, hold, COMMIT, read, check before the leftovers go, check
+            let check = 7; // BEGIN, begin, hold, COMMIT, read, options, check before the leftovers go, check
             let mut hold = proxy.hold(Statement::OfKind("transcribe", check), Moment::Before);
             let mut process = Process::start(&harness, &proxy, &STAGES, "whisper");
             until_held("the transcript is written", &mut hold).await;
