@@ -31,11 +31,8 @@ pub(super) fn silent_gaps(segments: &[RawSegment], samples: &[f32]) -> Vec<Gap> 
 
 /// The samples that no segment covers, in order.
 fn uncovered(segments: &[RawSegment], samples: usize) -> Vec<Range<usize>> {
-    let mut spoken: Vec<RawSegment> =
-        segments.iter().filter(|segment| !is_blank(&segment.text)).cloned().collect();
-    spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
     let (mut ranges, mut at) = (Vec::new(), 0);
-    for segment in cut_loops(spoken) {
+    for segment in spoken_segments(segments) {
         let start = sample(segment.start).min(samples);
         if start > at {
             ranges.push(at..start);
@@ -44,6 +41,14 @@ fn uncovered(segments: &[RawSegment], samples: usize) -> Vec<Range<usize>> {
     }
     ranges.push(at..samples);
     ranges
+}
+
+/// The segments that stay in the transcript, in order: none is blank, and a loop has one round.
+pub(super) fn spoken_segments(segments: &[RawSegment]) -> Vec<RawSegment> {
+    let mut spoken: Vec<RawSegment> =
+        segments.iter().filter(|segment| !is_blank(&segment.text)).cloned().collect();
+    spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
+    cut_loops(spoken)
 }
 
 /// True for Whisper's labels of silence.

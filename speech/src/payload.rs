@@ -30,6 +30,9 @@ const WINDOW: f64 = 30.0;
 const INVENTED_SHARE: f64 = 0.05;
 const INVENTED_WORDS: usize = 8;
 
+/// Where words that begin behind the end of the sound are moved to: its last second.
+pub(super) const MOVED_SECONDS: f64 = 1.0;
+
 /// Why an answer cannot be used.
 #[derive(Debug, PartialEq)]
 pub(super) enum PayloadError {
@@ -133,7 +136,7 @@ fn segments(entries: &[Value], whole_text: &str, seconds: f64) -> Vec<RawSegment
 }
 
 /// How far a server's clock may be off for `seconds` of sound.
-fn tolerance(seconds: f64) -> f64 {
+pub(super) fn tolerance(seconds: f64) -> f64 {
     CLOCK_SECONDS.max(CLOCK_SHARE * seconds)
 }
 
@@ -172,7 +175,7 @@ fn inside(segments: Vec<RawSegment>, sent: f64) -> Result<Vec<RawSegment>, Paylo
     }
     let move_in = |segment: RawSegment| match segment.start < sent {
         true => segment,
-        false => RawSegment { start: (sent - 1.0).max(0.0), end: sent, ..segment },
+        false => RawSegment { start: (sent - MOVED_SECONDS).max(0.0), end: sent, ..segment },
     };
     Ok(within.into_iter().map(move_in).collect())
 }
