@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn gaps_move_to_the_clock_of_the_recording() {
         let mut transcription = Transcription::default();
-        let gap = Gap { start: 0.5, end: 9.0, reason: crate::GapReason::NoWords };
+        let gap = Gap { start: 0.5, end: 9.0, reason: GapReason::NoWords };
         transcription.append(Piece { gaps: vec![gap], ..piece(32_000, 64_000, "en", &[]) });
         assert_eq!(transcription.into_raw().gaps, [Gap { start: 2.5, end: 4.0, ..gap }]);
     }
