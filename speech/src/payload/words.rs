@@ -15,8 +15,8 @@ const MAX_SECONDS: f64 = 6.0;
 /// Least pause between two words that ends a cue, in seconds.
 const PAUSE: f64 = 0.8;
 
-/// The cues of a list of words about `seconds` of sound. Empty if the words have no times of their own. `text` is the answer's own text: if it has the same
-/// words, its punctuation is used.
+/// The cues of a list of words about `seconds` of sound. Empty if the words have no times of their own.
+/// `text` is the answer's own text: if it has the same words, its punctuation is used.
 pub(super) fn cues<'a>(
     entries: impl IntoIterator<Item = &'a Value>,
     text: &str,
