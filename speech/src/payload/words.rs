@@ -168,6 +168,7 @@ mod tests {
             (json!(["你", "好", "，", "世", "界"]), "你好，世界"),
             (json!([" OK", "你", "好", "，", "世", "界", " Hel", "lo"]), "OK 你好，世界 Hello"),
             (json!([" So", "ก่", "น"]), "So ก่น"),
+            (json!([" OK", "好", "Py", "thon"]), "OK 好 Python"),
             (json!(["Well", "(", "so"]), "Well ( so"),
         ] {
             let words: Vec<Value> = words
