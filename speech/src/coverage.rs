@@ -13,6 +13,16 @@ use super::voice::spoken_stretches;
 /// Longest speech without a segment, in samples: 30 seconds, one window of Whisper.
 const MAX_SAMPLES: usize = 30 * SAMPLE_RATE as usize;
 
+/// Longest speech behind the last segment of a server that reports its end as the length, in samples: 5
+/// seconds, the end of a sentence and some noise.
+const MAX_UNHEARD_SAMPLES: usize = 5 * SAMPLE_RATE as usize;
+
+/// True if there are more than 5 seconds of speech behind a sample of a piece.
+pub(super) fn has_speech(samples: &[f32], start: usize) -> bool {
+    let stretches = spoken_stretches(samples, start.min(samples.len())..samples.len());
+    stretches.iter().any(|stretch| stretch.len() > MAX_UNHEARD_SAMPLES)
+}
+
 /// Stretches of a piece with more than 30 seconds of speech and no segment. Segments that are
 /// dropped later as blank or as a loop do not count. Slow where there are no segments.
 pub(super) fn silent_gaps(segments: &[RawSegment], samples: &[f32]) -> Vec<Gap> {
@@ -31,11 +41,8 @@ pub(super) fn silent_gaps(segments: &[RawSegment], samples: &[f32]) -> Vec<Gap> 
 
 /// The samples that no segment covers, in order.
 fn uncovered(segments: &[RawSegment], samples: usize) -> Vec<Range<usize>> {
-    let mut spoken: Vec<RawSegment> =
-        segments.iter().filter(|segment| !is_blank(&segment.text)).cloned().collect();
-    spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
     let (mut ranges, mut at) = (Vec::new(), 0);
-    for segment in cut_loops(spoken) {
+    for segment in spoken_segments(segments) {
         let start = sample(segment.start).min(samples);
         if start > at {
             ranges.push(at..start);
@@ -44,6 +51,14 @@ fn uncovered(segments: &[RawSegment], samples: usize) -> Vec<Range<usize>> {
     }
     ranges.push(at..samples);
     ranges
+}
+
+/// The segments that stay in the transcript, in order: none is blank, and a loop has one round.
+pub(super) fn spoken_segments(segments: &[RawSegment]) -> Vec<RawSegment> {
+    let mut spoken: Vec<RawSegment> =
+        segments.iter().filter(|segment| !is_blank(&segment.text)).cloned().collect();
+    spoken.sort_by(|one, other| one.start.total_cmp(&other.start));
+    cut_loops(spoken)
 }
 
 /// True for Whisper's labels of silence.

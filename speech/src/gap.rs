@@ -30,6 +30,11 @@ impl Gap {
         (self.end - self.start).max(0.0)
     }
 
+    /// True if the middle of a segment from `start` to `end`, on the same clock, is in it.
+    pub(super) fn covers(&self, start: f64, end: f64) -> bool {
+        (self.start..=self.end).contains(&f64::midpoint(start, end))
+    }
+
     /// The gap, cut to `0..length`, on a clock that began `offset` seconds earlier.
     pub(super) fn moved(self, offset: f64, length: f64) -> Self {
         let place = |seconds: f64| offset + seconds.clamp(0.0, length);

@@ -6,14 +6,22 @@ use super::transcript::Segment;
 /// Longest mark in seconds, as of any caption.
 const MARK_SECONDS: f64 = 7.0;
 
-/// The segments of a transcript, and a bracketed mark at the start of each gap. Sorted by start.
+/// Mark of a segment with estimated times.
+const ESTIMATED: &str = "[times estimated] ";
+
+/// The segments of a transcript, sorted by start. A bracketed mark stands at the start of each gap without
+/// words, and in the segment at each gap with words.
 pub(super) fn with_marks(segments: &[Segment], gaps: &[Gap]) -> Vec<Segment> {
     let mut marked = segments.to_vec();
     for gap in gaps {
-        let inside = marked.iter_mut().find(|segment| (gap.start..gap.end).contains(&segment.start));
-        match inside.filter(|_| gap.reason == GapReason::LostWords) {
-            Some(segment) => segment.text.insert_str(0, "[times estimated] "),
-            None => {
+        match gap.reason {
+            GapReason::LostWords => {
+                let nearest = segment_at(segments, gap).map(|at| &mut marked[at].text);
+                if let Some(text) = nearest.filter(|text| !text.starts_with(ESTIMATED)) {
+                    text.insert_str(0, ESTIMATED);
+                }
+            }
+            GapReason::NoWords => {
                 let text = format!("[no transcript for {}-{}]", clock(gap.start), clock(gap.end));
                 let end = gap.end.min(gap.start + MARK_SECONDS);
                 marked.push(Segment { id: 0, start: gap.start, end, text });
@@ -22,6 +30,16 @@ pub(super) fn with_marks(segments: &[Segment], gaps: &[Gap]) -> Vec<Segment> {
     }
     marked.sort_by(|one, other| one.start.total_cmp(&other.start));
     marked
+}
+
+/// The segment that overlaps the gap most, or the nearest one.
+fn segment_at(segments: &[Segment], gap: &Gap) -> Option<usize> {
+    // Negative for the distance between the two.
+    let overlap = |segment: &Segment| segment.end.min(gap.end) - segment.start.max(gap.start);
+    // `rev`, because `max_by` takes the last of several.
+    (0..segments.len())
+        .rev()
+        .max_by(|&one, &other| overlap(&segments[one]).total_cmp(&overlap(&segments[other])))
 }
 
 /// `HH:MM:SS`, rounded down.
@@ -53,5 +71,34 @@ mod tests {
                 (130.0, 140.0, "[times estimated] Two.".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn words_with_estimated_times_are_marked_where_they_are() {
+        let segments = [(0.0, 6.0), (6.5, 20.0), (22.0, 30.0)].map(|(start, end)| Segment {
+            id: 0,
+            start,
+            end,
+            text: "A.".to_owned(),
+        });
+        for (start, end, expected) in [
+            // The segment began before the gap, in it, around it, near it.
+            (7.0, 21.0, 1),
+            (5.5, 20.0, 1),
+            (21.5, 29.0, 2),
+            (10.0, 10.0, 1),
+            (6.1, 6.1, 0),
+            (20.9, 21.0, 1),
+            (40.0, 40.0, 2),
+        ] {
+            let gap = Gap { start, end, reason: GapReason::LostWords };
+            let shown = with_marks(&segments, &[gap, gap]);
+            let texts: Vec<_> = shown.iter().map(|segment| segment.text.as_str()).collect();
+            let mut all = ["A."; 3];
+            all[expected] = "[times estimated] A.";
+            assert_eq!(texts, all, "{start}-{end}");
+        }
+        let gap = Gap { start: 0.0, end: 0.0, reason: GapReason::LostWords };
+        assert_eq!(with_marks(&[], &[gap]), []);
     }
 }

@@ -52,7 +52,7 @@ impl Engine for HintedEngine {
         Some(self.hints.clone().apply(self.engine.with_model(model)?))
     }
 
-    /// Pieces that were made with other hints are not reused.
+    /// Pieces that were made with other hints are not reused, except for the titles of a prompt.
     fn fingerprint(&self) -> Result<String, EngineError> {
         let hints = serde_json::to_string(&self.hints).expect("plain data is JSON");
         Ok(format!("{} {hints}", self.engine.fingerprint()?))
@@ -208,6 +208,11 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = all.into_iter().map(fingerprint).collect();
         assert_eq!(distinct.len(), 4, "{distinct:?}");
         assert!(distinct.contains("parrot"), "without hints the engine's own");
+        let titled = |title: &str| {
+            let prompt = Prompt::new(["en"]).with_titles([title]);
+            fingerprint(Hints { language: None, prompt })
+        };
+        assert_eq!(titled("Graphs"), titled("Trees"), "a title may change between attempts");
         let other = hints(None, &["en"]).apply(Arc::new(Parrot)).with_model("blue").unwrap();
         assert_eq!(other.fingerprint().unwrap(), fingerprint(hints(None, &["en"])));
     }

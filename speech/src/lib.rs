@@ -57,6 +57,7 @@ pub mod models;
 pub mod no_piece_store;
 mod pauses;
 mod payload;
+mod piece_rank;
 pub mod piece_store;
 pub mod pieces;
 pub mod prompt;

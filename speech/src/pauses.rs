@@ -70,10 +70,15 @@ impl Loudness {
 }
 
 /// Moves the start of each segment to the end of a nearby pause, and its end to the start of one. Times count
-/// from the start of `samples`.
+/// from the start of `samples`. An end behind them moves to their end, so that no start can move there: the
+/// words would be lost.
 pub(super) fn snap_to_pauses(segments: &mut [RawSegment], samples: &[f32]) {
     let pauses = Loudness::of(samples).pauses();
+    let length = samples.len() as f64 / f64::from(SAMPLE_RATE);
     for segment in segments {
+        if segment.end > length {
+            segment.end = length.max(segment.start);
+        }
         let start = nearest_pause(&pauses, segment.start).map_or(segment.start, |pause| seconds(pause.end));
         let end = nearest_pause(&pauses, segment.end).map_or(segment.end, |pause| seconds(pause.start));
         if start < end {
@@ -138,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn words_at_the_end_stay_within_the_sound() {
+        // Speech up to 18.0, and a pause up to the end.
+        let samples = sound(20, &[(4.0, 6.0, 0.01), (18.0, 20.0, 0.01)]);
+        for (times, expected) in [
+            ((17.8, 30.0), (17.8, 20.0)),
+            ((18.2, 19.9), (18.2, 19.9)),
+            ((10.0, 30.0), (10.0, 18.0)),
+            // Behind the end: dropped later.
+            ((20.5, 30.0), (20.5, 20.5)),
+        ] {
+            assert_eq!(fitted(&samples, times.0, times.1), expected, "{times:?}");
+        }
+    }
+
+    #[test]
     fn segments_snap_to_nearby_pauses() {
         let samples = sound(20, &[(4.0, 6.0, 0.01), (10.0, 11.0, 0.01)]);
         for (times, expected) in [
@@ -150,7 +170,7 @@ mod tests {
             ((6.6, 9.4), (6.6, 9.4)),
             // The end would move before the start.
             ((4.1, 5.9), (4.1, 5.9)),
-            ((-1.0, 99.0), (-1.0, 99.0)),
+            ((-1.0, 99.0), (-1.0, 20.0)),
         ] {
             assert_eq!(fitted(&samples, times.0, times.1), expected, "{times:?}");
         }

@@ -4,10 +4,13 @@
 
 use serde::Serialize;
 
-/// Words to expect, the most important first.
+/// Words to expect, the most important first. Its JSON is part of an engine's fingerprint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Prompt {
     terms: Vec<String>,
+    /// Not in the fingerprint: they may change while a recording is transcribed.
+    #[serde(skip)]
+    titles: Vec<String>,
 }
 
 impl Prompt {
@@ -16,20 +19,36 @@ impl Prompt {
     pub fn new<T: AsRef<str>>(terms: impl IntoIterator<Item = T>) -> Self {
         let mut prompt = Self::default();
         for term in terms {
-            let clean = term.as_ref().replace(char::is_control, " ");
-            let term = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-            let is_known = prompt.terms.iter().any(|known| known.to_lowercase() == term.to_lowercase());
-            if !term.is_empty() && !is_known {
-                prompt.terms.push(term);
-            }
+            prompt.terms.extend(prompt.clean(term.as_ref()));
         }
         prompt
     }
 
-    /// True without any term.
+    /// The prompt with titles behind its terms. Pieces that were made with other titles are reused.
+    #[must_use]
+    pub fn with_titles<T: AsRef<str>>(mut self, titles: impl IntoIterator<Item = T>) -> Self {
+        for title in titles {
+            self.titles.extend(self.clean(title.as_ref()));
+        }
+        self
+    }
+
+    /// A term without control characters, unless it is empty or known.
+    fn clean(&self, term: &str) -> Option<String> {
+        let clean = term.replace(char::is_control, " ");
+        let term = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_known = self.all().any(|known| known.to_lowercase() == term.to_lowercase());
+        (!term.is_empty() && !is_known).then_some(term)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().chain(&self.titles).map(String::as_str)
+    }
+
+    /// True without any term and title.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.terms.is_empty()
+        self.all().next().is_none()
     }
 
     /// The terms as one sentence, as many as fit into `max_tokens`. A term is never cut. `count` counts the
@@ -38,7 +57,7 @@ impl Prompt {
     pub fn text(&self, max_tokens: usize, count: impl Fn(&str) -> usize) -> Option<String> {
         let mut left = max_tokens;
         let mut chosen: Vec<&str> = Vec::new();
-        for term in &self.terms {
+        for term in self.all() {
             let cost = count(&format!(" {term},"));
             if cost <= left {
                 left -= cost;
@@ -51,7 +70,7 @@ impl Prompt {
     /// True if a text is nothing but words of the prompt, in its order.
     #[must_use]
     pub fn is_echo(&self, text: &str) -> bool {
-        let (text, prompt) = (words(text), words(&self.terms.join(" ")));
+        let (text, prompt) = (words(text), words(&self.all().collect::<Vec<_>>().join(" ")));
         !text.is_empty() && prompt.windows(text.len()).any(|run| run == text)
     }
 }
@@ -75,9 +94,20 @@ mod tests {
     #[test]
     fn terms_are_cleaned_and_kept_in_order() {
         let prompt = Prompt::new(["  Krebs\n cycle ", "", "Dijkstra", "krebs CYCLE", "\0"]);
-        assert_eq!(prompt, Prompt { terms: vec!["Krebs cycle".to_owned(), "Dijkstra".to_owned()] });
+        assert_eq!(
+            prompt,
+            Prompt { terms: vec!["Krebs cycle".to_owned(), "Dijkstra".to_owned()], titles: Vec::new() }
+        );
         assert_eq!(prompt.text(100, str::len).as_deref(), Some("Krebs cycle, Dijkstra."));
         assert!(Prompt::new([" "]).is_empty() && Prompt::default().text(100, str::len).is_none());
+    }
+
+    #[test]
+    fn titles_follow_the_terms() {
+        let prompt = Prompt::new(["Dijkstra"]).with_titles(["CSC 173", " dijkstra", "", "Graphs"]);
+        assert_eq!(prompt.text(100, str::len).as_deref(), Some("Dijkstra, CSC 173, Graphs."));
+        assert!(prompt.is_echo("CSC 173, Graphs"));
+        assert_eq!(serde_json::to_string(&prompt).unwrap(), r#"{"terms":["Dijkstra"]}"#);
     }
 
     #[test]

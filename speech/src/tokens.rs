@@ -76,13 +76,17 @@ fn split_long(token: Token, text: &str) -> Vec<Token> {
     characters
 }
 
-/// True for letters of scripts without blanks between words: Thai, Lao, Tibetan, Burmese, Khmer, kana and
-/// Chinese characters.
-pub(super) fn is_unspaced(character: char) -> bool {
+/// True for letters of scripts without blanks between words.
+fn is_unspaced(character: char) -> bool {
+    in_unspaced_script(character) && character.is_alphanumeric()
+}
+
+/// True for letters and marks of scripts without blanks between words: Thai, Lao, Tibetan, Burmese, Khmer,
+/// kana and Chinese characters.
+pub(super) fn in_unspaced_script(character: char) -> bool {
     matches!(u32::from(character),
         0x0E00..=0x0FFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3005..=0x3007 | 0x3040..=0x30FF
         | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0xFF66..=0xFF9F | 0x20000..=0x3FFFF)
-        && character.is_alphanumeric()
 }
 
 #[cfg(test)]

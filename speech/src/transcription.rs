@@ -14,7 +14,9 @@ use super::coverage::{sample, silent_gaps};
 use super::decoded_audio::{DecodedAudio, seconds};
 use super::engine::{AudioChunk, Engine};
 use super::engine_error::EngineError;
-use super::gap::Gap;
+use super::gap::{Gap, GapReason};
+use super::payload::{MOVED_SECONDS, tolerance};
+use super::piece_rank::is_better;
 use super::piece_store::{Piece, PieceStore};
 use super::raw_transcript::{RawSegment, RawTranscript};
 use super::remote::RemoteError;
@@ -136,7 +138,7 @@ impl<S: PieceStore> Asker<'_, S> {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
-        Peaks::of(&samples).retain_audible(&mut segments);
+        Peaks::of(&samples).retain_audible(&mut segments, &gaps);
         pauses::snap_to_pauses(&mut segments, &samples);
         gaps.extend(find_silence(&segments, &samples).await?);
         gaps.sort_by(|one, other| one.start.total_cmp(&other.start));
@@ -152,7 +154,7 @@ impl<S: PieceStore> Asker<'_, S> {
             true => self.ask_for_piece(&first, transcription).await?,
             false => self.ask_for_gaps(&first, transcription).await?,
         };
-        let better = again.filter(|again| lacking(again) < lacking(&first)).unwrap_or(first);
+        let better = again.filter(|again| is_better(again, &first)).unwrap_or(first);
         if !better.gaps.is_empty() {
             tracing::warn!(gaps = ?better.gaps, "the transcript of a piece has gaps");
         }
@@ -216,11 +218,6 @@ async fn find_silence(segments: &[RawSegment], samples: &Arc<Vec<f32>>) -> Resul
     found.await.map_err(|error| EngineError::Failed(error.to_string()))
 }
 
-/// Seconds in gaps.
-fn lacking(piece: &Piece) -> f64 {
-    piece.gaps.iter().map(Gap::seconds).sum()
-}
-
 /// True for an error after which the same request may be made later at no cost, or none may be made at all.
 fn ends_attempt(error: &EngineError) -> bool {
     let EngineError::Remote(error) = error else {
@@ -266,9 +263,13 @@ impl Peaks {
     }
 
     /// Drops segments with nothing audible around them. In silence an engine repeats its training data:
-    /// "Thank you for watching."
-    fn retain_audible(&self, segments: &mut Vec<RawSegment>) {
-        segments.retain(|segment| self.is_audible(segment));
+    /// "Thank you for watching." Words with estimated times, in `gaps`, were spoken elsewhere.
+    fn retain_audible(&self, segments: &mut Vec<RawSegment>, gaps: &[Gap]) {
+        let is_estimated = |segment: &RawSegment| {
+            gaps.iter()
+                .any(|gap| gap.reason == GapReason::LostWords && gap.covers(segment.start, segment.end))
+        };
+        segments.retain(|segment| is_estimated(segment) || self.is_audible(segment));
     }
 
     fn is_audible(&self, segment: &RawSegment) -> bool {
@@ -280,7 +281,12 @@ impl Peaks {
         let frame = |seconds: f64| {
             ((seconds * f64::from(SAMPLE_RATE) / FRAME_SAMPLES as f64) as usize).min(self.0.len())
         };
-        let around = frame(segment.start - INEXACT_SECONDS)..frame(segment.end + INEXACT_SECONDS);
+        // Up to the last frame, which may be shorter.
+        let length = (self.0.len().saturating_sub(1) * FRAME_SAMPLES) as f64 / f64::from(SAMPLE_RATE);
+        // Words behind the end, as of a clock that runs fast, were moved to the last second.
+        let is_last = segment.start >= length - MOVED_SECONDS;
+        let early = if is_last { tolerance(length) + MOVED_SECONDS } else { INEXACT_SECONDS };
+        let around = frame(segment.start - early)..frame(segment.end + INEXACT_SECONDS);
         self.0.get(around).is_none_or(|around| around.iter().any(|peak| *peak >= AUDIBLE))
     }
 }
@@ -368,6 +374,22 @@ mod tests {
     }
 
     #[test]
+    fn words_with_estimated_times_are_kept_in_silence() {
+        let rate = SAMPLE_RATE as usize;
+        let mut samples = vec![0.0; 60 * rate + 7];
+        samples[20 * rate..57 * rate].fill(0.1);
+        let peaks = Peaks::of(&samples);
+        let segment = |start: f64, end: f64| RawSegment { start, end, text: "Bye.".to_owned() };
+        // The third was spoken at 56 s, and moved from 61 s to the last second.
+        let mut segments =
+            vec![segment(0.0, 9.0), segment(10.0, 15.0), segment(59.0, 60.0), segment(58.5, 60.0)];
+        let gap = Gap { start: 0.0, end: 9.0, reason: GapReason::LostWords };
+        let silent = Gap { start: 10.0, end: 15.0, reason: GapReason::NoWords };
+        peaks.retain_audible(&mut segments, &[gap, silent]);
+        assert_eq!(segments, [segment(0.0, 9.0), segment(59.0, 60.0)]);
+    }
+
+    #[test]
     fn a_huge_engine_answer_is_replaced_by_its_size() {
         let short = json!({ "tokens": [1, 2, 3] });
         assert_eq!(limit_raw(short.clone()), short);
@@ -407,7 +429,7 @@ mod tests {
     #[test]
     fn gaps_move_to_the_clock_of_the_recording() {
         let mut transcription = Transcription::default();
-        let gap = Gap { start: 0.5, end: 9.0, reason: crate::GapReason::NoWords };
+        let gap = Gap { start: 0.5, end: 9.0, reason: GapReason::NoWords };
         transcription.append(Piece { gaps: vec![gap], ..piece(32_000, 64_000, "en", &[]) });
         assert_eq!(transcription.into_raw().gaps, [Gap { start: 2.5, end: 4.0, ..gap }]);
     }

@@ -68,13 +68,13 @@ async fn write(
 
 /// The hints for the lecture's engine: its language and vocabulary. The course's code and
 /// title and the lecture's title join a vocabulary. Alone they name no words of the
-/// subject, and would change every transcript.
+/// subject, and would change every transcript. A sync may change them between attempts.
 pub async fn hints(
     connection: &mut PgConnection,
     lecture_id: Uuid,
     options: TranscriptionOptions,
 ) -> Result<Hints, sqlx::Error> {
-    let mut terms = options.vocabulary.unwrap_or_default();
+    let terms = options.vocabulary.unwrap_or_default();
     if terms.is_empty() {
         return Ok(Hints { language: options.language, prompt: Prompt::default() });
     }
@@ -88,6 +88,6 @@ pub async fn hints(
     .fetch_optional(connection)
     .await?;
     let (code, course, title) = titles.unwrap_or_default();
-    terms.extend([code, course, title].into_iter().flatten());
-    Ok(Hints { language: options.language, prompt: Prompt::new(terms) })
+    let prompt = Prompt::new(terms).with_titles([code, course, title].into_iter().flatten());
+    Ok(Hints { language: options.language, prompt })
 }

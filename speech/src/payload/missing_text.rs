@@ -1,5 +1,6 @@
 //! Finds words that an answer's text has and its segments lack, and puts them where they belong.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::gap::{Gap, GapReason};
@@ -85,7 +86,8 @@ struct Hole {
 
 /// The holes, in order. `None` if the texts are too long to be aligned.
 fn holes(written: &[Token], spoken: &[Place]) -> Option<Vec<Hole>> {
-    let is_same = |one: usize, other: usize| written[one].plain == spoken[other].token.plain;
+    let (wanted, given) = interned(written, spoken);
+    let is_same = |one: usize, other: usize| wanted[one] == given[other];
     let least = written.len().min(spoken.len());
     let front = (0..least).take_while(|&at| is_same(at, at)).count();
     let back = (1..=least - front).take_while(|&at| is_same(written.len() - at, spoken.len() - at)).count();
@@ -93,7 +95,7 @@ fn holes(written: &[Token], spoken: &[Place]) -> Option<Vec<Hole>> {
     if (rows + 1).saturating_mul(columns + 1) > MAX_CELLS {
         return None;
     }
-    let matches = longest_common(rows, columns, |row, column| is_same(front + row, front + column));
+    let matches = longest_common(&wanted[front..front + rows], &given[front..front + columns]);
     let mut holes = Vec::new();
     let (mut row, mut column) = (0, 0);
     for (next_row, next_column) in matches.into_iter().chain([(rows, columns)]) {
@@ -114,6 +116,18 @@ fn holes(written: &[Token], spoken: &[Place]) -> Option<Vec<Hole>> {
         slide_to_seam(&mut holes[at], written, spoken, from..to);
     }
     Some(holes)
+}
+
+/// A number for each token, the same for the same words. Numbers are faster to compare than words.
+fn interned(written: &[Token], spoken: &[Place]) -> (Vec<u32>, Vec<u32>) {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut number = |plain| {
+        let next = u32::try_from(numbers.len()).expect("fewer words than bytes in an answer");
+        *numbers.entry(plain).or_insert(next)
+    };
+    let wanted = written.iter().map(|token| number(token.plain.as_str())).collect();
+    let given = spoken.iter().map(|place| number(place.token.plain.as_str())).collect();
+    (wanted, given)
 }
 
 /// Moves a hole between two segments where the same words stand at both of its ends: "The second part. The" is
@@ -141,18 +155,15 @@ fn slide_to_seam(hole: &mut Hole, written: &[Token], spoken: &[Place], limits: R
 }
 
 /// The pairs of a longest common subsequence, in order.
-fn longest_common(
-    rows: usize,
-    columns: usize,
-    is_same: impl Fn(usize, usize) -> bool,
-) -> Vec<(usize, usize)> {
+fn longest_common(one: &[u32], other: &[u32]) -> Vec<(usize, usize)> {
+    let (rows, columns) = (one.len(), other.len());
     let width = columns + 1;
     // The length for what follows each pair. A row of the table is shorter than 65,536.
     let mut lengths = vec![0_u16; (rows + 1) * width];
     for row in (0..rows).rev() {
         for column in (0..columns).rev() {
             let at = row * width + column;
-            lengths[at] = match is_same(row, column) {
+            lengths[at] = match one[row] == other[column] {
                 true => lengths[at + width + 1].saturating_add(1),
                 false => lengths[at + width].max(lengths[at + 1]),
             };
@@ -161,7 +172,7 @@ fn longest_common(
     let (mut row, mut column, mut pairs) = (0, 0, Vec::new());
     while row < rows && column < columns {
         let at = row * width + column;
-        if is_same(row, column) {
+        if one[row] == other[column] {
             pairs.push((row, column));
             (row, column) = (row + 1, column + 1);
         } else if lengths[at + width] >= lengths[at + 1] {

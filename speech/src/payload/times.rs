@@ -91,6 +91,21 @@ fn iso_time(mut text: &str) -> Option<f64> {
     text.is_empty().then_some(sum)
 }
 
+/// True if the starts and ends of some entries tell them apart. Servers without times write null, or the same
+/// number for all. One entry alone may have a single time, unless it is 0.
+pub(super) fn are_distinct(times: impl IntoIterator<Item = (Option<Time>, Option<Time>)>) -> bool {
+    let (mut first, mut entries) = (None, 0);
+    for (start, end) in times {
+        entries += 1;
+        for time in [start, end].into_iter().flatten() {
+            if *first.get_or_insert(time) != time {
+                return true;
+            }
+        }
+    }
+    entries == 1 && first.is_some_and(|time| time.seconds(1.0) > 0.0)
+}
+
 /// The start and the end of a segment or a word.
 pub(super) fn times(entry: &Value) -> (Option<Time>, Option<Time>) {
     let [start, end] = [0, 1].map(|side| {

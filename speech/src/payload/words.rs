@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::times::{times, unit};
+use super::times::{are_distinct, times, unit};
 use crate::raw_transcript::RawSegment;
-use crate::tokens::{is_unspaced, tokens};
+use crate::tokens::{in_unspaced_script, tokens};
 
 /// Longest cue in characters, unless a single word is longer.
 const MAX_CHARACTERS: usize = 80;
@@ -15,8 +15,8 @@ const MAX_SECONDS: f64 = 6.0;
 /// Least pause between two words that ends a cue, in seconds.
 const PAUSE: f64 = 0.8;
 
-/// The cues of a list of words about `seconds` of sound. `text` is the answer's own text: if it has the same
-/// words, its punctuation is used.
+/// The cues of a list of words about `seconds` of sound. Empty if the words have no times of their own.
+/// `text` is the answer's own text: if it has the same words, its punctuation is used.
 pub(super) fn cues<'a>(
     entries: impl IntoIterator<Item = &'a Value>,
     text: &str,
@@ -29,7 +29,7 @@ pub(super) fn cues<'a>(
         match cues.last_mut().filter(|cue| belongs(cue, &word)) {
             Some(cue) => {
                 cue.end = cue.end.max(word.end);
-                cue.text = joined(&cue.text, &word.text);
+                append(&mut cue.text, &word.text);
             }
             None => cues.push(RawSegment { text: word.text.trim().to_owned(), ..word }),
         }
@@ -37,17 +37,19 @@ pub(super) fn cues<'a>(
     cues
 }
 
+/// The text of a word.
+pub(super) fn word_text(entry: &Value) -> Option<&str> {
+    let texts = ["punctuated_word", "word", "text", "token"].iter();
+    texts.filter_map(|key| entry.get(*key)?.as_str()).find(|text| !text.trim().is_empty())
+}
+
 /// The words, sorted by start. One without times takes those of its neighbours.
 fn timed_words<'a>(entries: impl IntoIterator<Item = &'a Value>, seconds: f64) -> Vec<RawSegment> {
-    let found: Vec<_> = entries
-        .into_iter()
-        .filter_map(|entry| {
-            let texts = ["punctuated_word", "word", "text", "token"].iter();
-            let text =
-                texts.filter_map(|key| entry.get(*key)?.as_str()).find(|text| !text.trim().is_empty())?;
-            Some((times(entry), text))
-        })
-        .collect();
+    let found: Vec<_> =
+        entries.into_iter().filter_map(|entry| Some((times(entry), word_text(entry)?))).collect();
+    if !are_distinct(found.iter().map(|(times, _)| *times)) {
+        return Vec::new();
+    }
     let unit = unit(found.iter().flat_map(|((start, end), _)| [*start, *end]).flatten(), seconds);
     let mut before = 0.0;
     let mut words: Vec<RawSegment> = Vec::with_capacity(found.len());
@@ -57,8 +59,8 @@ fn timed_words<'a>(entries: impl IntoIterator<Item = &'a Value>, seconds: f64) -
         let start = start.map_or(before, |time| time.seconds(unit)).max(0.0);
         let end = end.map_or(start, |time| time.seconds(unit)).max(start);
         before = end;
-        let is_part = has_blanks && !text.starts_with(char::is_whitespace);
-        match words.last_mut().filter(|_| is_part) {
+        let is_part = has_blanks && text.starts_with(|first| !is_boundary(first));
+        match words.last_mut().filter(|word| is_part && !word.text.ends_with(in_unspaced_script)) {
             Some(word) => {
                 word.end = word.end.max(end);
                 word.text.push_str(text);
@@ -68,6 +70,11 @@ fn timed_words<'a>(entries: impl IntoIterator<Item = &'a Value>, seconds: f64) -
     }
     words.sort_by(|one, other| one.start.total_cmp(&other.start));
     words
+}
+
+/// True if a word begins at the character.
+fn is_boundary(character: char) -> bool {
+    character.is_whitespace() || in_unspaced_script(character)
 }
 
 /// Takes the words as `text` writes them, if they are the same words.
@@ -90,28 +97,30 @@ fn punctuate(words: &mut [RawSegment], text: &str) {
 
 /// True if the word continues the cue.
 fn belongs(cue: &RawSegment, word: &RawSegment) -> bool {
+    if !word.text.contains(char::is_alphanumeric) {
+        return true;
+    }
     let ends_sentence = cue
         .text
         .trim_end_matches(['"', '”', '’', ')', '」'])
         .ends_with(['.', '?', '!', '…', '。', '？', '！']);
     let characters = cue.text.chars().count() + 1 + word.text.chars().count();
-    let is_mark = !word.text.contains(char::is_alphanumeric);
-    is_mark
-        || (!ends_sentence
-            && characters <= MAX_CHARACTERS
-            && word.end - cue.start <= MAX_SECONDS
-            && word.start - cue.end < PAUSE)
+    !ends_sentence
+        && characters <= MAX_CHARACTERS
+        && word.end - cue.start <= MAX_SECONDS
+        && word.start - cue.end < PAUSE
 }
 
-/// Two words with a blank between them where their script has one.
-fn joined(text: &str, word: &str) -> String {
-    let follows = word.chars().next().is_some_and(|first| {
-        is_unspaced(first) || !(first.is_alphanumeric() || "([{“\"'¿¡$#@&".contains(first))
-    });
-    let precedes =
-        text.chars().next_back().is_some_and(|last| is_unspaced(last) || "。、，！？「".contains(last));
-    let is_unspaced_here = follows && (precedes || !word.chars().next().is_some_and(is_unspaced));
-    format!("{text}{}{word}", if is_unspaced_here { "" } else { " " })
+/// Appends a word, after a blank where its script has one.
+fn append(text: &mut String, word: &str) {
+    let is_unspaced = word.starts_with(in_unspaced_script);
+    let follows = is_unspaced
+        || word.starts_with(|first: char| !(first.is_alphanumeric() || "([{“\"'¿¡$#@&".contains(first)));
+    let precedes = text.ends_with(|last| in_unspaced_script(last) || "。、，！？「".contains(last));
+    if !(follows && (precedes || !is_unspaced)) {
+        text.push(' ');
+    }
+    text.push_str(word);
 }
 
 #[cfg(test)]
@@ -157,6 +166,9 @@ mod tests {
             (json!([" Hel", "lo", ",", " you"]), "Hello, you"),
             (json!(["Hello", ",", "you", "?"]), "Hello, you?"),
             (json!(["你", "好", "，", "世", "界"]), "你好，世界"),
+            (json!([" OK", "你", "好", "，", "世", "界", " Hel", "lo"]), "OK 你好，世界 Hello"),
+            (json!([" So", "ก่", "น"]), "So ก่น"),
+            (json!([" OK", "好", "Py", "thon"]), "OK 好 Python"),
             (json!(["Well", "(", "so"]), "Well ( so"),
         ] {
             let words: Vec<Value> = words
@@ -167,6 +179,19 @@ mod tests {
                 .collect();
             assert_eq!(cues(&words, "", 1.0)[0].text, expected);
         }
+    }
+
+    #[test]
+    fn characters_are_words_beside_words_with_blanks() {
+        let entries: Vec<Value> = [" OK", "你", "好", "世", "界"]
+            .into_iter()
+            .enumerate()
+            .map(|(at, word)| json!({ "word": word, "start": at * 5, "end": at * 5 + 1 }))
+            .collect();
+        assert_eq!(
+            shown(&json!(entries), ""),
+            ["0.0-1.0 OK", "5.0-6.0 你", "10.0-11.0 好", "15.0-16.0 世", "20.0-21.0 界"]
+        );
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub enum RemoteError {
         last.as_secs_f64(), sent.as_secs_f64()
     )]
     BehindEnd { host: String, sent: Duration, last: Duration },
-    /// A task is in a state that no known server has, for too long.
-    #[error("the speech server {host} reports the unknown state {state:?} for {seconds} seconds")]
+    /// For too long, a task is in a state that no known server has, or has ended without a transcript.
+    #[error("the speech server {host} reports the state {state:?} and no transcript for {seconds} seconds")]
     UnknownState { host: String, state: String, seconds: u64 },
     /// No answer within the timeout.
     #[error("the speech server {host} did not answer within {seconds} seconds")]
@@ -161,8 +161,8 @@ impl From<RemoteError> for JobError {
             RemoteError::UnknownState { seconds, .. } => Self::retry(
                 "engine",
                 format!(
-                    "The speech server reported a state for {seconds} seconds that is not known. If this lecture ends as \
-                     failed, tell the operators, and use retry later."
+                    "For {seconds} seconds, the speech server reported a state that is not known, or an end without a \
+                     transcript. If this lecture ends as failed, tell the operators, and use retry later."
                 ),
             ),
             RemoteError::Failed { .. } | RemoteError::Garbled { .. } | RemoteError::TimedOut { .. } => {

@@ -1,5 +1,6 @@
 //! Calls that may cost money. Each is recorded before it is made, and uncounted if it certainly cost nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -9,6 +10,7 @@ use super::client::Server;
 use super::error::RemoteError;
 use crate::call_log::PaidCall;
 use crate::control::Control;
+use crate::coverage::{has_speech, sample};
 use crate::decoded_audio::seconds;
 use crate::engine::AudioChunk;
 use crate::engine_error::EngineError;
@@ -54,7 +56,13 @@ pub(super) async fn read_transcript(
     paid_call: PaidCall,
     answer: Value,
 ) -> Result<RawTranscript, EngineError> {
-    match payload::transcript(answer, seconds(chunk.samples.len() as u64)) {
+    let samples = Arc::clone(chunk.samples);
+    let parse = move || {
+        let has_speech_behind = |second| has_speech(&samples, sample(second));
+        payload::transcript(answer, seconds(samples.len() as u64), has_speech_behind)
+    };
+    let parsed = tokio::task::spawn_blocking(parse).await;
+    match parsed.map_err(|error| EngineError::Failed(error.to_string()))? {
         Ok(transcript) => Ok(transcript),
         Err(error) => Err(record_failure(chunk, paid_call, unusable(server, error)).await),
     }

@@ -99,7 +99,7 @@ impl TaskClient<'_> {
         let call = Call { build, uploaded, timeout: UPLOAD_TIMEOUT };
         let (answer, paid_call) = paid_calls::make_call(server, chunk, call, control).await?;
         let Some(task) = task_id(&answer) else {
-            if payload::has_words(&answer) {
+            if payload::is_bare_transcript(&answer) {
                 return paid_calls::read_transcript(server, chunk, paid_call, answer)
                     .await
                     .map(Started::Done);

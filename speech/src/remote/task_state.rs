@@ -120,7 +120,8 @@ pub(super) enum TaskState {
     Done,
     Failed(String),
     Running,
-    /// The answer names a state that is in no list here, or none (an empty word).
+    /// The answer names a state that is in no list here, or none (an empty word), or one of the end without a
+    /// transcript.
     Unknown(String),
 }
 
@@ -142,7 +143,8 @@ pub(super) fn task_state(answer: &Value) -> TaskState {
     if find(&RUNNING).is_some() {
         return TaskState::Running;
     }
-    if find(&DONE).is_some() {
+    // "ok" and "ready" may be about the request.
+    if find(&DONE).is_some() && payload::has_transcript(answer) {
         return TaskState::Done;
     }
     if let Some(word) = words.first() {
@@ -155,8 +157,9 @@ pub(super) fn task_state(answer: &Value) -> TaskState {
         Some(true) if answer.get("error").is_some_and(|error| !error.is_null()) => {
             TaskState::Failed(reason(answer).unwrap_or_default())
         }
-        Some(true) => TaskState::Done,
-        None if payload::has_words(answer) => TaskState::Done,
+        Some(true) if payload::has_transcript(answer) => TaskState::Done,
+        Some(true) => TaskState::Unknown("done".to_owned()),
+        None if payload::is_bare_transcript(answer) => TaskState::Done,
         None => reason(answer).map_or_else(|| TaskState::Unknown(String::new()), TaskState::Failed),
     }
 }
@@ -235,7 +238,10 @@ mod tests {
             "transcribed",
             "JOB_STATE_SUCCEEDED",
         ] {
-            assert_eq!(task_state(&json!({ "status": done })), TaskState::Done, "{done}");
+            let silent = json!({ "status": done, "text": "", "segments": [] });
+            assert_eq!(task_state(&silent), TaskState::Done, "{done}");
+            let without = TaskState::Unknown(done.to_owned());
+            assert_eq!(task_state(&json!({ "status": done, "result": null })), without);
         }
         for failed in [
             "failed",
@@ -293,7 +299,16 @@ mod tests {
     fn states_are_found_where_servers_put_them() {
         let failed = |reason: &str| TaskState::Failed(reason.to_owned());
         for (answer, expected) in [
-            (json!({ "job": { "status": "done" } }), TaskState::Done),
+            (json!({ "job": { "status": "done" }, "text": "a" }), TaskState::Done),
+            (json!({ "job": { "status": "done" } }), TaskState::Unknown("done".to_owned())),
+            (
+                json!({ "status": "ok", "data": { "task": { "status": "processing" } } }),
+                TaskState::Unknown("ok".to_owned()),
+            ),
+            (json!({ "status": "success", "result": { "text": "" } }), TaskState::Done),
+            (json!({ "done": true, "response": null }), TaskState::Unknown("done".to_owned())),
+            (json!({ "text": "", "segments": [] }), TaskState::Done),
+            (json!({ "result": { "text": "", "segments": [] } }), TaskState::Done),
             (json!({ "status": { "state": "running" } }), TaskState::Running),
             (json!({ "status": "ok", "data": { "status": "processing" } }), TaskState::Running),
             (

@@ -21,8 +21,8 @@ const SENTENCES: [&str; 4] = [
     "The fourth part is about trains and stations.",
 ];
 
-/// Four sentences, one every six seconds, spoken `rounds` times.
-fn spoken(rounds: usize) -> (tempfile::TempDir, PathBuf) {
+/// Four sentences, one every six seconds, spoken `rounds` times, with ffmpeg's `effects`.
+fn spoken(rounds: usize, effects: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let graph = |(number, text): (usize, &&str)| {
         let text = text.trim_end_matches('.');
@@ -31,12 +31,15 @@ fn spoken(rounds: usize) -> (tempfile::TempDir, PathBuf) {
     let voices =
         SENTENCES.iter().cycle().take(4 * rounds).enumerate().map(graph).collect::<Vec<_>>().join(";");
     let inputs: String = (0..4 * rounds).map(|number| format!("[s{number}]")).collect();
-    let path = sound(directory.path(), &format!("{voices};{inputs}concat=n={}:v=0:a=1", 4 * rounds), &[]);
+    let path =
+        sound(directory.path(), &format!("{voices};{inputs}concat=n={}:v=0:a=1{effects}", 4 * rounds), &[]);
     (directory, path)
 }
 
-static SHORT: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(1));
-static LONG: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(4));
+static SHORT: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(1, ""));
+static LONG: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| spoken(4, ""));
+static BEFORE_SILENCE: LazyLock<(tempfile::TempDir, PathBuf)> =
+    LazyLock::new(|| spoken(1, ",apad=pad_dur=40"));
 
 /// The segments of the sentences with these numbers. Times are seconds, multiplied by `per_second`.
 fn segments(numbers: impl IntoIterator<Item = usize>, per_second: u64) -> Vec<Value> {
@@ -142,6 +145,33 @@ async fn a_server_that_heard_thirty_seconds_makes_no_transcript() {
     env.proxy.answer_with([answer(&whole)]);
     env.run().await.expect("a transcript");
     assert_whole(&env.transcript().await, 4);
+}
+
+#[tokio::test]
+async fn a_length_that_ends_with_the_words_is_checked_against_the_sound() {
+    let window = answer(&json!({ "duration": 21.0, "text": text(1), "segments": segments(0..4, 1) }));
+    let env = AnswersEnv::openai(&LONG.1, [window.clone()]).await;
+    let error = env.run().await.expect_err("it heard a quarter");
+    assert!(error.to_string().contains("21.0 of the 96.0 seconds"), "{error}");
+
+    let env = AnswersEnv::openai(&BEFORE_SILENCE.1, [window]).await;
+    env.run().await.expect("a transcript");
+    assert_whole(&env.transcript().await, 1);
+    assert_eq!((env.transcript().await.gaps, env.keys().len()), (vec![], 1));
+}
+
+#[tokio::test]
+async fn a_poor_second_answer_does_not_replace_a_good_first_one() {
+    let lost = json!({ "text": text(1), "segments": segments([0, 1, 3], 1) });
+    for poor in [
+        json!({ "text": "", "segments": [] }),
+        json!({ "text": "Thank you.", "segments": [{ "start": 0, "end": 2, "text": "Thank you." }] }),
+    ] {
+        let env = AnswersEnv::openai(&SHORT.1, [answer(&lost), answer(&poor)]).await;
+        env.run().await.expect("a transcript");
+        let made = env.transcript().await;
+        assert_eq!((made.text, made.gaps.len(), env.keys().len()), (text(1), 1, 2), "{poor}");
+    }
 }
 
 #[tokio::test]
@@ -260,13 +290,27 @@ async fn tasks_end_in_every_published_state_and_unknown_states_soon() {
         json!({ "done": true, "response": whole }),
         json!({ "job": { "status": "done" }, "output": [whole] }),
     ] {
-        let waiting = [json!({ "state": "PENDING" }), json!({ "status": "RETRY" }), json!(null)];
+        let waiting = [
+            json!({ "state": "PENDING" }),
+            json!({ "status": "RETRY" }),
+            json!(null),
+            json!({ "status": "ok", "result": null }),
+        ];
         let answers = [taken.clone()].into_iter().chain(waiting.iter().map(answer)).chain([answer(&done)]);
         let env = AnswersEnv::new(&SHORT.1, answers, RemoteEngine::task).await;
         env.run().await.unwrap_or_else(|error| panic!("{done}: {error}"));
         assert_whole(&env.transcript().await, 1);
     }
-    for unknown in [json!({ "status": "thinking" }), json!({ "text": "" }), json!([])] {
+    let silent = answer(&json!({ "text": "", "segments": [] }));
+    let env = AnswersEnv::new(&SHORT.1, [taken.clone(), silent], RemoteEngine::task).await;
+    let error = env.run().await.expect_err("silence");
+    assert_eq!((error.class(), env.proxy.requests().len()), ("no-speech", 2), "{error}");
+    for unknown in [
+        json!({ "status": "thinking" }),
+        json!({ "status": "completed", "result": null }),
+        json!({ "text": "" }),
+        json!([]),
+    ] {
         let answers = [taken.clone()].into_iter().chain(std::iter::repeat_n(answer(&unknown), 1000));
         let env = AnswersEnv::new(&SHORT.1, answers, RemoteEngine::task).await;
         let error = env.run().await.expect_err("an unknown state");
