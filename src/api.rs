@@ -21,6 +21,7 @@ mod limits;
 mod metrics;
 mod observe;
 mod openapi;
+mod option_fields;
 mod problem;
 mod query;
 mod scrape_cache;

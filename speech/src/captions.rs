@@ -11,25 +11,18 @@
 //! 4. Here: joins cues that are too short, and settles their times.
 
 mod layout;
+mod limits;
 mod split;
 mod tokens;
+mod width;
 
 use crate::gap_captions::with_marks;
 use crate::transcript::Transcript;
+pub use limits::{
+    CHARS_PER_SECOND, GAP_MILLISECONDS, MAX_LINE_CHARS, MAX_MILLISECONDS, MAX_WIDE_LINE_CHARS,
+    MIN_MILLISECONDS,
+};
 use split::Draft;
-
-/// Shortest cue in milliseconds: 5/6 s.
-pub const MIN_MILLISECONDS: i64 = 834;
-/// Longest cue in milliseconds.
-pub const MAX_MILLISECONDS: i64 = 7000;
-/// Shortest gap between cues in milliseconds: two frames at 24 frames a second.
-pub const GAP_MILLISECONDS: i64 = 84;
-/// Most characters in a line.
-pub const MAX_LINE_CHARS: usize = 42;
-/// Most full-width characters in a line.
-pub const MAX_WIDE_LINE_CHARS: usize = 16;
-/// Characters that a viewer reads in a second.
-pub const CHARS_PER_SECOND: i64 = 20;
 
 /// Longest pause in milliseconds over which cues are joined.
 const MAX_JOINED_PAUSE: i64 = 1000;

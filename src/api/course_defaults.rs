@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::body::Id;
-use super::lectures::options;
+use super::option_fields;
 use super::problem::Problem;
 use super::state::ApiState;
 
@@ -48,7 +48,7 @@ async fn set_defaults(
     Id(id): Id,
     request: Request,
 ) -> Result<Json<CourseDefaults>, Problem> {
-    let options = options::read_body(request).await?;
+    let options = option_fields::read_body(request).await?;
     let mut tx = state.begin().await?;
     let owner = (!caller.admin).then_some(caller.user_id);
     if !course::replace(&mut tx, id, owner, &options).await? {

@@ -2,7 +2,7 @@
 
 mod artefacts;
 mod events;
-pub(super) mod options;
+mod options;
 mod submit;
 mod upload;
 mod visible;

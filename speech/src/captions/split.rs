@@ -1,8 +1,9 @@
 //! Cuts a segment into cues.
 
-use super::MAX_MILLISECONDS;
-use super::layout::{LINE, ends_clause, ends_sentence, fits, width_of};
+use super::layout::{ends_clause, ends_sentence, fits};
+use super::limits::MAX_MILLISECONDS;
 use super::tokens::Token;
+use super::width::{LINE, width_of};
 
 /// A cue before its times are settled. It has at least one token.
 #[derive(Debug, Clone)]

@@ -144,9 +144,9 @@ fn random_speech_keeps_all_limits_and_all_words() {
         for cue in &made {
             assert!((1..=2).contains(&cue.lines.len()), "{cue:?}");
             for line in &cue.lines {
-                let wide = line.chars().filter(|c| layout::is_wide(*c)).count();
+                let wide = line.chars().filter(|c| width::is_wide(*c)).count();
                 let narrow = line.chars().count() - wide;
-                assert!(narrow * MAX_WIDE_LINE_CHARS + wide * MAX_LINE_CHARS <= layout::LINE, "{line:?}");
+                assert!(narrow * MAX_WIDE_LINE_CHARS + wide * MAX_LINE_CHARS <= width::LINE, "{line:?}");
                 assert!(!line.is_empty() && line.trim() == line, "{line:?}");
             }
             let lasts = cue.end - cue.start;

@@ -81,14 +81,14 @@ fn pieces_of(word: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut width = 0;
     for character in word.chars() {
-        let is_wide = super::layout::is_wide(character);
-        let added = super::layout::width_of(character);
+        let is_wide = super::width::is_wide(character);
+        let added = super::width::width_of(character);
         let follows_wide =
-            pieces.last().and_then(|piece| piece.chars().last()).is_some_and(super::layout::is_wide);
+            pieces.last().and_then(|piece| piece.chars().last()).is_some_and(super::width::is_wide);
         let opens = pieces.last().and_then(|piece| piece.chars().last()).is_some_and(opens);
         let may_cut = (is_wide || follows_wide) && !closes(character) && !opens;
         match pieces.last_mut() {
-            Some(piece) if !may_cut && width + added <= super::layout::LINE => {
+            Some(piece) if !may_cut && width + added <= super::width::LINE => {
                 piece.push(character);
                 width += added;
             }

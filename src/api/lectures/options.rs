@@ -1,4 +1,4 @@
-//! How a lecture is transcribed: the fields of submissions, and the options of a lecture.
+//! How a lecture is transcribed: its options, and transcribing it again.
 
 use std::num::NonZeroU32;
 
@@ -9,51 +9,16 @@ use axum::response::{IntoResponse, Response};
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::lecture::retranscribe::{self, Retranscribed};
 use bedel_jobs::options::{self, TranscriptionOptions};
-use bedel_speech::engines::EngineKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::auth::Caller;
-use super::super::body::{Fields, Id};
+use super::super::body::Id;
+use super::super::option_fields;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
 use super::visible::{no_lecture, visible_state};
-
-/// Reads the options among the fields of a body, unchecked but for their types.
-pub(in super::super) fn read(fields: &mut Fields) -> TranscriptionOptions {
-    TranscriptionOptions {
-        language: fields.text("language"),
-        vocabulary: fields.optional_texts("vocabulary"),
-        engine: fields.text("engine").filter(|name| !name.trim().is_empty()).and_then(|name| {
-            EngineKind::named(name.trim())
-                .or_else(|| fields.refuse("engine", "choice", "this must be embedded, openai or task"))
-        }),
-        model: fields.text("model"),
-    }
-}
-
-/// Reads a body that holds only options.
-///
-/// # Errors
-/// 422 with every invalid field.
-pub(in super::super) async fn read_body(request: Request) -> Result<TranscriptionOptions, Problem> {
-    let mut fields = Fields::read_optional(request).await?;
-    let options = read(&mut fields);
-    let options = check(&mut fields, options);
-    fields.finish()?;
-    Ok(options)
-}
-
-/// The options in their stored form. Records their errors.
-pub(in super::super) fn check(fields: &mut Fields, options: TranscriptionOptions) -> TranscriptionOptions {
-    options.checked().unwrap_or_else(|errors| {
-        for error in errors {
-            fields.refuse::<()>(error.field, error.code, error.message);
-        }
-        TranscriptionOptions::default()
-    })
-}
 
 /// A lecture that is transcribed again.
 #[derive(Serialize, ToSchema)]
@@ -84,7 +49,7 @@ pub(super) async fn transcribe(
     request: Request,
 ) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
-    let options = read_body(request).await?;
+    let options = option_fields::read_body(request).await?;
     let mut tx = state.begin().await?;
     let limited_to = (!caller.admin).then_some(caller.user_id);
     let settings = &state.environment.settings;

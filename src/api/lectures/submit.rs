@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::super::auth::Caller;
 use super::super::body::Fields;
 use super::super::observe::ProblemBody;
+use super::super::option_fields;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
-use super::options;
 
 /// Most lectures of a batch.
 const MAX_BATCH: usize = 500;
@@ -150,8 +150,8 @@ pub(super) async fn batch(
         let message = format!("this must be a list of 1 to {MAX_BATCH} lectures");
         fields.refuse::<()>("lectures", "length", message);
     }
-    let shared = options::read(&mut fields);
-    let shared = options::check(&mut fields, shared);
+    let shared = option_fields::read(&mut fields);
+    let shared = option_fields::check(&mut fields, shared);
     fields.finish()?;
     let mut results = Vec::with_capacity(lectures.len());
     for lecture in lectures {
@@ -190,7 +190,7 @@ fn read(mut fields: Fields) -> Result<Submission, Problem> {
         stream_url: fields.text("stream_url"),
         session_id: fields.text("session_id"),
         title: fields.text("title"),
-        options: options::read(&mut fields),
+        options: option_fields::read(&mut fields),
     };
     fields.finish()?;
     Ok(submission)

@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use super::super::auth::Caller;
 use super::super::body::Fields;
+use super::super::option_fields;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
 use super::super::upload::{self, Form, Part};
-use super::options;
 
 /// Types besides `audio/*`: Panopto serves audio-only files as `video/mp4`, and some clients send a generic
 /// type.
@@ -172,7 +172,7 @@ fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
         session_id: fields.required_text("session_id").unwrap_or_default(),
         source_url: fields.text("source_url"),
         title: fields.text("title"),
-        options: options::read(&mut fields),
+        options: option_fields::read(&mut fields),
     };
     fields.finish()?;
     Ok(Upload::new(metadata, &state.environment.settings)?)
