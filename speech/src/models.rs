@@ -30,6 +30,7 @@ pub use error::ModelError;
 pub use ggml::ConvertError;
 pub use install::install;
 pub use known::DEFAULT_MODEL;
+#[cfg(feature = "whisper")]
 pub(crate) use name::is_name;
 pub use name::name_of;
 pub use store::{InstalledModel, default_dir, list, resolve, sha256, verify};

@@ -58,14 +58,16 @@ pub(super) fn transcript(
     seconds: f64,
     has_speech_behind: impl FnOnce(f64) -> bool,
 ) -> Result<RawTranscript, PayloadError> {
-    let Some(Parsed { text, segments }) = parse(&answer, seconds) else {
+    let Some(Parsed { text, segments, has_times }) = parse(&answer, seconds) else {
         return Err(PayloadError::NoTranscript(answer));
     };
+    let ends = segments.iter().filter(|_| has_times).map(|segment| segment.end);
+    let last_end = ends.fold(0.0, f64::max);
     let (segments, mut gaps) = match text {
         Some(text) => missing_text::restore(segments, text, seconds),
         None => (segments, Vec::new()),
     };
-    check_heard(&answer, &segments, seconds, has_speech_behind)?;
+    check_heard(&answer, &segments, last_end, seconds, has_speech_behind)?;
     let segments = inside(segments, seconds, &mut gaps)?;
     Ok(RawTranscript { language: language_of(&answer), segments, gaps, raw: answer })
 }
@@ -93,6 +95,8 @@ struct Parsed<'a> {
     /// The answer's own text, unless it is all of the segments.
     text: Option<&'a str>,
     segments: Vec<RawSegment>,
+    /// False if the text has no times and covers all of the sound.
+    has_times: bool,
 }
 
 /// The answer and the places in it that may hold the transcript.
@@ -120,7 +124,7 @@ fn parse(answer: &Value, seconds: f64) -> Option<Parsed<'_>> {
     let in_captions = places.iter().filter_map(|place| place.get("vtt_content")?.as_str()).map(vtt::parse);
     let found = in_lists.chain(in_words).chain(in_captions).find(|segments| !segments.is_empty());
     if let Some(segments) = found {
-        return (segments.len() as f64 <= most).then_some(Parsed { text, segments });
+        return (segments.len() as f64 <= most).then_some(Parsed { text, segments, has_times: true });
     }
     // Text without times covers all of the sound.
     let untimed = lists.into_iter().chain(places.iter().map(|place| list(place, "words")));
@@ -129,9 +133,13 @@ fn parse(answer: &Value, seconds: f64) -> Option<Parsed<'_>> {
     match text {
         Some(text) => {
             let segments = vec![RawSegment { start: 0.0, end: seconds, text }];
-            Some(Parsed { text: None, segments })
+            Some(Parsed { text: None, segments, has_times: false })
         }
-        None => (has_list() || !texts.is_empty()).then(|| Parsed { text: None, segments: Vec::new() }),
+        None => (has_list() || !texts.is_empty()).then(|| Parsed {
+            text: None,
+            segments: Vec::new(),
+            has_times: false,
+        }),
     }
 }
 
@@ -197,17 +205,19 @@ pub(super) fn tolerance(seconds: f64) -> f64 {
     CLOCK_SECONDS.max(CLOCK_SHARE * seconds)
 }
 
-/// Compares the length that the server reports, if any, with what it was sent.
+/// Compares the length that the server reports, if any, with what it was sent. `last_end` is the latest end among
+/// its own times.
 fn check_heard(
     answer: &Value,
     segments: &[RawSegment],
+    last_end: f64,
     sent: f64,
     has_speech_behind: impl FnOnce(f64) -> bool,
 ) -> Result<(), PayloadError> {
     let Some(heard) = reported_length(answer, sent) else { return Ok(()) };
     // Some servers report how long they took. Words behind that time show it.
     let last = segments.iter().map(|segment| segment.start).fold(0.0, f64::max);
-    let is_length = last <= heard + tolerance(sent);
+    let is_length = last.max(last_end) <= heard + tolerance(sent);
     if !is_length || heard >= sent - tolerance(sent) {
         return Ok(());
     }
