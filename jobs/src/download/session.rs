@@ -194,7 +194,8 @@ impl Candidates<'_> {
             tracing::info!(kind = stream.kind.name(), "the stream has no voice; trying the next");
         }
         // If all are silent, the probe says so.
-        let Some((chosen, sound)) = best.and_then(|(_, number)| Some((number, opened[number].take()?))) else {
+        let Some((chosen, sound)) = best.and_then(|(_, number)| Some((number, opened[number].take()?)))
+        else {
             return Err(no_audio.expect("a stream was tried"));
         };
         let spans = &self.streams[chosen].spans;
@@ -207,7 +208,11 @@ impl Candidates<'_> {
                 None => self.open_further(number, stream).await?,
             };
             if let Some(sound) = sound.filter(|sound| sound.content > Content::Silence) {
-                tracing::info!(kind = stream.kind.name(), spans = missing.len(), "a further stream fills the session");
+                tracing::info!(
+                    kind = stream.kind.name(),
+                    spans = missing.len(),
+                    "a further stream fills the session"
+                );
                 session.add(sound.recording, sound.announced, &missing);
             }
         }
@@ -220,7 +225,10 @@ impl Candidates<'_> {
             Err(error) if error.class() == "no-audio" => Ok(None),
             // Slides rarely have sound, and here another stream has it.
             Err(error) if error.is_fatal() && stream.kind == StreamKind::Screen => {
-                tracing::warn!(class = error.class(), "a stream of slides could not be downloaded; it is left out");
+                tracing::warn!(
+                    class = error.class(),
+                    "a stream of slides could not be downloaded; it is left out"
+                );
                 Ok(None)
             }
             sound => sound.map(Some),
