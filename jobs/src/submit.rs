@@ -176,7 +176,7 @@ fn interpret(
         Delivery::Ready { mut streams, title, seconds } => {
             let fetch = &ctx.settings.fetch;
             fetch.check(streams[0].url.as_str()).map_err(FetchError::from)?;
-            // A podcast has all sound, and slides seldom have any. Any other stream may have a part of it.
+            // A podcast has all sound, and slides rarely have any. Any other stream may have a part of it.
             let is_podcast = streams[0].kind == StreamKind::Podcast;
             for stream in streams.iter().filter(|stream| !is_podcast && stream.kind != StreamKind::Screen) {
                 fetch.check(stream.url.as_str()).map_err(FetchError::from)?;

@@ -250,7 +250,7 @@ impl Reading {
         }
         if !packet.is_skipped {
             self.hidden_is_heard = false;
-            // The sound goes on where it was: an edit list hides what lies between.
+            // The sound continues where it was: an edit list hides what lies between.
             if self.has_edits
                 && packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS)
             {

@@ -190,7 +190,7 @@ async fn a_completed_lecture_without_its_audio_keeps_its_transcript() {
     assert_eq!(decision(&error), ("audio-missing", "fatal"));
     for (class, stream_url, duration, has_audio) in [
         ("engine", "", Some(2), true),
-        // Its probe was cancelled: nobody knows whether it is whole.
+        // Its probe was cancelled: it may be incomplete.
         ("cancelled", "", None, false),
         ("incomplete", "", Some(2), false),
         ("audio-missing", "", Some(2), false),
