@@ -3,10 +3,10 @@
 //! The index has two tables. `transcript_index` holds all words of a lecture in one row: an inverted index finds
 //! the lectures with all words of the query. Then the passages of a few of them are read, newest lecture first,
 //! until the page is full. So a common word costs one row a lecture, not one row a mention, and no page reads more
-//! than [`SCAN_LIMIT`] lectures' passages.
+//! than `SCAN_LIMIT` lectures' passages.
 //!
 //! - [`query`]: what a user may type.
-//! - [`passages`] and [`index`]: the rows of a transcript, written in the commit of `transcribe`.
+//! - [`mod@passages`] and [`index`]: the rows of a transcript, written in the commit of `transcribe`.
 //! - `marks`: where in a passage the words are.
 
 pub mod index;
