@@ -1,7 +1,7 @@
 //! Puts recordings on the session's clock: second N of the written audio is second N of the session.
 //!
 //! 1. [`plan`] cuts what the session plays into [`Part`]s, in order.
-//! 2. [`write`] copies a single whole part, and otherwise encodes: silence where nothing plays, samples back
+//! 2. [`write()`] copies a single whole part, and otherwise encodes: silence where nothing plays, samples back
 //!    to back where the file's clock is wrong.
 
 use std::ops::Range;
