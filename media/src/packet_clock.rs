@@ -15,7 +15,7 @@ use crate::child;
 use crate::conservation::{agree, tolerance};
 use crate::error::MediaError;
 use crate::ffmpeg;
-use crate::ffprobe::AudioStream;
+use crate::ffprobe::{self, AudioStream};
 use crate::fragments::has_fragments;
 
 /// Steps of the clock up to this many seconds are rounding, priming of encoders and jitter. ffmpeg's
@@ -127,6 +127,16 @@ pub(super) async fn scan(
     .await
 }
 
+/// Like [`scan`], for the first audio track.
+///
+/// # Errors
+/// `NoAudio` without one, `NotMedia`, and the tools' own.
+pub(super) async fn scan_first(ffprobe: &Path, file: &Path) -> Result<PacketClock, MediaError> {
+    let report = ffprobe::probe(ffprobe, file).await?;
+    let lengths = Lengths::of(report.audio.first().ok_or(MediaError::NoAudio)?);
+    scan(ffprobe, file, "a:0", lengths).await
+}
+
 /// True if the moving picture has a packet in the middle half of `jump`: a jump of the sound alone is a hole.
 pub(super) async fn picture_continues(
     ffprobe: &Path,
@@ -236,9 +246,9 @@ struct Reading {
     last_length: Option<f64>,
     /// Where the next packet should begin.
     next: Option<f64>,
-    /// The latest packets, if they are skipped. What follows says whether an edit list hides them.
+    /// The latest packets, if they are skipped. The next packet shows whether an edit list hides them.
     hidden: Vec<Packet>,
-    /// True if so many packets in a row are skipped that no edit list hides them.
+    /// True in a run of skipped packets that is too long for an edit list.
     hidden_is_heard: bool,
 }
 
@@ -251,14 +261,12 @@ impl Reading {
         if !packet.is_skipped {
             self.hidden_is_heard = false;
             // The sound continues where it was: an edit list hides what lies between.
-            if self.has_edits
-                && packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS)
-            {
+            if packet.time.zip(self.next).is_some_and(|(time, next)| (time - next).abs() <= STEP_SECONDS) {
                 self.clock.skipped += self.hidden_seconds();
                 self.hidden.clear();
             }
             self.hear_hidden();
-        } else if !self.hidden_is_heard {
+        } else if self.has_edits && !self.hidden_is_heard {
             self.hidden.push(packet.clone());
             if self.hidden_seconds() > MAX_HIDDEN_SECONDS {
                 self.hidden_is_heard = true;
@@ -311,8 +319,7 @@ impl Reading {
                 clock.sound += time - next;
             }
             clock.goes_back |= time < next - STEP_SECONDS;
-            let longest = clock.jump.as_ref().map_or(STEP_SECONDS, |jump| jump.end - jump.start);
-            if time - next > longest {
+            if time - next > clock.longest_jump().max(STEP_SECONDS) {
                 clock.jump = Some(next..time);
             }
         }

@@ -10,8 +10,7 @@ use std::path::Path;
 use crate::conservation::{is_whole, tolerance};
 use crate::error::MediaError;
 use crate::ffmpeg::{self, Encoding, Filters};
-use crate::ffprobe;
-use crate::packet_clock::{self, Lengths};
+use crate::packet_clock;
 use crate::recording::{Recording, Run};
 
 /// A shorter silence is left out: nobody hears it, and the sound can be copied.
@@ -160,9 +159,7 @@ pub(super) async fn write(
         return Ok(());
     }
     let planned = parts.iter().map(|part| part.silence + part.span.end - part.span.start).sum();
-    let report = ffprobe::probe(ffprobe, target).await?;
-    let lengths = Lengths::of(report.audio.first().ok_or(MediaError::NoAudio)?);
-    let stored = packet_clock::scan(ffprobe, target, "a:0", lengths).await?.sound;
+    let stored = packet_clock::scan_first(ffprobe, target).await?.sound;
     if is_whole(stored, planned) {
         return Ok(());
     }

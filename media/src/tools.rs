@@ -6,12 +6,11 @@ use crate::error::MediaError;
 use crate::ffmpeg::SoundStats;
 use crate::ffprobe::ProbeReport;
 use crate::listening::MAX_CHANNELS;
-use crate::packet_clock::Lengths;
 use crate::recording::{self, Recording, SourceFiles};
 use crate::sound::{ChannelReason, MAX_HOURS, SoundChoice};
 use crate::timeline::{self, Piece};
 use crate::tracks::Content;
-use crate::{channels, ffmpeg, ffprobe, gain, listening, packet_clock, tracks};
+use crate::{channels, ffmpeg, ffprobe, gain, packet_clock, tracks};
 
 /// The samples of a file and its clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,9 +117,7 @@ impl MediaTools {
     /// # Errors
     /// `NoAudio`, `NotMedia`, and the tools' own.
     pub async fn compare_clock(&self, file: &Path) -> Result<ClockReport, MediaError> {
-        let report = self.probe(file).await?;
-        let lengths = Lengths::of(report.audio.first().ok_or(MediaError::NoAudio)?);
-        let clock = packet_clock::scan(&self.ffprobe, file, "a:0", lengths).await?;
+        let clock = packet_clock::scan_first(&self.ffprobe, file).await?;
         let (samples, span) = (clock.sound, clock.span());
         Ok(ClockReport { sample_seconds: samples, clock_seconds: span, agrees: clock.is_continuous() })
     }
@@ -157,12 +154,7 @@ impl MediaTools {
         let track = tracks::choose(&self.ffmpeg, file, &report).await?;
         let of = report.audio.get(track).ok_or(MediaError::NoAudio)?.channels;
         let (channels, reason) = match of as usize {
-            2..=MAX_CHANNELS => {
-                let seconds = Some(MAX_HOURS * 3600);
-                let heard =
-                    ffmpeg::read_channels(&self.ffmpeg, file, track, seconds, listening::listen).await?;
-                channels::choose(&heard)
-            }
+            2..=MAX_CHANNELS => channels::choose(&tracks::listen(&self.ffmpeg, file, track).await?),
             ..2 => (vec![0], ChannelReason::OnlyChannel),
             _ => (Vec::new(), ChannelReason::Mix),
         };

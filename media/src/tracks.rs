@@ -36,8 +36,15 @@ pub enum Content {
 /// # Errors
 /// `NotMedia`, and the tools' own.
 pub(crate) async fn content(ffmpeg: &Path, file: &Path, track: usize) -> Result<Content, MediaError> {
-    let seconds = Some(MAX_HOURS * 3600);
-    Ok(rate(ffmpeg::read_channels(ffmpeg, file, track, seconds, listening::listen).await?).0)
+    Ok(rate(listen(ffmpeg, file, track).await?).0)
+}
+
+/// Listens to all channels of a track, for as long as a recording may be.
+///
+/// # Errors
+/// `NotMedia`, and the tools' own.
+pub(crate) async fn listen(ffmpeg: &Path, file: &Path, track: usize) -> Result<Listening, MediaError> {
+    ffmpeg::read_channels(ffmpeg, file, track, Some(MAX_HOURS * 3600), listening::listen).await
 }
 
 /// The index in `report.audio` of the track to transcribe. With one track it is 0, and nothing is decoded.
@@ -56,7 +63,7 @@ pub(crate) async fn choose(ffmpeg: &Path, source: &Path, report: &ProbeReport) -
     }
     let (mut tracks, mut failure) = (Vec::new(), None);
     for track in 0..report.audio.len().min(MAX_TRACKS) {
-        match ffmpeg::read_channels(ffmpeg, source, track, Some(MAX_HOURS * 3600), listening::listen).await {
+        match listen(ffmpeg, source, track).await {
             Ok(heard) => tracks.push(rate(heard)),
             Err(error @ MediaError::NotMedia { .. }) => {
                 tracks.push((Content::Silence, 0));
