@@ -4,7 +4,7 @@ use bedel_queue::{Registry, inspect};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{LectureStatus, lock, view};
+use super::{LectureStatus, view};
 use crate::environment::Context;
 
 /// The cancelled lecture's `error_message`.
@@ -34,14 +34,13 @@ pub async fn cancel(
     user_id: Option<Uuid>,
     lecture_id: Uuid,
 ) -> Result<Cancelled, sqlx::Error> {
-    let Some(lecture) = lock(tx, lecture_id).await? else { return Ok(Cancelled::NotFound) };
-    if let Some(user_id) = user_id {
-        if !view::is_linked(tx, user_id, lecture_id).await? {
-            return Ok(Cancelled::NotFound);
-        }
-        if view::is_shared(tx, user_id, lecture_id).await? {
-            return Ok(Cancelled::Shared);
-        }
+    let Some(lecture) = view::lock_linked(tx, user_id, lecture_id).await? else {
+        return Ok(Cancelled::NotFound);
+    };
+    if let Some(user_id) = user_id
+        && view::is_shared(tx, user_id, lecture_id).await?
+    {
+        return Ok(Cancelled::Shared);
     }
     let Some(job) = inspect::live_job(tx, lecture_id).await? else {
         let is_completed = lecture.status == LectureStatus::Completed;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 const MAX_AT_NORMAL: i64 = 10;
 
 /// Priority of a user's first [`MAX_AT_NORMAL`] lectures.
-pub(super) const NORMAL: i16 = 2;
+const NORMAL: i16 = 2;
 
 /// Priority of a user's further lectures.
 const LOW: i16 = 3;
@@ -19,9 +19,10 @@ const SCANNED_LINKS: i64 = 100;
 /// unfinished lectures, or completed ones that are transcribed again.
 pub(super) async fn of_next_job(
     tx: &mut PgConnection,
-    user_id: Uuid,
+    user_id: Option<Uuid>,
     lecture_id: Uuid,
 ) -> Result<i16, sqlx::Error> {
+    let Some(user_id) = user_id else { return Ok(NORMAL) };
     let unfinished: i64 = sqlx::query_scalar(
         "-- priority::of_next_job
          SELECT count(*)

@@ -21,40 +21,15 @@ pub async fn restart(
     lecture: &Lecture,
     settings: &Settings,
 ) -> Result<Enqueued, sqlx::Error> {
-    restart_at(tx, lecture, settings, priority::NORMAL).await
+    restart_for(tx, None, lecture, settings).await
 }
 
 /// As [`restart`], with the priority of the user who asked.
 pub(super) async fn restart_for(
     tx: &mut PgConnection,
-    user_id: Uuid,
-    lecture: &Lecture,
-    settings: &Settings,
-) -> Result<Enqueued, sqlx::Error> {
-    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
-    restart_at(tx, lecture, settings, priority).await
-}
-
-/// Enqueues the work of a completed lecture again, at the same stage as a restart would. Status and transcript
-/// stay until the new transcript is stored. `lecture` is locked by the caller and has no live job.
-pub(super) async fn repeat(
-    tx: &mut PgConnection,
     user_id: Option<Uuid>,
     lecture: &Lecture,
     settings: &Settings,
-) -> Result<Enqueued, sqlx::Error> {
-    let priority = match user_id {
-        Some(user_id) => priority::of_next_job(tx, user_id, lecture.id).await?,
-        None => priority::NORMAL,
-    };
-    enqueue_restart(tx, lecture, settings, priority).await
-}
-
-async fn restart_at(
-    tx: &mut PgConnection,
-    lecture: &Lecture,
-    settings: &Settings,
-    priority: i16,
 ) -> Result<Enqueued, sqlx::Error> {
     let updated = sqlx::query(
         "-- restart::restart
@@ -66,15 +41,18 @@ async fn restart_at(
     if updated.rows_affected() == 0 || lecture.status == LectureStatus::Completed {
         return Err(sqlx::Error::RowNotFound);
     }
-    enqueue_restart(tx, lecture, settings, priority).await
+    repeat(tx, user_id, lecture, settings).await
 }
 
-async fn enqueue_restart(
+/// Enqueues the latest stage whose input still exists and leaves the row as it is: a completed lecture keeps its
+/// status and transcript until the new transcript is stored. `lecture` is locked by the caller.
+pub(super) async fn repeat(
     tx: &mut PgConnection,
+    user_id: Option<Uuid>,
     lecture: &Lecture,
     settings: &Settings,
-    priority: i16,
 ) -> Result<Enqueued, sqlx::Error> {
+    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
     if let Some(job) = last_job::read(tx, lecture.id).await? {
         job.keep_choice(tx, lecture.id).await?;
     }

@@ -4,7 +4,7 @@ use bedel_queue::inspect;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{LectureStatus, lock, restart, view};
+use super::{LectureStatus, restart, view};
 use crate::environment::Settings;
 use crate::options::{self, TranscriptionOptions};
 
@@ -36,12 +36,9 @@ pub async fn retranscribe(
     lecture_id: Uuid,
     options: TranscriptionOptions,
 ) -> Result<Retranscribed, sqlx::Error> {
-    let Some(lecture) = lock(tx, lecture_id).await? else { return Ok(Retranscribed::NotFound) };
-    if let Some(user_id) = user_id
-        && !view::is_linked(tx, user_id, lecture_id).await?
-    {
+    let Some(lecture) = view::lock_linked(tx, user_id, lecture_id).await? else {
         return Ok(Retranscribed::NotFound);
-    }
+    };
     if let Some(user_id) = user_id
         && lecture.status == LectureStatus::Completed
         && view::is_shared(tx, user_id, lecture_id).await?
@@ -51,14 +48,11 @@ pub async fn retranscribe(
     if let Some(job) = inspect::live_job(tx, lecture_id).await? {
         return Ok(Retranscribed::Busy(job.kind));
     }
-    let (enqueued, status) = match (lecture.status, user_id) {
-        (LectureStatus::Completed, _) => {
+    let (enqueued, status) = match lecture.status {
+        LectureStatus::Completed => {
             (restart::repeat(tx, user_id, &lecture, settings).await?, LectureStatus::Completed)
         }
-        (_, Some(user_id)) => {
-            (restart::restart_for(tx, user_id, &lecture, settings).await?, LectureStatus::Pending)
-        }
-        (_, None) => (restart::restart(tx, &lecture, settings).await?, LectureStatus::Pending),
+        _ => (restart::restart_for(tx, user_id, &lecture, settings).await?, LectureStatus::Pending),
     };
     options::lecture::change(tx, lecture_id, options).await?;
     Ok(Retranscribed::Enqueued { job_id: enqueued.id, status })

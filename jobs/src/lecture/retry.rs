@@ -4,7 +4,7 @@ use bedel_queue::inspect::{self, JobState};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{LectureStatus, last_job, lock, restart, view};
+use super::{LectureStatus, last_job, restart, view};
 use crate::environment::Settings;
 
 /// Outcome of [`retry`].
@@ -29,12 +29,9 @@ pub async fn retry(
     user_id: Option<Uuid>,
     lecture_id: Uuid,
 ) -> Result<Retried, sqlx::Error> {
-    let Some(lecture) = lock(tx, lecture_id).await? else { return Ok(Retried::NotFound) };
-    if let Some(user_id) = user_id
-        && !view::is_linked(tx, user_id, lecture_id).await?
-    {
+    let Some(lecture) = view::lock_linked(tx, user_id, lecture_id).await? else {
         return Ok(Retried::NotFound);
-    }
+    };
     match inspect::live_job(tx, lecture_id).await? {
         Some(job) if job.state == JobState::Running => Ok(Retried::Running),
         Some(job) => {
@@ -51,10 +48,7 @@ pub async fn retry(
             Ok(Retried::Due(enqueued.id))
         }
         None => {
-            let enqueued = match user_id {
-                Some(user_id) => restart::restart_for(tx, user_id, &lecture, settings).await?,
-                None => restart::restart(tx, &lecture, settings).await?,
-            };
+            let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
             Ok(Retried::Due(enqueued.id))
         }
     }

@@ -115,7 +115,7 @@ pub async fn submit(
         wake |= bedel_queue::pull_forward(tx, lecture.id).await?;
         return Ok(outcome(&lecture, false, Some(job.id), wake));
     }
-    let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
+    let enqueued = restart::restart_for(tx, Some(user_id), &lecture, settings).await?;
     // The restart sets the status: return what it wrote.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
@@ -128,7 +128,7 @@ pub(super) async fn start(
     lecture: &Lecture,
     settings: &Settings,
 ) -> Result<Uuid, sqlx::Error> {
-    let priority = priority::of_next_job(tx, user_id, lecture.id).await?;
+    let priority = priority::of_next_job(tx, Some(user_id), lecture.id).await?;
     let job = pipeline::first_job(lecture.id, &lecture.panopto_url, &lecture.stream_url, settings)
         .priority(priority);
     Ok(bedel_queue::enqueue(tx, &job).await?.id)

@@ -184,7 +184,7 @@ pub async fn accept(
         return Ok(Outcome::Misplaced);
     }
     let lecture = replace_source(tx, &lecture, upload).await?;
-    let enqueued = restart::restart_for(tx, user_id, &lecture, settings).await?;
+    let enqueued = restart::restart_for(tx, Some(user_id), &lecture, settings).await?;
     let lecture = Lecture { status: LectureStatus::Pending, ..lecture };
     Ok(accepted(&lecture, false, Some(enqueued.id), true))
 }

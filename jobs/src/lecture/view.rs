@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::LectureStatus;
+use super::{Lecture, LectureStatus, lock};
 
 /// A lecture and its newest job. Serialises to what the API answers.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
@@ -225,6 +225,20 @@ pub(super) async fn among(
     .bind(limit)
     .fetch_all(connection)
     .await
+}
+
+/// Locks a lecture for a request of this user, or of an admin (`None`). `None` if it was deleted or the user is not
+/// linked to it.
+pub(super) async fn lock_linked(
+    tx: &mut PgConnection,
+    user_id: Option<Uuid>,
+    id: Uuid,
+) -> Result<Option<Lecture>, sqlx::Error> {
+    let lecture = lock(tx, id).await?;
+    match user_id {
+        Some(user_id) if lecture.is_some() && !is_linked(tx, user_id, id).await? => Ok(None),
+        _ => Ok(lecture),
+    }
 }
 
 /// True if the user is linked to the lecture.
