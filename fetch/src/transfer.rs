@@ -155,7 +155,7 @@ impl Fetcher {
         self.receive(&url, response, part, progress, accept).await
     }
 
-    /// Requests what comes behind the announced end. `None` where the server has no more, or does not say so.
+    /// Requests the bytes after the announced end. `None` if the server has no more, or does not say.
     async fn request_beyond(
         &self,
         url: &Url,

@@ -66,7 +66,7 @@ pub async fn replace(
     user_id: Option<Uuid>,
     options: &TranscriptionOptions,
 ) -> Result<bool, sqlx::Error> {
-    // The lock keeps a course sync from deleting the course meanwhile.
+    // With the lock, a course sync cannot delete the course before the commit.
     let exists = sqlx::query("-- options::lock_course\nSELECT FROM courses WHERE id = $1 FOR KEY SHARE")
         .bind(course_id)
         .fetch_optional(&mut *tx)
