@@ -41,7 +41,8 @@ impl Prompt {
         (!term.is_empty() && !is_known).then_some(term)
     }
 
-    fn all(&self) -> impl Iterator<Item = &str> {
+    /// The terms, then the titles.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.terms.iter().chain(&self.titles).map(String::as_str)
     }
 

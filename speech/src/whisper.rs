@@ -9,6 +9,7 @@
 //! at the beginning. That takes seconds on a free core, longer on a busy one.
 
 mod cpp;
+mod listed_terms;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,8 +95,8 @@ impl Engine for Whisper {
             let samples = Arc::clone(chunk.samples);
             let language = chunk.language.map(str::to_owned);
             let prompt = chunk.prompt.cloned().unwrap_or_default();
-            let run_state = Arc::new(RunState { control: control.clone(), dropped: AtomicBool::new(false) });
-            let _stop = StopOnDrop(Arc::clone(&run_state));
+            let run_state = RunState { control: control.clone(), dropped: Arc::default() };
+            let _stop = StopOnDrop(Arc::clone(&run_state.dropped));
             let inner = Arc::clone(&self.inner);
             let work = tokio::task::spawn_blocking(move || {
                 inner.transcribe(&samples, language.as_deref(), &prompt, &run_state)
@@ -110,11 +111,11 @@ impl Engine for Whisper {
 }
 
 /// Stops the blocking work, which outlives the future that started it.
-struct StopOnDrop(Arc<RunState>);
+struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.dropped.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -143,17 +144,17 @@ impl Inner {
         if run_state.is_stopped() {
             return Err(EngineError::Cancelled);
         }
-        let prompt = prompt.text(MAX_PROMPT_TOKENS, |text| model.count_tokens(text));
-        let mut run = model.new_run().ok_or_else(|| EngineError::Failed("not enough memory".to_owned()))?;
-        let outcome = run.transcribe(samples, language, prompt.as_deref(), run_state);
-        if run_state.is_stopped() {
-            return Err(EngineError::Cancelled);
+        let prompt_text = prompt.text(MAX_PROMPT_TOKENS, |text| model.count_tokens(text));
+        let share = if prompt_text.is_some() { 0.5 } else { 1.0 };
+        let mut heard = pass(&model, samples, language, None, &run_state.part(0.0, share))?;
+        if let Some(text) = prompt_text {
+            let with_prompt =
+                pass(&model, samples, &heard.language, Some(&text), &run_state.part(share, share))?;
+            listed_terms::adopt(&mut heard.segments, &with_prompt.segments, prompt);
+            heard.raw["with_prompt"] = with_prompt.raw;
         }
-        outcome.map_err(|code| EngineError::Failed(format!("whisper.cpp returned {code}")))?;
         run_state.control.report(1.0);
-        let spoken = run.language().unwrap_or(language);
-        let (segments, raw) = read_segments(&run);
-        Ok(RawTranscript { language: spoken.to_owned(), segments, gaps: Vec::new(), raw })
+        Ok(heard)
     }
 
     /// The weights; the first call loads them.
@@ -184,6 +185,25 @@ impl Inner {
             }
         }
     }
+}
+
+/// One pass over the samples.
+fn pass(
+    model: &Model,
+    samples: &[f32],
+    language: &str,
+    prompt: Option<&str>,
+    run_state: &RunState,
+) -> Result<RawTranscript, EngineError> {
+    let mut run = model.new_run().ok_or_else(|| EngineError::Failed("not enough memory".to_owned()))?;
+    let outcome = run.transcribe(samples, language, prompt, run_state);
+    if run_state.is_stopped() {
+        return Err(EngineError::Cancelled);
+    }
+    outcome.map_err(|code| EngineError::Failed(format!("whisper.cpp returned {code}")))?;
+    let language = run.language().unwrap_or(language).to_owned();
+    let (segments, raw) = read_segments(&run);
+    Ok(RawTranscript { language, segments, gaps: Vec::new(), raw })
 }
 
 /// The segments, and whisper.cpp's answer in its own format.

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use whisper_rs_sys as sys;
 
@@ -26,10 +26,15 @@ const PROMPT_MARKS: c_int = 1300;
 pub(super) struct RunState {
     pub(super) control: Control,
     /// The caller's future was dropped.
-    pub(super) dropped: AtomicBool,
+    pub(super) dropped: Arc<AtomicBool>,
 }
 
 impl RunState {
+    /// The state of a pass that begins at the fraction `from` of the work and is as large as `share`.
+    pub(super) fn part(&self, from: f64, share: f64) -> Self {
+        Self { control: self.control.part(from, share), dropped: Arc::clone(&self.dropped) }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.dropped.load(Ordering::Relaxed) || self.control.is_cancelled()
     }
