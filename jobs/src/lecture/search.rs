@@ -183,32 +183,31 @@ async fn candidates(
                                         phraseto_tsquery(by, lead) && tail AS narrow OFFSET 0) AS made
              WHERE config IS NOT NULL
              GROUP BY config
-         ), found AS MATERIALIZED (
-             -- Lectures in whose language the query has only stop words are no candidates.
-             SELECT lecture_id, config FROM transcript_index
-             WHERE words @@ (SELECT string_agg(DISTINCT '(' || wide || ')', ' | ') FROM compiled)::tsquery
-                 AND config IN (SELECT config FROM compiled WHERE wide IS NOT NULL)
-         ), mine AS MATERIALIZED (
-             SELECT created_at, lecture_id FROM user_lectures
-             WHERE $7::uuid IS NULL AND user_id = $4 AND (created_at, lecture_id) < (
-                 coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-             UNION ALL
-             SELECT link.created_at, lecture_id FROM lectures JOIN user_lectures AS link ON lecture_id = lectures.id
-             WHERE course_id = $7 AND user_id = $4 AND (link.created_at, lecture_id) < (
-                 coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
-         ), both_lists AS (
-             -- No join: for lists of unknown length the planner might choose a nested loop.
-             SELECT max(created_at) AS linked_at, lecture_id, max(config) AS config
-             FROM (SELECT created_at, lecture_id, NULL AS config FROM mine
-                   UNION ALL SELECT NULL, lecture_id, config FROM found) AS listed
-             GROUP BY lecture_id
-             HAVING count(created_at) > 0 AND count(config) > 0
-             ORDER BY linked_at DESC, lecture_id DESC
+         ), newest AS (
+             SELECT created_at, lecture_id
+             FROM (
+                 SELECT created_at, lecture_id FROM user_lectures
+                 WHERE $7::uuid IS NULL AND user_id = $4 AND (created_at, lecture_id) < (
+                     coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+                 UNION ALL
+                 SELECT link.created_at, lecture_id FROM lectures JOIN user_lectures AS link ON lecture_id = lectures.id
+                 WHERE course_id = $7 AND user_id = $4 AND (link.created_at, lecture_id) < (
+                     coalesce($5, 'infinity'::timestamptz), coalesce($6, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+             ) AS mine
+             -- IS TRUE keeps this a hash table that is filled once. As a join, for lists of unknown length, it might become
+             -- a nested loop.
+             WHERE (lecture_id IN (
+                 SELECT lecture_id FROM transcript_index
+                 WHERE words @@ (SELECT string_agg(DISTINCT '(' || wide || ')', ' | ') FROM compiled)::tsquery
+                     -- Lectures in whose language the query has only stop words are no candidates.
+                     AND config = ANY (ARRAY(SELECT config FROM compiled WHERE wide IS NOT NULL))
+             )) IS TRUE
+             ORDER BY created_at DESC, lecture_id DESC
              LIMIT $8
          )
-         SELECT linked_at, lecture_id, config, narrow AS query
-         FROM both_lists JOIN compiled USING (config)
-         ORDER BY linked_at DESC, lecture_id DESC",
+         SELECT created_at AS linked_at, lecture_id, config, narrow AS query
+         FROM newest JOIN transcript_index USING (lecture_id) JOIN compiled USING (config)
+         ORDER BY created_at DESC, lecture_id DESC",
     )
     .bind(leads)
     .bind(prefixes)
@@ -312,7 +311,13 @@ fn hits(query: &Query, found: &[Found], stems: &Stems, tenants: &[String]) -> Ve
 }
 
 /// The address that opens the recording at a second. `None` if the lecture's own address names no recording.
-fn viewer_at(panopto_url: &str, session_id: Option<&str>, start: f64, tenants: &[String]) -> Option<String> {
+#[must_use]
+pub fn viewer_at(
+    panopto_url: &str,
+    session_id: Option<&str>,
+    start: f64,
+    tenants: &[String],
+) -> Option<String> {
     let recording = panopto::recording(panopto_url, session_id, tenants).ok()?;
     let (name, id) = match recording.key {
         DeliveryKey::Id(id) => ("id", id),
