@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::error::FetchError;
+use super::exception::Exception;
+use super::network::Network;
 use super::policy::{FetchPolicy, ProxyChoice, Targets};
 use super::resolver::{GuardedResolver, Lookup, SystemLookup};
 use super::retry_after;
@@ -23,7 +25,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Fetcher {
     /// Refuses names that resolve to special addresses, unless the policy is the operator's.
     client: Client,
-    /// Only for the `host:port` pairs of `allowed_private`; accepts the addresses among them.
+    /// For the `host:port` pairs of `allowed_private`, accepting the addresses among them; or for the hosts among the
+    /// exceptions, accepting all addresses.
     private_client: Client,
     policy: FetchPolicy,
 }
@@ -46,16 +49,23 @@ impl Fetcher {
     /// As [`Fetcher::new`].
     pub fn with_lookup(policy: FetchPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, FetchError> {
         let build = |resolver| build_client(&policy, resolver).map_err(|error| FetchError::client(&error));
+        let guarded = |allowed: &[Network]| {
+            build(Some(GuardedResolver { lookup: Arc::clone(&lookup), allowed: allowed.into() }))
+        };
         let (client, private_client) = match &policy.targets {
             Targets::Operator => {
                 let client = build(None)?;
                 (client.clone(), client)
             }
             Targets::Listed { allowed_private, .. } => {
-                let resolver = |allowed: Vec<IpAddr>| {
-                    Some(GuardedResolver { lookup: Arc::clone(&lookup), allowed: allowed.into() })
-                };
-                (build(resolver(Vec::new()))?, build(resolver(literal_addresses(allowed_private)))?)
+                (guarded(&[])?, guarded(&literal_addresses(allowed_private))?)
+            }
+            Targets::Public { exceptions } => {
+                let networks = exceptions.iter().filter_map(|exception| match exception {
+                    Exception::Network(network) => Some(*network),
+                    Exception::Host { .. } => None,
+                });
+                (guarded(&networks.collect::<Vec<_>>())?, guarded(&Network::ALL)?)
             }
         };
         Ok(Self { client, private_client, policy })
@@ -182,10 +192,11 @@ fn build_client(policy: &FetchPolicy, resolver: Option<GuardedResolver>) -> Resu
 }
 
 /// The addresses among `host:port` pairs.
-fn literal_addresses(pairs: &[String]) -> Vec<IpAddr> {
+fn literal_addresses(pairs: &[String]) -> Vec<Network> {
     let address = |pair: &String| {
         let (host, _) = pair.trim().rsplit_once(':')?;
-        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+        let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+        Some(address.into())
     };
     pairs.iter().filter_map(address).collect()
 }

@@ -18,11 +18,13 @@
 //! | policy | addresses | used for |
 //! |---|---|---|
 //! | [`FetchPolicy::listed`] | public https addresses of listed hosts | recordings, Panopto, the course catalogue |
+//! | [`FetchPolicy::public`] | public https addresses, and the operator's exceptions | receivers of webhooks |
 //! | [`FetchPolicy::operator`] | any http or https address | speech servers, model files, the keys of an identity provider |
 //!
 //! | call | for |
 //! |---|---|
 //! | [`Fetcher::get_bytes`], [`Fetcher::post_form`] | small bodies, in memory |
+//! | [`Fetcher::post`] | a POST whose answer is its status |
 //! | [`Fetcher::download_media`] | a media file that resumes, or a playlist |
 //! | [`Fetcher::download`] | any file that resumes |
 //! | [`Fetcher::download_once`] | a segment, or a range of one |
@@ -36,7 +38,7 @@
 //!    one that is dialled. Both ask the table in [`address`].
 //! 3. `client` sends requests and turns a status into a typed [`FetchError`]. `decision` turns that error into a job's.
 //! 4. `transfer` resumes a download in a [`PartFile`], and [`body`] says what its first bytes are. `once` downloads a segment,
-//!    `small` reads into memory. `whole` decides about a file whose server announced a wrong length.
+//!    `small` reads into memory, `post` reads nothing but a status. `whole` decides about a file whose server announced a wrong length.
 //!
 //! A listed policy ignores the proxy settings of the environment: a proxy resolves names behind the checks' back. Where one is
 //! configured, the proxy has to keep requests out of private networks.
@@ -48,9 +50,12 @@ pub mod body;
 mod client;
 mod decision;
 mod error;
+mod exception;
+mod network;
 mod once;
 mod part_file;
 mod policy;
+mod post;
 mod resolver;
 pub mod retry_after;
 mod rules;
@@ -62,9 +67,12 @@ mod whole;
 
 pub use client::{CONNECT_TIMEOUT, Fetcher};
 pub use error::{FetchError, require_media};
+pub use exception::{Exception, NotAnException};
+pub use network::{Network, NotANetwork};
 pub use once::ByteRange;
 pub use part_file::PartFile;
 pub use policy::{FetchPolicy, ProxyChoice, ProxyUrl, Targets};
+pub use post::PostAnswer;
 pub use resolver::{Lookup, SystemLookup};
 pub use rules::{UrlRefusal, host, without_query};
 pub use small::SmallBody;

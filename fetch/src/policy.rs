@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::exception::Exception;
+
 /// Redirects followed before a request fails, unless a policy says otherwise.
 const MAX_REDIRECTS: usize = 5;
 
@@ -42,6 +44,11 @@ pub enum Targets {
         /// among them may resolve to public addresses and to addresses that are themselves listed.
         allowed_private: Vec<String>,
     },
+    /// Any public https address, and the exceptions. URLs may come from strangers.
+    Public {
+        /// Hosts and networks that may be asked unencrypted and at private or loopback addresses.
+        exceptions: Vec<Exception>,
+    },
     /// Any http or https address, private networks included. Only for URLs that the operator configured or typed.
     Operator,
 }
@@ -70,6 +77,18 @@ impl FetchPolicy {
             max_bytes: 4 << 30,
             stall_timeout: Duration::from_secs(60),
             idle_connections: IDLE_CONNECTIONS,
+        }
+    }
+
+    /// Public addresses of any host; see [`Targets::Public`]. Redirects are errors, and a server may be silent for 15
+    /// seconds. The other limits are those of [`FetchPolicy::listed`].
+    #[must_use]
+    pub fn public(exceptions: Vec<Exception>) -> Self {
+        Self {
+            targets: Targets::Public { exceptions },
+            max_redirects: 0,
+            stall_timeout: Duration::from_secs(15),
+            ..Self::listed(Vec::new(), Vec::new())
         }
     }
 

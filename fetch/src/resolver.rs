@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address;
+use super::network::Network;
 
 /// A name resolver.
 pub trait Lookup: Debug + Send + Sync {
@@ -37,7 +38,7 @@ impl Lookup for SystemLookup {
 pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
     /// Special addresses that are accepted.
-    pub(super) allowed: Arc<[IpAddr]>,
+    pub(super) allowed: Arc<[Network]>,
 }
 
 /// The name resolves to a special address.
@@ -51,7 +52,8 @@ impl Resolve for GuardedResolver {
         let allowed = Arc::clone(&self.allowed);
         Box::pin(async move {
             let found = answer.await?;
-            let refused = found.iter().filter(|address| !allowed.contains(address));
+            let refused =
+                found.iter().filter(|address| !allowed.iter().any(|network| network.contains(**address)));
             if let Some(what) = refused.copied().find_map(address::special) {
                 return Err(SpecialAddress(what).into());
             }

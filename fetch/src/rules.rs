@@ -75,11 +75,25 @@ impl FetchPolicy {
 /// Checks one URL. The URL parser has already normalised other spellings of an address (decimal, octal, hex, full-width
 /// digits).
 pub(super) fn check(url: &Url, targets: &Targets) -> Result<Route, UrlRefusal> {
-    let (hosts, allowed_private) = match targets {
-        Targets::Operator if !matches!(url.scheme(), "http" | "https") => return Err(UrlRefusal::Scheme),
-        Targets::Operator => return Ok(Route::Guarded),
-        Targets::Listed { hosts, allowed_private } => (hosts, allowed_private),
-    };
+    match targets {
+        Targets::Operator if !matches!(url.scheme(), "http" | "https") => Err(UrlRefusal::Scheme),
+        Targets::Operator => Ok(Route::Guarded),
+        Targets::Public { exceptions } => {
+            check_strangers(url, |url| exceptions.iter().any(|exception| exception.names(url)))
+        }
+        Targets::Listed { hosts, allowed_private } => {
+            let route = check_strangers(url, |url| is_allowed_private(url, allowed_private))?;
+            match url.host() {
+                Some(Host::Domain(name)) if is_listed(name, url.port(), hosts) => Ok(route),
+                _ if route == Route::Private => Ok(route),
+                _ => Err(UrlRefusal::HostNotListed { host: host_name(url) }),
+            }
+        }
+    }
+}
+
+/// The rules for strangers' URLs: public and encrypted, but for exceptions.
+fn check_strangers(url: &Url, is_exception: impl Fn(&Url) -> bool) -> Result<Route, UrlRefusal> {
     if url.as_str().len() > MAX_LENGTH {
         return Err(UrlRefusal::TooLong);
     }
@@ -95,7 +109,7 @@ pub(super) fn check(url: &Url, targets: &Targets) -> Result<Route, UrlRefusal> {
         Some(Host::Ipv4(v4)) => Some(v4.into()),
         Some(Host::Ipv6(v6)) => Some(v6.into()),
     };
-    if is_allowed_private(url, allowed_private) {
+    if is_exception(url) {
         return Ok(Route::Private);
     }
     if let Some(what) = literal.and_then(address::special) {
@@ -104,10 +118,7 @@ pub(super) fn check(url: &Url, targets: &Targets) -> Result<Route, UrlRefusal> {
     if url.scheme() == "http" {
         return Err(UrlRefusal::Unencrypted);
     }
-    match url.host_str() {
-        Some(name) if literal.is_none() && is_listed(name, url.port(), hosts) => Ok(Route::Guarded),
-        _ => Err(UrlRefusal::HostNotListed { host: host_name(url) }),
-    }
+    Ok(Route::Guarded)
 }
 
 /// The URL that a redirect or a playlist names. It is checked when it is requested.

