@@ -1,6 +1,7 @@
 //! A kind of job: typed args, a policy and its hooks.
 
 pub(crate) mod attempt;
+pub(crate) mod discard;
 pub(crate) mod end;
 mod hook;
 pub(crate) mod new_job;
@@ -128,6 +129,11 @@ pub(crate) fn fails_without_hooks<J: Job>() -> bool {
     !Hook::of_three(J::attempt_failed).is_overridden() && !Hook::of_three(J::ended).is_overridden()
 }
 
+/// True if the kind overrides `ended`.
+pub(crate) fn ends_with_hook<J: Job>() -> bool {
+    Hook::of_three(J::ended).is_overridden()
+}
+
 impl NewJob {
     /// A job of `J`'s kind with these args and `J`'s policy.
     ///
@@ -218,5 +224,6 @@ mod tests {
     fn failures_need_no_hooks_unless_a_kind_overrides_one() {
         assert!(fails_without_hooks::<NoHook>() && fails_without_hooks::<Begins>());
         assert!(!fails_without_hooks::<Fails>() && !fails_without_hooks::<Ends>());
+        assert!(ends_with_hook::<Ends>() && !ends_with_hook::<Fails>());
     }
 }

@@ -43,6 +43,18 @@ pub struct Report {
     pub applied: Vec<Row>,
 }
 
+/// The next migration of [`run_with`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Step<'a> {
+    /// Migrations applied so far.
+    pub done: usize,
+    /// Migrations to apply.
+    pub total: usize,
+    /// The rest of the file's name, with spaces.
+    pub description: &'a str,
+}
+
 /// One migration, known to the program, to the database or to both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -165,6 +177,18 @@ pub async fn migrate(pool: &PgPool) -> Result<Report, MigrateError> {
 /// # Errors
 /// See [`MigrateError`]. If any ledger must be refused, nothing is changed in any of them.
 pub async fn run(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Report, MigrateError> {
+    run_with(pool, ledgers, &mut |_| ()).await
+}
+
+/// As [`run`]; `progress` is called before each migration.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    pool: &PgPool,
+    ledgers: &[&Ledger],
+    progress: &mut (dyn FnMut(Step<'_>) + Send),
+) -> Result<Report, MigrateError> {
     let mut connection = pool.acquire().await?.detach();
     lock(&mut connection).await?;
     // sqlx's own lock, for its command line. We hold ours, so no other run of ours waits for it.
@@ -175,16 +199,20 @@ pub async fn run(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Report, MigrateEr
         refuse(&rows)?;
         states.push(rows);
     }
+    let total = states.iter().flatten().filter(|row| row.state == State::Pending).count();
+    let mut done = 0;
     let mut report = Report { applied: Vec::new() };
     for (ledger, before) in ledgers.iter().zip(states) {
         let pending: Vec<i64> =
             before.iter().filter(|row| row.state == State::Pending).map(|row| row.version).collect();
         ledger.create_table(&mut connection).await?;
         for migration in ledger.migrations().filter(|known| pending.contains(&known.version)) {
+            progress(Step { done, total, description: &migration.description });
             let took = connection.apply(ledger.table, migration).await;
             let took = took.map_err(|error| refused(ledger.table, error))?;
             tracing::info!(ledger = ledger.table, version = migration.version,
                 description = %migration.description, ?took, "migration applied");
+            done += 1;
         }
         let mut applied = ledger.rows(&mut connection).await?;
         applied.retain(|row| pending.contains(&row.version));

@@ -55,6 +55,12 @@ pub enum ScheduleError {
     Duplicate(&'static str),
 }
 
+/// The first tick of a cron expression after a time, UTC. None if the expression is invalid.
+#[must_use]
+pub fn next_tick(cron: &str, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    parse("", cron).ok()?.find_next_occurrence(&after, false).ok()
+}
+
 pub(super) fn parse(name: &'static str, text: &str) -> Result<Cron, ScheduleError> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     let refused = |reason| ScheduleError::Cron { name, cron: text.to_owned(), reason };

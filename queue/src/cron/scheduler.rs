@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::schedule::{Schedule, ScheduleError, parse};
 use super::tick::{TickOutcome, tick};
+use crate::admin::activity::count_minute;
 use crate::admin::prune::{Retention, prune};
 use crate::enqueue::queue::Queue;
 
@@ -28,10 +29,14 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for the database before the next schedule is checked.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest time that one check spends on counting minutes after an outage.
+const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Longest time that one check spends on pruning full batches.
 const PRUNE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Enqueues the schedules' jobs at their ticks, and prunes jobs past their `retention`, until `stop` fires.
+/// Enqueues the schedules' jobs at their ticks, counts each minute's ends of jobs for
+/// [`activity`](crate::activity()), and prunes jobs past their `retention`, until `stop` fires.
 /// It never ends because of the database.
 ///
 /// # Errors
@@ -59,6 +64,7 @@ pub async fn run_scheduler(
             for (schedule, cron) in &schedules {
                 check(&queue, schedule, cron).await;
             }
+            count_minutes(&queue).await;
             prune_for_a_while(&queue, &retention).await;
         }
     };
@@ -76,6 +82,21 @@ async fn check(queue: &Queue, schedule: &Schedule, cron: &Cron) {
         Ok(TickOutcome::NotDue) => {}
         Ok(done) => tracing::info!(schedule = schedule.name, ?done, "tick"),
         Err(error) => tracing::warn!(schedule = schedule.name, %error, "could not check the schedule"),
+    }
+}
+
+/// Counts the minutes that are over, for [`activity`](crate::activity), but not so long that a tick is late.
+async fn count_minutes(queue: &Queue) {
+    let begun = Instant::now();
+    while begun.elapsed() < COUNT_TIMEOUT {
+        match with_timeout(count_minute(queue.pool())).await {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, "could not count the last minute");
+                break;
+            }
+        }
     }
 }
 

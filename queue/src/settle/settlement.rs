@@ -17,7 +17,9 @@ use crate::enqueue::queue::Queue;
 use crate::error::{Decision, GroupHealth, JobError};
 use crate::fence::{self, CommitOutcome, Completed, Failed};
 use crate::job::attempt::Attempt;
+use crate::job::discard::{DiscardHook, Discarded};
 use crate::job::end::{End, Failure};
+use crate::job::new_job::NewJob;
 use crate::job::{Job, is_plain};
 use crate::policy::backoff::MAX_PAUSE;
 use crate::policy::breaker::Breaker;
@@ -36,6 +38,7 @@ const COMMIT_OUTCOME_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Settlement<J: Job> {
     pub(crate) shared: Arc<WorkerShared>,
     pub(crate) ctx: J::Context,
+    pub(crate) discard_hook: Option<DiscardHook<J::Context>>,
     pub(crate) attempt: Attempt,
     pub(crate) claimed: Arc<Claimed>,
 }
@@ -45,6 +48,7 @@ impl<J: Job> Clone for Settlement<J> {
         Self {
             shared: Arc::clone(&self.shared),
             ctx: self.ctx.clone(),
+            discard_hook: self.discard_hook,
             attempt: self.attempt.clone(),
             claimed: Arc::clone(&self.claimed),
         }
@@ -255,7 +259,8 @@ impl<J: Job> Settlement<J> {
         let mut follow_ups = Vec::new();
         // Hooks lock the caller's row, so they run before the queue locks the job.
         if with_hooks && ends {
-            follow_ups = J::ended(&self.ctx, &End { subject, cancelled: false, class, message }, tx).await?;
+            let discarded = Discarded { job_id: self.attempt.job_id, kind: J::KIND, subject, class, message };
+            follow_ups = self.run_end_hooks(&discarded, tx).await?;
         } else if with_hooks {
             J::attempt_failed(&self.ctx, &Failure { subject, class, message }, tx).await?;
         }
@@ -267,6 +272,21 @@ impl<J: Job> Settlement<J> {
             (false, true) => StepResult::GroupReopened,
             (false, false) => StepResult::NoFollowUp,
         })
+    }
+
+    /// The kind's `ended`, then the registry's hook.
+    async fn run_end_hooks(
+        &self,
+        discarded: &Discarded,
+        tx: &mut PgConnection,
+    ) -> Result<Vec<NewJob>, JobError> {
+        let Discarded { subject, class, message, .. } = discarded.clone();
+        let end = End { subject, cancelled: false, class, message };
+        let mut follow_ups = J::ended(&self.ctx, &end, tx).await?;
+        if let Some(hook) = self.discard_hook {
+            follow_ups.extend(hook(&self.ctx, discarded, tx).await?);
+        }
+        Ok(follow_ups)
     }
 
     /// Writes the group's health to its breaker. The group's row is locked last: all attempts of the group

@@ -314,7 +314,7 @@ async fn settle_plain<J: Job>(
             tracing::warn!("lease lost; nothing of this attempt is written");
             return;
         }
-        Some(Err(error)) if fails_without_hooks::<J>() => {
+        Some(Err(error)) if fails_without_hooks::<J>() && settlement.discard_hook.is_none() => {
             record_outcome::<J>(started, "failed");
             AttemptEnd::Failed(settlement.failed(&error))
         }

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::backend::{Delivery, run_kind};
 use crate::claim::claimed::Claimed;
-use crate::job::Job;
 use crate::job::attempt::Attempt;
+use crate::job::discard::DiscardHook;
 use crate::job::end::End;
 use crate::job::new_job::NewJob;
+use crate::job::{Job, ends_with_hook};
 use crate::liveness::in_flight::SlotGuard;
 use crate::policy::Policy;
 use crate::settle::settlement::Settlement;
@@ -40,19 +41,21 @@ struct Entry<C> {
     kind: &'static str,
     policy: fn() -> Policy,
     new_job: fn(Value) -> Result<NewJob, serde_json::Error>,
-    start: fn(C, Arc<WorkerShared>, usize) -> StartedKind,
+    start: fn(C, Option<DiscardHook<C>>, Arc<WorkerShared>, usize) -> StartedKind,
     ended: Ended<C>,
+    ends_with_hook: fn() -> bool,
 }
 
 /// The kinds that a process knows, and the context that all their jobs share.
 pub struct Registry<C> {
     ctx: C,
     entries: Arc<BTreeMap<&'static str, Entry<C>>>,
+    discard_hook: Option<DiscardHook<C>>,
 }
 
 impl<C: Clone> Clone for Registry<C> {
     fn clone(&self) -> Self {
-        Self { ctx: self.ctx.clone(), entries: Arc::clone(&self.entries) }
+        Self { ctx: self.ctx.clone(), entries: Arc::clone(&self.entries), discard_hook: self.discard_hook }
     }
 }
 
@@ -88,7 +91,7 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     /// An empty registry. Every job gets `ctx`.
     #[must_use]
     pub fn new(ctx: C) -> Self {
-        Self { ctx, entries: Arc::default() }
+        Self { ctx, entries: Arc::default(), discard_hook: None }
     }
 
     /// Adds a kind.
@@ -105,8 +108,18 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
             new_job: |args| serde_json::from_value::<J>(args).map(|args| NewJob::new(&args)),
             start: start::<J>,
             ended: |ctx, end, tx| Box::pin(J::ended(ctx, end, tx)),
+            ends_with_hook: ends_with_hook::<J>,
         };
         assert!(entries.insert(J::KIND, entry).is_none(), "kind `{}` is registered twice", J::KIND);
+        self
+    }
+
+    /// Runs `hook` in the transaction that discards a job of any kind, after the kind's `ended`. The jobs that it
+    /// returns are enqueued in the same transaction. It does not run for a cancelled job, nor when a hook of
+    /// the kind itself fails. With a hook, failed attempts of plain kinds are written one by one.
+    #[must_use]
+    pub fn on_discard(mut self, hook: DiscardHook<C>) -> Self {
+        self.discard_hook = Some(hook);
         self
     }
 
@@ -155,12 +168,19 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     /// Starts the apalis worker of `kind` for up to `slots` concurrent attempts.
     pub(super) fn start(&self, kind: &str, shared: &Arc<WorkerShared>, slots: usize) -> Option<StartedKind> {
         let entry = self.entries.get(kind)?;
-        Some((entry.start)(self.ctx.clone(), Arc::clone(shared), slots))
+        Some((entry.start)(self.ctx.clone(), self.discard_hook, Arc::clone(shared), slots))
     }
 
     /// The policy of `kind`.
     pub(crate) fn policy(&self, kind: &str) -> Option<Policy> {
         self.entries.get(kind).map(|entry| (entry.policy)())
+    }
+
+    /// True if the kind has an `ended` hook. A cancellation of its jobs must run it: see
+    /// [`cancel`](Self::cancel). An unregistered kind has none.
+    #[must_use]
+    pub fn ends_with_hook(&self, kind: &str) -> bool {
+        self.entries.get(kind).is_some_and(|entry| (entry.ends_with_hook)())
     }
 
     /// Runs the kind's `ended` hook. An unregistered kind has none.
@@ -177,11 +197,21 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
     }
 }
 
-fn start<J: Job>(ctx: J::Context, shared: Arc<WorkerShared>, slots: usize) -> StartedKind {
+fn start<J: Job>(
+    ctx: J::Context,
+    discard_hook: Option<DiscardHook<J::Context>>,
+    shared: Arc<WorkerShared>,
+    slots: usize,
+) -> StartedKind {
     let (sender, deliveries) = mpsc::channel::<Delivery<J>>(slots.max(1));
     let deliver = move |claimed: Claimed, attempt: Attempt, guard: SlotGuard| {
-        let settlement =
-            Settlement { shared: Arc::clone(&shared), ctx: ctx.clone(), attempt, claimed: Arc::new(claimed) };
+        let settlement = Settlement {
+            shared: Arc::clone(&shared),
+            ctx: ctx.clone(),
+            discard_hook,
+            attempt,
+            claimed: Arc::new(claimed),
+        };
         // The channel has room for all slots, and claims never exceed the free slots.
         if sender.try_send(Delivery { settlement, guard }).is_err() {
             tracing::error!(kind = J::KIND, "the kind's worker has ended; the job will be released");

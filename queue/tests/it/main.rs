@@ -1,6 +1,7 @@
 //! Each promise of the queue, with a test that can fail. `docs/reference/promises.md` lists them by number.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod activity;
 mod batches;
 mod breaker;
 mod breaker_ends;
@@ -9,9 +10,11 @@ mod cancelling;
 mod claiming;
 mod constraints;
 mod deploying;
+mod discard_hook;
 mod draining;
 mod enqueueing;
 mod examples;
+mod filters;
 mod flat;
 mod groups;
 mod hosts;
@@ -34,3 +37,4 @@ mod stopping;
 mod support;
 mod transitions;
 mod unanswered;
+mod watching;

@@ -1,0 +1,6 @@
+-- inspect::list_of_subjects
+SELECT job.* FROM (
+        {of_subjects}
+     ) AS job
+ WHERE {matches}
+ ORDER BY id DESC LIMIT $12

@@ -1,0 +1,4 @@
+SELECT * FROM queue.jobs
+         WHERE id < coalesce($9, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+           AND id >= coalesce($10, '00000000-0000-0000-0000-000000000000'::uuid)
+         ORDER BY id DESC LIMIT $11
