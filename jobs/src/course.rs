@@ -55,6 +55,17 @@ pub async fn chosen(connection: &mut PgConnection, user_id: Uuid) -> Result<Vec<
     .await
 }
 
+/// The courses with these ids, in order of code.
+pub async fn among(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Course>, sqlx::Error> {
+    sqlx::query_as(
+        "-- course::among
+         SELECT id, code, title, title AS name, instructor, is_official FROM courses WHERE id = ANY ($1) ORDER BY code",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+}
+
 /// Outcome of [`choose`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen {

@@ -170,6 +170,17 @@ pub async fn of_course(
     .await
 }
 
+/// The owner's documents, newest first.
+pub async fn of_owner(connection: &mut PgConnection, owner_id: Uuid) -> Result<Vec<Document>, sqlx::Error> {
+    sqlx::query_as(
+        "-- document::of_owner
+         SELECT * FROM documents WHERE owner_id = $1 ORDER BY created_at DESC, id LIMIT 200",
+    )
+    .bind(owner_id)
+    .fetch_all(connection)
+    .await
+}
+
 /// Removes a document's row and returns the key of its file: delete that after the commit. `owner_id` limits
 /// it to that user's documents; `None` is for admins. Returns `None` if there is no such document.
 pub async fn remove(

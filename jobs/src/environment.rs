@@ -27,6 +27,8 @@ pub struct Environment {
     pub downloads: PathBuf,
     /// Outgoing HTTP.
     pub fetcher: Fetcher,
+    /// Outgoing HTTP to the receivers of webhooks.
+    pub webhook_fetcher: Fetcher,
     /// ffmpeg and ffprobe.
     pub media: MediaTools,
     /// The speech engines; `None` if this process has none. Other processes transcribe then.
@@ -42,6 +44,8 @@ pub struct Settings {
     pub tenants: Vec<String>,
     /// Rules and limits of outgoing HTTP.
     pub fetch: FetchPolicy,
+    /// Rules of outgoing HTTP to the receivers of webhooks.
+    pub webhooks: FetchPolicy,
     /// The course catalogue.
     pub catalogue: CatalogueSettings,
     /// Disk space for running and interrupted downloads, in bytes per host.

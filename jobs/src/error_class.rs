@@ -137,6 +137,14 @@ error_classes! {
     GoesOn "goes-on", "wait 1 s", "after four hours an attempt ends with its current piece";
     NoSpeech "no-speech", "give up", "nothing was said in the recording";
     TooLong "too-long", "give up", "longer than 12 hours: split it";
+    // Webhooks.
+    ReceiverError "receiver-error", "retry", "the receiver answered 5xx; look at the receiver";
+    ReceiverBusy "receiver-busy", "retry as late as the receiver says", "the receiver answered 429 or 5xx with `Retry-After`";
+    ReceiverRefused "receiver-refused", "retry", "the receiver answered another status than 2xx: check its address and its check of signatures";
+    ReceiverGone "receiver-gone", "give up; the subscription is disabled", "the receiver answered 410: enable the subscription if it should get messages again";
+    ReceiverForbidden "receiver-forbidden", "give up",
+        "the address, or one that its name resolves to, is not public: `BEDEL_WEBHOOK_ALLOW` lists exceptions";
+    WebhookDisabled "webhook-disabled", "give up", "the subscription is disabled: enable it, then redeliver";
     // The catalogue.
     Catalogue "catalogue", "retry", "no term could be read; nothing was changed";
     BadTerm "bad-term", "give up", "correct `CDCS_TERMS`";

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bedel_queue::{Job, NewJob};
 use bedel_speech::Choice;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
 /// Resolves the URL of the recording's stream.
@@ -105,6 +106,14 @@ impl CourseSync {
     }
 }
 
+/// Works through a bulk operation, whose row says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BulkJobs {
+    /// The row in `bulk_operations`; also the job's subject.
+    pub operation_id: Uuid,
+}
+
 /// Adds transcripts that are not searchable yet to the index, such as those from before the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,3 +122,44 @@ pub struct IndexTranscripts {
     #[serde(default)]
     pub all: bool,
 }
+
+/// Sends one message of a webhook to its receiver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeliverWebhook {
+    /// The message.
+    pub message_id: Uuid,
+}
+
+impl DeliverWebhook {
+    /// Prefix of the unique keys of messages.
+    pub const KEY_PREFIX: &str = "webhook:";
+
+    /// The job that sends a message to this URL. Its message is its subject and its unique key; its group is the
+    /// receiver, as `host:port`.
+    #[must_use]
+    pub fn job(message_id: Uuid, url: &str) -> NewJob {
+        let job = Self { message_id }.bind(NewJob::new(&Self { message_id }));
+        match receiver_of(url) {
+            Some(receiver) => job.group_key(receiver),
+            None => job,
+        }
+    }
+
+    /// Gives the job its message as subject and unique key.
+    #[must_use]
+    pub fn bind(&self, job: NewJob) -> NewJob {
+        let Self { message_id } = self;
+        job.subject(*message_id).unique_key(format!("{}{message_id}", Self::KEY_PREFIX))
+    }
+}
+
+/// `host:port`. The port keeps a receiver apart from the downloads of the same host.
+fn receiver_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
+/// Deletes old messages of webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PruneWebhooks {}

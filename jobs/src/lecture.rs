@@ -3,7 +3,7 @@
 //! Lock order everywhere: the lecture first, then its job.
 
 pub mod cancel;
-mod last_job;
+pub(crate) mod last_job;
 pub mod list;
 mod priority;
 pub mod removal;
@@ -15,6 +15,7 @@ pub mod streams;
 pub mod submission;
 pub mod upload;
 pub mod view;
+pub mod watch;
 
 use bedel_queue::{End, Failure, NewJob};
 use chrono::{DateTime, Utc};
@@ -23,6 +24,8 @@ use uuid::Uuid;
 
 use crate::environment::Settings;
 use crate::kinds::CleanupOrphans;
+use crate::webhook::event::Event;
+use crate::webhook::publish;
 
 /// The `stream_url` of a lecture with an uploaded recording, which cannot be fetched again.
 pub const UPLOADED: &str = "audio_podcast";
@@ -138,10 +141,29 @@ pub async fn record_failure(tx: &mut PgConnection, failure: &Failure) -> Result<
     Ok(())
 }
 
+/// Sets the lecture to `completed` with its stored transcript. Returns the jobs that tell its webhooks, to enqueue in
+/// this transaction.
+pub async fn complete(
+    tx: &mut PgConnection,
+    id: Uuid,
+    transcript_key: &str,
+) -> Result<Vec<NewJob>, sqlx::Error> {
+    sqlx::query(
+        "-- lecture::complete
+         UPDATE lectures SET transcript_storage_key = $2, status = 'completed', error_message = NULL
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(transcript_key)
+    .execute(&mut *tx)
+    .await?;
+    publish::lecture_ended(tx, id, Event::LectureCompleted).await
+}
+
 /// Sets the lecture to `failed` with a message, and clears its audio unless the settings keep that for a
 /// cheap retry. Unusable audio is never kept, nor is its length: a retry downloads the recording again.
-/// Returns the clean-up jobs to enqueue. Skips a deleted lecture. A completed one loses nothing when its new
-/// transcription fails.
+/// Returns the jobs to enqueue: the clean-up, and those that tell its webhooks. Skips a deleted lecture. A completed
+/// one loses nothing when its new transcription fails, and no message follows.
 pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Result<Vec<NewJob>, sqlx::Error> {
     let Some(lecture_id) = end.subject else { return Ok(Vec::new()) };
     let is_unusable = UNUSABLE_AUDIO_CLASSES.contains(&end.class.as_str());
@@ -161,12 +183,14 @@ pub async fn fail(tx: &mut PgConnection, end: &End, settings: &Settings) -> Resu
     .await?;
     if ended.rows_affected() == 0 {
         forget_audio(tx, lecture_id, is_unusable).await?;
+        return Ok(Vec::new());
     }
-    Ok(match ended.rows_affected() {
-        0 => Vec::new(),
-        _ if end.cancelled => CleanupOrphans::after_cancelling(lecture_id).into(),
-        _ => vec![CleanupOrphans::for_lecture(lecture_id)],
-    })
+    let mut jobs = match end.cancelled {
+        true => CleanupOrphans::after_cancelling(lecture_id).into(),
+        false => vec![CleanupOrphans::for_lecture(lecture_id)],
+    };
+    jobs.extend(publish::lecture_ended(tx, lecture_id, Event::LectureFailed).await?);
+    Ok(jobs)
 }
 
 /// Clears a completed lecture's key of audio that is unusable or was not probed, so that the next transcription

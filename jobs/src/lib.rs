@@ -38,14 +38,17 @@
 //!
 //! Three more kinds keep the rest in order. [`cleanup_orphans`] removes files and lectures that nothing refers
 //! to, [`course_sync`] copies the course catalogue, and [`index_transcripts`] adds older transcripts to the search.
+//! [`bulk_jobs`] retries, cancels, reprioritises or deletes many jobs for an operator.
+//! [`deliver_webhook`] tells other programs that a lecture ended, and [`prune_webhooks`] deletes old messages.
 //!
 //! # Reading order
 //!
 //! 1. [`kinds`]: the args of all kinds on one page.
 //! 2. [`pipeline`]: the order of the stages, and the hooks that they share.
 //! 3. The jobs: [`submit`], [`download`], [`probe`], [`transcribe`], [`cleanup_orphans`], [`course_sync`],
-//!    [`index_transcripts`].
-//! 4. The rows: [`lecture`] first and its [`options`], then [`course`], [`document`], [`user`] and
+//!    [`index_transcripts`], [`deliver_webhook`], [`prune_webhooks`], [`bulk_jobs`].
+//! 4. What operators do: [`operations`] on one job, [`bulk`] on many, and the [`audit`] log.
+//! 5. The rows: [`lecture`] first and its [`options`], then [`course`], [`document`], [`user`], [`webhook`] and
 //!    [`installation`].
 //!
 //! # Adding a kind
@@ -63,12 +66,19 @@ registry::kinds! {
     cleanup_orphans::CleanupOrphans,
     course_sync::CourseSync,
     index_transcripts::IndexTranscripts,
+    bulk_jobs::BulkJobs,
+    deliver_webhook::DeliverWebhook,
+    prune_webhooks::PruneWebhooks,
 }
 
 // Their args, order and registry.
 pub mod kinds;
 pub mod pipeline;
 pub mod registry;
+// What operators do with them.
+pub mod audit;
+pub mod bulk;
+pub mod operations;
 // Their common context and helpers.
 mod audio;
 pub mod environment;
@@ -82,5 +92,6 @@ pub mod installation;
 pub mod lecture;
 pub mod options;
 pub mod user;
+pub mod webhook;
 
 pub use environment::{Environment, Settings};

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::environment::Context;
-use crate::kinds::CourseSync;
+use crate::kinds::{CourseSync, DeliverWebhook};
 use crate::pipeline::{self, is_stage};
 
 /// Declares the module of each kind and registers the kind: one `module::Type` a line.
@@ -18,6 +18,7 @@ macro_rules! kinds {
         #[must_use]
         pub fn registry(context: $crate::environment::Context) -> bedel_queue::Registry<$crate::environment::Context> {
             bedel_queue::Registry::new(context)$(.register::<$module::$kind>())*
+                .on_discard(|_, discarded, tx| Box::pin($crate::webhook::publish::job_discarded(tx, discarded)))
         }
 
         /// All kinds with their policies, in the order of the registry.
@@ -30,12 +31,14 @@ macro_rules! kinds {
 }
 pub(crate) use kinds;
 
-/// True if a caller may give a job of this kind this unique key. Stages and course syncs have fixed keys,
-/// which no other job may take.
+/// True if a caller may give a job of this kind this unique key. Stages, course syncs and deliveries have fixed
+/// keys, which no other job may take.
 #[must_use]
 pub fn may_have_key(kind: &str, key: &str) -> bool {
-    let has_fixed_key = is_stage(kind) || kind == CourseSync::KIND;
-    !has_fixed_key && key != CourseSync::KIND && !key.starts_with(pipeline::KEY_PREFIX)
+    let has_fixed_key = is_stage(kind) || [CourseSync::KIND, DeliverWebhook::KIND].contains(&kind);
+    let is_taken =
+        [pipeline::KEY_PREFIX, DeliverWebhook::KEY_PREFIX].iter().any(|prefix| key.starts_with(prefix));
+    !has_fixed_key && key != CourseSync::KIND && !is_taken
 }
 
 /// The queues in the database and those of the registered kinds, sorted by name.
@@ -60,14 +63,19 @@ pub async fn known_queues(
 }
 
 /// A job from a typed kind and args. It gets the subject and unique key that the program itself gives such a
-/// job: a stage those of its lecture, a course sync the key of all course syncs.
+/// job: a stage those of its lecture, a delivery those of its message, a course sync the key of all course syncs.
 ///
 /// # Errors
 /// The kind is unknown, or its type cannot decode the args.
 pub fn new_job(registry: &Registry<Context>, kind: &str, args: Value) -> Result<NewJob, EnqueueError> {
     let lecture_id =
         args.get("lecture_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+    let delivery: Option<DeliverWebhook> =
+        (kind == DeliverWebhook::KIND).then(|| serde_json::from_value(args.clone()).ok()).flatten();
     let job = registry.new_job(kind, args)?;
+    if let Some(delivery) = delivery {
+        return Ok(delivery.bind(job));
+    }
     if kind == CourseSync::KIND {
         return Ok(job.unique_key(CourseSync::KIND));
     }

@@ -188,18 +188,11 @@ impl Stage for Transcribe {
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
         let Some(transcribed) = output else { return Ok(self.commit_without_lecture()) };
-        sqlx::query(
-            "-- transcribe::store
-             UPDATE lectures SET transcript_storage_key = $2, status = 'completed', error_message = NULL
-             WHERE id = $1",
-        )
-        .bind(self.lecture_id)
-        .bind(keys::transcript_json(self.lecture_id))
-        .execute(&mut *tx)
-        .await?;
+        let key = keys::transcript_json(self.lecture_id);
+        let announcements = lecture::complete(tx, self.lecture_id, &key).await?;
         index::replace(tx, self.lecture_id, lecture.title.as_deref(), &transcribed.search_rows).await?;
         let result = serde_json::to_value(transcribed).expect("plain data is JSON");
-        let commit = Commit::done().with_result(result);
+        let commit = announcements.into_iter().fold(Commit::done().with_result(result), Commit::then);
         // The upload and the pieces were kept for further attempts, which a completed lecture does not need.
         let has_leftovers = lecture.stream_url == UPLOADED || transcribed.leaves_pieces;
         Ok(if has_leftovers { commit.then(CleanupOrphans::for_lecture(self.lecture_id)) } else { commit })

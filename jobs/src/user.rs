@@ -25,3 +25,27 @@ pub async fn ensure_user_exists(tx: &mut PgConnection, user_id: Uuid) -> Result<
     .await?;
     Ok(())
 }
+
+/// Most lectures of a user in a filter of jobs: each costs an index lookup.
+pub const MAX_FILTERED_LECTURES: usize = 1000;
+
+/// The user's lectures, newest first, for a filter of jobs. `None` if there are more than
+/// [`MAX_FILTERED_LECTURES`].
+///
+/// # Errors
+/// If the database is away.
+pub async fn filtered_lectures(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+    let lectures: Vec<Uuid> = sqlx::query_scalar(
+        "-- user::filtered_lectures
+         SELECT lecture_id FROM user_lectures
+          WHERE user_id = $1 ORDER BY created_at DESC, lecture_id DESC LIMIT $2",
+    )
+    .bind(user_id)
+    .bind(i64::try_from(MAX_FILTERED_LECTURES + 1).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    Ok((lectures.len() <= MAX_FILTERED_LECTURES).then_some(lectures))
+}

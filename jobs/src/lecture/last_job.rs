@@ -10,27 +10,28 @@ use crate::kinds::Transcribe;
 use crate::options::{self, TranscriptionOptions};
 
 /// The newest job. Only an ended one counts as failed.
-pub(super) struct LastJob {
+pub(crate) struct LastJob {
+    pub(crate) id: Uuid,
     kind: String,
     state: String,
     args: Value,
 }
 
 /// Reads the newest job of a lecture. `None` if it has none, or the history is pruned.
-pub(super) async fn read(
+pub(crate) async fn read(
     connection: &mut PgConnection,
     lecture_id: Uuid,
 ) -> Result<Option<LastJob>, sqlx::Error> {
-    let row: Option<(String, String, Value)> = sqlx::query_as(
+    let row: Option<(Uuid, String, String, Value)> = sqlx::query_as(
         "-- last_job::read
-         SELECT kind, state::text, args FROM queue.jobs
+         SELECT id, kind, state::text, args FROM queue.jobs
          WHERE subject = $1 AND kind IN ('submit', 'download', 'probe', 'transcribe')
          ORDER BY id DESC LIMIT 1",
     )
     .bind(lecture_id)
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|(kind, state, args)| LastJob { kind, state, args }))
+    Ok(row.map(|(id, kind, state, args)| LastJob { id, kind, state, args }))
 }
 
 impl LastJob {

@@ -62,10 +62,19 @@ pub(crate) async fn delete_locked(
     Ok(Removed::Deleted)
 }
 
+/// Also forgets the user's callback: a later submission without one must not bring it back.
 async fn delete_link(tx: &mut PgConnection, user_id: Uuid, lecture_id: Uuid) -> Result<bool, sqlx::Error> {
     let deleted = sqlx::query(
         "-- removal::delete_link
          DELETE FROM user_lectures WHERE user_id = $1 AND lecture_id = $2",
+    )
+    .bind(user_id)
+    .bind(lecture_id)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "-- removal::delete_callback
+         DELETE FROM lecture_callbacks WHERE lecture_id = $2 AND user_id = $1",
     )
     .bind(user_id)
     .bind(lecture_id)

@@ -16,6 +16,7 @@ use crate::kinds::Download;
 use crate::options::{self, TranscriptionOptions};
 use crate::pipeline;
 use crate::user::ensure_user_exists;
+use crate::webhook::{callback, publish, receiver_url};
 
 /// Longest title, in characters.
 pub const MAX_TITLE_CHARS: usize = 500;
@@ -35,6 +36,8 @@ pub struct Submission {
     pub title: Option<String>,
     /// How to transcribe it, where the course's defaults do not fit.
     pub options: TranscriptionOptions,
+    /// The URL to tell when the lecture ends.
+    pub callback_url: Option<String>,
 }
 
 /// Outcome of [`submit`].
@@ -68,7 +71,8 @@ pub enum SubmitError {
 /// An existing lecture is linked to the user. A completed one is not changed further. A live one takes a
 /// changed stream URL and a missing title, and its waiting job becomes due; a running attempt is not
 /// interrupted. Any other restarts at the latest stage whose input still exists. Options of an existing
-/// lecture stay; a user who was linked before can set those that are not set, until it is completed.
+/// lecture stay; a user who was linked before can set those that are not set, until it is completed. A callback
+/// replaces the user's earlier one; that of a completed lecture gets its message at once.
 ///
 /// # Errors
 /// [`SubmitError::Invalid`] before anything is written.
@@ -90,6 +94,9 @@ pub async fn submit(
     };
     let (lecture, created) = create_or_lock(tx, &new).await?;
     let was_linked = !link(tx, user_id, lecture.id).await?;
+    if let Some(url) = &submission.callback_url {
+        callback::store(tx, lecture.id, user_id, url).await?;
+    }
 
     if created {
         store_options(tx, user_id, &lecture, submission.options).await?;
@@ -97,7 +104,8 @@ pub async fn submit(
         return Ok(outcome(&lecture, true, Some(job_id), true));
     }
     if lecture.status == LectureStatus::Completed {
-        return Ok(outcome(&lecture, false, None, false));
+        let wake = submission.callback_url.is_some() && announce(tx, lecture.id, user_id).await?;
+        return Ok(outcome(&lecture, false, None, wake));
     }
     if was_linked {
         options::lecture::fill(tx, lecture.id, submission.options.clone()).await?;
@@ -119,6 +127,16 @@ pub async fn submit(
     // The restart sets the status: return what it wrote.
     let lecture = super::read(tx, lecture.id).await?.unwrap_or(lecture);
     Ok(outcome(&lecture, false, Some(enqueued.id), true))
+}
+
+/// Tells the user's callback of a lecture that is completed already. True if a job was enqueued.
+pub(super) async fn announce(
+    tx: &mut PgConnection,
+    lecture_id: Uuid,
+    user_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let jobs = publish::lecture_was_completed(tx, lecture_id, user_id).await?;
+    Ok(!bedel_queue::enqueue_many(tx, &jobs).await?.is_empty())
 }
 
 /// Enqueues the first job of a new lecture.
@@ -171,6 +189,10 @@ fn validate(mut submission: Submission, settings: &Settings) -> Result<(Submissi
         Ok(options) => submission.options = options,
         Err(invalid) => errors.extend(invalid),
     }
+    match check_callback(submission.callback_url.take(), settings) {
+        Ok(url) => submission.callback_url = url,
+        Err(refused) => errors.push(refused),
+    }
     // The download checks the addresses that the host's name resolves to.
     let stream_url = submission.stream_url.as_deref().map(|url| settings.fetch.check(url));
     if let Some(Err(refusal)) = stream_url
@@ -192,6 +214,14 @@ fn validate(mut submission: Submission, settings: &Settings) -> Result<(Submissi
             Err(SubmitError::Invalid(errors))
         }
     }
+}
+
+/// The callback's URL in its stored form.
+pub(super) fn check_callback(
+    url: Option<String>,
+    settings: &Settings,
+) -> Result<Option<String>, InvalidField> {
+    non_empty(url).map(|url| receiver_url::check("callback_url", &url, settings)).transpose()
 }
 
 /// Trims the text. An empty one counts as missing.

@@ -24,12 +24,13 @@ use crate::environment::Settings;
 use crate::invalid_field::{InvalidField, invalid};
 use crate::options::{self, TranscriptionOptions};
 use crate::user::ensure_user_exists;
+use crate::webhook::callback;
 
 /// The tenant of a recording without a known page, if no other is configured.
 const DEFAULT_TENANT: &str = "rochester.hosted.panopto.com";
 
 /// A client's description of its upload.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Metadata {
     /// The course. An unknown one is accepted.
     pub course_id: Uuid,
@@ -41,16 +42,19 @@ pub struct Metadata {
     pub title: Option<String>,
     /// How to transcribe it, where the course's defaults do not fit.
     pub options: TranscriptionOptions,
+    /// The URL to tell when the lecture ends.
+    pub callback_url: Option<String>,
 }
 
 /// Checked metadata of an upload.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Upload {
     course_id: Uuid,
     session_id: String,
     panopto_url: String,
     title: Option<String>,
     options: TranscriptionOptions,
+    callback_url: Option<String>,
 }
 
 impl Upload {
@@ -60,7 +64,7 @@ impl Upload {
     /// # Errors
     /// [`SubmitError::Invalid`] with each invalid field.
     pub fn new(metadata: Metadata, settings: &Settings) -> Result<Self, SubmitError> {
-        let Metadata { course_id, session_id, source_url, title, options } = metadata;
+        let Metadata { course_id, session_id, source_url, title, options, callback_url } = metadata;
         let session_id = session_id.trim();
         let title = submission::non_empty(title);
         let mut errors: Vec<InvalidField> =
@@ -70,6 +74,10 @@ impl Upload {
             errors.extend(invalid);
             TranscriptionOptions::default()
         });
+        let callback_url = submission::check_callback(callback_url, settings).unwrap_or_else(|refused| {
+            errors.push(refused);
+            None
+        });
 
         let key_of = |url: &str| panopto::session_id(url, Some(session_id), &settings.tenants);
         let viewer_url = viewer_url(session_id, settings);
@@ -77,7 +85,7 @@ impl Upload {
         let panopto_url = page.unwrap_or(viewer_url);
         match key_of(&panopto_url) {
             Ok(session_id) if errors.is_empty() => {
-                Ok(Self { course_id, session_id, panopto_url, title, options })
+                Ok(Self { course_id, session_id, panopto_url, title, options, callback_url })
             }
             Ok(_) => Err(SubmitError::Invalid(errors)),
             Err(_) => {
@@ -168,6 +176,9 @@ pub async fn accept(
         // The lecture that `find` returned was deleted, and a clean-up of its directory is enqueued.
         return Ok(Outcome::Misplaced);
     }
+    if let Some(url) = &upload.callback_url {
+        callback::store(tx, lecture.id, user_id, url).await?;
+    }
     if created {
         submission::store_options(tx, user_id, &lecture, upload.options.clone()).await?;
         let job_id = submission::start(tx, user_id, &lecture, settings).await?;
@@ -177,6 +188,9 @@ pub async fn accept(
         options::lecture::fill(tx, lecture.id, upload.options.clone()).await?;
     }
     if !needs_source(tx, &lecture).await? {
+        if lecture.status == LectureStatus::Completed && upload.callback_url.is_some() {
+            submission::announce(tx, lecture.id, user_id).await?;
+        }
         let job = inspect::live_job(tx, lecture.id).await?;
         return Ok(accepted(&lecture, false, job.map(|job| job.id), false));
     }

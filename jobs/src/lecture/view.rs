@@ -44,6 +44,9 @@ pub struct LectureView {
     pub job_id: Option<Uuid>,
     /// True if the transcript is stored.
     pub has_transcript: bool,
+    /// True if a worker has its job now; never shown in the API.
+    #[serde(skip)]
+    pub is_running: bool,
     /// Storage key of the audio; never shown.
     #[serde(skip)]
     pub audio_storage_key: Option<String>,
@@ -71,6 +74,22 @@ pub struct LectureState {
     /// Estimated seconds until the running transcription ends; none before its first piece is done, and for
     /// other jobs.
     pub seconds_left: Option<i32>,
+}
+
+impl LectureView {
+    /// Its status and progress.
+    #[must_use]
+    pub fn state(&self) -> LectureState {
+        LectureState {
+            lecture_id: self.id,
+            status: self.status,
+            error_message: self.error_message.clone(),
+            duration_seconds: self.duration_seconds,
+            stage: self.stage.clone(),
+            progress: self.progress,
+            seconds_left: self.seconds_left,
+        }
+    }
 }
 
 impl LectureState {
@@ -105,6 +124,8 @@ macro_rules! stage_and_progress {
     };
 }
 
+pub(super) use stage_and_progress;
+
 /// Joins the newest `job` of a statement's `lecture`. A live one counts as the newest; final ones are sorted
 /// by id, which sorts by time.
 macro_rules! newest_job {
@@ -120,6 +141,8 @@ macro_rules! newest_job {
     };
 }
 
+pub(super) use newest_job;
+
 /// The statement for the views of the lectures that a query selects, in the order of its column `place`.
 ///
 /// A URL's query begins at its first `?` and its fragment at its first `#`.
@@ -133,7 +156,7 @@ macro_rules! views_of {
                     lecture.duration_seconds, lecture.status, lecture.error_message, lecture.created_at,
                     lecture.updated_at, ",
             stage_and_progress!(),
-            ", job.id AS job_id,
+            ", job.id AS job_id, coalesce(job.running, false) AS is_running,
                     lecture.transcript_storage_key IS NOT NULL AS has_transcript,
                     lecture.audio_storage_key, lecture.transcript_storage_key
              FROM (",

@@ -40,7 +40,7 @@ const STORE_RETRY_PAUSE: Duration = Duration::from_secs(2);
 const SOFT_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 /// Part of the fingerprint. Raise it when pieces are made in another way: older ones are then ignored.
-const FINGERPRINT_VERSION: u32 = 3;
+const FINGERPRINT_VERSION: u32 = 4;
 
 /// State of a transcription, for people and for the queue: a crash does not count if the checkpoint advanced.
 /// The pieces themselves are in the storage.

@@ -180,7 +180,7 @@ async fn a_hole_is_an_error_that_names_both_lengths() {
             "-t",
             "30",
         ],
-        &directory.path().join("hole.mkv"),
+        &directory.path().join("hole.mp4"),
     );
     env.upstream.on("/file.mp4", [Reply::media(std::fs::read(file).unwrap())]);
     let error = env.stored(id, None).await.expect_err("a hole");

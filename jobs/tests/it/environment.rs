@@ -52,6 +52,7 @@ pub fn settings(fetch: FetchPolicy) -> Settings {
     Settings {
         tenants: Vec::new(),
         fetch,
+        webhooks: FetchPolicy::public(Vec::new()),
         catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
         max_download_bytes: 256 * 1024 * 1024,
         keep_failed_audio_days: 0,
@@ -72,6 +73,7 @@ pub fn create(
         scratch: directory.join("scratch"),
         downloads: directory.join("downloads"),
         fetcher: fetcher(settings.fetch.clone()),
+        webhook_fetcher: fetcher(settings.webhooks.clone()),
         media: MediaTools::find().expect("ffmpeg and ffprobe"),
         engines: engine.map(|engine| Engines::new(EngineKind::Embedded, engine)),
         settings,

@@ -28,3 +28,4 @@ mod task_server;
 mod test_env;
 mod transcribe;
 mod upload;
+mod webhooks;

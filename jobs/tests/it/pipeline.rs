@@ -3,6 +3,7 @@
 
 #[cfg(feature = "whisper")]
 mod accurate;
+mod bulk;
 mod deleted;
 mod failed;
 mod fake_engine;
