@@ -4,31 +4,36 @@
 //! workers and answers. The rules about lectures live in `bedel_jobs`. Each handler's attributes describe it;
 //! the whole description is served as OpenAPI.
 
-mod auth;
-mod body;
-mod connections;
+mod audit;
+pub(crate) mod auth;
+pub(crate) mod body;
+mod bulk;
+pub(crate) mod connections;
 mod cors;
 mod course_defaults;
 mod course_sync;
-mod courses;
-mod documents;
-mod file;
-mod fleet;
+pub(crate) mod courses;
+pub(crate) mod documents;
+pub(crate) mod file;
+pub(crate) mod fleet;
 mod health;
-mod jobs;
-mod lectures;
-mod limits;
+pub(crate) mod job_filter;
+pub(crate) mod jobs;
+pub(crate) mod lectures;
+pub(crate) mod limits;
 mod metrics;
-mod observe;
+pub(crate) mod observe;
 mod openapi;
-mod option_fields;
-mod problem;
-mod query;
+pub(crate) mod option_fields;
+mod overview;
+pub(crate) mod problem;
+pub(crate) mod query;
 mod scrape_cache;
-mod search;
-mod server;
-mod state;
+pub(crate) mod search;
+pub(crate) mod server;
+pub(crate) mod state;
 mod upload;
+pub(crate) mod webhooks;
 
 use axum::http::StatusCode;
 use axum::{Extension, Router};
@@ -36,10 +41,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use auth::api_tokens;
 pub use auth::{
     ASK_AGAIN_AFTER, Authenticator, Jwks, Jwt, JwtAlgorithm, JwtKeys, Token, Tokens, TokensError,
 };
+pub use auth::{api_tokens, sign_in_codes};
 pub use cors::Origins;
 pub use limits::Limits;
 pub use state::ApiState;
@@ -56,6 +61,7 @@ fn router_until(state: ApiState, stop: CancellationToken) -> Router {
     let (router, api) = described().split_for_parts();
     router
         .merge(openapi::routes(&openapi::finish(api)))
+        .merge(crate::ui::routes(&state, &stop))
         .fallback(async || Problem::not_found("Nothing is at this address."))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -79,7 +85,11 @@ fn described() -> OpenApiRouter<ApiState> {
         .merge(courses::routes())
         .merge(course_defaults::routes())
         .merge(course_sync::routes())
+        .merge(webhooks::routes())
         .merge(jobs::routes())
+        .merge(bulk::routes())
+        .merge(overview::routes())
+        .merge(audit::routes())
         .merge(fleet::routes())
         .merge(health::routes())
         .merge(metrics::routes())

@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 failure, 2 invalid arguments or configuration.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -19,23 +20,33 @@ use crate::run::logging;
 use crate::run::scheduler::SchedulerCommand;
 use crate::run::worker::WorkerCommand;
 
+pub mod audit;
+pub mod bulk;
+pub mod completions;
 pub mod courses;
 pub mod doctor;
 pub mod enqueue;
+pub mod job_filter;
 pub mod jobs;
 pub mod lectures;
+pub mod man;
 pub mod migrate;
 pub mod model;
 mod notify;
 mod option_flags;
+pub mod output;
+pub mod progress;
 pub mod queues;
 pub mod remote;
 pub mod search;
+pub mod style;
 pub mod submit;
 pub mod table;
 pub mod token;
+pub mod top;
 pub mod transcribe;
 pub mod user;
+pub mod webhooks;
 
 /// Bedel turns Panopto links into stored transcripts. Every step is a durable job in PostgreSQL.
 ///
@@ -69,6 +80,9 @@ enum Command {
     Lectures(lectures::LecturesCommand),
     /// Find what was said in your lectures
     Search(search::SearchCommand),
+    /// Tell other programs when your lectures end
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Read the course catalogue
     #[command(subcommand)]
     Courses(courses::CoursesCommand),
@@ -79,6 +93,10 @@ enum Command {
     Jobs(jobs::JobsCommand),
     /// List, pause and resume queues
     Queues(queues::QueuesCommand),
+    /// List what operators did
+    Audit(audit::AuditCommand),
+    /// Watch the queue live in the terminal
+    Top(Box<top::TopCommand>),
     /// Create, list and revoke API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -94,9 +112,17 @@ enum Command {
     Model(model::ModelCommand),
     /// Check everything that Bedel needs and say how to fix what is missing
     Doctor(Box<doctor::DoctorCommand>),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsCommand),
+    /// Print the manual page, or write the pages of all commands
+    Man(man::ManCommand),
 }
 
 impl Command {
+    fn fills_the_terminal(&self) -> bool {
+        matches!(self, Self::Top(command) if command.is_live())
+    }
+
     fn role(&self) -> &'static str {
         match self {
             Self::Api(_) => "api",
@@ -118,10 +144,15 @@ pub fn main() -> ExitCode {
     let command = Cli::command();
     let parsed =
         command.clone().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (cli, matches) = match parsed {
+    let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => config::name_variable(error, &command).exit(),
     };
+    style::choose(cli.common.color);
+    if cli.command.fills_the_terminal() && std::io::stderr().is_terminal() {
+        // A log line would be drawn into the view.
+        cli.common.log = "off".to_owned();
+    }
     if let Err(message) = logging::start(&cli.common, cli.command.role()) {
         return report(&CliError::Usage(message));
     }
@@ -157,19 +188,21 @@ async fn dispatch(cli: Cli, root: &clap::Command, matches: &ArgMatches) -> Resul
         Command::Submit(command) => command.run(common).await,
         Command::Lectures(command) => command.run(common).await,
         Command::Search(command) => command.run(common).await,
+        Command::Webhooks(command) => command.run(common).await,
         Command::Courses(command) => command.run(common).await,
         Command::Enqueue(command) => command.run(common).await,
         Command::Jobs(command) => command.run(common).await,
         Command::Queues(command) => command.run(common).await,
+        Command::Audit(command) => command.run(common).await,
+        Command::Top(command) => command.run(common).await,
         Command::Token(command) => command.run(common).await,
         Command::User(command) => command.run(common).await,
-        Command::Openapi => {
-            print!("{}", api::description());
-            Ok(())
-        }
+        Command::Openapi => output::write(&api::description()),
         Command::Transcribe(command) => command.run().await,
         Command::Model(command) => command.run().await,
         Command::Doctor(command) => command.run(common).await,
+        Command::Completions(command) => command.run(root),
+        Command::Man(command) => command.run(root),
     }
 }
 
@@ -193,7 +226,7 @@ fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
 
 #[expect(clippy::print_stderr, reason = "the program's answer on a terminal")]
 fn report(error: &CliError) -> ExitCode {
-    eprintln!("bedel: {error}");
+    eprintln!("bedel: {}", table::clean_lines(&error.to_string()));
     ExitCode::from(error)
 }
 

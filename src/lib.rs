@@ -2,7 +2,7 @@
 //! `bedel-queue`.
 //!
 //! [`cli`] parses a command and calls [`run`], which builds a process from its [`config`]. [`api`] holds the
-//! HTTP handlers, [`migrate`] the database schema.
+//! HTTP handlers, `ui` the pages, [`migrate`] the database schema.
 
 pub mod api;
 pub mod cli;
@@ -10,5 +10,5 @@ pub mod config;
 pub mod error;
 pub mod metrics;
 pub mod migrate;
-pub mod operations;
 pub mod run;
+mod ui;

@@ -9,7 +9,7 @@ use bedel_queue::migrate::{Ledger, QUEUE};
 use sqlx::PgPool;
 
 pub use adopt::{AdoptError, adopt};
-pub use bedel_queue::migrate::{MigrateError, Report, Row, State};
+pub use bedel_queue::migrate::{MigrateError, Report, Row, State, Step};
 
 /// The table that sqlx's own command line uses too.
 pub const TABLE: &str = "_sqlx_migrations";
@@ -24,7 +24,18 @@ const LEDGERS: [&Ledger; 2] = [&PROGRAM, &QUEUE];
 /// # Errors
 /// See [`MigrateError`].
 pub async fn run(pool: &PgPool) -> Result<Report, MigrateError> {
-    bedel_queue::migrate::run(pool, &LEDGERS).await
+    run_with(pool, &mut |_| ()).await
+}
+
+/// As [`run`]; `progress` is called before each migration.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn run_with(
+    pool: &PgPool,
+    progress: &mut (dyn FnMut(Step<'_>) + Send),
+) -> Result<Report, MigrateError> {
+    bedel_queue::migrate::run_with(pool, &LEDGERS, progress).await
 }
 
 /// Every migration that the program or the database knows, ours first. Changes nothing, not even the ledgers.

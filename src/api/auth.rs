@@ -1,4 +1,5 @@
-//! Authentication: a JWT of an identity provider, a user's API token, or a token of the configuration.
+//! Authentication: a JWT of an identity provider, a user's API token, a token of the configuration, or the session of a
+//! browser that signed in with one of these.
 
 pub mod api_tokens;
 mod authenticator;
@@ -6,10 +7,13 @@ mod caller;
 mod extract;
 mod jwks;
 mod jwt;
+pub(crate) mod same_origin;
+pub(crate) mod sessions;
+pub mod sign_in_codes;
 mod tokens;
 
 pub use self::authenticator::Authenticator;
-pub(super) use self::caller::Caller;
+pub(crate) use self::caller::Caller;
 pub(super) use self::extract::Admin;
 pub use self::jwks::{ASK_AGAIN_AFTER, Jwks};
 pub use self::jwt::{Jwt, JwtAlgorithm, JwtKeys};

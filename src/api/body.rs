@@ -16,7 +16,7 @@ use super::problem::{FieldError, Problem};
 use super::state::ApiState;
 
 /// Largest body accepted, in bytes.
-pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -26,19 +26,19 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 
 /// The fields of a JSON object. Unknown fields are ignored. Errors are collected, so that one answer names
 /// all of them.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     map: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 impl Fields {
     /// Reads the body as a JSON object.
-    pub(super) async fn read(request: Request) -> Result<Self, Problem> {
+    pub(crate) async fn read(request: Request) -> Result<Self, Problem> {
         Self::read_up_to(request, MAX_BODY_BYTES).await
     }
 
     /// Like [`Fields::read`], with another limit in bytes.
-    pub(super) async fn read_up_to(request: Request, max: usize) -> Result<Self, Problem> {
+    pub(crate) async fn read_up_to(request: Request, max: usize) -> Result<Self, Problem> {
         let declared_json = is_json(request.headers());
         let bytes = read(request.into_body(), max).await?;
         if !declared_json {
@@ -50,7 +50,7 @@ impl Fields {
     }
 
     /// Like [`Fields::read`]; an empty body counts as an empty object.
-    pub(super) async fn read_optional(request: Request) -> Result<Self, Problem> {
+    pub(crate) async fn read_optional(request: Request) -> Result<Self, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(Self::of(Map::new()));
         }
@@ -58,7 +58,7 @@ impl Fields {
     }
 
     /// Parses a JSON object.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(map)) => Ok(Self::of(map)),
             Ok(_) => Err(Problem::bad_request("The body must be a JSON object.")),
@@ -71,12 +71,12 @@ impl Fields {
     }
 
     /// The fields of a parsed object.
-    pub(super) fn of(map: Map<String, Value>) -> Self {
+    pub(crate) fn of(map: Map<String, Value>) -> Self {
         Self { map, errors: Vec::new() }
     }
 
     /// A list of any values; empty if missing.
-    pub(super) fn list(&mut self, field: &'static str) -> Vec<Value> {
+    pub(crate) fn list(&mut self, field: &'static str) -> Vec<Value> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(list)) => list,
@@ -85,7 +85,7 @@ impl Fields {
     }
 
     /// A text; null counts as missing.
-    pub(super) fn text(&mut self, field: &'static str) -> Option<String> {
+    pub(crate) fn text(&mut self, field: &'static str) -> Option<String> {
         match self.map.remove(field) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text),
@@ -94,7 +94,7 @@ impl Fields {
     }
 
     /// A required, non-empty text.
-    pub(super) fn required_text(&mut self, field: &'static str) -> Option<String> {
+    pub(crate) fn required_text(&mut self, field: &'static str) -> Option<String> {
         let known = self.errors.len();
         match self.text(field) {
             Some(text) if !text.trim().is_empty() => Some(text),
@@ -104,7 +104,7 @@ impl Fields {
     }
 
     /// A required UUID.
-    pub(super) fn required_uuid(&mut self, field: &'static str) -> Option<Uuid> {
+    pub(crate) fn required_uuid(&mut self, field: &'static str) -> Option<Uuid> {
         let text = self.required_text(field)?;
         match text.trim().parse() {
             Ok(uuid) => Some(uuid),
@@ -113,12 +113,12 @@ impl Fields {
     }
 
     /// A list of texts; empty if missing.
-    pub(super) fn texts(&mut self, field: &'static str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, field: &'static str) -> Vec<String> {
         self.optional_texts(field).unwrap_or_default()
     }
 
     /// A list of texts; null counts as missing.
-    pub(super) fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+    pub(crate) fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
         let value = self.map.remove(field).filter(|value| !value.is_null())?;
         serde_json::from_value(value)
             .ok()
@@ -126,7 +126,7 @@ impl Fields {
     }
 
     /// A boolean; false if missing.
-    pub(super) fn flag(&mut self, field: &'static str) -> bool {
+    pub(crate) fn flag(&mut self, field: &'static str) -> bool {
         match self.map.remove(field) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => flag,
@@ -134,8 +134,14 @@ impl Fields {
         }
     }
 
+    /// A boolean; null counts as missing.
+    pub(super) fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
+        let value = self.map.remove(field).filter(|value| !value.is_null())?;
+        value.as_bool().or_else(|| self.refuse(field, "type", "this must be true or false"))
+    }
+
     /// An object; empty if missing.
-    pub(super) fn object(&mut self, field: &'static str) -> Map<String, Value> {
+    pub(crate) fn object(&mut self, field: &'static str) -> Map<String, Value> {
         match self.map.remove(field) {
             None | Some(Value::Null) => Map::new(),
             Some(object) if has_nul(&object) => {
@@ -147,14 +153,14 @@ impl Fields {
     }
 
     /// A time with a zone (RFC 3339).
-    pub(super) fn time(&mut self, field: &'static str) -> Option<DateTime<Utc>> {
+    pub(crate) fn time(&mut self, field: &'static str) -> Option<DateTime<Utc>> {
         let text = self.text(field)?;
         let known = text.parse::<DateTime<Utc>>().ok().filter(|time| (1970..=9999).contains(&time.year()));
         known.or_else(|| self.refuse(field, "time", "this must be a time such as 2026-11-26T12:00:00Z"))
     }
 
     /// A whole number from `min` to `max`.
-    pub(super) fn whole_number(&mut self, field: &'static str, min: i16, max: i16) -> Option<i16> {
+    pub(crate) fn whole_number(&mut self, field: &'static str, min: i16, max: i16) -> Option<i16> {
         let value = self.map.remove(field).filter(|value| !value.is_null())?;
         let number = value.as_i64().and_then(|number| i16::try_from(number).ok());
         number.filter(|number| (min..=max).contains(number)).or_else(|| {
@@ -163,7 +169,7 @@ impl Fields {
     }
 
     /// Refuses a text that is longer than `max` characters or holds a NUL.
-    pub(super) fn fits(&mut self, field: &'static str, text: &str, max: usize) {
+    pub(crate) fn fits(&mut self, field: &'static str, text: &str, max: usize) {
         if text.contains('\0') {
             // PostgreSQL cannot store NUL characters.
             self.refuse::<()>(field, "nul", "a NUL character cannot be stored: remove it");
@@ -173,7 +179,7 @@ impl Fields {
     }
 
     /// Records an error of a field.
-    pub(super) fn refuse<T>(
+    pub(crate) fn refuse<T>(
         &mut self,
         field: &'static str,
         code: &'static str,
@@ -184,12 +190,12 @@ impl Fields {
     }
 
     /// 422 with all errors, if there are any.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(self.refused()) }
     }
 
     /// 422 with all errors.
-    pub(super) fn refused(self) -> Problem {
+    pub(crate) fn refused(self) -> Problem {
         Problem::invalid(self.errors)
     }
 }
@@ -247,7 +253,7 @@ async fn drain(stream: &mut BodyDataStream) {
 }
 
 /// The `{id}` of a path. Anything but a UUID is 404, like an unknown id.
-pub(super) struct Id(pub(super) Uuid);
+pub(crate) struct Id(pub(crate) Uuid);
 
 impl FromRequestParts<ApiState> for Id {
     type Rejection = Problem;

@@ -51,7 +51,14 @@ impl Origins {
             .allow_origin(AllowOrigin::list(self.0.clone()))
             // The extension may send a page's credentials; the API ignores them.
             .allow_credentials(true)
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+            .allow_methods([
+                Method::GET,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+                Method::OPTIONS,
+            ])
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE])
             .expose_headers([
                 header::ACCEPT_RANGES,

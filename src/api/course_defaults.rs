@@ -50,8 +50,7 @@ async fn set_defaults(
 ) -> Result<Json<CourseDefaults>, Problem> {
     let options = option_fields::read_body(request).await?;
     let mut tx = state.begin().await?;
-    let owner = (!caller.admin).then_some(caller.user_id);
-    if !course::replace(&mut tx, id, owner, &options).await? {
+    if !course::replace(&mut tx, id, caller.limited_to(), &options).await? {
         return Err(Problem::not_found("There is no such course."));
     }
     let defaults = course::read(&mut tx, id, caller.user_id).await?;

@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::state::ApiState;
 
 /// Cost in submissions: everybody sees a new course.
-const COURSE_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+pub(crate) const COURSE_COST: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -73,7 +73,12 @@ async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, COURSE_COST)?;
-    let mut fields = Fields::read(request).await?;
+    let made = create_from(&state, Fields::read(request).await?).await?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Creates the course that the fields describe.
+pub(crate) async fn create_from(state: &ApiState, mut fields: Fields) -> Result<Course, Problem> {
     let code = fields.required_text("code").unwrap_or_default();
     let title = fields.required_text("title").unwrap_or_default();
     let instructor = fields.text("instructor").filter(|name| !name.trim().is_empty());
@@ -84,8 +89,7 @@ async fn create(
     let mut connection = state.acquire().await?;
     let made =
         course::create(&mut connection, &code, title.trim(), instructor.as_deref().map(str::trim)).await?;
-    let made = made.ok_or_else(|| Problem::conflict("A course with this code exists. Use that one."))?;
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    made.ok_or_else(|| Problem::conflict("A course with this code exists. Use that one."))
 }
 
 /// List your courses
@@ -112,7 +116,11 @@ struct ChosenBody {
         (status = 200, description = "It was in your list already", body = ChosenBody),
     ),
 )]
-async fn choose(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn choose(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
     let chosen = course::choose(&mut tx, caller.user_id, id).await?;
     tx.commit().await?;
@@ -129,7 +137,7 @@ async fn choose(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Re
     delete, path = "/api/user/courses/{course_id}", tag = "courses", params(("course_id" = Uuid, Path)),
     responses((status = 204, description = "Removed")),
 )]
-async fn drop_choice(
+pub(crate) async fn drop_choice(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,

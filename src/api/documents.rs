@@ -236,10 +236,13 @@ async fn file(
     delete, path = "/api/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 204, description = "Deleted")),
 )]
-async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
     let mut connection = state.acquire().await?;
-    let limited_to = (!caller.admin).then_some(caller.user_id);
-    let key = document::remove(&mut connection, limited_to, id).await?.ok_or_else(no_document)?;
+    let key = document::remove(&mut connection, caller.limited_to(), id).await?.ok_or_else(no_document)?;
     // Do not hold a connection during slow storage calls.
     drop(connection);
     upload::delete_unused(&state, &key).await;

@@ -5,8 +5,10 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use bedel_jobs::audit::Actor;
+use bedel_jobs::operations;
 use bedel_jobs::registry::{known_queues, new_job};
-use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, ScheduleView, WorkerView, enqueue};
+use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, ScheduleView, WorkerView};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
@@ -32,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// A queue of jobs.
 #[derive(Serialize, ToSchema)]
-struct QueueBody {
+pub(super) struct QueueBody {
     name: String,
     paused: bool,
     paused_at: Option<DateTime<Utc>>,
@@ -87,12 +89,12 @@ async fn queues(State(state): State<ApiState>, _: Admin) -> Result<Json<Vec<Queu
 )]
 async fn pause(
     State(state): State<ApiState>,
-    _: Admin,
+    Admin(caller): Admin,
     Name(queue): Name,
 ) -> Result<Json<QueueBody>, Problem> {
     let mut tx = state.begin().await?;
     find(&state, &mut tx, &queue).await?;
-    bedel_queue::pause(&mut tx, &queue).await?;
+    operations::pause_queue(&mut tx, &queue, Actor::api(caller.user_id)).await?;
     tx.commit().await?;
     show(&state, &queue).await
 }
@@ -109,12 +111,12 @@ async fn pause(
 )]
 async fn resume(
     State(state): State<ApiState>,
-    _: Admin,
+    Admin(caller): Admin,
     Name(queue): Name,
 ) -> Result<Json<QueueBody>, Problem> {
     let mut tx = state.begin().await?;
     find(&state, &mut tx, &queue).await?;
-    bedel_queue::resume(&mut tx, &queue).await?;
+    operations::resume_queue(&mut tx, &queue, Actor::api(caller.user_id)).await?;
     tx.commit().await?;
     show(&state, &queue).await
 }
@@ -272,14 +274,18 @@ struct RunBody {
         (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
-async fn run(State(state): State<ApiState>, _: Admin, Name(name): Name) -> Result<Response, Problem> {
+async fn run(
+    State(state): State<ApiState>,
+    Admin(caller): Admin,
+    Name(name): Name,
+) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
     let known = bedel_queue::schedules(&mut tx).await?.into_iter().any(|view| view.name == name);
     // A schedule is named after its job kind.
     let job = new_job(&state.registry, &name, json!({})).ok().filter(|_| known);
     let job =
         job.ok_or_else(|| Problem::not_found("There is no such schedule; GET /api/schedules lists them."))?;
-    let enqueued = enqueue(&mut tx, &job).await?;
+    let enqueued = operations::run_schedule(&mut tx, &name, &job, Actor::api(caller.user_id)).await?;
     tx.commit().await?;
     state.queue.wake();
     Ok((StatusCode::ACCEPTED, Json(RunBody { job_id: enqueued.id, created: enqueued.created }))

@@ -8,10 +8,12 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bedel_jobs::audit::Actor;
 use bedel_jobs::lecture::view;
+use bedel_jobs::operations::{self, JobCancelled, JobRetried};
 use bedel_jobs::registry::{may_have_key, new_job};
+use bedel_queue::EnqueueError;
 use bedel_queue::inspect::{self, Filter};
-use bedel_queue::{EnqueueError, enqueue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -23,12 +25,13 @@ use uuid::Uuid;
 
 use super::auth::{Admin, Caller};
 use super::body::{Fields, Id};
+use super::job_filter::JobFilter;
 use super::problem::Problem;
 use super::query::QueryFields;
 use super::state::ApiState;
-use crate::operations::{self, JobCancelled, JobRetried};
 
-use self::body::{JobBody, JobStateName};
+pub(super) use self::body::JobBody;
+use self::body::JobStateName;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -57,7 +60,18 @@ const MAX_LIMIT: i64 = 200;
     params(
         ("kind" = Option<String>, Query, description = "Only this kind"),
         ("state" = Option<JobStateName>, Query, description = "Only this state"),
+        ("queue" = Option<String>, Query, description = "Only this queue"),
+        ("error_class" = Option<String>, Query, description = "Only jobs whose last failed attempt has this class; \
+            sorted by creation"),
+        ("worker" = Option<String>, Query, description = "Only jobs whose last attempt ran on the worker of this name; \
+            for admins"),
+        ("host" = Option<String>, Query, description = "Only jobs that depend on this host"),
         ("lecture_id" = Option<Uuid>, Query, description = "Only this lecture; required for users who are not admins"),
+        ("user_id" = Option<Uuid>, Query, description = "Only this user's lectures, at most 1,000; for admins"),
+        ("from" = Option<DateTime<Utc>>, Query, description = "Only jobs created then or later; with a final state, \
+            ended then or later"),
+        ("until" = Option<DateTime<Utc>>, Query, description = "Only jobs created before; with a final state, ended \
+            before"),
         ("cursor" = Option<Uuid>, Query, description = "`next_cursor` of the page before"),
         ("limit" = Option<u16>, Query, description = "Page size; 50 by default", minimum = 1, maximum = 200),
     ),
@@ -72,27 +86,26 @@ async fn list(
     caller: Caller,
     mut query: QueryFields,
 ) -> Result<Json<JobPage>, Problem> {
-    let states = "this must be available, running, completed, discarded or cancelled";
-    let filter = Filter {
-        kind: query.parsed("kind", "text", "this must be a kind of job"),
-        state: query.parsed("state", "choice", states),
-        subject: query.parsed("lecture_id", "uuid", "this must be a UUID"),
-        after: query.parsed("cursor", "cursor", "this must be `next_cursor` of the page before"),
-        limit: query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
-    };
-    if filter.kind.as_ref().is_some_and(|kind| kind.contains('\0')) {
-        query.refuse("kind", "nul", "a kind holds no NUL character");
-    }
+    let filter = JobFilter::from_query(&mut query);
+    let after = query.parsed("cursor", "cursor", "this must be `next_cursor` of the page before");
+    let limit = query.number("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
     query.finish()?;
     let mut connection = state.acquire().await?;
     if !caller.admin {
-        let lecture = filter.subject.ok_or_else(|| {
+        let lecture = filter.filter.subject.ok_or_else(|| {
             Problem::forbidden("Set lecture_id to one of your lectures; only admins list all jobs.")
         })?;
         if !view::is_linked(&mut connection, caller.user_id, lecture).await? {
             return Err(Problem::not_found("You have no such lecture."));
         }
     }
+    // Who works where is for operators.
+    let filter = if caller.admin {
+        filter.resolve(&mut connection).await?
+    } else {
+        Filter { worker: None, ..filter.filter }
+    };
+    let filter = Filter { after, limit, ..filter };
     let jobs = inspect::list(&mut connection, &filter).await?;
     let full = i64::try_from(jobs.len()) == Ok(filter.limit);
     let next_cursor = jobs.last().filter(|_| full).map(|job| job.id);
@@ -143,7 +156,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
         (status = 403, description = "`forbidden`: admins only"),
     ),
 )]
-async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Result<Response, Problem> {
+async fn create(
+    State(state): State<ApiState>,
+    Admin(caller): Admin,
+    request: Request,
+) -> Result<Response, Problem> {
     let mut fields = Fields::read(request).await?;
     let kind = fields.required_text("kind").unwrap_or_default();
     let args = fields.object("args");
@@ -177,7 +194,7 @@ async fn create(State(state): State<ApiState>, _: Admin, request: Request) -> Re
     if let Some(run_at) = run_at {
         job = job.delay(until(&mut tx, run_at).await?);
     }
-    let enqueued = enqueue(&mut tx, &job).await?;
+    let enqueued = operations::enqueue_job(&mut tx, &kind, &job, Actor::api(caller.user_id)).await?;
     tx.commit().await?;
     state.queue.wake();
     let status = if enqueued.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -236,9 +253,10 @@ struct JobId {
         (status = 409, description = "`conflict`: the job is running or completed, or another one does its work"),
     ),
 )]
-async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
+async fn retry(State(state): State<ApiState>, Admin(caller): Admin, Id(id): Id) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
-    let due = match operations::retry_job(&mut tx, &state.environment.settings, id).await? {
+    let by = Actor::api(caller.user_id);
+    let due = match operations::retry_job(&mut tx, &state.environment.settings, id, by).await? {
         JobRetried::Due(due) => due,
         JobRetried::NotFound => return Err(no_job()),
         JobRetried::Refused | JobRetried::LectureRefused(..) => {
@@ -263,10 +281,14 @@ async fn retry(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Re
         (status = 409, description = "`conflict`: the job has ended"),
     ),
 )]
-async fn cancel(State(state): State<ApiState>, _: Admin, Id(id): Id) -> Result<Response, Problem> {
+async fn cancel(
+    State(state): State<ApiState>,
+    Admin(caller): Admin,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     let mut tx = state.begin().await?;
     let reason = "cancelled by an administrator";
-    match operations::cancel_job(&mut tx, &state.registry, id, reason).await? {
+    match operations::cancel_job(&mut tx, &state.registry, id, reason, Actor::api(caller.user_id)).await? {
         JobCancelled::Cancelled => {}
         JobCancelled::NotFound => return Err(no_job()),
         JobCancelled::Final => return Err(Problem::conflict("This job has ended.")),

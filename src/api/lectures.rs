@@ -1,11 +1,11 @@
 //! Lectures: submit, show, follow, read artefacts, retry, cancel, remove.
 
-mod artefacts;
+pub(crate) mod artefacts;
 mod events;
-mod options;
-mod submit;
+pub(crate) mod options;
+pub(crate) mod submit;
 mod upload;
-mod visible;
+pub(crate) mod visible;
 
 use std::num::NonZeroU32;
 
@@ -123,7 +123,11 @@ async fn status(
     delete, path = "/api/lectures/{id}", tag = "lectures", params(("id" = Uuid, Path)),
     responses((status = 204, description = "Deleted")),
 )]
-async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
     let mut tx = state.begin().await?;
     let removed = if caller.admin {
         removal::delete(&mut tx, id).await?
@@ -161,11 +165,14 @@ struct LectureJob {
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
-async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn retry(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let mut tx = state.begin().await?;
-    let limited_to = (!caller.admin).then_some(caller.user_id);
-    let retried = retry::retry(&mut tx, &state.environment.settings, limited_to, id).await?;
+    let retried = retry::retry(&mut tx, &state.environment.settings, caller.limited_to(), id).await?;
     tx.commit().await?;
     match retried {
         Retried::NotFound => Err(no_lecture()),
@@ -189,11 +196,14 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Res
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
-async fn cancel(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn cancel(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let mut tx = state.begin().await?;
-    let limited_to = (!caller.admin).then_some(caller.user_id);
-    let cancelled = cancel::cancel(&mut tx, &state.registry, limited_to, id).await?;
+    let cancelled = cancel::cancel(&mut tx, &state.registry, caller.limited_to(), id).await?;
     tx.commit().await?;
     match cancelled {
         Cancelled::NotFound => Err(no_lecture()),

@@ -33,7 +33,7 @@ const MAX_STREAMS: usize = 20;
 
 /// An open event stream; it counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct StreamSlot {
+pub(crate) struct StreamSlot {
     user_id: Uuid,
     streams: Arc<Mutex<HashMap<Uuid, usize>>>,
 }
@@ -71,7 +71,7 @@ impl Limits {
     }
 
     /// Opens another event stream for `user_id`, or refuses it.
-    pub(super) fn open_stream(&self, user_id: Uuid) -> Result<StreamSlot, Problem> {
+    pub(crate) fn open_stream(&self, user_id: Uuid) -> Result<StreamSlot, Problem> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let open = streams.entry(user_id).or_default();
         if *open >= MAX_STREAMS {
@@ -84,7 +84,7 @@ impl Limits {
     }
 
     /// Admits a request that costs `cost` submissions, or says when to retry.
-    pub(super) fn admit(&self, user_id: Uuid, cost: NonZeroU32) -> Result<(), Problem> {
+    pub(crate) fn admit(&self, user_id: Uuid, cost: NonZeroU32) -> Result<(), Problem> {
         let Some(rate) = &self.rate else { return Ok(()) };
         if rate.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_PER_CLEANUP == 0 {
             rate.limiter.retain_recent();

@@ -108,8 +108,8 @@ fn finish(mut response: Response, id: Uuid) -> Response {
     let headers = response.headers_mut();
     let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is visible ASCII");
     headers.insert(REQUEST_ID, id);
-    // A shared cache must not keep one user's answer for another.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A shared cache must not keep one user's answer for another. The pages' assets are the same for all.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

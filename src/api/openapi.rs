@@ -34,6 +34,7 @@ const BEARER: &str = "bearer";
         (name = "lectures", description = "Submit, follow, read"),
         (name = "documents", description = "Users' PDF files"),
         (name = "courses", description = "The catalogue and users' selections"),
+        (name = "webhooks", description = "Messages to other programs when a lecture ends"),
         (name = "jobs", description = "Jobs of lectures and of the whole installation"),
         (name = "operation", description = "Queues, workers and schedules; admins only"),
         (name = "health", description = "For operators; no credential")

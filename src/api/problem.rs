@@ -17,13 +17,13 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub(super) struct FieldError {
+pub(crate) struct FieldError {
     /// The field's name.
-    pub(super) field: &'static str,
+    pub(crate) field: &'static str,
     /// Stable word for the error.
-    pub(super) code: &'static str,
+    pub(crate) code: &'static str,
     /// The error and its remedy, for people.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl From<InvalidField> for FieldError {
@@ -35,50 +35,55 @@ impl From<InvalidField> for FieldError {
 /// An error to answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) detail: Cow<'static, str>,
-    pub(super) errors: Vec<FieldError>,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: Cow<'static, str>,
+    pub(crate) errors: Vec<FieldError>,
     /// Boxed to keep every `Result` with a problem small.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), header: None }
     }
 
-    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
     /// `challenge` gives the reason, as RFC 6750 defines.
-    pub(super) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
+    pub(crate) fn unauthenticated(detail: &'static str, challenge: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
     /// 401 without details about the credential.
-    pub(super) fn unknown_credential() -> Self {
+    pub(crate) fn unknown_credential() -> Self {
         Self::unauthenticated(
             "This token is unknown or no longer valid. Sign in again.",
             r#"Bearer realm="bedel", error="invalid_token""#,
         )
     }
 
-    pub(super) fn forbidden(detail: &'static str) -> Self {
+    pub(crate) fn forbidden(detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    pub(super) fn not_found(detail: &'static str) -> Self {
+    /// 403 for a request that another site's page sent with our cookie.
+    pub(crate) fn cross_site() -> Self {
+        Self::forbidden("Another site sent this request, so it is refused. Open the page here and try again.")
+    }
+
+    pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    pub(super) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
-    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.message.clone(),
             many => many
@@ -90,36 +95,36 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
     }
 
-    pub(super) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
     /// A storage error: 503.
-    pub(super) fn storage(error: &StorageError) -> Self {
+    pub(crate) fn storage(error: &StorageError) -> Self {
         tracing::error!(%error, "a storage operation failed");
         Self::unavailable("The storage is unavailable. Try again in a few seconds.")
     }
 
-    pub(super) fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
 
-    pub(super) fn unsupported_media(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn unsupported_media(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media", detail)
     }
 
     /// 422 for one field.
-    pub(super) fn invalid_field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError { field, code, message: message.into() }])
     }
 
-    pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some(Box::new((name, value))), ..self }
     }
 
     /// 500 without the cause, which the caller has logged.
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -11,7 +11,7 @@ use super::problem::{FieldError, Problem};
 use super::state::ApiState;
 
 /// The fields of a query string. Unknown fields are ignored; errors of known ones are collected.
-pub(super) struct QueryFields {
+pub(crate) struct QueryFields {
     map: HashMap<String, String>,
     errors: Vec<FieldError>,
 }
@@ -34,8 +34,13 @@ impl FromRequestParts<ApiState> for QueryFields {
 }
 
 impl QueryFields {
+    /// Fields that were read elsewhere, such as in a form.
+    pub(crate) fn of(map: HashMap<String, String>) -> Self {
+        Self { map, errors: Vec::new() }
+    }
+
     /// Parses a value. `message` says what it must be.
-    pub(super) fn parsed<T: FromStr>(
+    pub(crate) fn parsed<T: FromStr>(
         &mut self,
         field: &'static str,
         code: &'static str,
@@ -50,12 +55,12 @@ impl QueryFields {
     }
 
     /// Records an error of a field.
-    pub(super) fn refuse(&mut self, field: &'static str, code: &'static str, message: impl Display) {
+    pub(crate) fn refuse(&mut self, field: &'static str, code: &'static str, message: impl Display) {
         self.errors.push(FieldError { field, code, message: message.to_string() });
     }
 
     /// A whole number from `min` to `max`.
-    pub(super) fn number<T>(&mut self, field: &'static str, min: T, max: T) -> Option<T>
+    pub(crate) fn number<T>(&mut self, field: &'static str, min: T, max: T) -> Option<T>
     where
         T: FromStr + PartialOrd + Display + Copy,
     {
@@ -69,7 +74,7 @@ impl QueryFields {
     }
 
     /// 422 with all errors, if there are any.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
     }
 }

@@ -12,7 +12,7 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// The latest text and when it was rendered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ScrapeCache(Arc<Mutex<Option<(Instant, String)>>>);
+pub(crate) struct ScrapeCache(Arc<Mutex<Option<(Instant, String)>>>);
 
 impl ScrapeCache {
     /// The cached text, or a new one from `render`. One caller renders while the others wait.

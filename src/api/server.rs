@@ -1,11 +1,14 @@
 //! Connections: HTTP/1.1, limited in number, with a time limit for each request's head.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,6 +18,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Address of the client, or of the proxy in front of it. In the extensions of each request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Longest wait for a request's head, also on an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,8 +58,14 @@ pub(super) async fn run(listener: TcpListener, router: Router, stop: Cancellatio
             Some(_) = connections.join_next() => continue,
             () = &mut stopped => break,
         };
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let peer = stream.peer_addr().map(|address| Peer(address.ip())).ok();
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            request
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let graceful_connection = graceful.watch(connection);
         connections.spawn(async move {
             // Clients may disconnect at any time.

@@ -18,20 +18,20 @@ use super::scrape_cache::ScrapeCache;
 /// What every handler works with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    pub(super) pool: PgPool,
+    pub(crate) pool: PgPool,
     /// Wakes the workers after a commit.
-    pub(super) queue: Queue,
+    pub(crate) queue: Queue,
     /// The API reads its storage and its settings.
-    pub(super) environment: Arc<Environment>,
+    pub(crate) environment: Arc<Environment>,
     /// The kinds of jobs.
-    pub(super) registry: Registry<Arc<Environment>>,
-    pub(super) authenticator: Authenticator,
+    pub(crate) registry: Registry<Arc<Environment>>,
+    pub(crate) authenticator: Authenticator,
     /// Sizes and rates.
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     /// Web origins that may call the API from a browser.
-    pub(super) origins: Origins,
+    pub(crate) origins: Origins,
     /// The latest metrics of the database.
-    pub(super) scrape_cache: ScrapeCache,
+    pub(crate) scrape_cache: ScrapeCache,
 }
 
 impl ApiState {
@@ -57,11 +57,11 @@ impl ApiState {
         }
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
         connections::begin(&self.pool).await
     }
 
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, Problem> {
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, Problem> {
         connections::acquire(&self.pool).await
     }
 }

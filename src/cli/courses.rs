@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::output::OutputOptions;
 use super::remote::RemoteOptions;
 use super::table;
 use crate::config::common::CommonOptions;
@@ -28,9 +29,8 @@ pub struct SyncCourses {
     /// Seconds to wait for the job to end
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=60))]
     wait: u64,
-    /// Print the API's answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     remote: RemoteOptions,
 }
@@ -52,24 +52,19 @@ impl SyncCourses {
         let body = json!({ "dry_run": self.dry_run, "terms": self.terms });
         let path = format!("/api/admin/courses/sync?wait={}", self.wait);
         let answer = remote.ask(Method::POST, &path, Some(&body)).await?;
-        if self.json {
-            println!("{answer}");
-            return Ok(());
-        }
+        self.output.print(&answer, || self.summary(&answer))
+    }
+
+    fn summary(&self, answer: &Value) -> String {
         let Some(total) = answer["total"].as_u64() else {
-            let job = answer["job_id"].as_str().unwrap_or("unknown");
-            println!(
-                "it continues as job {}; type: bedel jobs show {}",
-                table::clean(job),
-                table::clean(job)
-            );
-            return Ok(());
+            let job = table::clean(answer["job_id"].as_str().unwrap_or("unknown"));
+            return format!("it continues as job {job}; type: bedel jobs show {job}\n");
         };
         let would = if self.dry_run { "would be " } else { "" };
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
-        println!(
+        let mut text = format!(
             "{total} courses in the catalogue: {} {would}created, {} {would}updated, {} unchanged, {} \
-             {would}deleted, {} {would}retained",
+             {would}deleted, {} {would}retained\n",
             count("created"),
             count("updated"),
             count("unchanged"),
@@ -77,8 +72,8 @@ impl SyncCourses {
             count("retained")
         );
         if answer["deletion_skipped"] == Value::Bool(true) {
-            println!("nothing {would}deleted: too many courses would go");
+            text.push_str(&format!("nothing {would}deleted: too many courses would go\n"));
         }
-        Ok(())
+        text
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 use sqlx::{Connection, PgConnection, PgPool};
 
+use super::output::OutputOptions;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -28,6 +29,8 @@ const OLDEST_SUPPORTED: i32 = 130_000;
 /// Check PostgreSQL, ffmpeg, ffprobe, storage, model and engine. Exit code 1 if a check fails.
 #[derive(Debug, Args)]
 pub struct DoctorCommand {
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     postgres: PostgresOptions,
     #[command(flatten)]
@@ -58,9 +61,7 @@ impl DoctorCommand {
         findings.extend(host::storage(&storage_dir, pool.as_ref()).await);
         findings.push(host::scratch(&self.storage.scratch_dir(&common.data_dir)));
         findings.extend(host::speech(&self.speech).await);
-        for finding in &findings {
-            println!("{}", finding.line());
-        }
+        self.output.print(&findings, || findings.iter().map(|finding| finding.line() + "\n").collect())?;
         match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
             0 => Ok(()),
             1 => Err(CliError::Failed("1 check failed; the line above says what to do".to_owned())),

@@ -1,13 +1,16 @@
 //! `bedel enqueue`.
 
+use bedel_jobs::audit::Actor;
+use bedel_jobs::operations;
 use bedel_jobs::registry;
 use bedel_jobs::registry::new_job;
-use bedel_queue::{Queue, enqueue};
+use bedel_queue::Queue;
 use bedel_storage::Storage;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::notify;
+use super::output::OutputOptions;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -25,9 +28,8 @@ pub struct EnqueueCommand {
     /// Its arguments as a JSON object
     #[arg(default_value = "{}", value_name = "ARGS_JSON")]
     args: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
@@ -50,16 +52,15 @@ impl EnqueueCommand {
 
         database::ready(&pool).await?;
         let mut tx = pool.begin().await?;
-        let enqueued = enqueue(&mut tx, &job).await?;
+        let enqueued = operations::enqueue_job(&mut tx, &self.kind, &job, Actor::CLI).await?;
         tx.commit().await?;
         notify::wake(&Queue::new(pool)).await;
-        if self.json {
-            println!("{}", json!({ "job_id": enqueued.id, "created": enqueued.created }));
-        } else if enqueued.created {
-            println!("{}", enqueued.id);
-        } else {
-            println!("{} (a live job has the same unique key)", enqueued.id);
-        }
-        Ok(())
+        self.output.print(&json!({ "job_id": enqueued.id, "created": enqueued.created }), || {
+            if enqueued.created {
+                format!("{}\n", enqueued.id)
+            } else {
+                format!("{} (a live job has the same unique key)\n", enqueued.id)
+            }
+        })
     }
 }

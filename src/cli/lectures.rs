@@ -7,13 +7,22 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::option_flags::OptionFlags;
+use super::output::OutputOptions;
 use super::remote::RemoteOptions;
-use super::table;
+use super::table::{self, Column};
 use crate::config::common::CommonOptions;
 use crate::error::CliError;
 
 /// Lectures per page.
 const PAGE: usize = 100;
+
+const COLUMNS: [Column; 5] = [
+    Column::whole("LECTURE"),
+    Column::state("STATUS"),
+    Column::whole("STAGE").optional(),
+    Column::text("TITLE"),
+    Column::text("MESSAGE").optional(),
+];
 
 /// List your lectures, newest first, or transcribe one again, over the HTTP API.
 #[derive(Debug, Args)]
@@ -30,9 +39,8 @@ pub struct LecturesCommand {
     /// Maximum number of lectures
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     remote: RemoteOptions,
 }
@@ -50,9 +58,8 @@ struct TranscribeAgain {
     lecture: Uuid,
     #[command(flatten)]
     options: OptionFlags,
-    /// Print the API's answer as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     remote: RemoteOptions,
 }
@@ -71,13 +78,11 @@ impl TranscribeAgain {
         self.options.add_to(&mut body);
         let path = format!("/api/lectures/{}/transcribe", self.lecture);
         let answer = remote.ask(Method::POST, &path, Some(&body)).await?;
-        if self.json {
-            println!("{answer}");
-            return Ok(());
-        }
-        let enqueued: Enqueued = remote.read(answer)?;
-        println!("lecture {}  {}  job {}", self.lecture, table::clean(&enqueued.status), enqueued.job_id);
-        Ok(())
+        let enqueued: Enqueued = remote.read(answer.clone())?;
+        self.output.print(&answer, || {
+            let status = table::clean(&enqueued.status);
+            format!("lecture {}  {status}  job {}\n", self.lecture, enqueued.job_id)
+        })
     }
 }
 
@@ -120,15 +125,10 @@ impl LecturesCommand {
             }
         }
         lectures.truncate(limit);
-        if self.json {
-            println!("{}", Value::Array(lectures));
-            return Ok(());
-        }
         let rows =
-            lectures.into_iter().map(|lecture| remote.read(lecture).map(|lecture: Lecture| row(&lecture)));
+            lectures.iter().map(|lecture| remote.read(lecture.clone()).map(|lecture: Lecture| row(&lecture)));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        print!("{}", table::render(&["LECTURE", "STATUS", "STAGE", "TITLE", "MESSAGE"], &rows));
-        Ok(())
+        self.output.print(&lectures, || table::render(&COLUMNS, &rows))
     }
 
     fn path(&self, wanted: usize, cursor: Option<&str>) -> String {
@@ -148,15 +148,15 @@ impl LecturesCommand {
 }
 
 fn row(lecture: &Lecture) -> Vec<String> {
-    let stage = lecture.stage.as_deref().map(table::clean).unwrap_or_default();
+    let stage = lecture.stage.as_deref().unwrap_or_default();
     let progress = lecture.progress.map(|progress| format!(" {:.0} %", progress * 100.0)).unwrap_or_default();
     let left = lecture.seconds_left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
     vec![
         lecture.id.to_string(),
-        table::clean(&lecture.status),
+        lecture.status.clone(),
         format!("{stage}{progress}{left}"),
-        lecture.title.as_deref().map(table::clean).unwrap_or_default(),
-        lecture.error_message.as_deref().map(table::clean).unwrap_or_default(),
+        lecture.title.clone().unwrap_or_default(),
+        lecture.error_message.clone().unwrap_or_default(),
     ]
 }
 

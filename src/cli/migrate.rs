@@ -2,9 +2,12 @@
 
 use bedel_jobs::lecture::restart;
 use clap::Args;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::table;
+use super::output::OutputOptions;
+use super::progress::Progress;
+use super::table::{self, Column};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -26,6 +29,8 @@ pub struct MigrateCommand {
     #[arg(long, default_value_t = 30, requires = "adopt", value_parser = clap::value_parser!(u32).range(1..=6000), value_name = "N")]
     per_minute: u32,
     #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
     jobs: JobOptions,
@@ -41,50 +46,87 @@ impl MigrateCommand {
         let pool = database::pool(&url, Role::Migration)?;
         database::answers(&pool).await?;
         if self.status {
-            return status(&pool).await;
+            return self.print_status(&pool).await;
         }
         if !self.adopt {
-            return run(&pool).await;
+            let applied = run(&pool).await?;
+            return self.output.print(&json!({ "applied": values(&applied) }), || text(&applied));
         }
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
-        for unproven in migrate::adopt(&pool).await.map_err(failed)? {
-            println!("rows break a foreign key, which holds from now on: {unproven}");
-        }
-        println!("adopted");
-        run(&pool).await?;
-        let started = restart::restart_stuck(&pool, &settings, self.per_minute).await?;
-        println!("{started} lectures start again, {} in a minute", self.per_minute);
-        Ok(())
-    }
-}
-
-async fn status(pool: &PgPool) -> Result<(), CliError> {
-    let rows = migrate::status(pool).await.map_err(failed)?;
-    let cells: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            let when = row.applied_at.map_or_else(String::new, table::time);
-            vec![version(row), row.description.clone(), row.state.to_string(), when]
+        let broken = migrate::adopt(&pool).await.map_err(failed)?;
+        let applied = run(&pool).await?;
+        let restarted = restart::restart_stuck(&pool, &settings, self.per_minute).await?;
+        let result = json!({
+            "adopted": true,
+            "broken_foreign_keys": broken,
+            "applied": values(&applied),
+            "lectures_restarted": restarted,
+        });
+        self.output.print(&result, || {
+            let mut lines = String::new();
+            for unproven in &broken {
+                lines.push_str(&format!("rows break a foreign key, which holds from now on: {unproven}\n"));
+            }
+            lines.push_str(&format!("adopted\n{}", text(&applied)));
+            lines + &format!("{restarted} lectures start again, {} in a minute\n", self.per_minute)
         })
-        .collect();
-    print!("{}", table::render(&["VERSION", "DESCRIPTION", "STATE", "APPLIED AT"], &cells));
-    match rows.iter().filter(|row| row.state != State::Applied).count() {
-        0 => Ok(()),
-        count => Err(CliError::Failed(format!(
-            "{count} migrations are not as they should be; type: bedel migrate"
-        ))),
+    }
+
+    async fn print_status(&self, pool: &PgPool) -> Result<(), CliError> {
+        let rows = migrate::status(pool).await.map_err(failed)?;
+        self.output.print(&values(&rows), || {
+            let cells: Vec<_> = rows
+                .iter()
+                .map(|row| {
+                    let when = row.applied_at.map_or_else(String::new, table::time);
+                    vec![version(row), row.description.clone(), row.state.to_string(), when]
+                })
+                .collect();
+            table::render(&COLUMNS, &cells)
+        })?;
+        match rows.iter().filter(|row| row.state != State::Applied).count() {
+            0 => Ok(()),
+            count => Err(CliError::Failed(format!(
+                "{count} migrations are not as they should be; type: bedel migrate"
+            ))),
+        }
     }
 }
 
-async fn run(pool: &PgPool) -> Result<(), CliError> {
-    let report = migrate::run(pool).await.map_err(failed)?;
-    for row in &report.applied {
-        println!("applied {} {}", version(row), row.description);
+const COLUMNS: [Column; 4] = [
+    Column::whole("VERSION"),
+    Column::text("DESCRIPTION"),
+    Column::state("STATE"),
+    Column::whole("APPLIED AT").optional(),
+];
+
+/// Applies what is pending, with a bar on a terminal.
+async fn run(pool: &PgPool) -> Result<Vec<Row>, CliError> {
+    let progress = Progress::start();
+    let report = migrate::run_with(pool, &mut |step| {
+        progress.count(step.description, step.done, step.total);
+    })
+    .await;
+    Ok(report.map_err(failed)?.applied)
+}
+
+fn text(applied: &[Row]) -> String {
+    if applied.is_empty() {
+        return "the schema is up to date\n".to_owned();
     }
-    if report.applied.is_empty() {
-        println!("the schema is up to date");
-    }
-    Ok(())
+    applied.iter().map(|row| format!("applied {} {}\n", version(row), row.description)).collect()
+}
+
+fn values(rows: &[Row]) -> Vec<Value> {
+    let value = |row: &Row| {
+        json!({
+            "version": version(row),
+            "description": row.description,
+            "state": row.state.to_string(),
+            "applied_at": row.applied_at,
+        })
+    };
+    rows.iter().map(value).collect()
 }
 
 /// `012` for one of ours, `queue/0001` for one of the queue's: the names of the files.

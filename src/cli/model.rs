@@ -1,9 +1,11 @@
 //! `bedel model`.
 
-use bedel_speech::models::{self, InstalledModel};
+use bedel_speech::models::{self, InstalledModel, Step};
 use clap::{Args, Subcommand};
 
-use super::table;
+use super::output::OutputOptions;
+use super::progress::Progress;
+use super::table::{self, Column};
 use crate::config::speech::SpeechOptions;
 use crate::error::CliError;
 use crate::run::environment;
@@ -31,6 +33,8 @@ pub struct InstallModel {
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     sha256: Option<String>,
     #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
     speech: SpeechOptions,
 }
 
@@ -45,15 +49,16 @@ pub struct NamedModel {
     /// Name [default: BEDEL_MODEL]
     name: Option<String>,
     #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
     speech: SpeechOptions,
 }
 
 /// Format of the list.
 #[derive(Debug, Args)]
 pub struct ListModels {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     speech: SpeechOptions,
 }
@@ -78,15 +83,18 @@ impl InstallModel {
     fn install(&self) -> Result<(), CliError> {
         let directory = environment::model_dir(&self.speech)?;
         let model = self.name.as_deref().unwrap_or(&self.speech.model);
-        let installed = models::install(model, self.sha256.as_deref(), &directory)
-            .map_err(|error| CliError::Failed(error.to_string()))?;
-        println!(
-            "installed {} ({} bytes, sha256 {})",
-            installed.path.display(),
-            installed.bytes,
-            installed.sha256
-        );
-        Ok(())
+        let progress = Progress::start();
+        progress.step("opening the model store");
+        let installed = models::install(model, self.sha256.as_deref(), &directory, &mut |step| match step {
+            Step::Fetch { bytes, total } => progress.bytes("fetching the model", bytes, total),
+            Step::Convert => progress.step("converting the model"),
+        });
+        drop(progress);
+        let installed = installed.map_err(|error| CliError::Failed(error.to_string()))?;
+        self.output.print(&json(&installed), || {
+            let InstalledModel { path, bytes, sha256, .. } = &installed;
+            format!("installed {} ({bytes} bytes, sha256 {sha256})\n", path.display())
+        })
     }
 }
 
@@ -95,8 +103,9 @@ impl NamedModel {
         let directory = environment::model_dir(&self.speech)?;
         let installed =
             models::verify(&directory, self.name()).map_err(|error| CliError::Failed(error.to_string()))?;
-        println!("intact: {} (sha256 {})", installed.path.display(), installed.sha256);
-        Ok(())
+        self.output.print(&json(&installed), || {
+            format!("intact: {} (sha256 {})\n", installed.path.display(), installed.sha256)
+        })
     }
 
     fn name(&self) -> &str {
@@ -108,27 +117,23 @@ impl ListModels {
     fn run(&self) -> Result<(), CliError> {
         let directory = environment::model_dir(&self.speech)?;
         let models = models::list(&directory).map_err(|error| CliError::Failed(error.to_string()))?;
-        if self.json {
-            println!("{}", serde_json::Value::from_iter(models.iter().map(json)));
-        } else if models.is_empty() {
-            println!("no models in {}; type: bedel model install", directory.display());
-        } else {
-            let cells: Vec<_> = models
-                .iter()
-                .map(|model| {
-                    let megabytes = format!("{:.1}", model.bytes as f64 / 1e6);
-                    vec![
-                        model.name.clone(),
-                        megabytes,
-                        model.sha256.clone(),
-                        model.path.display().to_string(),
-                    ]
-                })
-                .collect();
-            print!("{}", table::render(&["NAME", "MB", "SHA256", "PATH"], &cells));
-        }
-        Ok(())
+        let values: Vec<_> = models.iter().map(json).collect();
+        self.output.print(&values, || {
+            if models.is_empty() {
+                return format!("no models in {}; type: bedel model install\n", directory.display());
+            }
+            let cells: Vec<_> = models.iter().map(row).collect();
+            table::render(&COLUMNS, &cells)
+        })
     }
+}
+
+const COLUMNS: [Column; 4] =
+    [Column::whole("NAME"), Column::whole("MB"), Column::text("SHA256"), Column::text("PATH")];
+
+fn row(model: &InstalledModel) -> Vec<String> {
+    let megabytes = format!("{:.1}", model.bytes as f64 / 1e6);
+    vec![model.name.clone(), megabytes, model.sha256.clone(), model.path.display().to_string()]
 }
 
 fn json(model: &InstalledModel) -> serde_json::Value {

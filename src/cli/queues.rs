@@ -1,13 +1,16 @@
 //! `bedel queues`.
 
+use bedel_jobs::audit::Actor;
+use bedel_jobs::operations;
 use bedel_jobs::registry;
 use bedel_jobs::registry::known_queues;
-use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, breakers, pause, resume};
+use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, breakers};
 use bedel_storage::Storage;
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
 
-use super::table;
+use super::output::OutputOptions;
+use super::table::{self, Column};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
@@ -21,14 +24,30 @@ use crate::run::environment;
 pub struct QueuesCommand {
     #[command(subcommand)]
     action: Option<Box<Action>>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
     jobs: JobOptions,
 }
+
+const QUEUE_COLUMNS: [Column; 5] = [
+    Column::whole("QUEUE"),
+    Column::state("PAUSED"),
+    Column::whole("AVAILABLE"),
+    Column::whole("RUNNING"),
+    Column::whole("OLDEST RUN AT").optional(),
+];
+
+const HOST_COLUMNS: [Column; 6] = [
+    Column::whole("WAITING FOR"),
+    Column::whole("DOWN SINCE").optional(),
+    Column::whole("NEXT PROBE"),
+    Column::whole("PROBES").optional(),
+    Column::whole("CLASS"),
+    Column::text("LAST ERROR"),
+];
 
 #[derive(Debug, Subcommand)]
 enum Action {
@@ -44,6 +63,8 @@ struct NamedQueue {
     /// The queue's name
     #[arg(value_name = "QUEUE")]
     name: String,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
@@ -67,47 +88,49 @@ impl QueuesCommand {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await?;
         let views = list_known(&mut connection, &pool, &self.jobs).await?;
-        if self.json {
-            println!("{}", serde_json::to_string(&views).expect("a queue is plain data"));
-            return Ok(());
-        }
-        let rows: Vec<_> = views.iter().map(line).collect();
-        print!("{}", table::render(&["QUEUE", "PAUSED", "AVAILABLE", "RUNNING", "OLDEST RUN AT"], &rows));
         let breakers = breakers(&mut connection).await?;
-        let rows: Vec<_> = breakers.iter().filter_map(down_host).collect();
-        if !rows.is_empty() {
-            let columns = ["WAITING FOR", "DOWN SINCE", "NEXT PROBE", "PROBES", "CLASS", "LAST ERROR"];
-            print!("\n{}", table::render(&columns, &rows));
-        }
-        Ok(())
+        self.output.print(&views, || {
+            let rows: Vec<_> = views.iter().map(line).collect();
+            let mut text = table::render(&QUEUE_COLUMNS, &rows);
+            let rows: Vec<_> = breakers.iter().filter_map(down_host).collect();
+            if !rows.is_empty() {
+                text.push_str(&format!("\n{}", table::render(&HOST_COLUMNS, &rows)));
+            }
+            text
+        })
     }
 }
 
 impl NamedQueue {
     async fn pause(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let mut connection = self.open(common).await?;
-        pause(&mut connection, &self.name).await?;
-        println!("{} is paused", self.name);
-        Ok(())
+        let (pool, mut connection) = self.open(common).await?;
+        pause(&pool, &self.name).await?;
+        let queue = self.find(&mut connection, &pool).await?;
+        self.output.print(&queue, || format!("{} is paused\n", table::clean(&self.name)))
     }
 
     async fn resume(&self, common: &CommonOptions) -> Result<(), CliError> {
-        let mut connection = self.open(common).await?;
-        resume(&mut connection, &self.name).await?;
-        println!("{} is resumed", self.name);
-        Ok(())
+        let (pool, mut connection) = self.open(common).await?;
+        resume(&pool, &self.name).await?;
+        let queue = self.find(&mut connection, &pool).await?;
+        self.output.print(&queue, || format!("{} is resumed\n", table::clean(&self.name)))
     }
 
     /// A connection, if the queue exists: pausing a misspelt name would appear to work.
     async fn open(
         &self,
         common: &CommonOptions,
-    ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, CliError> {
+    ) -> Result<(PgPool, sqlx::pool::PoolConnection<sqlx::Postgres>), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await?;
-        let views = list_known(&mut connection, &pool, &self.jobs).await?;
-        if views.iter().any(|view| view.name == self.name) {
-            return Ok(connection);
+        self.find(&mut connection, &pool).await?;
+        Ok((pool, connection))
+    }
+
+    async fn find(&self, connection: &mut PgConnection, pool: &PgPool) -> Result<QueueView, CliError> {
+        let mut views = list_known(connection, pool, &self.jobs).await?;
+        if let Some(place) = views.iter().position(|view| view.name == self.name) {
+            return Ok(views.swap_remove(place));
         }
         let names: Vec<_> = views.into_iter().map(|view| view.name).collect();
         Err(CliError::Usage(format!(
@@ -116,6 +139,26 @@ impl NamedQueue {
             names.join(", ")
         )))
     }
+}
+
+/// Pauses a queue, and records it.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn pause(pool: &PgPool, name: &str) -> Result<(), CliError> {
+    let mut tx = pool.begin().await?;
+    operations::pause_queue(&mut tx, name, Actor::CLI).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Resumes a queue, and records it.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn resume(pool: &PgPool, name: &str) -> Result<(), CliError> {
+    let mut tx = pool.begin().await?;
+    operations::resume_queue(&mut tx, name, Actor::CLI).await?;
+    Ok(tx.commit().await?)
 }
 
 /// The queues in the database and of the known kinds, by name.

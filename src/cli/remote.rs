@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -87,7 +87,7 @@ impl Remote {
         self.read(body)
     }
 
-    /// The answer as JSON.
+    /// The answer as JSON; null for one without a body.
     ///
     /// # Errors
     /// If the API does not answer or refuses; its detail is printed.
@@ -104,6 +104,9 @@ impl Remote {
             CliError::Failed(format!("{} does not answer: {}", self.base, error.without_url()))
         })?;
         let status = answer.status();
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         let body = answer.json::<Value>().await;
         if status.is_success() {
             return body.map_err(|_| self.not_bedels());

@@ -5,13 +5,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::output::OutputOptions;
 use super::remote::RemoteOptions;
-use super::table;
+use super::table::{self, Column};
 use crate::config::common::CommonOptions;
 use crate::error::CliError;
 
 /// Hits per page.
 const PAGE: usize = 50;
+
+const COLUMNS: [Column; 4] =
+    [Column::whole("TIME"), Column::text("LECTURE"), Column::text("TEXT"), Column::text("LINK").optional()];
 
 /// Find what was said in your lectures, newest first, over the HTTP API.
 ///
@@ -27,9 +31,8 @@ pub struct SearchCommand {
     /// Maximum number of hits
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     remote: RemoteOptions,
 }
@@ -67,14 +70,9 @@ impl SearchCommand {
                 break;
             }
         }
-        if self.json {
-            println!("{}", Value::Array(hits));
-            return Ok(());
-        }
-        let rows = hits.into_iter().map(|hit| remote.read(hit).map(|hit: Hit| row(&hit)));
+        let rows = hits.iter().map(|hit| remote.read(hit.clone()).map(|hit: Hit| row(&hit)));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        print!("{}", table::render(&["TIME", "LECTURE", "TEXT", "LINK"], &rows));
-        Ok(())
+        self.output.print(&hits, || table::render(&COLUMNS, &rows))
     }
 
     fn path(&self, wanted: usize, cursor: Option<&str>) -> String {
@@ -94,12 +92,7 @@ impl SearchCommand {
 
 fn row(hit: &Hit) -> Vec<String> {
     let title = hit.title.clone().unwrap_or_else(|| hit.lecture_id.to_string());
-    vec![
-        time(hit.start),
-        table::clean(&title),
-        table::clean(&plain(&hit.snippet)),
-        hit.url.as_deref().map(table::clean).unwrap_or_default(),
-    ]
+    vec![time(hit.start), title, plain(&hit.snippet), hit.url.clone().unwrap_or_default()]
 }
 
 /// `1:02:03`, or `2:03` in the first hour.

@@ -1,16 +1,17 @@
 //! `bedel submit`.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::option_flags::OptionFlags;
+use super::output::{self, OutputOptions};
+use super::progress::Progress;
 use super::remote::{Remote, RemoteOptions};
 use super::table;
 use crate::config::common::CommonOptions;
@@ -39,12 +40,14 @@ pub struct SubmitCommand {
     title: Option<String>,
     #[command(flatten)]
     options: OptionFlags,
-    /// Watch until it ends; exit code 1 if it fails
-    #[arg(long, conflicts_with = "json")]
-    watch: bool,
-    /// Print the API's answer as JSON
+    /// Address to tell when the lecture ends
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
+    /// Watch until it ends and print its last state; exit code 1 if it fails
     #[arg(long)]
-    json: bool,
+    watch: bool,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     remote: RemoteOptions,
 }
@@ -62,7 +65,7 @@ struct Submitted {
 struct State {
     status: String,
     stage: Option<String>,
-    progress: Option<f32>,
+    progress: Option<f64>,
     error_message: Option<String>,
 }
 
@@ -78,27 +81,38 @@ impl SubmitCommand {
             "panopto_url": self.panopto_url,
             "stream_url": self.stream_url,
             "title": self.title,
+            "callback_url": self.callback_url,
         });
         self.options.add_to(&mut body);
-        let body = remote.ask(Method::POST, "/api/lectures/download", Some(&body)).await?;
-        if self.json {
-            println!("{body}");
-            return Ok(());
-        }
-        let submitted: Submitted = remote.read(body)?;
+        let answer = remote.ask(Method::POST, "/api/lectures/download", Some(&body)).await?;
+        let submitted: Submitted = remote.read(answer.clone())?;
         let was = if submitted.created { "new" } else { "exists already" };
-        println!("lecture {}  {}  ({was})", submitted.lecture_id, table::clean(&submitted.status));
-        if self.watch { watch(&remote, submitted.lecture_id).await } else { Ok(()) }
+        let text =
+            || format!("lecture {}  {}  ({was})\n", submitted.lecture_id, table::clean(&submitted.status));
+        if !self.watch {
+            return self.output.print(&answer, text);
+        }
+        if !self.output.is_json() {
+            output::write(&text())?;
+        }
+        let answer = watch(&remote, submitted.lecture_id).await?;
+        let state: State = remote.read(answer.clone())?;
+        let line = line(&state);
+        self.output.print(&answer, || format!("lecture {}  {line}\n", submitted.lecture_id))?;
+        if state.status == "failed" {
+            return Err(CliError::Failed(format!("lecture {} failed", submitted.lecture_id)));
+        }
+        Ok(())
     }
 }
 
-/// Prints progress until the end: on a terminal as one changing line, elsewhere one line per change.
-async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
-    let mut output = Line { live: std::io::stdout().is_terminal(), text: String::new() };
+/// Follows a lecture until it is completed or failed, and returns its last state.
+async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<Value, CliError> {
+    let progress = Progress::start();
     let mut failed_polls = 0;
     loop {
-        let state: State = match remote.get(&format!("/api/lectures/{lecture_id}/status")).await {
-            Ok(state) => state,
+        let answer: Value = match remote.get(&format!("/api/lectures/{lecture_id}/status")).await {
+            Ok(answer) => answer,
             // The API or its database may restart; the lecture continues.
             Err(error) if failed_polls == MAX_FAILED_POLLS => return Err(error),
             Err(_) => {
@@ -108,63 +122,24 @@ async fn watch(remote: &Remote, lecture_id: Uuid) -> Result<(), CliError> {
             }
         };
         failed_polls = 0;
-        output.show(line(&state));
+        let state: State = remote.read(answer.clone())?;
         match state.status.as_str() {
-            "completed" if state.stage.is_none() => {
-                output.end();
-                return Ok(());
-            }
-            "failed" => {
-                output.end();
-                return Err(CliError::Failed(format!(
-                    "lecture {lecture_id} failed; the line above says why"
-                )));
-            }
-            _ => sleep(POLL_INTERVAL).await,
+            "completed" if state.stage.is_none() => return Ok(answer),
+            "failed" => return Ok(answer),
+            _ => {}
         }
+        match state.progress {
+            Some(fraction) => progress.fraction(&line(&state), fraction),
+            None => progress.step(&line(&state)),
+        }
+        sleep(POLL_INTERVAL).await;
     }
 }
 
+/// Status, stage and error of a lecture.
 fn line(state: &State) -> String {
-    let mut text = table::clean(&state.status);
-    if let Some(stage) = &state.stage {
-        text.push_str(&format!("  {}", table::clean(stage)));
-    }
-    if let Some(progress) = state.progress {
-        text.push_str(&format!("  {:.0} %", progress * 100.0));
-    }
-    if let Some(message) = &state.error_message {
-        text.push_str(&format!("  {}", table::clean(message)));
-    }
-    text
-}
-
-struct Line {
-    /// True on a terminal.
-    live: bool,
-    text: String,
-}
-
-impl Line {
-    fn show(&mut self, text: String) {
-        if text == self.text {
-            return;
-        }
-        if self.live {
-            // Back to the start of the line, and clear it.
-            print!("\r\x1b[K{text}");
-            let _ = std::io::stdout().flush();
-        } else {
-            println!("{text}");
-        }
-        self.text = text;
-    }
-
-    fn end(&self) {
-        if self.live {
-            println!();
-        }
-    }
+    let parts = [Some(&state.status), state.stage.as_ref(), state.error_message.as_ref()];
+    parts.into_iter().flatten().map(|part| table::clean(part)).collect::<Vec<_>>().join("  ")
 }
 
 #[cfg(test)]
@@ -179,7 +154,7 @@ mod tests {
             progress: Some(0.426),
             error_message: None,
         };
-        assert_eq!(line(&state), "downloading  probe  43 %");
+        assert_eq!(line(&state), "downloading  probe");
         state = State {
             status: "failed".into(),
             stage: None,

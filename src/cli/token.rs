@@ -1,14 +1,26 @@
 //! `bedel token`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::table;
+use super::output::OutputOptions;
+use super::table::{self, Column};
 use crate::api::api_tokens::{self, Listed};
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::error::CliError;
 use crate::run::database;
+
+const COLUMNS: [Column; 7] = [
+    Column::whole("ID"),
+    Column::text("USER"),
+    Column::text("NAME"),
+    Column::whole("SCOPE").optional(),
+    Column::whole("CREATED").optional(),
+    Column::whole("EXPIRES").optional(),
+    Column::whole("REVOKED").optional(),
+];
 
 /// `bedel token …`
 #[derive(Debug, Subcommand)]
@@ -48,6 +60,8 @@ pub struct CreateToken {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
     database: DatabaseOptions,
 }
 
@@ -58,6 +72,8 @@ pub struct ListTokens {
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
     #[command(flatten)]
+    output: OutputOptions,
+    #[command(flatten)]
     database: DatabaseOptions,
 }
 
@@ -67,6 +83,8 @@ pub struct RevokeToken {
     /// Id of the token, from `bedel token list`
     #[arg(value_name = "ID")]
     id: Uuid,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     database: DatabaseOptions,
 }
@@ -100,10 +118,12 @@ impl CreateToken {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut tx = pool.begin().await?;
         let made = api_tokens::create(&mut tx, self.user, self.name.trim(), scope, self.days).await;
-        let (_, token) = made?;
+        let (id, token) = made?;
         tx.commit().await?;
-        println!("{token}");
-        Ok(())
+        let made = json!({
+            "id": id, "user_id": self.user, "name": self.name.trim(), "scope": scope, "days": self.days, "token": token,
+        });
+        self.output.print(&made, || format!("{token}\n"))
     }
 }
 
@@ -112,9 +132,10 @@ impl ListTokens {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut connection = pool.acquire().await?;
         let listed = api_tokens::list(&mut connection, self.user).await?;
-        let rows: Vec<_> = listed.iter().map(line).collect();
-        print!("{}", table::render(&["ID", "USER", "NAME", "SCOPE", "CREATED", "EXPIRES", "REVOKED"], &rows));
-        Ok(())
+        self.output.print(&listed, || {
+            let rows: Vec<_> = listed.iter().map(line).collect();
+            table::render(&COLUMNS, &rows)
+        })
     }
 }
 
@@ -128,8 +149,7 @@ impl RevokeToken {
                 self.id
             )));
         }
-        println!("{} is revoked", self.id);
-        Ok(())
+        self.output.print(&json!({ "id": self.id, "revoked": true }), || format!("{} is revoked\n", self.id))
     }
 }
 

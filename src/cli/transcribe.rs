@@ -1,7 +1,7 @@
 //! `bedel transcribe`.
 
 use std::fs::Permissions;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use bedel_speech::{
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use super::progress::Progress;
 use crate::config::speech::SpeechOptions;
 use crate::error::CliError;
 use crate::run::environment;
@@ -59,7 +60,7 @@ enum Format {
 }
 
 impl TranscribeCommand {
-    /// Decodes, transcribes and writes. Shows progress on a terminal. Ctrl-C leaves nothing behind.
+    /// Decodes, transcribes and writes. Shows progress on standard error. Ctrl-C leaves nothing behind.
     ///
     /// # Errors
     /// If the file, the model or ffmpeg is missing, or the recording has no speech.
@@ -75,9 +76,6 @@ impl TranscribeCommand {
                 Err(CliError::Failed("stopped; nothing was written".to_owned()))
             }
         };
-        if std::io::stderr().is_terminal() {
-            print_status("");
-        }
         self.write(&self.rendered(&transcript?))
     }
 
@@ -88,13 +86,11 @@ impl TranscribeCommand {
         let engine = hints.apply(Arc::clone(engines.default_engine()));
         let directory = tempfile::tempdir()
             .map_err(|error| CliError::Failed(format!("the temporary directory (TMPDIR): {error}")))?;
+        let progress = Arc::new(Progress::start());
+        progress.step("decoding");
         let (sound, choice) = decode(&media, &self.file, directory.path()).await?;
-        let is_watched = std::io::stderr().is_terminal();
-        let control = Control::new(stop.clone(), move |fraction| {
-            if is_watched {
-                print_status(&format!("{:.0} %", fraction * 100.0));
-            }
-        });
+        let bar = Arc::clone(&progress);
+        let control = Control::new(stop.clone(), move |fraction| bar.fraction("transcribing", fraction));
         let store = NoPieceStore::new(directory.path());
         let heard = if self.in_one_call {
             let samples = Arc::new(sound.read(0..sound.samples()).await.map_err(|error| failed(&error))?);
@@ -163,10 +159,4 @@ async fn decode(
 
 fn failed(error: &impl std::fmt::Display) -> CliError {
     CliError::Failed(error.to_string())
-}
-
-/// Overwrites the current line of standard error.
-#[expect(clippy::print_stderr, reason = "for the person at the terminal")]
-fn print_status(text: &str) {
-    eprint!("\r\x1b[K{text}");
 }

@@ -3,9 +3,11 @@
 use bedel_jobs::user::removal;
 use bedel_queue::Queue;
 use clap::{Args, Subcommand};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::notify;
+use super::output::OutputOptions;
 use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::storage::StorageOptions;
@@ -25,6 +27,8 @@ pub struct DeleteUser {
     /// The user's id
     #[arg(value_name = "USER")]
     id: Uuid,
+    #[command(flatten)]
+    output: OutputOptions,
     #[command(flatten)]
     database: DatabaseOptions,
     #[command(flatten)]
@@ -55,10 +59,19 @@ impl DeleteUser {
         if !deleted.existed {
             return Err(CliError::Failed(format!("there is no user {}", self.id)));
         }
-        println!(
-            "{} is deleted, with {} lectures ({} shared ones stay) and {} documents",
-            self.id, deleted.lectures_removed, deleted.lectures_unlinked, deleted.documents_removed
-        );
-        Ok(())
+        let (removed, unlinked) = (deleted.lectures_removed, deleted.lectures_unlinked);
+        let documents = deleted.documents_removed;
+        let result = json!({
+            "user_id": self.id,
+            "lectures_removed": removed,
+            "lectures_unlinked": unlinked,
+            "documents_removed": documents,
+        });
+        self.output.print(&result, || {
+            format!(
+                "{} is deleted, with {removed} lectures ({unlinked} shared ones stay) and {documents} documents\n",
+                self.id
+            )
+        })
     }
 }

@@ -21,9 +21,24 @@ pub struct CommonOptions {
     #[arg(long, env = "BEDEL_LOG_FORMAT", global = true, default_value = "pretty", value_name = "FORM")]
     pub log_format: LogFormat,
 
+    /// Colours: on a terminal (then NO_COLOR and CLICOLOR_FORCE decide), always, or never
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    pub color: ColorWhen,
+
     /// Stop when standard input closes, which means that the parent process is gone
     #[arg(long, global = true, hide = true)]
     pub exit_with_parent: bool,
+}
+
+/// When the output has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal
+    Auto,
+    /// In pipes too
+    Always,
+    /// Never
+    Never,
 }
 
 /// Format of log lines.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bedel_fetch::{FetchPolicy, ProxyChoice, ProxyUrl};
+use bedel_fetch::{Exception, FetchPolicy, ProxyChoice, ProxyUrl};
 use bedel_jobs::Settings;
 use bedel_recordings::catalogue::CatalogueSettings;
 use bedel_recordings::panopto::hosts::FETCH_HOSTS;
@@ -56,6 +56,18 @@ pub struct JobOptions {
         hide_default_value = true
     )]
     allowed_private_hosts: Vec<String>,
+
+    /// Receivers of webhooks besides public https addresses, separated by commas: a host, host:port, an address or a
+    /// network such as 10.2.0.0/16
+    #[arg(
+        long,
+        env = "BEDEL_WEBHOOK_ALLOW",
+        value_delimiter = ',',
+        value_name = "HOST|NETWORK,…",
+        default_value = "",
+        hide_default_value = true
+    )]
+    webhook_allow: Vec<String>,
 
     /// Largest recording to fetch, in MiB
     #[arg(long, env = "BEDEL_MAX_SOURCE_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576), value_name = "MIB")]
@@ -118,11 +130,21 @@ impl JobOptions {
         hosts.extend(host_of(&self.cdcs_url));
         let allowed_private =
             parse_each("BEDEL_ALLOWED_PRIVATE_HOSTS", &self.allowed_private_hosts, parse::host_and_port)?;
+        let exceptions = parse_each("BEDEL_WEBHOOK_ALLOW", &self.webhook_allow, |part| {
+            part.parse::<Exception>().map_err(|error| error.to_string())
+        })?;
+        let (proxy, extra_ca) =
+            (self.proxy()?, parse::pem("BEDEL_FETCH_CA_FILE", self.fetch_ca_file.as_deref())?);
         Ok(Settings {
             tenants,
+            webhooks: FetchPolicy {
+                proxy: proxy.clone(),
+                extra_ca: extra_ca.clone(),
+                ..FetchPolicy::public(exceptions)
+            },
             fetch: FetchPolicy {
-                proxy: self.proxy()?,
-                extra_ca: parse::pem("BEDEL_FETCH_CA_FILE", self.fetch_ca_file.as_deref())?,
+                proxy,
+                extra_ca,
                 max_bytes: self.max_source_mib * 1024 * 1024,
                 stall_timeout: self.stall_seconds,
                 ..FetchPolicy::listed(hosts, allowed_private)
@@ -162,11 +184,11 @@ fn non_empty(parts: &[String]) -> impl Iterator<Item = &str> {
     parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty())
 }
 
-fn parse_each(
+fn parse_each<T>(
     variable: &str,
     parts: &[String],
-    parse: fn(&str) -> Result<String, String>,
-) -> Result<Vec<String>, String> {
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     non_empty(parts)
         .map(|part| parse(part).map_err(|remedy| format!("{variable}: {part:?}: {remedy}")))
         .collect()

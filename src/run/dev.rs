@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::sign_in_codes;
 use crate::config::auth::AuthOptions;
 use crate::config::common::CommonOptions;
 use crate::error::CliError;
@@ -99,7 +100,7 @@ async fn supervise(
     }
     let announced = async {
         let address = ready::wait(&address_file, START_TIMEOUT).await?;
-        announce(data_dir, tokens, url, address)?;
+        announce(data_dir, tokens, url, address).await?;
         std::future::pending::<Result<(), CliError>>().await
     };
     let outcome = tokio::select! {
@@ -153,8 +154,8 @@ fn programs(
     Ok(programs)
 }
 
-/// Announces readiness: in `dev.json` for programs, on standard output for people.
-fn announce(
+/// Announces readiness: in `dev.json` for programs, on standard output for people, with a link that signs in.
+async fn announce(
     data_dir: &Path,
     tokens: &DevTokens,
     url: &SecretString,
@@ -171,11 +172,27 @@ fn announce(
     state.write(data_dir)?;
     println!("ready: {}", state.api_url);
     println!(
+        "open:  {}/ui/sign-in/{} (signs you in once, within {} minutes)",
+        state.api_url,
+        sign_in_code(url, tokens).await?,
+        sign_in_codes::VALID_MINUTES
+    );
+    println!(
         "token: {} (this machine only; stored in {})",
         state.token,
         data_dir.join(tokens::FILE).display()
     );
     Ok(())
+}
+
+/// A code that signs the tokens' user in as an admin.
+async fn sign_in_code(url: &SecretString, tokens: &DevTokens) -> Result<String, CliError> {
+    let pool = database::pool(url, Role::Command)?;
+    let mut tx = pool.begin().await?;
+    let code = sign_in_codes::create(&mut tx, tokens.user_id, true).await?;
+    tx.commit().await?;
+    pool.close().await;
+    Ok(code)
 }
 
 /// Creates the data directory. It stays open, since the private server's user must pass through it; secret

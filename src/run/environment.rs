@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bedel_fetch::Fetcher;
+use bedel_fetch::{FetchPolicy, Fetcher};
 use bedel_jobs::installation::{self, TieError};
 use bedel_jobs::{Environment, Settings};
 use bedel_media::MediaTools;
@@ -39,14 +39,16 @@ pub struct Parts {
 /// # Errors
 /// If outgoing HTTP cannot be set up.
 pub fn build(parts: Parts) -> Result<Arc<Environment>, CliError> {
-    let fetcher = Fetcher::new(parts.settings.fetch.clone())
-        .map_err(|error| CliError::Failed(format!("outgoing HTTP: {error}")))?;
+    let fetcher = |policy: &FetchPolicy| {
+        Fetcher::new(policy.clone()).map_err(|error| CliError::Failed(format!("outgoing HTTP: {error}")))
+    };
     Ok(Arc::new(Environment {
         pool: parts.pool,
         storage: parts.storage,
         scratch: parts.scratch,
         downloads: parts.downloads,
-        fetcher,
+        fetcher: fetcher(&parts.settings.fetch)?,
+        webhook_fetcher: fetcher(&parts.settings.webhooks)?,
         media: parts.media,
         engines: parts.engines,
         settings: parts.settings,

@@ -1,7 +1,6 @@
 //! Logs to standard error, as text or JSON. Panics are logged too.
 
 use std::fmt;
-use std::io::IsTerminal;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -9,6 +8,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Full, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::cli::progress::StderrAboveBar;
+use crate::cli::style;
 use crate::config::common::{CommonOptions, LogFormat};
 
 /// Starts logging. `role` starts each line of text, since `bedel dev` mixes the lines of several processes.
@@ -19,8 +20,8 @@ pub fn start(options: &CommonOptions, role: &'static str) -> Result<(), String> 
     let filter = EnvFilter::builder()
         .parse(&options.log)
         .map_err(|error| format!("BEDEL_LOG: {error}. Write info, or info,bedel_queue=debug"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| StderrAboveBar);
+    let colours = style::on_stderr();
     match options.log_format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Pretty => builder

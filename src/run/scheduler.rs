@@ -6,6 +6,7 @@ use std::time::Duration;
 use bedel_jobs::cleanup_orphans::CleanupOrphans;
 use bedel_jobs::course_sync::CourseSync;
 use bedel_jobs::index_transcripts::IndexTranscripts;
+use bedel_jobs::prune_webhooks::PruneWebhooks;
 use bedel_queue::{CatchUp, NewJob, Queue, Retention, Schedule, run_scheduler};
 
 use crate::config::common::CommonOptions;
@@ -47,6 +48,9 @@ pub async fn run(command: &SchedulerCommand, common: &CommonOptions) -> Result<(
 /// When transcripts without rows in the search's index get them: hourly. `transcribe` writes its own.
 const INDEX_CRON: &str = "47 * * * *";
 
+/// When old messages of webhooks are deleted: hourly.
+const PRUNE_CRON: &str = "27 * * * *";
+
 /// The jobs read the whole current state, so only the latest of several missed ticks is caught up.
 fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
     vec![
@@ -67,6 +71,12 @@ fn schedules(options: &ScheduleOptions) -> Vec<Schedule> {
             cron: INDEX_CRON.to_owned(),
             catch_up: CatchUp::Latest,
             job: NewJob::new(&IndexTranscripts::default()),
+        },
+        Schedule {
+            name: "prune-webhooks",
+            cron: PRUNE_CRON.to_owned(),
+            catch_up: CatchUp::Latest,
+            job: NewJob::new(&PruneWebhooks::default()),
         },
     ]
 }

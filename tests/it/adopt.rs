@@ -95,7 +95,7 @@ async fn adopting_keeps_rows_adds_what_is_missing_and_restarts_stuck_lectures() 
             5,
             "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND connamespace = 'public'::regnamespace AND conrelid IN ('documents'::regclass, 'user_lectures'::regclass, 'user_courses'::regclass)",
         ),
-        ("triggers", 3, "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'set_updated_at()'::regprocedure"),
+        ("triggers", 4, "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'set_updated_at()'::regprocedure"),
         (
             "indexes",
             5,

@@ -4,6 +4,7 @@
 mod audio;
 mod auth;
 mod batch;
+mod bulk;
 mod cancel;
 mod cors;
 mod course_sync;
@@ -28,6 +29,8 @@ mod resubmission;
 mod retry;
 mod search;
 mod transcript;
+mod ui;
+mod webhooks;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -180,6 +183,7 @@ impl App {
             scratch: directory.path().join("scratch"),
             downloads: directory.path().join("downloads"),
             fetcher: Fetcher::new(settings.fetch.clone()).expect("a fetcher"),
+            webhook_fetcher: Fetcher::new(settings.webhooks.clone()).expect("a fetcher"),
             media: MediaTools::find().expect("ffmpeg and ffprobe"),
             engines: None,
             settings,
@@ -326,6 +330,7 @@ fn settings() -> Settings {
             stall_timeout: Duration::from_secs(5),
             ..FetchPolicy::listed(hosts, Vec::new())
         },
+        webhooks: FetchPolicy::public(vec!["receiver.internal".parse().expect("an exception")]),
         catalogue: CatalogueSettings {
             url: "http://127.0.0.1:9/".to_owned(),
             terms: Vec::new(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::program::{Project, bare, migrated};
 
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 35] = [
     &["api"],
     &["worker"],
     &["scheduler"],
@@ -16,6 +16,9 @@ const COMMANDS: [&[&str]; 28] = [
     &["submit"],
     &["lectures"],
     &["lectures", "transcribe"],
+    &["webhooks", "list"],
+    &["webhooks", "add"],
+    &["webhooks", "deliveries"],
     &["courses", "sync"],
     &["token", "create"],
     &["token", "list"],
@@ -35,6 +38,10 @@ const COMMANDS: [&[&str]; 28] = [
     &["model", "list"],
     &["model", "verify"],
     &["doctor"],
+    &["search"],
+    &["top"],
+    &["completions"],
+    &["man"],
     &[],
 ];
 

@@ -5,6 +5,7 @@
 mod adopt;
 mod api;
 mod cli;
+mod cli_page;
 // It reads /proc.
 #[cfg(target_os = "linux")]
 mod dev;
@@ -19,6 +20,10 @@ mod program;
 #[cfg(target_os = "linux")]
 mod readme;
 mod schema;
+mod terminal;
 #[cfg(feature = "whisper")]
 mod transcribe;
+// It runs `bedel dev`.
+#[cfg(target_os = "linux")]
+mod webhooks;
 mod worker;

@@ -1,6 +1,7 @@
 //! API tokens: `bedel token create` makes one for a user and shows it once. The database holds its SHA-256.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub struct Holder {
 }
 
 /// A token in a list.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Listed {
     /// Id for revoking.
     pub id: Uuid,

@@ -85,6 +85,16 @@ impl fmt::Debug for Jwt {
 struct Claims {
     external_id: Option<String>,
     sub: Option<String>,
+    /// In seconds since 1970.
+    exp: f64,
+}
+
+/// A valid token's content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Verified {
+    pub(super) user_id: Uuid,
+    /// End of validity, in seconds since 1970.
+    pub(super) expires_at: f64,
 }
 
 impl Jwt {
@@ -110,8 +120,8 @@ impl Jwt {
         Self { keys, validation }
     }
 
-    /// The user of a valid token.
-    pub(super) async fn user(&self, token: &str) -> Result<Uuid, Problem> {
+    /// The user and the end of a valid token.
+    pub(super) async fn verify(&self, token: &str) -> Result<Verified, Problem> {
         let key = match &self.keys {
             Keys::Shared(key) => key.clone(),
             Keys::Published(jwks) => {
@@ -129,7 +139,7 @@ impl Jwt {
         let raw = raw.ok_or_else(|| {
             Problem::forbidden("This token names no user: it has neither external_id nor sub.")
         })?;
-        Ok(user_id(&raw))
+        Ok(Verified { user_id: user_id(&raw), expires_at: claims.exp })
     }
 }
 

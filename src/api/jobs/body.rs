@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 /// A job. Its args and result hold ids and counts, never credentials.
 #[derive(Serialize, ToSchema)]
-pub(super) struct JobBody {
+pub(crate) struct JobBody {
     id: Uuid,
-    /// `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans` or `course-sync`.
+    /// `submit`, `download`, `probe`, `transcribe`, `cleanup-orphans`, `course-sync`, `index-transcripts` or
+    /// `bulk-jobs`.
     kind: String,
     /// The queue, which can be paused.
     queue: String,
@@ -22,7 +23,7 @@ pub(super) struct JobBody {
     priority: i16,
     #[schema(value_type = Object)]
     args: Value,
-    /// The job's lecture.
+    /// The job's lecture; of `bulk-jobs` the operation.
     subject: Option<Uuid>,
     /// Number of claims.
     attempt: i32,

@@ -133,7 +133,8 @@ fn stored<'a>(key: &'a str, content_type: &'static str) -> StoredFile<'a> {
     StoredFile { key, content_type, filename: None, missing: MISSING }
 }
 
-async fn payload(state: &ApiState, caller: Caller, id: Uuid) -> Result<Transcript, Problem> {
+/// The stored transcript.
+pub(crate) async fn payload(state: &ApiState, caller: Caller, id: Uuid) -> Result<Transcript, Problem> {
     let key = transcript_key(state, caller, id).await?;
     let bytes = match state.environment.storage.get_bytes(&key, MAX_TRANSCRIPT_BYTES).await {
         Ok(bytes) => bytes,

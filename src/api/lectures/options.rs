@@ -42,7 +42,7 @@ pub(super) struct RetranscribedLecture {
         (status = 429, description = "`rate_limited`: see Retry-After"),
     ),
 )]
-pub(super) async fn transcribe(
+pub(crate) async fn transcribe(
     State(state): State<ApiState>,
     caller: Caller,
     Id(id): Id,
@@ -51,9 +51,8 @@ pub(super) async fn transcribe(
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let options = option_fields::read_body(request).await?;
     let mut tx = state.begin().await?;
-    let limited_to = (!caller.admin).then_some(caller.user_id);
     let settings = &state.environment.settings;
-    let outcome = retranscribe::retranscribe(&mut tx, settings, limited_to, id, options).await?;
+    let outcome = retranscribe::retranscribe(&mut tx, settings, caller.limited_to(), id, options).await?;
     tx.commit().await?;
     match outcome {
         Retranscribed::NotFound => Err(no_lecture()),

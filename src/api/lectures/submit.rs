@@ -58,6 +58,9 @@ pub(super) struct SubmissionBody {
     /// The model, by the engine's name for it.
     #[schema(max_length = 100)]
     model: Option<String>,
+    /// A URL to tell when the lecture ends: a public https address, or one that the operators allow.
+    #[schema(max_length = 4096)]
+    callback_url: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -105,13 +108,15 @@ pub(super) async fn submit(
 pub(super) struct BatchBody {
     #[schema(min_items = 1, max_items = 500)]
     lectures: Vec<SubmissionBody>,
-    /// For each lecture that sets none itself, like the three below.
+    /// For each lecture that sets none itself, like the four below.
     language: Option<String>,
     #[schema(max_items = 200)]
     vocabulary: Option<Vec<String>>,
     engine: Option<EngineKind>,
     #[schema(max_length = 100)]
     model: Option<String>,
+    #[schema(max_length = 4096)]
+    callback_url: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -152,10 +157,11 @@ pub(super) async fn batch(
     }
     let shared = option_fields::read(&mut fields);
     let shared = option_fields::check(&mut fields, shared);
+    let callback_url = fields.text("callback_url");
     fields.finish()?;
     let mut results = Vec::with_capacity(lectures.len());
     for lecture in lectures {
-        results.push(match item(&state, caller, lecture, &shared).await {
+        results.push(match item(&state, caller, lecture, &shared, callback_url.as_deref()).await {
             Ok(submitted) => BatchItem::Accepted(submitted.into()),
             // The other lectures would fail too. Those committed stay; sending the batch again finds them.
             Err(problem) if problem.status.is_server_error() => return Err(problem),
@@ -170,6 +176,7 @@ async fn item(
     caller: Caller,
     lecture: Value,
     shared: &TranscriptionOptions,
+    callback_url: Option<&str>,
 ) -> Result<Submitted, Problem> {
     let Value::Object(map) = lecture else {
         return Err(Problem::bad_request("Each lecture must be a JSON object."));
@@ -180,10 +187,12 @@ async fn item(
         Ok(options) => options.or(shared.clone()),
         Err(_) => submission.options,
     };
+    submission.callback_url = submission.callback_url.or_else(|| callback_url.map(str::to_owned));
     accept(state, caller, submission).await
 }
 
-fn read(mut fields: Fields) -> Result<Submission, Problem> {
+/// The submission in a body. Its options are unchecked.
+pub(crate) fn read(mut fields: Fields) -> Result<Submission, Problem> {
     let submission = Submission {
         course_id: fields.required_uuid("course_id").unwrap_or_default(),
         panopto_url: fields.required_text("panopto_url").unwrap_or_default(),
@@ -191,12 +200,18 @@ fn read(mut fields: Fields) -> Result<Submission, Problem> {
         session_id: fields.text("session_id"),
         title: fields.text("title"),
         options: option_fields::read(&mut fields),
+        callback_url: fields.text("callback_url"),
     };
     fields.finish()?;
     Ok(submission)
 }
 
-async fn accept(state: &ApiState, caller: Caller, submission: Submission) -> Result<Submitted, Problem> {
+/// Accepts a submission and wakes the workers.
+pub(crate) async fn accept(
+    state: &ApiState,
+    caller: Caller,
+    submission: Submission,
+) -> Result<Submitted, Problem> {
     let mut tx = state.begin().await?;
     let submitted =
         submission::submit(&mut tx, &state.environment.settings, caller.user_id, submission).await?;

@@ -35,7 +35,7 @@ pub(super) struct AudioForm {
     #[schema(value_type = String, format = Binary)]
     audio: Vec<u8>,
     /// A JSON object: `session_id` and `course_id` required; `title`, `duration`, `source_url`, `language`, `vocabulary`,
-    /// `engine` and `model` optional.
+    /// `engine`, `model` and `callback_url` optional.
     #[schema(
         example = r#"{"session_id":"26b3ae9e-4a48-4dcc-96ba-0befba08a0fb","course_id":"00000000-0000-0000-0000-000000000001"}"#
     )]
@@ -173,6 +173,7 @@ fn metadata(text: &str, state: &ApiState) -> Result<Upload, Problem> {
         source_url: fields.text("source_url"),
         title: fields.text("title"),
         options: option_fields::read(&mut fields),
+        callback_url: fields.text("callback_url"),
     };
     fields.finish()?;
     Ok(Upload::new(metadata, &state.environment.settings)?)

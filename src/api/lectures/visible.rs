@@ -7,12 +7,12 @@ use super::super::auth::Caller;
 use super::super::problem::Problem;
 use super::super::state::ApiState;
 
-pub(super) async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
+pub(crate) async fn visible(state: &ApiState, caller: Caller, id: Uuid) -> Result<LectureView, Problem> {
     let mut connection = state.acquire().await?;
     view::read(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
 }
 
-pub(super) async fn visible_state(
+pub(crate) async fn visible_state(
     state: &ApiState,
     caller: Caller,
     id: Uuid,
@@ -21,6 +21,6 @@ pub(super) async fn visible_state(
     view::state(&mut connection, caller.user_id, id).await?.ok_or_else(no_lecture)
 }
 
-pub(super) fn no_lecture() -> Problem {
+pub(crate) fn no_lecture() -> Problem {
     Problem::not_found("You have no such lecture.")
 }

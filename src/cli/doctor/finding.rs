@@ -1,14 +1,19 @@
 //! A line of the report of `bedel doctor`.
 
+use serde::Serialize;
+
+use crate::cli::{style, table};
+
 /// One line of the report.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) level: Level,
     subject: &'static str,
     text: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     Ok,
     Warn,
@@ -34,7 +39,10 @@ impl Finding {
             Level::Warn => "warn",
             Level::Fail => "FAIL",
         };
-        let indented = self.text.replace('\n', "\n                     ");
-        format!("{level:<5} {:<14} {indented}", self.subject)
+        let indented = table::clean_lines(&self.text).replace('\n', "\n                     ");
+        let level = format!("{level:<5}");
+        let level =
+            if style::on_stdout() { style::paint(style::of_state(level.trim_end()), &level) } else { level };
+        format!("{level} {:<14} {indented}", self.subject)
     }
 }

@@ -2,12 +2,31 @@
 
 use bedel_queue::inspect::JobView;
 
-use crate::cli::table;
+use crate::cli::table::{self, Column};
+
+const COLUMNS: [Column; 8] = [
+    Column::whole("JOB"),
+    Column::whole("KIND"),
+    Column::state("STATE"),
+    Column::whole("ATTEMPT").optional(),
+    Column::whole("RUN AT").optional(),
+    Column::whole("LECTURE").optional(),
+    Column::text("WORKER").optional(),
+    Column::text("REASON"),
+];
+
+const FAILURE_COLUMNS: [Column; 5] = [
+    Column::whole("ATTEMPT"),
+    Column::whole("FAILED AT"),
+    Column::text("WORKER").optional(),
+    Column::whole("CLASS"),
+    Column::text("MESSAGE"),
+];
 
 /// One line per job.
 pub(super) fn list(jobs: &[JobView]) -> String {
     let cells: Vec<_> = jobs.iter().map(line).collect();
-    table::render(&["JOB", "KIND", "STATE", "ATTEMPT", "RUN AT", "LECTURE", "WORKER", "REASON"], &cells)
+    table::render(&COLUMNS, &cells)
 }
 
 fn line(job: &JobView) -> Vec<String> {
@@ -66,7 +85,7 @@ pub(super) fn story(job: &JobView) -> String {
             })
             .collect();
         text.push('\n');
-        text.push_str(&table::render(&["ATTEMPT", "FAILED AT", "WORKER", "CLASS", "MESSAGE"], &cells));
+        text.push_str(&table::render(&FAILURE_COLUMNS, &cells));
     }
     text
 }

@@ -19,7 +19,7 @@ use super::{Answering, App, audio, submission};
 #[tokio::test]
 async fn unknown_addresses_and_methods_answer_problems() {
     let app = App::start().await;
-    for path in ["/", "/api", "/api/nothing", "/api/lectures/download/more", "/api/lectures/"] {
+    for path in ["/nothing", "/api", "/api/nothing", "/api/lectures/download/more", "/api/lectures/"] {
         app.get(0, path).await.problem(404, "not_found");
     }
     let wrong = app.request(0, Method::PUT, "/api/lectures/download").answer().await;

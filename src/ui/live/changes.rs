@@ -1,0 +1,86 @@
+//! Compares what was read with what a stream was sent.
+
+use axum::response::sse::Event;
+use bedel_jobs::lecture::watch::{Watched, WatchedLecture};
+use bedel_queue::{Pulse, WatchedJob};
+use maud::html;
+
+use super::subscriber::Subscriber;
+use crate::ui::lectures::state;
+
+/// An event without content: a part of the page asks again.
+pub(super) fn signal(name: &str) -> Event {
+    Event::default().event(name).data("")
+}
+
+/// The events for one stream. Remembers what they show.
+pub(super) fn of_lectures(subscriber: &mut Subscriber, read: &Watched) -> Vec<Event> {
+    let mut events = Vec::new();
+    let user_id = subscriber.user_id;
+    subscriber.lectures.retain(|id, known| {
+        let Some(now) = read.lectures.get(&(user_id, *id)) else {
+            events.push(signal(&format!("lecture-{id}")));
+            return false;
+        };
+        if known.sent.as_ref() != Some(now) {
+            let mark = state::mark(&now.state);
+            let has_moved = known.mark.as_ref().is_some_and(|before| *before != mark);
+            events.push(fragment(now, has_moved));
+            if has_moved {
+                events.push(signal(&format!("lecture-{id}")));
+            }
+            known.mark = Some(mark);
+            known.sent = Some(now.clone());
+        }
+        true
+    });
+    if subscriber.list {
+        let newest = read.newest.get(&user_id).copied();
+        if newest != subscriber.newest {
+            subscriber.newest = newest;
+            events.push(signal("lectures"));
+        }
+    }
+    events
+}
+
+/// The lecture's state as a piece of HTML. A new status is read out.
+fn fragment(lecture: &WatchedLecture, has_moved: bool) -> Event {
+    let content = html! {
+        hx-partial hx-target={ "#" (state::element_id(lecture.state.lecture_id)) } hx-swap="outerHTML" {
+            (state::view(&lecture.state, lecture.is_running))
+        }
+        @if has_moved {
+            hx-partial hx-target="#announce" hx-swap="textContent" {
+                (lecture.title.as_deref().unwrap_or("A lecture")) ": " (state::words(&lecture.state, lecture.is_running))
+            }
+        }
+    };
+    // One line: a line break would end the event's data.
+    Event::default().data(content.into_string().replace(['\n', '\r'], " "))
+}
+
+/// The events for an operator's stream. Remembers what they show.
+pub(super) fn of_jobs(subscriber: &mut Subscriber, jobs: &[WatchedJob], pulse: &Pulse) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (id, known) in &mut subscriber.jobs {
+        let now = jobs.iter().find(|job| job.id == *id).cloned();
+        if *known != now {
+            // The page has just shown the first one.
+            if known.is_some() {
+                events.push(signal(&format!("job-{id}")));
+            }
+            *known = now;
+        }
+    }
+    if subscriber.pulse.as_ref() != Some(pulse) {
+        if let Some(known) = &subscriber.pulse {
+            let has_events = known.differs_in_events(pulse);
+            events.extend((subscriber.all_jobs && has_events).then(|| signal("jobs")));
+            events.extend((subscriber.overview && has_events).then(|| signal("overview")));
+            events.extend(subscriber.workers.then(|| signal("workers")));
+        }
+        subscriber.pulse = Some(pulse.clone());
+    }
+    events
+}
