@@ -146,11 +146,14 @@ pub fn registry(pool: PgPool, directory: &Path) -> Result<Registry<Context>, Fau
         scratch: directory.join("scratch"),
         downloads: directory.join("downloads"),
         fetcher: Fetcher::new(fetch.clone()).map_err(|error| FaultsError::Setup(error.to_string()))?,
+        webhook_fetcher: Fetcher::new(FetchPolicy::public(Vec::new()))
+            .map_err(|error| FaultsError::Setup(error.to_string()))?,
         media: MediaTools::by_name(),
         engines: None,
         settings: Settings {
             tenants: Vec::new(),
             fetch,
+            webhooks: FetchPolicy::public(Vec::new()),
             catalogue: CatalogueSettings { url: String::new(), terms: Vec::new(), sync_instructors: false },
             max_download_bytes: 1 << 30,
             keep_failed_audio_days: 1,
