@@ -52,6 +52,7 @@ pub(crate) fn routes(state: &ApiState, stop: &CancellationToken) -> Router<ApiSt
         .merge(live::routes())
         .route("/ui/{*path}", any(async || Problem::not_found("There is no page at this address.")))
         .layer(axum::middleware::from_fn(errors::finish))
+        .layer(axum::middleware::from_fn(live::note_version))
         .layer(Extension(hub));
     pages.merge(assets::routes())
 }

@@ -46,7 +46,12 @@ pub async fn known_queues(
     connection: &mut PgConnection,
     registry: &Registry<Context>,
 ) -> Result<Vec<QueueView>, sqlx::Error> {
-    let mut views = queues(connection).await?;
+    Ok(with_idle_queues(queues(connection).await?, registry))
+}
+
+/// These queues and the other ones of the program's kinds, by name.
+#[must_use]
+pub fn with_idle_queues(mut views: Vec<QueueView>, registry: &Registry<Context>) -> Vec<QueueView> {
     for (_, policy) in registry.policies() {
         if views.iter().all(|view| view.name != policy.queue) {
             views.push(QueueView {
@@ -59,7 +64,7 @@ pub async fn known_queues(
         }
     }
     views.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(views)
+    views
 }
 
 /// A job from a typed kind and args. It gets the subject and unique key that the program itself gives such a

@@ -1,24 +1,29 @@
 -- activity::count_minute
-WITH due AS (
-    UPDATE queue.counted_minutes
-       SET until = greatest(until, date_trunc('minute', now()) - interval '2 days') + interval '1 minute'
+-- Counts at most $1 seconds, and never past the end of a minute.
+WITH next AS (
+    SELECT until AS mark, greatest(until, date_trunc('minute', now()) - interval '2 days') AS first
+      FROM queue.counted_minutes
      WHERE until <= now() - interval '90 seconds'
-    RETURNING until - interval '1 minute' AS minute
+), due AS (
+    UPDATE queue.counted_minutes
+       SET until = least(next.first + make_interval(secs => $1), date_trunc('minute', next.first) + interval '1 minute')
+      FROM next
+     WHERE counted_minutes.until = next.mark
+    RETURNING next.first, until AS past, date_trunc('minute', next.first) AS minute
 ), found AS (
     SELECT due.minute, ended.kind, ended.queue, ended.state::text AS event
       FROM due
      CROSS JOIN unnest('{completed,discarded,cancelled}'::queue.job_state[]) AS final (state)
      CROSS JOIN LATERAL (
            SELECT kind, queue, state FROM queue.jobs
-            WHERE state = final.state AND finalized_at >= due.minute
-              AND finalized_at < due.minute + interval '1 minute'
+            WHERE state = final.state AND finalized_at >= due.first AND finalized_at < due.past
      ) AS ended
      UNION ALL
     SELECT due.minute, job.kind, job.queue, 'failed'
       FROM due
      CROSS JOIN LATERAL (
            SELECT job_id FROM queue.failed_attempts
-            WHERE failed_at >= due.minute AND failed_at < due.minute + interval '1 minute'
+            WHERE failed_at >= due.first AND failed_at < due.past
             OFFSET 0
      ) AS attempts
      CROSS JOIN LATERAL (SELECT kind, queue FROM queue.jobs WHERE id = attempts.job_id OFFSET 0) AS job
@@ -29,6 +34,8 @@ WITH due AS (
            count(*) FILTER (WHERE event = 'cancelled'), count(*) FILTER (WHERE event = 'failed')
       FROM found
      GROUP BY minute, kind, queue
-    ON CONFLICT DO NOTHING -- the mark was set back by hand
+    ON CONFLICT (minute, kind, queue) DO UPDATE
+       SET completed = minutes.completed + excluded.completed, discarded = minutes.discarded + excluded.discarded,
+           cancelled = minutes.cancelled + excluded.cancelled, failed = minutes.failed + excluded.failed
 )
 SELECT minute FROM due

@@ -120,7 +120,7 @@ pub use admin::breakers::{BREAKERS_LIMIT, BreakerView, breakers};
 pub use admin::fleet::{Depth, ScheduleView, WorkerView, depths, schedules, workers};
 pub use admin::operate::{Retried, cancel_subject, pull_forward, regroup, retry};
 pub use admin::operate_many::{cancel_many, delete_many, reprioritise_many, retry_many};
-pub use admin::overview::{KindOverview, Overview, overview};
+pub use admin::overview::{Overview, overview};
 pub use admin::prune::{Retention, prune};
 pub use admin::queues::{QueueView, pause, queues, resume};
 pub use admin::watch::{Pulse, WatchedJob, watch};

@@ -28,8 +28,8 @@ pub struct Limits {
     streams: Arc<Mutex<HashMap<Uuid, usize>>>,
 }
 
-/// Open event streams per user and process.
-const MAX_STREAMS: usize = 20;
+/// Open event streams per user and process. Each open tab of the pages has one.
+const MAX_STREAMS: usize = 100;
 
 /// An open event stream; it counts until it is dropped.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ mod tests {
         let limits = Limits::new(1, 1, 0);
         let user = Uuid::from_u128(1);
         let open: Vec<_> =
-            (0..MAX_STREAMS).map(|_| limits.open_stream(user).expect("one of twenty")).collect();
+            (0..MAX_STREAMS).map(|_| limits.open_stream(user).expect("within the limit")).collect();
         assert!(limits.open_stream(user).is_err());
         assert!(limits.open_stream(Uuid::from_u128(2)).is_ok());
         drop(open);

@@ -61,15 +61,15 @@ async fn show(State(state): State<ApiState>, _: Admin) -> Result<Json<OverviewBo
     let mut connection = state.acquire().await?;
     let view = overview(&mut connection, &state.registry.kinds()).await?;
     let kinds = view.kinds.into_iter().map(|kind| {
-        let counts = [kind.depth.due, kind.depth.scheduled, kind.depth.running, kind.failing];
+        let counts = [kind.due, kind.scheduled, kind.running, kind.failing];
         KindBody {
             at_least: counts.iter().any(|count| *count >= COUNT_LIMIT),
-            due: kind.depth.due,
-            scheduled: kind.depth.scheduled,
-            running: kind.depth.running,
+            due: kind.due,
+            scheduled: kind.scheduled,
+            running: kind.running,
             failing: kind.failing,
-            oldest_seconds: kind.depth.oldest_seconds,
-            kind: kind.depth.kind,
+            oldest_seconds: kind.oldest_seconds,
+            kind: kind.kind,
         }
     });
     Ok(Json(OverviewBody {

@@ -24,6 +24,7 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
+use super::live::for_all_tabs;
 use crate::api::state::ApiState;
 
 /// The pages. All but webhooks are for admins.
@@ -50,6 +51,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/ui/admin/orphans/confirm", get(orphans::confirm))
         .route("/ui/admin/audit", get(audit::list))
         .route("/ui/admin/settings", get(settings::show))
+        .layer(axum::middleware::from_fn(for_all_tabs))
         .merge(of_webhooks())
 }
 

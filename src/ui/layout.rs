@@ -94,18 +94,18 @@ impl Page<'_> {
                 }
             }
             div #announce.sr aria-live="polite" {}
-            @if !self.topics.is_empty() { (stream(&self.topics)) }
+            @if !self.topics.is_empty() { (stream(&self.topics, session.version.0)) }
         };
         Html(document(self.title, None, self.scripts, &body).into_string()).into_response()
     }
 }
 
 /// The element that follows topics. htmx swaps what arrives, and events refresh parts of the page.
-fn stream(topics: &[String]) -> Markup {
+fn stream(topics: &[String], version: u64) -> Markup {
     let query: String = url::form_urlencoded::byte_serialize(topics.join(",").as_bytes()).collect();
     let events: Vec<String> = topics.iter().map(|topic| super::live::topic::event_of(topic)).collect();
     html! {
-        div #live hx-sse:connect={ "/ui/live?topics=" (query) } hx-trigger="load, connect-again" hx-swap="none"
+        div #live hx-sse:connect={ "/ui/live?version=" (version) "&topics=" (query) } hx-trigger="load, connect-again" hx-swap="none"
             data-refresh=(events.join(" ")) hidden {}
     }
 }

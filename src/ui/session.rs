@@ -22,7 +22,13 @@ pub(super) struct Session {
     pub(super) caller: Caller,
     /// For ending the session.
     pub(super) id: SessionId,
+    /// What the page shows at least.
+    pub(super) version: QueueVersion,
 }
+
+/// A number that grows whenever the live updates see a change of the queue.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct QueueVersion(pub(super) u64);
 
 /// The session of an admin; 403 for others.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +74,10 @@ impl FromRequestParts<ApiState> for Session {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Refusal> {
+        if let Some(session) = parts.extensions.get::<Self>().filter(|_| parts.method.is_safe()) {
+            return Ok(*session);
+        }
+        let version = parts.extensions.get::<QueueVersion>().copied().unwrap_or_default();
         let sign_in = || Refusal::SignIn {
             is_fragment: is_fragment(&parts.headers),
             next: (parts.method == Method::GET).then(|| parts.uri.to_string()),
@@ -83,7 +93,7 @@ impl FromRequestParts<ApiState> for Session {
             )
             .into());
         }
-        Ok(Self { caller, id })
+        Ok(Self { caller, id, version })
     }
 }
 

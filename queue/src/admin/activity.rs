@@ -83,15 +83,22 @@ pub async fn activity(
     Ok(Activity { from, until, step_seconds: step.as_secs(), rows })
 }
 
-/// Counts the next minute that is over, if it was not counted yet. A minute is counted half a minute after its
-/// end: the transactions that ended its jobs are committed then. After an outage the calls catch up on the last
-/// two days, one minute each. Returns the minute.
+/// Counts the next minute that is over, if it was not counted yet, or the next `part` of it. Counting begins half a
+/// minute after its end: the transactions that ended its jobs are committed then. After an outage the calls catch up
+/// on the last two days, one minute each. Returns the minute.
+///
+/// A job is counted by the state that it has then, so one that is retried or deleted before is missing.
 ///
 /// One statement moves the mark by compare-and-set and writes the minute's rows, so any number of processes may
 /// call it.
-pub(crate) async fn count_minute(pool: &PgPool) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let minute: Option<DateTime<Utc>> =
-        sqlx::query_scalar(include_str!("../../sql/count_minute.sql")).fetch_optional(pool).await?;
+pub(crate) async fn count_minute(
+    pool: &PgPool,
+    part: Duration,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let minute: Option<DateTime<Utc>> = sqlx::query_scalar(include_str!("../../sql/count_minute.sql"))
+        .bind(part.as_secs_f64())
+        .fetch_optional(pool)
+        .await?;
     if minute.is_some() {
         sqlx::query(
             "-- activity::prune

@@ -92,6 +92,8 @@ pub struct Depth {
     pub running: i64,
     /// Seconds that the oldest due job has waited; 0 if none is due.
     pub oldest_seconds: f64,
+    /// Waiting jobs with a failed or crashed attempt since they were enqueued or retried by hand.
+    pub failing: i64,
 }
 
 /// Job counts of these kinds, in their order. No table is scanned: at most [`COUNT_LIMIT`] jobs per kind and
@@ -102,11 +104,16 @@ pub struct Depth {
 pub async fn depths(connection: &mut PgConnection, kinds: &[&str]) -> Result<Vec<Depth>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     disable_jit(&mut tx).await?;
-    let depths = sqlx::query_as(AssertSqlSafe(DEPTHS.as_str()))
+    let depths = read_depths(&mut tx, kinds).await?;
+    tx.rollback().await?;
+    Ok(depths)
+}
+
+/// As [`depths`], in a transaction without `jit`.
+pub(super) async fn read_depths(tx: &mut PgConnection, kinds: &[&str]) -> Result<Vec<Depth>, sqlx::Error> {
+    sqlx::query_as(AssertSqlSafe(DEPTHS.as_str()))
         .bind(kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>())
         .bind(COUNT_LIMIT)
-        .fetch_all(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(depths)
+        .fetch_all(tx)
+        .await
 }

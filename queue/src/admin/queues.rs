@@ -82,8 +82,13 @@ pub async fn resume(tx: &mut PgConnection, queue: &str) -> Result<(), sqlx::Erro
 pub async fn queues(connection: &mut PgConnection) -> Result<Vec<QueueView>, sqlx::Error> {
     let mut tx = connection.begin().await?;
     disable_jit(&mut tx).await?;
-    let views = sqlx::query_as(AssertSqlSafe(QUEUES.as_str())).bind(COUNT_LIMIT).fetch_all(&mut *tx).await?;
+    let views = read_queues(&mut tx).await?;
     // Nothing was written; the rollback restores the caller's setting.
     tx.rollback().await?;
     Ok(views)
+}
+
+/// As [`queues`], in a transaction without `jit`.
+pub(super) async fn read_queues(tx: &mut PgConnection) -> Result<Vec<QueueView>, sqlx::Error> {
+    sqlx::query_as(AssertSqlSafe(QUEUES.as_str())).bind(COUNT_LIMIT).fetch_all(tx).await
 }

@@ -32,6 +32,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time that one check spends on counting minutes after an outage.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Shortest part of a minute that is counted at once.
+const SHORTEST_PART: Duration = Duration::from_secs(1);
+
 /// Longest time that one check spends on pruning full batches.
 const PRUNE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -59,12 +64,13 @@ pub async fn run_scheduler(
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tracing::info!(schedules = schedules.len(), "scheduler started");
     let work = async {
+        let mut part = MINUTE;
         loop {
             checks.tick().await;
             for (schedule, cron) in &schedules {
                 check(&queue, schedule, cron).await;
             }
-            count_minutes(&queue).await;
+            count_minutes(&queue, &mut part).await;
             prune_for_a_while(&queue, &retention).await;
         }
     };
@@ -85,15 +91,17 @@ async fn check(queue: &Queue, schedule: &Schedule, cron: &Cron) {
     }
 }
 
-/// Counts the minutes that are over, for [`activity`](crate::activity), but not so long that a tick is late.
-async fn count_minutes(queue: &Queue) {
+/// Counts the minutes that are over, for [`activity`](crate::activity), but not so long that a tick is late. `part` is
+/// halved while a minute has more jobs than can be counted within [`ANSWER_TIMEOUT`].
+async fn count_minutes(queue: &Queue, part: &mut Duration) {
     let begun = Instant::now();
     while begun.elapsed() < COUNT_TIMEOUT {
-        match with_timeout(count_minute(queue.pool())).await {
-            Ok(Some(_)) => {}
+        match with_timeout(count_minute(queue.pool(), *part)).await {
+            Ok(Some(_)) => *part = (*part * 2).min(MINUTE),
             Ok(None) => break,
             Err(error) => {
                 tracing::warn!(%error, "could not count the last minute");
+                *part = (*part / 2).max(SHORTEST_PART);
                 break;
             }
         }

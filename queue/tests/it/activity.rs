@@ -141,9 +141,7 @@ async fn an_overview_counts_what_waits_runs_and_fails() {
     let kinds: Vec<_> = found
         .kinds
         .iter()
-        .map(|kind| {
-            (kind.depth.kind.as_str(), kind.depth.due, kind.depth.scheduled, kind.depth.running, kind.failing)
-        })
+        .map(|kind| (kind.kind.as_str(), kind.due, kind.scheduled, kind.running, kind.failing))
         .collect();
     assert_eq!(kinds, [("none", 0, 0, 0, 0), ("step", 4, 1, 0, 2)]);
     assert_eq!(found.queues.iter().map(|queue| queue.available).sum::<i64>(), 5);

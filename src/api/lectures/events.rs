@@ -49,7 +49,7 @@ struct StateEvent {
     get, path = "/api/lectures/{id}/events", tag = "lectures", params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "Events, each with the lecture's state", body = StateEvent, content_type = "text/event-stream"),
-        (status = 429, description = "`rate_limited`: you have 20 open streams"),
+        (status = 429, description = "`rate_limited`: you have 100 open streams"),
     ),
 )]
 pub(super) async fn events(

@@ -170,8 +170,7 @@ pub(super) async fn show(
 /// Asks for itself until the operation has ended.
 fn progress(operation: &BulkOperation) -> Markup {
     let BulkOperation { id, job_id, total, changed, refused, .. } = operation;
-    let trigger =
-        operation.ended_at.is_none().then(|| format!("job-{job_id} from:#live throttle:1s, every 2s"));
+    let trigger = operation.ended_at.is_none().then(|| format!("job-{job_id} from:#live, every 2s"));
     let total_words = format!("{}{}", number(*total), if operation.total_is_capped { "+" } else { "" });
     html! {
         section #operation.panel aria-label="Progress" hx-get={ "/ui/admin/bulk/" (id) } hx-select="#operation"

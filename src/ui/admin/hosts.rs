@@ -43,7 +43,7 @@ pub(super) async fn list(
 fn table(hosts: &[BreakerView]) -> Markup {
     html! {
         section #hosts.panel aria-label="Hosts" hx-get="/ui/admin/hosts" hx-select="#hosts" hx-swap="outerHTML"
-            hx-trigger="overview from:#live throttle:2s" {
+            hx-trigger="overview from:#live" {
             @if hosts.is_empty() {
                 (empty(Icon::Globe, "All hosts answer", "No host has failed in the last ten minutes.", html! {}))
             } @else {

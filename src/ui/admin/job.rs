@@ -52,11 +52,11 @@ pub(super) async fn show(
     Ok(page.render(&session))
 }
 
-/// Asks for itself when the job changes, at most every two seconds.
+/// Asks for itself when the job changes.
 fn body(job: &JobView, chain: &Chain) -> Markup {
     html! {
         div #job.stack hx-get={ "/ui/admin/jobs/" (job.id) } hx-select="#job" hx-swap="outerHTML"
-            hx-trigger={ "job-" (job.id) " from:#live throttle:2s" } {
+            hx-trigger={ "job-" (job.id) " from:#live" } {
             div.split {
                 section.panel aria-labelledby="timeline-heading" {
                     header { h2 #timeline-heading { "Timeline" } (state_badge(job)) }

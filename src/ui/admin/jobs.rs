@@ -89,11 +89,11 @@ fn words(count: Count) -> String {
     }
 }
 
-/// Asks for itself when a job was added or ended, at most every two seconds.
+/// Asks for itself when a job was added or ended.
 fn table(listed: &Listed, conditions: &Conditions, address: &str, is_later: bool) -> Markup {
     html! {
         section #jobs.panel aria-label="Jobs" hx-get={ "/ui/admin/jobs?" (address) } hx-select="#jobs" hx-swap="outerHTML"
-            hx-trigger="jobs from:#live throttle:2s" {
+            hx-trigger="jobs from:#live" {
             header { h2.num { (words(listed.count)) } }
             @if listed.jobs.is_empty() {
                 (empty(Icon::List, "No job matches", "Change or clear the filter. Ended jobs are deleted after their retention.", html! {

@@ -92,7 +92,7 @@ fn report(job: &JobView) -> Markup {
     let title = if is_dry(job) { "Dry run" } else { "Clean-up" };
     html! {
         section #report.panel aria-labelledby="report-heading" hx-get={ "/ui/admin/orphans?run=" (job.id) }
-            hx-select="#report" hx-swap="outerHTML" hx-trigger={ "job-" (job.id) " from:#live throttle:1s" } {
+            hx-select="#report" hx-swap="outerHTML" hx-trigger={ "job-" (job.id) " from:#live" } {
             header { h2 #report-heading { (title) } (state_badge(job)) }
             div.body {
                 p { a.mono href={ "/ui/admin/jobs/" (job.id) } { (job.id) } }

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
-use bedel_jobs::registry::known_queues;
-use bedel_queue::{KindOverview, Overview, QueueView, overview};
+use bedel_jobs::registry::with_idle_queues;
+use bedel_queue::{Depth, Overview, QueueView, overview};
 use maud::{Markup, html};
 
 use super::history::{self, History};
@@ -29,7 +29,7 @@ pub(super) async fn show(
         return Ok(Html(history::view(&history).into_string()).into_response());
     }
     let view = overview(&mut connection, &state.registry.kinds()).await?;
-    let lanes = known_queues(&mut connection, &state.registry).await?;
+    let lanes = with_idle_queues(view.queues.clone(), &state.registry);
     if part.as_deref() == Some("now") {
         return Ok(Html(now(&view, &lanes).into_string()).into_response());
     }
@@ -47,19 +47,19 @@ pub(super) async fn show(
     Ok(page.render(&session))
 }
 
-/// Asks for itself when something changed, at most every two seconds.
+/// Asks for itself when something changed.
 fn now(view: &Overview, lanes: &[QueueView]) -> Markup {
-    let sum = |count: fn(&KindOverview) -> i64| view.kinds.iter().map(count).sum::<i64>();
-    let oldest = view.kinds.iter().map(|kind| kind.depth.oldest_seconds).fold(0.0, f64::max);
+    let sum = |count: fn(&Depth) -> i64| view.kinds.iter().map(count).sum::<i64>();
+    let oldest = view.kinds.iter().map(|kind| kind.oldest_seconds).fold(0.0, f64::max);
     let tiles = [
-        ("Due", capped(sum(|kind| kind.depth.due)), "?state=available"),
-        ("Scheduled or retrying", capped(sum(|kind| kind.depth.scheduled)), "?state=available"),
-        ("Running", capped(sum(|kind| kind.depth.running)), "?state=running"),
+        ("Due", capped(sum(|kind| kind.due)), "?state=available"),
+        ("Scheduled or retrying", capped(sum(|kind| kind.scheduled)), "?state=available"),
+        ("Running", capped(sum(|kind| kind.running)), "?state=running"),
         ("Failing", capped(sum(|kind| kind.failing)), "?state=available"),
         ("Oldest due", if oldest > 0.0 { span(oldest) } else { "–".to_owned() }, "?state=available"),
     ];
     html! {
-        div #now.stack hx-get="/ui/admin/overview?part=now" hx-swap="outerHTML" hx-trigger="overview from:#live throttle:2s" {
+        div #now.stack hx-get="/ui/admin/overview?part=now" hx-swap="outerHTML" hx-trigger="overview from:#live" {
             dl.tiles { @for (name, value, query) in &tiles {
                 div.panel.tile { dt { (name) } dd { a.quiet href={ "/ui/admin/jobs" (query) } { (value) } } }
             } }
@@ -75,7 +75,7 @@ fn now(view: &Overview, lanes: &[QueueView]) -> Markup {
     }
 }
 
-fn kinds(kinds: &[KindOverview]) -> Markup {
+fn kinds(kinds: &[Depth]) -> Markup {
     html! {
         div.scroll { table.cards {
             caption.sr { "Waiting, running and failing jobs of each kind" }
@@ -84,13 +84,13 @@ fn kinds(kinds: &[KindOverview]) -> Markup {
                 th.right scope="col" { "Running" } th.right scope="col" { "Failing" } th.right scope="col" { "Oldest due" }
             } }
             tbody { @for kind in kinds { tr {
-                th.cell scope="row" { a.title href={ "/ui/admin/jobs?kind=" (kind.depth.kind) } { (plain(&kind.depth.kind)) } }
-                td.right data-label="Due" { (capped(kind.depth.due)) }
-                td.right data-label="Scheduled" { (capped(kind.depth.scheduled)) }
-                td.right data-label="Running" { (capped(kind.depth.running)) }
+                th.cell scope="row" { a.title href={ "/ui/admin/jobs?kind=" (kind.kind) } { (plain(&kind.kind)) } }
+                td.right data-label="Due" { (capped(kind.due)) }
+                td.right data-label="Scheduled" { (capped(kind.scheduled)) }
+                td.right data-label="Running" { (capped(kind.running)) }
                 td.right data-label="Failing" { (capped(kind.failing)) }
                 td.right data-label="Oldest due" {
-                    @if kind.depth.oldest_seconds > 0.0 { (span(kind.depth.oldest_seconds)) } @else { span.soft { "–" } }
+                    @if kind.oldest_seconds > 0.0 { (span(kind.oldest_seconds)) } @else { span.soft { "–" } }
                 }
             } } }
         } }

@@ -36,7 +36,7 @@ pub(super) async fn list(
         body: html! {
             p.soft { "Workers claim no job of a paused lane. Running jobs continue, and new jobs wait." }
             section #queues.panel aria-label="Lanes" hx-get="/ui/admin/queues" hx-select="#queues" hx-swap="outerHTML"
-                hx-trigger="overview from:#live throttle:2s" { (table(&queues, true)) }
+                hx-trigger="overview from:#live" { (table(&queues, true)) }
         },
     };
     Ok(page.render(&session))

@@ -41,7 +41,7 @@ pub(super) async fn list(
 fn table(schedules: &[ScheduleView]) -> Markup {
     html! {
         section #schedules.panel aria-label="Schedules" hx-get="/ui/admin/schedules" hx-select="#schedules"
-            hx-swap="outerHTML" hx-trigger="overview from:#live throttle:2s" {
+            hx-swap="outerHTML" hx-trigger="overview from:#live" {
             @if schedules.is_empty() {
                 (empty(Icon::Clock, "No schedule yet", "A scheduler registers its schedules when it starts: run bedel scheduler.", html! {}))
             } @else {

@@ -53,7 +53,7 @@ fn table(workers: &[WorkerView], jobs: &[JobView]) -> Markup {
     }
     html! {
         section #workers.panel aria-label="Workers" hx-get="/ui/admin/workers" hx-select="#workers" hx-swap="outerHTML"
-            hx-trigger="workers from:#live throttle:2s" {
+            hx-trigger="workers from:#live" {
             @if workers.is_empty() {
                 (empty(Icon::Cpu, "No worker runs", "Jobs wait until a worker starts: run bedel worker.", html! {}))
             } @else {

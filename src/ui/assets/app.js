@@ -40,6 +40,15 @@
       htmx.trigger(event.target, topic);
     }
   });
+  // Browsers allow six connections to a site over HTTP/1.1. A tab opened in the background connects once it is shown;
+  // htmx itself lets go of the stream of a tab that is hidden later.
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.target?.id === "live" && document.hidden) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    const live = document.getElementById("live");
+    if (live && !document.hidden && connections === 0) htmx.trigger(live, "connect-again");
+  });
   // htmx reconnects a stream that was open once. A first connection that was refused is tried again here.
   document.addEventListener("htmx:after:request", (event) => {
     const element = event.target;

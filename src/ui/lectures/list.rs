@@ -123,11 +123,11 @@ fn filters(listed: &Listed) -> Markup {
     }
 }
 
-/// Asks for itself when a lecture was added, at most every two seconds.
+/// Asks for itself when a lecture was added.
 fn table(listed: &Listed, is_filtered: bool) -> Markup {
     html! {
         section #lectures.panel aria-label="Lectures" hx-get={ "/ui/lectures?" (query(listed, None)) } hx-select="#lectures"
-            hx-swap="outerHTML" hx-trigger="lectures from:#live throttle:2s" {
+            hx-swap="outerHTML" hx-trigger="lectures from:#live" {
             @if listed.page.lectures.is_empty() && listed.page.next.is_none() {
                 @if is_filtered {
                     (empty(Icon::Search, "No lecture matches", "Choose another course or status.", html! {

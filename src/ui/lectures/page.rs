@@ -37,7 +37,7 @@ pub(super) async fn show(
     let viewer = viewer(&lecture, &state.environment.settings.tenants);
     let body = html! {
         section #lecture.split aria-label="Lecture" hx-get={ "/ui/lectures/" (id) } hx-select="#lecture" hx-swap="outerHTML"
-            hx-trigger={ "lecture-" (id) " from:#live throttle:2s" } {
+            hx-trigger={ "lecture-" (id) " from:#live" } {
             div.stack { (content(&lecture, viewer.as_deref())) }
             div.stack {
                 (facts(&lecture, course.map(|course| format!("{} · {}", course.code, course.title)).as_deref(), viewer.as_deref()))

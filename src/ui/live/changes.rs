@@ -2,10 +2,11 @@
 
 use axum::response::sse::Event;
 use bedel_jobs::lecture::watch::{Watched, WatchedLecture};
-use bedel_queue::{Pulse, WatchedJob};
 use maud::html;
+use uuid::Uuid;
 
-use super::subscriber::Subscriber;
+use super::streams::QueueState;
+use super::subscriber::{Shown, Subscriber};
 use crate::ui::lectures::state;
 
 /// An event without content: a part of the page asks again.
@@ -16,7 +17,7 @@ pub(super) fn signal(name: &str) -> Event {
 /// The events for one stream. Remembers what they show.
 pub(super) fn of_lectures(subscriber: &mut Subscriber, read: &Watched) -> Vec<Event> {
     let mut events = Vec::new();
-    let user_id = subscriber.user_id;
+    let user_id = subscriber.session.caller.user_id;
     subscriber.lectures.retain(|id, known| {
         let Some(now) = read.lectures.get(&(user_id, *id)) else {
             events.push(signal(&format!("lecture-{id}")));
@@ -60,27 +61,21 @@ fn fragment(lecture: &WatchedLecture, has_moved: bool) -> Event {
     Event::default().data(content.into_string().replace(['\n', '\r'], " "))
 }
 
-/// The events for an operator's stream. Remembers what they show.
-pub(super) fn of_jobs(subscriber: &mut Subscriber, jobs: &[WatchedJob], pulse: &Pulse) -> Vec<Event> {
+/// The events for an operator's stream. Remembers what they show. `version`: of `now`.
+pub(super) fn of_queue(subscriber: &mut Subscriber, now: &QueueState, version: u64) -> Vec<Event> {
     let mut events = Vec::new();
-    for (id, known) in &mut subscriber.jobs {
-        let now = jobs.iter().find(|job| job.id == *id).cloned();
-        if *known != now {
-            // The page has just shown the first one.
-            if known.is_some() {
-                events.push(signal(&format!("job-{id}")));
-            }
-            *known = now;
-        }
-    }
-    if subscriber.pulse.as_ref() != Some(pulse) {
-        if let Some(known) = &subscriber.pulse {
-            let has_events = known.differs_in_events(pulse);
-            events.extend((subscriber.all_jobs && has_events).then(|| signal("jobs")));
-            events.extend((subscriber.overview && has_events).then(|| signal("overview")));
-            events.extend(subscriber.workers.then(|| signal("workers")));
-        }
-        subscriber.pulse = Some(pulse.clone());
-    }
+    let before = std::mem::replace(&mut subscriber.shown, Shown::Read(now.clone()));
+    let is_job_new = |id: &Uuid| match &before {
+        Shown::Version(shown) => *shown != Some(version),
+        Shown::Read(before) => before.jobs.get(id) != now.jobs.get(id),
+    };
+    let (has_events, has_progress) = match &before {
+        Shown::Version(shown) => (*shown != Some(version), *shown != Some(version)),
+        Shown::Read(before) => (before.pulse.differs_in_events(&now.pulse), before.pulse != now.pulse),
+    };
+    events.extend(subscriber.jobs.iter().filter(|id| is_job_new(id)).map(|id| signal(&format!("job-{id}"))));
+    events.extend((subscriber.all_jobs && has_events).then(|| signal("jobs")));
+    events.extend((subscriber.overview && has_events).then(|| signal("overview")));
+    events.extend((subscriber.workers && has_progress).then(|| signal("workers")));
     events
 }

@@ -12,7 +12,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::poller;
-use super::streams::Shared;
+use super::renders::Renders;
+use super::streams::{Shared, Streams};
 use super::subscriber::Subscriber;
 use super::topic::Topics;
 use crate::api::Authenticator;
@@ -36,24 +37,29 @@ pub(crate) struct Hub(Arc<Shared>);
 impl Hub {
     /// Without streams it does nothing. Streams end when `stop` fires.
     pub(crate) fn new(pool: PgPool, authenticator: Authenticator, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared { pool, authenticator, stop, streams: Mutex::default() }))
+        let streams = Streams { version: rand::random::<u32>().into(), ..Streams::default() };
+        let (streams, renders) = (Mutex::new(streams), Renders::default());
+        Self(Arc::new(Shared { pool, authenticator, stop, streams, renders }))
     }
 
-    /// Opens a stream, which counts by its slot, and starts the poller if it does not run.
+    /// Opens a stream, which counts by its slot, and starts the poller if it does not run. `version`: of the queue, when the
+    /// page was made.
     pub(super) fn subscribe(
         &self,
         session: Session,
         topics: Topics,
+        version: Option<u64>,
         slot: StreamSlot,
     ) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        let subscriber = Subscriber::new(session.id, session.caller.user_id, topics, sender);
+        let subscriber = Subscriber::new(session, topics, version, sender);
         let mut streams = self.0.streams();
         let number = streams.next;
         streams.next += 1;
         streams.open.insert(number, subscriber);
         if !streams.is_polled {
             streams.is_polled = true;
+            streams.version += 1;
             tokio::spawn(poller::run(Arc::clone(&self.0)));
         }
         drop(streams);
@@ -69,9 +75,26 @@ impl Hub {
         .take_until(Box::pin(ended))
     }
 
+    /// The version of what the poller last read of the queue.
+    pub(crate) fn version(&self) -> u64 {
+        self.0.streams().version
+    }
+
+    /// The session, if one of its tabs follows the queue: an admin's, which was live some seconds ago.
+    pub(super) fn follower(&self, id: SessionId) -> Option<Session> {
+        let streams = self.0.streams();
+        let mut open = streams.open.values();
+        open.find(|one| one.session.id == id && one.follows_queue()).map(|one| one.session)
+    }
+
+    /// What is rendered for all tabs.
+    pub(super) fn renders(&self) -> &Renders {
+        &self.0.renders
+    }
+
     /// Ends the streams of a session.
     pub(crate) fn end_session(&self, id: SessionId) {
-        self.0.streams().open.retain(|_, subscriber| subscriber.session != id);
+        self.0.streams().open.retain(|_, subscriber| subscriber.session.id != id);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads what the open streams follow: at most two statements a second, however many there are.
+//! Reads what the open streams follow: less than two statements a second, however many there are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use bedel_jobs::lecture::watch::{self, Watched};
-use bedel_queue::{Pulse, WatchedJob};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
-use super::changes::{of_jobs, of_lectures, signal};
-use super::streams::Shared;
+use super::changes::{of_lectures, of_queue, signal};
+use super::streams::{QueueState, Shared};
 use super::subscriber::Subscriber;
 use crate::api::auth::sessions::SessionId;
 
-/// Time between two rounds.
-const ROUND: Duration = Duration::from_secs(1);
+/// Time between two rounds. Each reads the lectures.
+const ROUND: Duration = Duration::from_millis(900);
 
-/// Every tenth round checks the sessions and skips the jobs.
+/// Every second round reads the queue.
+const ROUNDS_PER_QUEUE: u64 = 2;
+
+/// Every tenth round checks the sessions.
 const ROUNDS_PER_SESSION_CHECK: u64 = 10;
 
 /// Longest wait for the database in a round.
@@ -30,7 +32,7 @@ struct Targets {
     pairs: Vec<(Uuid, Uuid)>,
     users: Vec<Uuid>,
     jobs: Vec<Uuid>,
-    follows_jobs: bool,
+    follows_queue: bool,
     sessions: Vec<SessionId>,
 }
 
@@ -38,7 +40,7 @@ struct Targets {
 #[derive(Debug, Default)]
 struct Round {
     lectures: Option<Watched>,
-    jobs: Option<(Vec<WatchedJob>, Pulse)>,
+    queue: Option<QueueState>,
     live_sessions: Option<HashSet<SessionId>>,
 }
 
@@ -47,11 +49,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_away = false;
-    for number in 1_u64.. {
+    for number in 0_u64.. {
         tokio::select! { _ = rounds.tick() => {}, () = shared.stop.cancelled() => return }
         let Some(targets) = targets(&shared) else { return };
-        let checks_sessions = number.is_multiple_of(ROUNDS_PER_SESSION_CHECK);
-        let round = timeout(TIMEOUT, read(&shared, &targets, checks_sessions)).await;
+        let round = timeout(TIMEOUT, read(&shared, &targets, number)).await;
         match round.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(round) => {
                 is_away = false;
@@ -75,6 +76,8 @@ fn targets(shared: &Shared) -> Option<Targets> {
     let mut streams = shared.streams();
     if streams.open.is_empty() {
         streams.is_polled = false;
+        // What changes until the next stream opens is not seen.
+        streams.queue = None;
         return None;
     }
     let (mut pairs, mut users, mut jobs) = (HashSet::new(), HashSet::new(), HashSet::new());
@@ -82,11 +85,12 @@ fn targets(shared: &Shared) -> Option<Targets> {
     let mut sessions = HashSet::new();
     for subscriber in streams.open.values_mut() {
         subscriber.is_polled = true;
-        pairs.extend(subscriber.lectures.keys().map(|lecture| (subscriber.user_id, *lecture)));
-        users.extend(subscriber.list.then_some(subscriber.user_id));
-        jobs.extend(subscriber.jobs.keys().copied());
-        targets.follows_jobs |= subscriber.follows_jobs();
-        sessions.insert(subscriber.session);
+        let user_id = subscriber.session.caller.user_id;
+        pairs.extend(subscriber.lectures.keys().map(|lecture| (user_id, *lecture)));
+        users.extend(subscriber.list.then_some(user_id));
+        jobs.extend(&subscriber.jobs);
+        targets.follows_queue |= subscriber.follows_queue();
+        sessions.insert(subscriber.session.id);
     }
     targets.pairs = pairs.into_iter().collect();
     targets.users = users.into_iter().collect();
@@ -95,29 +99,32 @@ fn targets(shared: &Shared) -> Option<Targets> {
     Some(targets)
 }
 
-/// One statement for lectures, and one for jobs or sessions.
-async fn read(shared: &Shared, targets: &Targets, checks_sessions: bool) -> Result<Round, sqlx::Error> {
+/// One statement each for lectures, the queue and sessions, if it is their turn.
+async fn read(shared: &Shared, targets: &Targets, number: u64) -> Result<Round, sqlx::Error> {
     let mut connection = shared.pool.acquire().await?;
     let mut round = Round::default();
     if !targets.pairs.is_empty() || !targets.users.is_empty() {
         round.lectures = Some(watch::read(&mut connection, &targets.pairs, &targets.users).await?);
     }
-    if checks_sessions {
+    if targets.follows_queue && number.is_multiple_of(ROUNDS_PER_QUEUE) {
+        let (jobs, pulse) = bedel_queue::watch(&mut connection, &targets.jobs).await?;
+        round.queue = Some(QueueState { pulse, jobs: jobs.into_iter().map(|job| (job.id, job)).collect() });
+    }
+    if (number + 1).is_multiple_of(ROUNDS_PER_SESSION_CHECK) {
         let live = shared.authenticator.live_sessions(&mut connection, &targets.sessions).await?;
         round.live_sessions = Some(live);
-    } else if targets.follows_jobs {
-        round.jobs = Some(bedel_queue::watch(&mut connection, &targets.jobs).await?);
     }
     Ok(round)
 }
 
 fn deliver(shared: &Shared, round: &Round) {
+    let version = round.queue.clone().map(|read| shared.streams().keep(read));
     for_each(shared, |subscriber| {
         if !subscriber.is_polled {
             // It opened while the round ran.
             return Some(Vec::new());
         }
-        if round.live_sessions.as_ref().is_some_and(|live| !live.contains(&subscriber.session)) {
+        if round.live_sessions.as_ref().is_some_and(|live| !live.contains(&subscriber.session.id)) {
             // The page reloads, which leads to the sign-in page.
             let _ = subscriber.sender.try_send(signal("signed-out"));
             return None;
@@ -129,8 +136,8 @@ fn deliver(shared: &Shared, round: &Round) {
         if let Some(lectures) = &round.lectures {
             events.extend(of_lectures(subscriber, lectures));
         }
-        if let Some((jobs, pulse)) = &round.jobs {
-            events.extend(of_jobs(subscriber, jobs, pulse));
+        if let (Some(queue), Some(version)) = (&round.queue, version) {
+            events.extend(of_queue(subscriber, queue, version));
         }
         Some(events)
     });

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bedel_queue::{Pulse, WatchedJob};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use super::renders::Renders;
 use super::subscriber::Subscriber;
 use crate::api::Authenticator;
 
@@ -16,6 +19,7 @@ pub(super) struct Shared {
     pub(super) authenticator: Authenticator,
     pub(super) stop: CancellationToken,
     pub(super) streams: Mutex<Streams>,
+    pub(super) renders: Renders,
 }
 
 /// The streams by number.
@@ -26,6 +30,29 @@ pub(super) struct Streams {
     pub(super) is_polled: bool,
     /// Number of the next stream.
     pub(super) next: u64,
+    /// What the poller last read of the queue.
+    pub(super) queue: Option<QueueState>,
+    /// Grows whenever `queue` changes. Starts at random, so that no page of another process has it by chance.
+    pub(super) version: u64,
+}
+
+/// What the poller reads of the queue.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct QueueState {
+    pub(super) pulse: Pulse,
+    /// The jobs that open pages show.
+    pub(super) jobs: HashMap<Uuid, WatchedJob>,
+}
+
+impl Streams {
+    /// Keeps what was read. Returns the version.
+    pub(super) fn keep(&mut self, read: QueueState) -> u64 {
+        if self.queue.as_ref() != Some(&read) {
+            self.version += 1;
+            self.queue = Some(read);
+        }
+        self.version
+    }
 }
 
 impl Shared {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use axum::response::sse::Event;
 use bedel_jobs::lecture::watch::WatchedLecture;
-use bedel_queue::{Pulse, WatchedJob};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
+use super::streams::QueueState;
 use super::topic::Topics;
-use crate::api::auth::sessions::SessionId;
+use crate::ui::session::Session;
 
 /// A lecture as the stream knows it.
 #[derive(Debug, Clone)]
@@ -20,20 +20,29 @@ pub(super) struct KnownLecture {
     pub(super) sent: Option<WatchedLecture>,
 }
 
+/// What a page shows of the queue.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// What this version was, if the page says one.
+    Version(Option<u64>),
+    /// What a round read.
+    Read(QueueState),
+}
+
 /// One open stream.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    pub(super) session: SessionId,
-    pub(super) user_id: Uuid,
+    pub(super) session: Session,
     /// A removed lecture leaves the map.
     pub(super) lectures: HashMap<Uuid, KnownLecture>,
     pub(super) list: bool,
     pub(super) newest: Option<Uuid>,
-    pub(super) jobs: HashMap<Uuid, Option<WatchedJob>>,
+    pub(super) jobs: Vec<Uuid>,
     pub(super) all_jobs: bool,
     pub(super) overview: bool,
     pub(super) workers: bool,
-    pub(super) pulse: Option<Pulse>,
+    /// What the page shows: the version of the queue when it was made, then what was read in the last round.
+    pub(super) shown: Shown,
     /// False until a round reads what it follows.
     pub(super) is_polled: bool,
     /// True while the client knows that the database is away.
@@ -42,19 +51,19 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(session: SessionId, user_id: Uuid, topics: Topics, sender: Sender<Event>) -> Self {
+    /// `version`: of the queue, when the page was made.
+    pub(super) fn new(session: Session, topics: Topics, version: Option<u64>, sender: Sender<Event>) -> Self {
         let lectures = topics.lectures.into_iter();
         Self {
             session,
-            user_id,
             lectures: lectures.map(|(id, mark)| (id, KnownLecture { mark, sent: None })).collect(),
             list: topics.list,
             newest: topics.newest,
-            jobs: topics.jobs.into_iter().map(|id| (id, None)).collect(),
+            jobs: topics.jobs,
             all_jobs: topics.all_jobs,
             overview: topics.overview,
             workers: topics.workers,
-            pulse: None,
+            shown: Shown::Version(version),
             is_polled: false,
             is_away: false,
             sender,
@@ -62,7 +71,7 @@ impl Subscriber {
     }
 
     /// True if it follows anything of the queue.
-    pub(super) fn follows_jobs(&self) -> bool {
+    pub(super) fn follows_queue(&self) -> bool {
         !self.jobs.is_empty() || self.all_jobs || self.overview || self.workers
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn job(id: Uuid) -> String {
     format!("job:{id}")
 }
 
-/// The event that a topic's change sends, for `hx-trigger="EVENT from:#live throttle:2s"`: `lecture-UUID`, `lectures`,
+/// The event that a topic's change sends, for `hx-trigger="EVENT from:#live"`: `lecture-UUID`, `lectures`,
 /// `job-UUID`, `jobs`, `overview` or `workers`.
 pub(crate) fn event_of(topic: &str) -> String {
     let mut words = topic.split(':');

@@ -10,18 +10,23 @@ use uuid::Uuid;
 use super::super::{App, submission};
 use super::Browser;
 
-/// Longest wait for an event. The server polls every second, and checks sessions every tenth time.
+/// Longest wait for an event. The server polls about every second, and checks sessions every tenth time.
 const SOON: Duration = Duration::from_secs(20);
 
 /// An open stream.
-struct Stream {
+pub(super) struct Stream {
     response: Response,
     text: String,
 }
 
 impl Stream {
-    async fn open(browser: &Browser<'_>, topics: &str) -> Self {
-        let request = browser.request(Method::GET, &format!("/ui/live?topics={topics}"));
+    pub(super) async fn open(browser: &Browser<'_>, topics: &str) -> Self {
+        Self::with_query(browser, &format!("topics={topics}")).await
+    }
+
+    /// With the query that a page has.
+    pub(super) async fn with_query(browser: &Browser<'_>, query: &str) -> Self {
+        let request = browser.request(Method::GET, &format!("/ui/live?{query}"));
         let response = request.header("sec-fetch-site", "same-origin").send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -29,7 +34,7 @@ impl Stream {
     }
 
     /// Reads until `part` arrives.
-    async fn wait_for(&mut self, part: &str) {
+    pub(super) async fn wait_for(&mut self, part: &str) {
         let arrives = async {
             while !self.text.contains(part) {
                 let chunk =
@@ -40,6 +45,19 @@ impl Stream {
         let arrived = timeout(SOON, arrives).await;
         assert!(arrived.is_ok(), "{part} did not arrive");
         self.text.clear();
+    }
+
+    /// Reads until `part` arrives, and nothing with `other` before.
+    pub(super) async fn wait_for_only(&mut self, part: &str, other: &str) {
+        assert!(self.text.is_empty());
+        let arrives = async {
+            while !self.text.contains(part) {
+                let chunk = self.response.chunk().await.unwrap().expect("no end");
+                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+        };
+        timeout(SOON, arrives).await.expect("an event");
+        assert!(!self.text.contains(other) && self.text.matches(part).count() == 1, "{}", self.text);
     }
 
     /// Reads to the end of the stream.
@@ -144,7 +162,7 @@ async fn fifty_tabs_cost_two_statements_a_second() {
 }
 
 /// Finished transactions of this test's database. Outside a transaction each statement is one.
-async fn transactions(app: &App) -> i64 {
+pub(super) async fn transactions(app: &App) -> i64 {
     // Backends report at most once a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     sqlx::query_scalar("SELECT (xact_commit + xact_rollback)::bigint FROM pg_stat_database WHERE datname = current_database()")

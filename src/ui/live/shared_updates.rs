@@ -1,0 +1,62 @@
+//! Renders an operators' page once for all tabs that ask for it after a change.
+//!
+//! A change makes every tab ask for its part of a page at once. All admins see the same, so one answer serves all.
+
+use std::time::Instant;
+
+use axum::Extension;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::hub::Hub;
+use super::renders::Rendered;
+use crate::api::auth::sessions::SessionId;
+use crate::api::problem::Problem;
+use crate::ui::session::{Session, is_fragment};
+
+/// Largest page in bytes, ten times what a page may weigh.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Answers an update of an open page of an admin with what another tab was answered, if nothing has changed since. The
+/// session of an open tab is not read again: the poller checks it.
+pub(in crate::ui) async fn for_all_tabs(
+    Extension(hub): Extension<Hub>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(session) = follower(&hub, &request) else { return next.run(request).await };
+    let address = request.uri().to_string();
+    let Some(slot) = hub.renders().slot(&address) else { return next.run(request).await };
+    let mut kept = slot.lock().await;
+    let version = hub.version();
+    if let Some(rendered) =
+        kept.as_ref().filter(|rendered| rendered.version == version && rendered.is_young())
+    {
+        return (rendered.headers.clone(), rendered.body.clone()).into_response();
+    }
+    let at = Instant::now();
+    request.extensions_mut().insert(session);
+    let (parts, body) = next.run(request).await.into_parts();
+    if parts.status != StatusCode::OK {
+        return Response::from_parts(parts, body);
+    }
+    match to_bytes(body, MAX_BYTES).await {
+        Ok(body) => {
+            *kept = Some(Rendered { version, at, headers: parts.headers.clone(), body: body.clone() });
+            Response::from_parts(parts, Body::from(body))
+        }
+        Err(error) => {
+            tracing::error!(%address, %error, "a page is too large");
+            Problem::internal().into_response()
+        }
+    }
+}
+
+/// The session that asks for an update of a page which it has open.
+fn follower(hub: &Hub, request: &Request) -> Option<Session> {
+    let asks_for_update = request.method() == Method::GET && is_fragment(request.headers());
+    SessionId::of(request.headers()).filter(|_| asks_for_update).and_then(|id| hub.follower(id))
+}
