@@ -20,6 +20,7 @@ mod program;
 #[cfg(target_os = "linux")]
 mod readme;
 mod schema;
+mod sql;
 mod terminal;
 #[cfg(feature = "whisper")]
 mod transcribe;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// A database with every migration.
-async fn migrated() -> TestDatabase {
+pub(crate) async fn migrated() -> TestDatabase {
     testing::database("schema", |pool| async move {
         migrate::run(&pool).await.expect("a migrated database");
     })

@@ -1,7 +1,8 @@
 //! Every statement of the crate has a name, and PostgreSQL prepares it.
 
-use std::path::PathBuf;
+use std::path::Path;
 
+use bedel_test_support::named_statements;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::support::bench;
@@ -17,29 +18,18 @@ fn expand(mut statement: String) -> String {
     statement
 }
 
-/// Every statement of the crate with its file: those in `sql/`, and string literals in `src/` that begin with
-/// a name comment.
+/// Every statement of the crate with its file: those in `sql/`, and those in `src/`.
 pub fn statements() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-    folders.push(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/sql")));
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.extend((!path.ends_with("terms")).then_some(path));
-                continue;
-            }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let literals = named_statements(&root.join("src")).into_iter();
+    let mut found: Vec<_> =
+        literals.map(|(file, statement)| (file.display().to_string(), statement)).collect();
+    for entry in std::fs::read_dir(root.join("sql")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
             let (text, file) = (std::fs::read_to_string(&path).unwrap(), path.display().to_string());
-            if path.extension().is_some_and(|extension| extension == "sql") {
-                assert!(text.starts_with("-- "), "{file} does not begin with its statement's name");
-                found.push((file, expand(text)));
-                continue;
-            }
-            for part in text.split("\"-- ").skip(1) {
-                let statement = part.split('"').next().unwrap().replace("\\n", "\n");
-                found.push((file.clone(), format!("-- {statement}")));
-            }
+            assert!(text.starts_with("-- "), "{file} does not begin with its statement's name");
+            found.push((file, expand(text)));
         }
     }
     found
