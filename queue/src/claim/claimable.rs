@@ -2,9 +2,12 @@
 //!
 //! `sql/terms/` defines the terms; statements use them as `{name}`. An available job is exactly one of
 //! `{single}`, `{grouped}` and `{suspect}`: the predicates of the claim's indexes. `{due}` needs a row `job`
-//! and an array `paused` of the paused queues.
+//! and an array `paused` of the paused queues. `{waiting_kinds}` is the body of a recursive CTE `kinds`: the kinds with
+//! waiting jobs and then a NULL, by index lookups.
 
-const TERMS: [(&str, &str); 4] = [
+// A term comes before those that it uses.
+const TERMS: [(&str, &str); 5] = [
+    ("{waiting_kinds}", include_str!("../../sql/terms/waiting_kinds.sql")),
     ("{single}", include_str!("../../sql/terms/single.sql")),
     ("{grouped}", include_str!("../../sql/terms/grouped.sql")),
     ("{suspect}", include_str!("../../sql/terms/suspect.sql")),

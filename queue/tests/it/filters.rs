@@ -201,6 +201,8 @@ async fn a_chain_shows_the_jobs_of_the_subject_around_a_job() {
     for _ in 0..5 {
         ids.push(bench.enqueue(step(Act::Succeed).subject(subject)).await.id);
     }
+    // Ids of the same millisecond have no order.
+    ids.sort_unstable();
     bench.enqueue(step(Act::Succeed)).await;
     let mut connection = bench.pool.acquire().await.unwrap();
     let chain = inspect::chain(&mut connection, subject, ids[2], 1).await.unwrap();
@@ -208,4 +210,41 @@ async fn a_chain_shows_the_jobs_of_the_subject_around_a_job() {
     assert_eq!((found(&chain.before), found(&chain.after)), (vec![ids[1]], vec![ids[3]]));
     let chain = inspect::chain(&mut connection, subject, ids[2], 9).await.unwrap();
     assert_eq!((found(&chain.before), found(&chain.after)), (vec![ids[1], ids[0]], vec![ids[3], ids[4]]));
+}
+
+#[tokio::test]
+async fn waiting_jobs_are_found_behind_many_newer_ones() {
+    let bench = bench().await;
+    let due = job(&bench, "").await;
+    let later = job(&bench, "UPDATE queue.jobs SET run_at = now() + interval '1 day' WHERE id = $1").await;
+    let grouped =
+        job(&bench, "UPDATE queue.jobs SET group_key = 'cdn.example', priority = 4 WHERE id = $1").await;
+    let suspect = job(&bench, "UPDATE queue.jobs SET crashes = 1, attempt = 1 WHERE id = $1").await;
+    let other = job(&bench, "UPDATE queue.jobs SET kind = 'other' WHERE id = $1").await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (kind, args, state, attempt, lease, finalized_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'step', '{}', 'completed', 1, gen_random_uuid(), now(), now(), '1 day', 1, 1 FROM generate_series(1, 10100)",
+    )
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    let waiting = Filter { state: Some(JobState::Available), ..Filter::default() };
+    assert_eq!(
+        matching(&bench, waiting.clone()).await,
+        BTreeSet::from([due, later, grouped, suspect, other])
+    );
+    let of_kind = Filter { kind: text("step"), ..waiting.clone() };
+    assert_eq!(matching(&bench, of_kind).await, BTreeSet::from([due, later, grouped, suspect]));
+    let mut connection = bench.pool.acquire().await.unwrap();
+    let mut pages = Vec::new();
+    let mut page = inspect::list(&mut connection, &Filter { limit: 2, ..waiting.clone() }).await.unwrap();
+    while let Some(last) = page.last().map(|job| job.id) {
+        pages.extend(page.iter().map(|job| job.id));
+        page = inspect::list(&mut connection, &Filter { limit: 2, after: Some(last), ..waiting.clone() })
+            .await
+            .unwrap();
+    }
+    let mut newest_first = [due, later, grouped, suspect, other];
+    newest_first.sort_unstable_by(|one, other| other.cmp(one));
+    assert_eq!(pages, newest_first);
 }

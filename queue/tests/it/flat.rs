@@ -215,7 +215,10 @@ async fn a_list_whose_filter_matches_nothing_gives_up_after_ten_thousand_jobs() 
             tried += 1;
         }
     }
-    assert_eq!(tried, 22, "lists and counts: newest, running, ended, of subjects, of a class; a walk");
+    assert_eq!(
+        tried, 26,
+        "lists and counts: newest, running, waiting, ended, of subjects, of a class; a walk"
+    );
 }
 
 /// The pages of `queue.jobs` and its indexes that a real worker touches to run 40 jobs.

@@ -7,13 +7,17 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
 use crate::support::bench;
 
-/// The statement with its terms replaced by what `sql/terms/` says.
+/// The statement with its terms replaced by what `sql/terms/` says. A term may use others.
 fn expand(mut statement: String) -> String {
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/terms")).unwrap() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/terms");
+    let mut terms = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let term = std::fs::read_to_string(&path).unwrap();
         let name = format!("{{{}}}", path.file_stem().unwrap().to_str().unwrap());
-        statement = statement.replace(&name, term.trim_end());
+        terms.push((name, std::fs::read_to_string(&path).unwrap()));
+    }
+    while let Some((name, term)) = terms.iter().find(|(name, _)| statement.contains(name)) {
+        statement = statement.replace(name, term.trim_end());
     }
     statement
 }

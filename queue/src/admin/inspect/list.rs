@@ -1,6 +1,6 @@
 //! Lists and counts of jobs, each with a bounded scan.
 //!
-//! A filter chooses one of five scans, defined in `sql/terms/`; `{matches}` then applies all of its conditions.
+//! A filter chooses one of six scans, defined in `sql/terms/`; `{matches}` then applies all of its conditions.
 
 use std::sync::LazyLock;
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::filter::Filter;
 use super::view::{JobState, JobView};
 use crate::admin::counting::disable_jit;
+use crate::claim::claimable;
 
 /// Most jobs that a list or a count reads: a filter with few matches must not walk the whole table.
 const SCAN_LIMIT: i64 = 10_000;
@@ -35,6 +36,7 @@ macro_rules! statements {
 
 static NEWEST: Statements = statements!("newest");
 static RUNNING: Statements = statements!("running");
+static WAITING: Statements = statements!("waiting");
 static ENDED: Statements = statements!("ended");
 static OF_SUBJECTS: Statements = statements!("of_subjects");
 static OF_CLASS: Statements = statements!("of_class");
@@ -44,13 +46,15 @@ fn expand(statement: &str, scan: &str) -> String {
     let text = match scan {
         "newest" => include_str!("../../../sql/terms/newest.sql"),
         "running" => include_str!("../../../sql/terms/running.sql"),
+        "waiting" => include_str!("../../../sql/terms/waiting.sql"),
         "ended" => include_str!("../../../sql/terms/ended.sql"),
         "of_subjects" => include_str!("../../../sql/terms/of_subjects.sql"),
         _ => include_str!("../../../sql/terms/of_class.sql"),
     };
-    statement
+    let statement = statement
         .replace(&format!("{{{scan}}}"), text.trim_end())
-        .replace("{matches}", include_str!("../../../sql/terms/matches.sql").trim_end())
+        .replace("{matches}", include_str!("../../../sql/terms/matches.sql").trim_end());
+    claimable::expand(&statement)
 }
 
 /// The last parameter of a scan.
@@ -78,6 +82,7 @@ impl Scan {
         let statements = match filter.state {
             Some(JobState::Running) => &RUNNING,
             _ if filter.error_class.is_some() => &OF_CLASS,
+            Some(JobState::Available) => &WAITING,
             _ if filter.wants_ended() => return Self::of_ended(connection, filter).await,
             _ => &NEWEST,
         };
@@ -130,7 +135,8 @@ macro_rules! bind {
 }
 
 /// Jobs, newest first, without their failed attempts; reads at most 10,000. With subjects: their jobs. Running
-/// jobs: all that run. With an error class: the jobs enqueued last of those that failed with it. A final state:
+/// jobs: all that run. Waiting jobs: of each kind and priority (and of those with a group, and of suspects) the 10,000
+/// that are due first. With an error class: the jobs enqueued last of those that failed with it. A final state:
 /// the jobs that ended last. Otherwise: the jobs enqueued last.
 ///
 /// # Errors
