@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::signal;
 use super::poller;
 use super::streams::Shared;
 use super::subscriber::Subscriber;
@@ -69,9 +70,16 @@ impl Hub {
         .take_until(Box::pin(ended))
     }
 
-    /// Ends the streams of a session.
+    /// Ends the streams of a session. Its other tabs reload first, which leads them to the sign-in page.
     pub(crate) fn end_session(&self, id: SessionId) {
-        self.0.streams().open.retain(|_, subscriber| subscriber.session != id);
+        self.0.streams().open.retain(|_, subscriber| {
+            if subscriber.session != id {
+                return true;
+            }
+            // A stream too slow for it ends, too, and the tab connects again in vain.
+            let _ = subscriber.sender.try_send(signal("signed-out"));
+            false
+        });
     }
 }
 
