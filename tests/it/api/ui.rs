@@ -4,6 +4,7 @@ mod admin;
 mod admin_actions;
 mod admin_speed;
 mod live;
+mod origins;
 mod pages;
 mod sign_in;
 mod webhooks;
