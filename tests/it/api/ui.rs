@@ -5,6 +5,7 @@ mod admin_actions;
 mod admin_speed;
 mod live;
 mod origins;
+mod outage;
 mod pages;
 mod sign_in;
 mod webhooks;
