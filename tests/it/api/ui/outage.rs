@@ -39,7 +39,7 @@ fn check(answer: &Answer) {
 async fn without_the_database_a_page_says_so_and_comes_back_by_itself() {
     let (app, mut proxy) = through_proxy().await;
     let code =
-        sign_in_codes::create(&mut *app.pool.acquire().await.unwrap(), app.users[0], false).await.unwrap();
+        sign_in_codes::create(&mut app.pool.acquire().await.unwrap(), app.users[0], false).await.unwrap();
     let browser = Browser::of_user(&app, 0).await;
     browser.get("/ui/lectures").await.expect(200);
     proxy.cut();
