@@ -1,5 +1,6 @@
 //! Signing in and out.
 
+mod answers;
 mod failures;
 mod link;
 
@@ -8,19 +9,17 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use maud::{Markup, html};
 
-use super::errors::alert;
 use super::form::FormFields;
-use super::layout;
 use super::live::Hub;
 use super::session::SIGN_IN;
-use crate::api::auth::cookies::{clear_cookies, set_cookie};
+use crate::api::auth::cookies::clear_cookies;
 use crate::api::auth::same_origin::is_same_origin;
 use crate::api::auth::sessions::{self, SessionId};
 use crate::api::problem::Problem;
 use crate::api::server::Peer;
 use crate::api::state::ApiState;
+use answers::{form, signed_in};
 use failures::{Failures, address_of};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -46,26 +45,6 @@ fn checked(next: Option<&str>) -> &str {
 
 async fn page(query: Query<Target>) -> Html<String> {
     form(None, checked(query.next.as_deref()))
-}
-
-fn form(error: Option<&str>, next: &str) -> Html<String> {
-    let content: Markup = html! {
-        h1 { "Sign in" }
-        @if let Some(error) = error { (alert(error)) }
-        form.form method="post" action=(SIGN_IN) {
-            input type="hidden" name="next" value=(next);
-            div.field {
-                label for="token" { "Token" }
-                input #token name="token" type="password" required autofocus autocomplete="off" spellcheck="false"
-                    aria-describedby="token-note" aria-invalid=[error.map(|_| "true")];
-                p #token-note.hint {
-                    "Paste the token that " code { "bedel dev" } " printed, or one of " code { "bedel token create" } "."
-                }
-            }
-            button.button.main-action { "Sign in" }
-        }
-    };
-    Html(layout::alone("Sign in", None, content).into_string())
 }
 
 async fn with_token(
@@ -96,11 +75,6 @@ async fn with_token(
     let value = sessions::begin(&mut tx, &grant).await?;
     tx.commit().await?;
     Ok(signed_in(&headers, &value, &next))
-}
-
-/// Stores the cookie and leads to a page. `headers` are the request's.
-fn signed_in(headers: &HeaderMap, value: &str, next: &str) -> Response {
-    ([(header::SET_COOKIE, set_cookie(headers, value))], Redirect::to(next)).into_response()
 }
 
 async fn sign_out(

@@ -76,7 +76,7 @@ impl Hub {
             if subscriber.session != id {
                 return true;
             }
-            // A stream too slow for it ends, too, and the tab connects again in vain.
+            // A stream too slow for the event ends, too. Its tab connects again and is refused.
             let _ = subscriber.sender.try_send(signal("signed-out"));
             false
         });

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::html;
 
+use super::answers::{form, signed_in};
 use super::failures::{Failures, address_of};
-use super::{form, signed_in};
 use crate::api::auth::same_origin::is_same_origin;
 use crate::api::auth::{sessions, sign_in_codes};
 use crate::api::problem::Problem;
