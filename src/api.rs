@@ -35,7 +35,6 @@ pub(crate) mod state;
 mod upload;
 pub(crate) mod webhooks;
 
-use axum::http::StatusCode;
 use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -61,17 +60,12 @@ fn router_until(state: ApiState, stop: CancellationToken) -> Router {
     let (router, api) = described().split_for_parts();
     router
         .merge(openapi::routes(&openapi::finish(api)))
-        .merge(crate::ui::routes(&state, &stop))
         .fallback(async || Problem::not_found("Nothing is at this address."))
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "This address does not support this method; see the Allow header.",
-            )
-        })
-        .layer(Extension(stop))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(state.origins.layer())
+        // Without CORS: no other origin reads a page.
+        .merge(crate::ui::routes(&state, &stop))
+        .layer(Extension(stop))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(state)
 }

@@ -51,6 +51,7 @@ pub(crate) fn routes(state: &ApiState, stop: &CancellationToken) -> Router<ApiSt
         .merge(admin::routes())
         .merge(live::routes())
         .route("/ui/{*path}", any(async || Problem::not_found("There is no page at this address.")))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(axum::middleware::from_fn(errors::finish))
         .layer(axum::middleware::from_fn(live::note_version))
         .layer(Extension(hub));

@@ -4,7 +4,9 @@
 pub mod api_tokens;
 mod authenticator;
 mod caller;
+pub(crate) mod cookies;
 mod extract;
+mod forwarded;
 mod jwks;
 mod jwt;
 pub(crate) mod same_origin;

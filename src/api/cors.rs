@@ -49,7 +49,8 @@ impl Origins {
     pub(super) fn layer(&self) -> CorsLayer {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(self.0.clone()))
-            // The extension may send a page's credentials; the API ignores them.
+            // Clients may ask with `credentials: "include"`, which needs this header. The session's cookie still counts for
+            // no origin but our own: see `auth::same_origin`.
             .allow_credentials(true)
             .allow_methods([
                 Method::GET,
@@ -59,6 +60,7 @@ impl Origins {
                 Method::DELETE,
                 Method::OPTIONS,
             ])
+            // Never X-Forwarded-Host: `auth::same_origin` relies on it.
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE])
             .expose_headers([
                 header::ACCEPT_RANGES,

@@ -72,11 +72,22 @@ impl Problem {
 
     /// 403 for a request that another site's page sent with our cookie.
     pub(crate) fn cross_site() -> Self {
-        Self::forbidden("Another site sent this request, so it is refused. Open the page here and try again.")
+        Self::forbidden(
+            "This request did not come from a page of this address, so it is refused. Open the page again and repeat it. \
+             Behind a reverse proxy that replaces the Host header, it must send X-Forwarded-Host.",
+        )
     }
 
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This address does not support this method; see the Allow header.",
+        )
     }
 
     pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {

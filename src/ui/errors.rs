@@ -1,10 +1,13 @@
 //! Completes every page: security headers, and problems as HTML.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
+use tokio::time::timeout;
 
 use super::icons::{Icon, icon};
 use super::layout;
@@ -17,16 +20,22 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
+/// Longest time until a page begins. Statements end before it, except where the connection to the database hangs.
+const TIMEOUT: Duration = Duration::from_secs(25);
+
 /// Adds the headers of a page. A problem becomes a page, or a notice for a request of htmx.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
-    let is_fragment = is_fragment(request.headers());
-    let mut response = next.run(request).await;
+    let (is_fragment, is_safe) = (is_fragment(request.headers()), request.method().is_safe());
+    let mut response = timeout(TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+        tracing::warn!("a page took more than {} s", TIMEOUT.as_secs());
+        Problem::unavailable("The server is too busy, or its database hangs.").into_response()
+    });
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let status = problem.status;
         let mut page = if is_fragment {
             notice_of(&problem)
         } else {
-            Html(page_of(&problem).into_string()).into_response()
+            Html(page_of(&problem, is_safe).into_string()).into_response()
         };
         *page.status_mut() = status;
         keep(&mut page, response.headers(), &header::RETRY_AFTER);
@@ -34,7 +43,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -56,7 +65,8 @@ pub(super) fn alert(text: &str) -> Markup {
     html! { div.alert role="alert" { (icon(Icon::Alert)) p { (text) } } }
 }
 
-fn page_of(problem: &Problem) -> Markup {
+/// Reloading a page that changes something would not repeat the change, so only others reload themselves.
+fn page_of(problem: &Problem, is_safe: bool) -> Markup {
     let is_away = problem.status == StatusCode::SERVICE_UNAVAILABLE;
     let title = match problem.status {
         StatusCode::NOT_FOUND => "Page not found",
@@ -67,11 +77,12 @@ fn page_of(problem: &Problem) -> Markup {
     };
     layout::alone(
         title,
-        is_away.then_some(5),
+        (is_away && is_safe).then_some(5),
         html! {
             h1 { (title) }
             p { (problem.detail) }
-            @if is_away { p.soft role="status" { "This page tries again every 5 seconds." } }
+            @if is_away && is_safe { p.soft role="status" { "This page tries again every 5 seconds." } }
+            @if is_away && !is_safe { p.soft { "Go back, look whether the change was made, and repeat it if not." } }
             div.actions {
                 a.button href="/ui" { "Go to my lectures" }
             }

@@ -7,6 +7,7 @@
 mod changes;
 mod hub;
 mod poller;
+mod queue_state;
 mod renders;
 mod shared_updates;
 mod streams;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::api::auth::Caller;
-use crate::api::auth::same_origin::is_same_origin;
+use crate::api::auth::same_origin::{is_navigation, is_same_origin};
 use crate::api::auth::sessions::SessionId;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
@@ -14,8 +14,8 @@ use crate::api::state::ApiState;
 /// The sign-in page.
 pub(super) const SIGN_IN: &str = "/ui/sign-in";
 
-/// The signed-in user of a page. Extracting it sends others to the sign-in page. Unsafe methods need the right to
-/// write, and a page of this site that sent them.
+/// The signed-in user of a page. Extracting it sends others to the sign-in page. A request must come from a page
+/// of this site, unless it follows a link. Unsafe methods need the right to write.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session {
     /// The user and their rights.
@@ -83,7 +83,9 @@ impl FromRequestParts<ApiState> for Session {
             next: (parts.method == Method::GET).then(|| parts.uri.to_string()),
         };
         let id = SessionId::of(&parts.headers).ok_or_else(sign_in)?;
-        if !parts.method.is_safe() && !is_same_origin(&parts.method, &parts.headers) {
+        // A page of another site may link to ours. It must not fetch them: CORS might let it read the answer.
+        let (method, headers) = (&parts.method, &parts.headers);
+        if !is_same_origin(method, headers) && !is_navigation(method, headers) {
             return Err(Problem::cross_site().into());
         }
         let caller = state.authenticator.session(&state.pool, id).await?.ok_or_else(sign_in)?;

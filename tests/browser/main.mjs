@@ -6,14 +6,15 @@ import { join } from "node:path";
 import { Report } from "./report.mjs";
 import { screens } from "./screens.mjs";
 import { start } from "./server.mjs";
-import { firstLecture, keyboard, killedWorker, webhook } from "./stories.mjs";
+import { firstLecture, keyboard, killedWorker, signInAndOut, webhook } from "./stories.mjs";
 
 const [root, ...options] = process.argv.slice(2);
 const { chromium } = await import(join(process.env.BEDEL_BROWSER_MODULES, "playwright-core/index.mjs"));
 
 const server = await start(join(root, "target/debug/bedel"));
-// Root may not use Chromium's sandbox.
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: process.getuid() === 0 ? ["--no-sandbox"] : [] });
+// Root may not use Chromium's sandbox. The name is that of another machine to the browser.
+const args = ["--host-resolver-rules=MAP bedel.example 127.0.0.1", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])];
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
 const report = new Report(server.url);
 try {
   const context = await browser.newContext();
@@ -23,6 +24,7 @@ try {
     });
   });
   const lecture = await firstLecture(context, server, root, report);
+  await signInAndOut(browser, server, report);
   await keyboard(context, server, lecture, report);
   await webhook(context, server, lecture, report);
   await killedWorker(context, server, report);

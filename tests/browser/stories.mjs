@@ -10,12 +10,14 @@ const WORKER_SECONDS = 40;
 export async function firstLecture(context, { url, link }, root, report) {
   const page = await context.newPage();
   report.watch(page);
+  // The link is clicked in a terminal.
   let clicks = 1;
   await page.goto(link);
   const click = async (locator) => {
     clicks += 1;
     await locator.click();
   };
+  await click(page.getByRole("button", { name: "Sign in" }));
   await click(page.getByRole("link", { name: "Add a lecture" }).first());
   // Choosing a file takes one click on the field.
   clicks += 1;
@@ -36,6 +38,31 @@ export async function firstLecture(context, { url, link }, root, report) {
   await page.close();
   report.check(path.length > 0 && url.length > 0, "a lecture has an address");
   return path;
+}
+
+// Over plain HTTP and under a name that is not this machine's, browsers send no Fetch Metadata: `Origin` has to do. Begins
+// on the page of the used link, whose referrer policy must not hide the origin. Then one tab signs the other out.
+export async function signInAndOut(browser, { url, link, token }, report) {
+  const far = (address) => address.replace("127.0.0.1", "bedel.example");
+  const context = await browser.newContext();
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  await page.goto(far(link));
+  await page.getByLabel("Token").fill(token);
+  const [request] = await Promise.all([page.waitForRequest((request) => request.method() === "POST"), page.getByRole("button", { name: "Sign in" }).click()]);
+  await page.waitForURL("**/ui/lectures");
+  const headers = await request.allHeaders();
+  report.check(headers["sec-fetch-site"] === undefined, "Fetch Metadata over plain HTTP: this story tries nothing");
+  report.check(headers.origin === new URL(far(url)).origin, `the form's origin is ${headers.origin}`);
+  report.check(!(headers.referer ?? "").includes("/sign-in/"), `the code is in the Referer ${headers.referer}`);
+
+  const stream = other.waitForResponse((response) => response.url().includes("/ui/live"));
+  await other.goto(far(`${url}/ui/lectures`));
+  await stream;
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await other.waitForURL("**/ui/sign-in?next=**", { timeout: 5000 });
+  await page.waitForURL("**/ui/sign-in", { timeout: 5000 });
+  report.check((await context.cookies()).length === 0, "signing out leaves a cookie");
+  await context.close();
 }
 
 // With the keyboard alone: the skip link, every control in sight when it has the focus, an error at its field.

@@ -3,16 +3,12 @@
 //! The cookie holds a random id and the table its SHA-256. A session ends after 30 days, after 7 idle days, when its
 //! user signs out, and when the credential that it began with ends.
 
-use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Name of the cookie.
-const COOKIE: &str = "bedel_session";
-
 /// Longest session, in days.
-const MAX_DAYS: i32 = 30;
+pub(super) const MAX_DAYS: i32 = 30;
 
 /// A later time than any session's end, in seconds since 1970.
 const LATEST_END: f64 = 1e11;
@@ -20,18 +16,6 @@ const LATEST_END: f64 = 1e11;
 /// SHA-256 of a cookie's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId(pub(super) [u8; 32]);
-
-impl SessionId {
-    /// The session that a request names in its cookie.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let value = pairs.flat_map(|line| line.split(';')).find_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            (name.trim() == COOKIE).then(|| value.trim())
-        })?;
-        Some(Self(Sha256::digest(value).into()))
-    }
-}
 
 /// The kind of credential that a session began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,38 +135,4 @@ pub(crate) async fn end(connection: &mut PgConnection, id: SessionId) -> Result<
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// The header that stores the cookie. Browsers send it back to this site only, and only over TLS if `is_secure`.
-pub(crate) fn set_cookie(value: &str, is_secure: bool) -> String {
-    let secure = if is_secure { "; Secure" } else { "" };
-    let seconds = i64::from(MAX_DAYS) * 86_400;
-    format!("{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}")
-}
-
-/// The header that removes the cookie.
-pub(crate) fn clear_cookie() -> String {
-    format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cookie_is_found_among_others() {
-        let mut headers = HeaderMap::new();
-        assert!(SessionId::of(&headers).is_none());
-        headers.insert(header::COOKIE, "a=b; bedel_session=abc ;c=d".parse().unwrap());
-        assert_eq!(SessionId::of(&headers), Some(SessionId(Sha256::digest("abc").into())));
-        headers.insert(header::COOKIE, "xbedel_session=abc".parse().unwrap());
-        assert!(SessionId::of(&headers).is_none());
-    }
-
-    #[test]
-    fn scripts_and_other_sites_do_not_get_the_cookie() {
-        let cookie = set_cookie("abc", true);
-        assert!(cookie.contains("; HttpOnly; SameSite=Strict; Path=/") && cookie.ends_with("; Secure"));
-        assert!(!set_cookie("abc", false).contains("Secure"));
-    }
 }

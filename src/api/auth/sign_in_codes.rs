@@ -36,6 +36,17 @@ pub async fn create(tx: &mut PgConnection, user_id: Uuid, admin: bool) -> Result
     Ok(code)
 }
 
+/// True if the code would sign in now. Changes nothing.
+pub(crate) async fn is_valid(connection: &mut PgConnection, code: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- sign_in_codes::is_valid
+         SELECT EXISTS (SELECT FROM sign_in_codes WHERE sha256 = $1 AND used_at IS NULL AND expires_at > now())",
+    )
+    .bind(Sha256::digest(code).to_vec())
+    .fetch_one(connection)
+    .await
+}
+
 /// Uses up a code. `None` if it is unknown, used or expired.
 pub(crate) async fn redeem(tx: &mut PgConnection, code: &str) -> Result<Option<Grant>, sqlx::Error> {
     let credential: [u8; 32] = Sha256::digest(code).into();

@@ -28,7 +28,12 @@
   };
   document.addEventListener("outage", () => banner(true));
   document.addEventListener("healed", () => banner(false));
-  document.addEventListener("signed-out", () => location.reload());
+  // The tab that signs out is on its way to the sign-in page already: a reload would stop it.
+  let isSigningOut = false;
+  document.addEventListener("submit", (event) => {
+    isSigningOut ||= event.target.getAttribute("action") === "/ui/sign-out";
+  });
+  document.addEventListener("signed-out", () => isSigningOut || location.reload());
   document.addEventListener("htmx:sse:error", () => banner(true));
   // Events sent while there was no connection are lost, so a new connection refreshes what events refresh.
   let connections = 0;

@@ -5,7 +5,7 @@ use bedel_jobs::lecture::watch::{Watched, WatchedLecture};
 use maud::html;
 use uuid::Uuid;
 
-use super::streams::QueueState;
+use super::queue_state::QueueState;
 use super::subscriber::{Shown, Subscriber};
 use crate::ui::lectures::state;
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::signal;
 use super::poller;
 use super::renders::Renders;
 use super::streams::{Shared, Streams};
@@ -92,9 +93,16 @@ impl Hub {
         &self.0.renders
     }
 
-    /// Ends the streams of a session.
+    /// Ends the streams of a session. Its other tabs reload first, which leads them to the sign-in page.
     pub(crate) fn end_session(&self, id: SessionId) {
-        self.0.streams().open.retain(|_, subscriber| subscriber.session.id != id);
+        self.0.streams().open.retain(|_, subscriber| {
+            if subscriber.session.id != id {
+                return true;
+            }
+            // A stream too slow for the event ends, too. Its tab connects again and is refused.
+            let _ = subscriber.sender.try_send(signal("signed-out"));
+            false
+        });
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
 use super::changes::{of_lectures, of_queue, signal};
-use super::streams::{QueueState, Shared};
+use super::queue_state::QueueState;
+use super::streams::Shared;
 use super::subscriber::Subscriber;
 use crate::api::auth::sessions::SessionId;
 

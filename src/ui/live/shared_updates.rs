@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::hub::Hub;
 use super::renders::Rendered;
+use crate::api::auth::same_origin::is_same_origin;
 use crate::api::auth::sessions::SessionId;
 use crate::api::problem::Problem;
 use crate::ui::session::{Session, is_fragment};
@@ -22,7 +23,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// Answers an update of an open page of an admin with what another tab was answered, if nothing has changed since. The
 /// session of an open tab is not read again: the poller checks it.
-pub(in crate::ui) async fn for_all_tabs(
+pub(crate) async fn for_all_tabs(
     Extension(hub): Extension<Hub>,
     mut request: Request,
     next: Next,
@@ -57,6 +58,7 @@ pub(in crate::ui) async fn for_all_tabs(
 
 /// The session that asks for an update of a page which it has open.
 fn follower(hub: &Hub, request: &Request) -> Option<Session> {
-    let asks_for_update = request.method() == Method::GET && is_fragment(request.headers());
-    SessionId::of(request.headers()).filter(|_| asks_for_update).and_then(|id| hub.follower(id))
+    let (method, headers) = (request.method(), request.headers());
+    let asks_for_update = method == Method::GET && is_fragment(headers) && is_same_origin(method, headers);
+    SessionId::of(headers).filter(|_| asks_for_update).and_then(|id| hub.follower(id))
 }

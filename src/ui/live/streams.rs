@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bedel_queue::{Pulse, WatchedJob};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use super::queue_state::QueueState;
 use super::renders::Renders;
 use super::subscriber::Subscriber;
 use crate::api::Authenticator;
@@ -34,14 +33,6 @@ pub(super) struct Streams {
     pub(super) queue: Option<QueueState>,
     /// Grows whenever `queue` changes. Starts at random, so that no page of another process has it by chance.
     pub(super) version: u64,
-}
-
-/// What the poller reads of the queue.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct QueueState {
-    pub(super) pulse: Pulse,
-    /// The jobs that open pages show.
-    pub(super) jobs: HashMap<Uuid, WatchedJob>,
 }
 
 impl Streams {

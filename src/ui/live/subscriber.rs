@@ -7,7 +7,7 @@ use bedel_jobs::lecture::watch::WatchedLecture;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
-use super::streams::QueueState;
+use super::queue_state::QueueState;
 use super::topic::Topics;
 use crate::ui::session::Session;
 

@@ -5,6 +5,8 @@ mod admin_actions;
 mod admin_speed;
 mod live;
 mod live_queue;
+mod origins;
+mod outage;
 mod pages;
 mod sign_in;
 mod webhooks;

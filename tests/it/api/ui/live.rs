@@ -105,10 +105,16 @@ async fn foreign_lectures_and_jobs_stay_hidden() {
 #[tokio::test]
 async fn streams_end_with_the_session_and_the_server() {
     let app = App::start().await;
-    let browser = Browser::of_user(&app, 0).await;
-    let mut stream = Stream::open(&browser, "lectures").await;
+    let (browser, other) = (Browser::of_user(&app, 0).await, Browser::of_user(&app, 0).await);
+    let mut tabs = [Stream::open(&browser, "lectures").await, Stream::open(&browser, "lectures").await];
+    let mut others = Stream::open(&other, "lectures").await;
     browser.post("/ui/sign-out", &[]).await.expect(303);
-    stream.wait_for_end().await;
+    for tab in &mut tabs {
+        tab.wait_for("event: signed-out").await;
+        tab.wait_for_end().await;
+    }
+    app.submit(0, &submission()).await.expect(201);
+    others.wait_for("event: lectures").await;
 
     let browser = Browser::of_user(&app, 0).await;
     let mut stream = Stream::open(&browser, "lectures").await;

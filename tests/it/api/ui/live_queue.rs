@@ -79,6 +79,9 @@ async fn an_update_is_rendered_once_for_all_tabs_and_never_without_the_last_chan
                 .all(|answer| answer.header("content-security-policy").contains("default-src 'none'"))
         );
     }
+    // Another site gets nothing of it.
+    let foreign = one.request(Method::GET, "/ui/admin/jobs").header("sec-fetch-site", "same-site");
+    foreign.header("hx-request", "true").answer().await.expect(403);
     // Without an open tab, and for users, nothing is shared.
     let user = Browser::of_user(&app, 0).await;
     let _lectures = Stream::open(&user, "lectures").await;

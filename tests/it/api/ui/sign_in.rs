@@ -1,9 +1,9 @@
-//! Signing in, sessions, and requests of other sites.
+//! Signing in and out, and sessions.
 
 use bedel::api::{api_tokens, sign_in_codes};
 use reqwest::Method;
 
-use super::super::{Answering, App, COURSE, SESSION, submission, token, viewer};
+use super::super::{Answer, Answering, App, COURSE, SESSION, token, viewer};
 use super::Browser;
 
 #[tokio::test]
@@ -42,37 +42,128 @@ async fn a_token_signs_in_and_out() {
 }
 
 #[tokio::test]
-async fn a_proxy_with_tls_gets_a_secure_cookie_and_no_target_leads_away() {
+async fn no_target_leads_away() {
     let app = App::start().await;
     let browser = Browser::new(&app);
     let token = token(0);
     for next in ["https://evil.example/", "//evil.example/", "/ui/\\evil.example", "/api/health"] {
-        let request = browser.request(Method::POST, "/ui/sign-in").header("sec-fetch-site", "same-origin");
-        let request =
-            request.header("x-forwarded-proto", "https").form(&[("token", token.as_str()), ("next", next)]);
-        let answer = request.answer().await.expect(303);
+        let answer =
+            browser.post("/ui/sign-in", &[("token", token.as_str()), ("next", next)]).await.expect(303);
         assert_eq!(answer.header("location"), "/ui", "{next}");
-        assert!(answer.header("set-cookie").ends_with("; Secure"), "{:?}", answer.headers);
     }
 }
 
 #[tokio::test]
-async fn a_link_signs_in_once() {
+async fn a_link_signs_in_once_and_only_its_button_uses_it_up() {
     let app = App::start().await;
     let mut connection = app.pool.acquire().await.unwrap();
     let code = sign_in_codes::create(&mut connection, app.users[0], true).await.unwrap();
     let mut browser = Browser::new(&app);
     let path = format!("/ui/sign-in/{code}");
-    browser.request(Method::HEAD, &path).answer().await.expect(204);
-    let answer = browser.get(&path).await.expect(303);
+    // A preview, a scanner, a browser that prefetches: as often as they like.
+    for method in [Method::HEAD, Method::GET, Method::GET] {
+        let page = browser.request(method, &path).answer().await.expect(200);
+        assert_eq!(page.header("set-cookie"), "");
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert_eq!(page.header("referrer-policy"), "strict-origin", "the code is in no Referer");
+        browser.request(Method::GET, &path).header("sec-fetch-site", "cross-site").answer().await.expect(200);
+    }
+    let page = browser.get(&path).await;
+    assert_eq!(page.text.matches("<button").count(), 1);
+    assert!(
+        page.text.contains(&format!(r#"<form class="form" method="post" action="{path}">"#)),
+        "{}",
+        page.text
+    );
+    let changed: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM sign_in_codes WHERE used_at IS NOT NULL)",
+    )
+    .fetch_one(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(changed, 0, "opening the link changes nothing");
+
+    for site in ["cross-site", "same-site"] {
+        let foreign = browser.request(Method::POST, &path).header("sec-fetch-site", site).answer().await;
+        foreign.expect(403);
+    }
+    let answer = browser.post(&path, &[]).await.expect(303);
+    assert_eq!(answer.header("location"), "/ui");
     browser.keep_cookie(&answer);
     assert!(browser.get("/ui/lectures").await.expect(200).text.contains("Operation"), "an admin's sidebar");
-    let again = Browser::new(&app).get(&path).await.expect(401);
-    assert!(again.text.contains("was used or has expired"), "{}", again.text);
 
     let late = sign_in_codes::create(&mut connection, app.users[0], true).await.unwrap();
     sqlx::query("UPDATE sign_in_codes SET expires_at = now()").execute(&app.pool).await.unwrap();
-    Browser::new(&app).get(&format!("/ui/sign-in/{late}")).await.expect(401);
+    let other = Browser::new(&app);
+    for code in [&code, &late, "unknown", "%FF"] {
+        let path = format!("/ui/sign-in/{code}");
+        for refused in [other.get(&path).await, other.post(&path, &[]).await] {
+            let refused = refused.expect(401);
+            assert!(refused.text.contains("was used or has expired"), "{}", refused.text);
+            assert_eq!(refused.header("set-cookie"), "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn guessed_links_are_limited_and_good_ones_do_not_count() {
+    let app = App::start().await;
+    let mut connection = app.pool.acquire().await.unwrap();
+    let code = sign_in_codes::create(&mut connection, app.users[0], false).await.unwrap();
+    let (browser, path) = (Browser::new(&app), format!("/ui/sign-in/{code}"));
+    for _ in 0..25 {
+        browser.get(&path).await.expect(200);
+    }
+    for number in 0..10 {
+        browser.get(&format!("/ui/sign-in/{number}")).await.expect(401);
+        browser.post(&format!("/ui/sign-in/{number}"), &[]).await.expect(401);
+    }
+    assert_eq!(browser.get(&path).await.expect(429).header("retry-after"), "60");
+    browser.post(&path, &[]).await.expect(429);
+}
+
+/// Sends a request as a proxy does that received it over TLS.
+async fn over_tls(browser: &Browser<'_>, method: Method, path: &str, cookie: &str) -> Answer {
+    let request = browser.request(method, path).header("sec-fetch-site", "same-origin");
+    // The second proxy spoke HTTP to the third.
+    let request = request.header("x-forwarded-proto", "https, http").header("cookie", cookie);
+    request.form(&[("token", token(0))]).answer().await
+}
+
+#[tokio::test]
+async fn over_tls_the_cookie_has_a_name_that_nobody_else_can_set() {
+    let app = App::start().await;
+    let browser = Browser::new(&app);
+    let answer = over_tls(&browser, Method::POST, "/ui/sign-in", "").await.expect(303);
+    let set = answer.header("set-cookie");
+    assert!(set.starts_with("__Host-bedel_session=") && set.ends_with("; Secure"), "{set}");
+    assert!(set.contains("; HttpOnly; SameSite=Strict; Path=/;") && !set.contains("Domain"), "{set}");
+    let secure = set.split(';').next().unwrap();
+    over_tls(&browser, Method::GET, "/ui/lectures", secure).await.expect(200);
+    over_tls(&browser, Method::GET, "/api/courses", secure).await.expect(200);
+
+    // A session of plain HTTP, and one that was planted: neither counts over TLS, alone or beside the other.
+    let plain = Browser::of_user(&app, 1).await.cookie;
+    over_tls(&browser, Method::GET, "/ui/lectures", &plain).await.expect(303);
+    over_tls(&browser, Method::GET, "/api/courses", &plain).await.problem(401, "unauthenticated");
+    let ended = "__Host-bedel_session=ended";
+    over_tls(&browser, Method::GET, "/ui/lectures", &format!("{plain}; {ended}")).await.expect(303);
+    let over_http = browser.request(Method::GET, "/ui/lectures").header("cookie", secure);
+    over_http.answer().await.expect(303);
+
+    let out =
+        over_tls(&browser, Method::POST, "/ui/sign-out", &format!("{plain}; {secure}")).await.expect(303);
+    let cleared: Vec<_> =
+        out.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    assert_eq!(
+        cleared,
+        [
+            "__Host-bedel_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Secure",
+            "bedel_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0",
+        ]
+    );
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&app.pool).await.unwrap();
+    assert_eq!(left, 0, "both sessions of the browser ended");
 }
 
 #[tokio::test]
@@ -109,40 +200,6 @@ async fn a_session_ends_by_time() {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&app.pool).await.unwrap();
         browser.get("/ui/lectures").await.expect(303);
     }
-}
-
-#[tokio::test]
-async fn other_sites_cannot_use_the_cookie() {
-    let app = App::start().await;
-    let browser = Browser::of_user(&app, 0).await;
-    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
-    let host = app.base.trim_start_matches("http://").to_owned();
-    let removal = format!("/ui/lectures/{lecture}/remove");
-    for path in [removal.as_str(), "/ui/lectures", "/ui/sign-out", "/ui/sign-in", "/api/lectures/batch"] {
-        for headers in [
-            vec![("sec-fetch-site", "cross-site".to_owned())],
-            vec![("sec-fetch-site", "same-site".to_owned())],
-            vec![("sec-fetch-site", "cross-site".to_owned()), ("origin", format!("http://{host}"))],
-            vec![("origin", "https://evil.example".to_owned())],
-            vec![("origin", "null".to_owned())],
-            vec![],
-        ] {
-            let request =
-                headers.iter().fold(browser.request(Method::POST, path), |request, (name, value)| {
-                    request.header(*name, value)
-                });
-            let answer = request.form(&[("token", token(0))]).answer().await;
-            assert_eq!(answer.status, 403, "{path} {headers:?}: {}", answer.text);
-        }
-    }
-    // The API accepts the cookie from our pages, also for reading.
-    let path = format!("/api/lectures/{lecture}");
-    browser.get(&path).await.expect(200);
-    let foreign = browser.request(Method::GET, &path).header("sec-fetch-site", "same-site").answer().await;
-    foreign.problem(403, "forbidden");
-    let own =
-        browser.request(Method::POST, &removal).header("origin", format!("http://{host}")).answer().await;
-    assert_eq!(own.expect(303).header("location"), "/ui/lectures");
 }
 
 #[tokio::test]
