@@ -14,8 +14,8 @@ WITH gone AS MATERIALIZED (
        SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
            reason = 'the worker process died',
            crashes = CASE WHEN checkpoint_advanced THEN 0 ELSE crashes + 1 END,
-           run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
-                                 ELSE (crashes + 1) * interval '1 second' END
+           -- Work that advanced keeps its place before what became due later.
+           run_at = CASE WHEN checkpoint_advanced THEN least(run_at, now()) ELSE now() + (crashes + 1) * interval '1 second' END
       FROM lost
      WHERE job.id = lost.id
     RETURNING job.id, job.attempt, job.worker

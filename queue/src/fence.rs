@@ -141,12 +141,12 @@ pub(crate) async fn cancel(
     one_row(done.rows_affected())
 }
 
-/// Running -> available at once; spends no budget.
+/// Running -> available; spends no budget. The job keeps its `run_at`, and so its place before what became due later.
 pub(crate) async fn release(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<(), JobError> {
     let done = sqlx::query(
         "-- fence::release
          UPDATE queue.jobs
-            SET state = 'available', lease = NULL, worker_id = NULL, run_at = now()
+            SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
           WHERE id = $1 AND lease = $2 AND state = 'running'",
     )
     .bind(job_id)

@@ -286,7 +286,7 @@ async fn running_here(connection: &mut PgConnection, id: Uuid) -> Result<(Vec<Uu
 async fn release_lost(connection: &mut PgConnection, id: Uuid, leases: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- heartbeat::release_lost
-         UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = now()
+         UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
           WHERE id IN (SELECT id FROM queue.jobs
                         WHERE state = 'running' AND worker_id = $1 AND lease = ANY ($2)
                         ORDER BY id FOR UPDATE SKIP LOCKED)",
@@ -318,7 +318,7 @@ async fn write_progress(
 async fn leave(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(
         "-- heartbeat::leave_nothing_running
-         UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = now()
+         UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
           WHERE id IN (SELECT id FROM queue.jobs WHERE state = 'running' AND worker_id = $1 ORDER BY id FOR UPDATE)",
     )
     .bind(id)
