@@ -153,7 +153,7 @@ impl DeliverWebhook {
     }
 }
 
-/// Deletes old messages of webhooks.
+/// Deletes removed webhooks, and old messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PruneWebhooks {}
