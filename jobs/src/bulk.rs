@@ -4,6 +4,7 @@
 //! in order of id, in portions. The row is the truth: each portion's changes, counts and position commit together.
 
 mod portion;
+mod selection;
 
 use bedel_queue::inspect::{self, Count, Filter, JobView};
 use bedel_queue::{COUNT_LIMIT, NewJob, Registry, enqueue};
@@ -18,6 +19,7 @@ use crate::environment::Context;
 use crate::kinds::BulkJobs;
 
 pub(crate) use portion::{Portion, work_portion};
+pub use selection::Selection;
 
 /// What to do with each job that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,45 +109,6 @@ macro_rules! columns {
         "id, job_id, created_at, user_id, source, action, filter, priority, total, total_is_capped, changed, refused,
          ended_at, outcome"
     };
-}
-
-/// Which jobs.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// The filter. With a user its subjects are the user's lectures.
-    pub filter: Filter,
-    /// The user whose lectures the operator chose.
-    pub user_id: Option<Uuid>,
-}
-
-impl From<Filter> for Selection {
-    fn from(filter: Filter) -> Self {
-        Self { filter, user_id: None }
-    }
-}
-
-impl Selection {
-    /// The conditions as the operator gave them, and the lectures of the user that they name.
-    fn split(&self) -> (Value, Option<Vec<Uuid>>) {
-        let Some(user_id) = self.user_id else { return (json!(self.filter), None) };
-        let mut given = self.filter.clone();
-        let subjects = given.subjects.take();
-        let mut conditions = json!(given);
-        conditions["user_id"] = json!(user_id);
-        (conditions, subjects)
-    }
-
-    /// The filter of stored conditions and lectures.
-    pub(crate) fn join(
-        mut conditions: Value,
-        subjects: Option<Vec<Uuid>>,
-    ) -> Result<Filter, serde_json::Error> {
-        if subjects.is_some() {
-            conditions.as_object_mut().map(|fields| fields.remove("user_id"));
-        }
-        let filter: Filter = serde_json::from_value(conditions)?;
-        Ok(Filter { subjects: subjects.or(filter.subjects), ..filter })
-    }
 }
 
 /// What a bulk operation would work on.

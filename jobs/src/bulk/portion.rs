@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::bulk::Selection;
+use super::selection::Selection;
 use crate::environment::Context;
 use crate::kinds::BulkJobs;
 use crate::lecture::last_job;
