@@ -74,6 +74,12 @@ pub enum Action {
     StartBulk,
     StopBulk,
     EndBulk,
+    CreateWebhook,
+    ChangeWebhook,
+    RotateWebhook,
+    RemoveWebhook,
+    TestWebhook,
+    RedeliverWebhook,
 }
 
 impl Action {
@@ -90,6 +96,12 @@ impl Action {
             Self::StartBulk => "start-bulk",
             Self::StopBulk => "stop-bulk",
             Self::EndBulk => "end-bulk",
+            Self::CreateWebhook => "create-webhook",
+            Self::ChangeWebhook => "change-webhook",
+            Self::RotateWebhook => "rotate-webhook",
+            Self::RemoveWebhook => "remove-webhook",
+            Self::TestWebhook => "test-webhook",
+            Self::RedeliverWebhook => "redeliver-webhook",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! in order of id, in portions. The row is the truth: each portion's changes, counts and position commit together.
 
 mod portion;
+mod selection;
 
 use bedel_queue::inspect::{self, Count, Filter, JobView};
 use bedel_queue::{COUNT_LIMIT, NewJob, Registry, enqueue};
@@ -18,6 +19,7 @@ use crate::environment::Context;
 use crate::kinds::BulkJobs;
 
 pub(crate) use portion::{Portion, work_portion};
+pub use selection::Selection;
 
 /// What to do with each job that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +85,7 @@ pub struct BulkOperation {
     pub source: String,
     /// `retry`, `cancel`, `reprioritise` or `delete`.
     pub action: String,
-    /// The filter's conditions.
+    /// The conditions as they were given: those of [`Filter`], or `user_id` instead of its subjects.
     pub filter: Value,
     /// The new priority of `reprioritise`.
     pub priority: Option<i16>,
@@ -99,6 +101,14 @@ pub struct BulkOperation {
     pub ended_at: Option<DateTime<Utc>>,
     /// `done`, `stopped` or `failed`; None while it waits or works.
     pub outcome: Option<String>,
+}
+
+/// The columns of [`BulkOperation`].
+macro_rules! columns {
+    () => {
+        "id, job_id, created_at, user_id, source, action, filter, priority, total, total_is_capped, changed, refused,
+         ended_at, outcome"
+    };
 }
 
 /// What a bulk operation would work on.
@@ -142,23 +152,25 @@ pub enum BulkError {
 pub async fn start(
     tx: &mut PgConnection,
     action: BulkAction,
-    filter: &Filter,
+    selection: &Selection,
     by: Actor,
 ) -> Result<BulkOperation, BulkError> {
+    let filter = &selection.filter;
     if filter.is_empty() {
         return Err(BulkError::EmptyFilter);
     }
     let count = inspect::count(tx, filter, COUNT_LIMIT).await?;
     let id = Uuid::new_v4();
     let job = enqueue(tx, &NewJob::new(&BulkJobs { operation_id: id }).subject(id)).await?;
-    let conditions = json!(filter);
-    let operation = sqlx::query_as(
+    let (conditions, subjects) = selection.split();
+    let operation = sqlx::query_as(concat!(
         "-- bulk::start
          INSERT INTO bulk_operations
-                (id, job_id, user_id, source, action, filter, priority, total, total_is_capped, position)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '00000000-0000-0000-0000-000000000000')
-         RETURNING *",
-    )
+                (id, job_id, user_id, source, action, filter, priority, total, total_is_capped, subjects, position)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '00000000-0000-0000-0000-000000000000')
+         RETURNING ",
+        columns!()
+    ))
     .bind(id)
     .bind(job.id)
     .bind(by.user_id)
@@ -168,6 +180,7 @@ pub async fn start(
     .bind(action.priority())
     .bind(count.jobs)
     .bind(count.more)
+    .bind(subjects)
     .fetch_one(&mut *tx)
     .await?;
     let detail = json!({ "action": action.name(), "filter": conditions, "priority": action.priority() });
@@ -196,7 +209,7 @@ async fn delete_old(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// # Errors
 /// If the database is away.
 pub async fn status(connection: &mut PgConnection, id: Uuid) -> Result<Option<BulkOperation>, sqlx::Error> {
-    sqlx::query_as("-- bulk::status\nSELECT * FROM bulk_operations WHERE id = $1")
+    sqlx::query_as(concat!("-- bulk::status\nSELECT ", columns!(), " FROM bulk_operations WHERE id = $1"))
         .bind(id)
         .fetch_optional(connection)
         .await
@@ -207,10 +220,14 @@ pub async fn status(connection: &mut PgConnection, id: Uuid) -> Result<Option<Bu
 /// # Errors
 /// If the database is away.
 pub async fn newest(connection: &mut PgConnection, limit: i64) -> Result<Vec<BulkOperation>, sqlx::Error> {
-    sqlx::query_as("-- bulk::newest\nSELECT * FROM bulk_operations ORDER BY created_at DESC LIMIT $1")
-        .bind(limit)
-        .fetch_all(connection)
-        .await
+    sqlx::query_as(concat!(
+        "-- bulk::newest\nSELECT ",
+        columns!(),
+        " FROM bulk_operations ORDER BY created_at DESC LIMIT $1"
+    ))
+    .bind(limit)
+    .fetch_all(connection)
+    .await
 }
 
 /// Outcome of [`stop`].
@@ -265,10 +282,11 @@ pub(crate) async fn reopen(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::
 
 /// Ends an operation and records how many jobs it changed. Does nothing if it ended before.
 pub(crate) async fn end(tx: &mut PgConnection, id: Uuid, outcome: &str) -> Result<(), sqlx::Error> {
-    let ended: Option<BulkOperation> = sqlx::query_as(
+    let ended: Option<BulkOperation> = sqlx::query_as(concat!(
         "-- bulk::end
-         UPDATE bulk_operations SET ended_at = now(), outcome = $2 WHERE id = $1 AND ended_at IS NULL RETURNING *",
-    )
+         UPDATE bulk_operations SET ended_at = now(), outcome = $2 WHERE id = $1 AND ended_at IS NULL RETURNING ",
+        columns!()
+    ))
     .bind(id)
     .bind(outcome)
     .fetch_optional(&mut *tx)

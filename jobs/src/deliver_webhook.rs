@@ -46,7 +46,7 @@ const ERROR_CLASSES: [&str; 8] = names(&[&[
 impl Job for DeliverWebhook {
     const KIND: &'static str = "deliver-webhook";
     type Context = Context;
-    /// The status of the answer; `None` if the message is gone.
+    /// The status of the answer; `None` if the message is gone or its webhook removed.
     type Output = Option<u16>;
 
     /// Sixteen attempts over 22 hours outlive a receiver's bad day. A receiver that is down is asked by one probe at a
@@ -81,7 +81,7 @@ impl Job for DeliverWebhook {
             ));
         }
         let started = Instant::now();
-        let (status, outcome) = send(ctx, self.message_id, sending, attempt.number).await;
+        let (status, outcome) = send(ctx, self.message_id, sending, attempt.errors).await;
         let record = AttemptRecord {
             duration: started.elapsed(),
             status,
@@ -98,7 +98,9 @@ impl Job for DeliverWebhook {
         output: &Self::Output,
         tx: &mut PgConnection,
     ) -> Result<Commit, JobError> {
-        let Some(status) = output else { return Ok(Commit::cancelled("the message was deleted")) };
+        let Some(status) = output else {
+            return Ok(Commit::cancelled("the message was deleted, or its webhook removed"));
+        };
         message::set_delivered(tx, self.message_id).await?;
         Ok(Commit::done().with_result(json!({ "status": status })))
     }
@@ -119,7 +121,7 @@ async fn send(
     ctx: &Context,
     message_id: Uuid,
     sending: Sending,
-    attempt: i32,
+    errors: i32,
 ) -> (Option<u16>, Result<u16, JobError>) {
     let headers = headers(message_id, &sending);
     let url: Url = match sending.url.parse() {
@@ -128,7 +130,7 @@ async fn send(
     };
     let patience = ctx.settings.webhooks.stall_timeout;
     match ctx.webhook_fetcher.post(&url, headers, sending.payload, patience).await {
-        Ok(answer) => (Some(answer.status), interpret(answer, attempt)),
+        Ok(answer) => (Some(answer.status), interpret(answer, errors)),
         Err(error) => (None, Err(unanswered(&error))),
     }
 }
@@ -148,8 +150,8 @@ fn headers(message_id: Uuid, sending: &Sending) -> HeaderMap {
     headers
 }
 
-/// What an answer means. Its status says whether the receiver is up; only 2xx delivers.
-fn interpret(answer: PostAnswer, attempt: i32) -> Result<u16, JobError> {
+/// What an answer means after so many failed attempts. Its status says whether the receiver is up; only 2xx delivers.
+fn interpret(answer: PostAnswer, errors: i32) -> Result<u16, JobError> {
     let PostAnswer { status, retry_after } = answer;
     match (status, retry_after) {
         (200..=299, _) => Ok(status),
@@ -162,7 +164,7 @@ fn interpret(answer: PostAnswer, attempt: i32) -> Result<u16, JobError> {
             let error = JobError::retry_after(
                 "receiver-busy",
                 format!("The receiver answered {status} and named a time to come back."),
-                delay.max(BACKOFF.delay(attempt, 0.5)),
+                delay.max(BACKOFF.delay(errors + 1, 0.5)),
             );
             Err(if status == 429 { error.clears_group() } else { error.blames_group() })
         }
@@ -211,9 +213,8 @@ mod tests {
     #[test]
     fn a_delay_that_the_receiver_names_never_shortens_the_backoff() {
         let answer = |seconds| PostAnswer { status: 503, retry_after: Some(Duration::from_secs(seconds)) };
-        for (attempt, named, waits) in [(1, 5, 10.0), (1, 3600, 3600.0), (10, 60, 5120.0), (16, 60, 14400.0)]
-        {
-            let error = interpret(answer(named), attempt).expect_err("no delivery");
+        for (errors, named, waits) in [(0, 5, 10.0), (0, 3600, 3600.0), (9, 60, 5120.0), (15, 60, 14400.0)] {
+            let error = interpret(answer(named), errors).expect_err("no delivery");
             assert!(
                 format!("{error:?}").contains(&format!("{:?}", Duration::from_secs_f64(waits))),
                 "{error:?}"

@@ -8,8 +8,9 @@ use std::time::Duration;
 use bedel_queue::{Job, NewJob};
 use bedel_speech::Choice;
 use serde::{Deserialize, Serialize};
-use url::Url;
 use uuid::Uuid;
+
+use crate::webhook::receiver_group::ReceiverGroup;
 
 /// Resolves the URL of the recording's stream.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -134,13 +135,12 @@ impl DeliverWebhook {
     /// Prefix of the unique keys of messages.
     pub const KEY_PREFIX: &str = "webhook:";
 
-    /// The job that sends a message to this URL. Its message is its subject and its unique key; its group is the
-    /// receiver, as `host:port`.
+    /// The job that sends a message to this receiver. Its message is its subject and its unique key.
     #[must_use]
-    pub fn job(message_id: Uuid, url: &str) -> NewJob {
+    pub fn job(message_id: Uuid, group: Option<&ReceiverGroup>) -> NewJob {
         let job = Self { message_id }.bind(NewJob::new(&Self { message_id }));
-        match receiver_of(url) {
-            Some(receiver) => job.group_key(receiver),
+        match group {
+            Some(group) => job.group_key(group.to_string()),
             None => job,
         }
     }
@@ -153,13 +153,7 @@ impl DeliverWebhook {
     }
 }
 
-/// `host:port`. The port keeps a receiver apart from the downloads of the same host.
-fn receiver_of(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
-}
-
-/// Deletes old messages of webhooks.
+/// Deletes removed webhooks, and old messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PruneWebhooks {}

@@ -1,4 +1,4 @@
-//! `prune-webhooks`: deletes the messages of webhooks that are older than their retention.
+//! `prune-webhooks`: deletes removed webhooks, and messages that are older than their retention.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use crate::environment::Context;
 pub use crate::kinds::PruneWebhooks;
-use crate::webhook::message;
+use crate::webhook::prune;
 
 impl Job for PruneWebhooks {
     const KIND: &'static str = "prune-webhooks";
@@ -28,7 +28,8 @@ impl Job for PruneWebhooks {
     }
 
     async fn run(&self, ctx: &Context, _: &Attempt) -> Result<u64, JobError> {
-        Ok(message::prune(&ctx.pool).await?)
+        let mut connection = ctx.pool.acquire().await?;
+        Ok(prune::old_messages(&mut connection).await? + prune::removed_webhooks(&mut connection).await?)
     }
 
     async fn commit(

@@ -10,7 +10,9 @@
 pub mod callback;
 pub mod event;
 pub mod message;
+pub mod prune;
 pub mod publish;
+pub mod receiver_group;
 pub mod receiver_url;
 pub mod secret;
 pub mod subscription;

@@ -16,14 +16,19 @@ CREATE TABLE webhooks (
     disabled_reason text, -- for people; NULL while it is enabled
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    -- Set: it exists for nobody, and the job `prune-webhooks` deletes it after its messages.
+    removed_at timestamptz,
     CHECK ((previous_secret IS NULL) = (previous_expires_at IS NULL)),
-    CHECK (NOT enabled OR disabled_reason IS NULL)
+    CHECK (NOT enabled OR disabled_reason IS NULL),
+    CHECK (NOT enabled OR removed_at IS NULL)
 );
 
 -- A user's subscriptions, and the cascade from users.
 CREATE INDEX idx_webhooks_user_id ON webhooks (user_id);
 -- The few that get everything.
 CREATE INDEX idx_webhooks_all ON webhooks (id) WHERE scope = 'all';
+-- Those to delete.
+CREATE INDEX idx_webhooks_removed ON webhooks (removed_at) WHERE removed_at IS NOT NULL;
 
 CREATE TRIGGER trg_webhooks_updated_at
     BEFORE UPDATE ON webhooks

@@ -9,7 +9,8 @@ CREATE TABLE bulk_operations (
     user_id uuid, -- NULL: the command line. No foreign key: the record outlives the user
     source text NOT NULL CHECK (source IN ('api', 'cli', 'ui')),
     action text NOT NULL CHECK (action IN ('retry', 'cancel', 'reprioritise', 'delete')),
-    filter jsonb NOT NULL,
+    filter jsonb NOT NULL, -- the conditions as they were given
+    subjects uuid[], -- the lectures of the filter's user at the start; NULL without a user
     priority smallint CHECK (priority BETWEEN 1 AND 4),
     total bigint NOT NULL, -- matching jobs at the start
     total_is_capped boolean NOT NULL, -- there may have been more

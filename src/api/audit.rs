@@ -33,9 +33,10 @@ struct AuditBody {
     /// `api`, `cli` or `ui`.
     source: String,
     /// `retry-job`, `cancel-job`, `enqueue-job`, `pause-queue`, `resume-queue`, `run-schedule`, `start-bulk`,
-    /// `stop-bulk` or `end-bulk`.
+    /// `stop-bulk`, `end-bulk`, `create-webhook`, `change-webhook`, `rotate-webhook`, `remove-webhook`, `test-webhook`
+    /// or `redeliver-webhook`.
     action: String,
-    /// Id of a job or a bulk operation, or name of a queue.
+    /// Id of a job, a bulk operation or a webhook, or name of a queue.
     target: Option<String>,
     /// Number of jobs changed.
     count: i64,

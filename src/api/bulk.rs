@@ -67,6 +67,7 @@ struct BulkBody {
     source: String,
     /// `retry`, `cancel`, `reprioritise` or `delete`.
     action: String,
+    /// The conditions as they were given.
     #[schema(value_type = Object)]
     filter: Value,
     priority: Option<i16>,
@@ -136,15 +137,15 @@ async fn start(
     fields.finish()?;
     conditions.finish()?;
     let mut tx = state.begin().await?;
-    let filter = filter.resolve(&mut tx).await?;
+    let selection = filter.select(&mut tx).await?;
     if is_preview {
-        let preview = bulk::preview(&mut tx, &filter).await?;
+        let preview = bulk::preview(&mut tx, &selection.filter).await?;
         let sample = preview.sample.into_iter().map(JobBody::from).collect();
         let body = PreviewBody { count: preview.count.jobs, more: preview.count.more, sample };
         return Ok(Json(body).into_response());
     }
     let action = action.map_err(Problem::bad_request)?;
-    let operation = match bulk::start(&mut tx, action, &filter, Actor::api(caller.user_id)).await {
+    let operation = match bulk::start(&mut tx, action, &selection, Actor::api(caller.user_id)).await {
         Ok(operation) => operation,
         Err(BulkError::EmptyFilter) => {
             let mut fields = Fields::of(serde_json::Map::new());

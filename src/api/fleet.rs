@@ -137,10 +137,11 @@ async fn find(
     found.ok_or_else(|| Problem::not_found("There is no such queue; GET /api/queues lists them."))
 }
 
-/// A host with failures.
+/// A host or a receiver of webhooks with failures.
 #[derive(Serialize, ToSchema)]
 struct BreakerBody {
-    /// The host that jobs depend on.
+    /// What jobs depend on: a host, the receiver of a webhook (`webhook:ID`), or that of a user's callbacks
+    /// (`callbacks:USER:HOST:PORT`).
     group: String,
     /// Since when its jobs wait. Null while failures are only counted.
     opened_at: Option<DateTime<Utc>>,
@@ -167,8 +168,8 @@ impl From<BreakerView> for BreakerBody {
 
 /// List failing hosts
 ///
-/// Admins only. While a host is down its jobs wait. One job at a time probes it; all continue once it
-/// answers.
+/// Admins only. Also receivers of webhooks. While one is down its jobs wait. One job at a time probes it; all continue
+/// once it answers.
 #[utoipa::path(
     get, path = "/api/breakers", tag = "operation",
     responses(

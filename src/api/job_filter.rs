@@ -1,5 +1,6 @@
 //! Conditions on jobs, in a query string or a body.
 
+use bedel_jobs::bulk::Selection;
 use bedel_jobs::user::{self, MAX_FILTERED_LECTURES};
 use bedel_queue::inspect::{Filter, JobState};
 use sqlx::PgConnection;
@@ -74,14 +75,20 @@ impl JobFilter {
 
     /// The filter, with the user's lectures as its subjects.
     pub(crate) async fn resolve(self, connection: &mut PgConnection) -> Result<Filter, Problem> {
-        let Some(user_id) = self.user_id else { return Ok(self.filter) };
+        Ok(self.select(connection).await?.filter)
+    }
+
+    /// As [`resolve`](Self::resolve), for a bulk operation, which records the user instead.
+    pub(crate) async fn select(self, connection: &mut PgConnection) -> Result<Selection, Problem> {
+        let Some(user_id) = self.user_id else { return Ok(self.filter.into()) };
         let too_many = || {
             Problem::conflict(format!(
                 "This user has more than {MAX_FILTERED_LECTURES} lectures: filter by lecture_id instead."
             ))
         };
         let lectures = user::filtered_lectures(connection, user_id).await?;
-        Ok(Filter { subjects: Some(lectures.ok_or_else(too_many)?), ..self.filter })
+        let filter = Filter { subjects: Some(lectures.ok_or_else(too_many)?), ..self.filter };
+        Ok(Selection { filter, user_id: Some(user_id) })
     }
 }
 

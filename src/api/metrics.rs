@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use bedel_jobs::webhook::receiver_group::ReceiverGroup;
 use bedel_queue::{BreakerView, Depth, WorkerView, breakers, depths, workers};
 use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -25,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// Metrics for Prometheus
 ///
 /// Requests of this process. For the whole installation: jobs of each kind, age of the oldest due job, number
-/// of hosts that are down, and time since each worker's heartbeat. Workers serve the metrics of their
+/// of hosts and of receivers that are down, and time since each worker's heartbeat. Workers serve the metrics of their
 /// attempts at their own address.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",
@@ -43,7 +44,7 @@ async fn database_metrics(state: &ApiState) -> String {
     metrics::with_local_recorder(&recorder, || {
         if let Some(snapshot) = &snapshot {
             set_queue_gauges(&snapshot.depths);
-            set_host_gauge(&snapshot.breakers);
+            set_host_gauges(&snapshot.breakers);
             describe_gauge!("bedel_worker_silence_seconds", "Time since each worker's last heartbeat.");
             describe_gauge!("bedel_worker_running_jobs", "Jobs that each worker runs.");
             for worker in &snapshot.workers {
@@ -83,14 +84,21 @@ fn set_queue_gauges(depths: &[Depth]) {
     }
 }
 
-/// The number of hosts, not their names: anybody may scrape.
-fn set_host_gauge(breakers: &[BreakerView]) {
-    let down = breakers.iter().filter(|breaker| breaker.opened_at.is_some()).count();
+/// The numbers of hosts and receivers, not their names: anybody may scrape.
+fn set_host_gauges(breakers: &[BreakerView]) {
+    let down = breakers.iter().filter(|breaker| breaker.opened_at.is_some());
+    let (receivers, hosts): (Vec<_>, Vec<_>) =
+        down.partition(|breaker| ReceiverGroup::parse(&breaker.group_key).is_some());
     describe_gauge!(
         "bedel_hosts_down",
         "Hosts that are down, with jobs waiting; 1000 means that many or more."
     );
-    gauge!("bedel_hosts_down").set(down as f64);
+    gauge!("bedel_hosts_down").set(hosts.len() as f64);
+    describe_gauge!(
+        "bedel_receivers_down",
+        "Receivers of webhooks that are down, with messages waiting; 1000, with the hosts, means that many or more."
+    );
+    gauge!("bedel_receivers_down").set(receivers.len() as f64);
 }
 
 fn set_worker_gauges(name: &str, silent_seconds: f64, running: i64) {

@@ -1,5 +1,6 @@
 //! Webhooks: subscriptions, and the secret of a user's callbacks.
 
+pub(crate) mod actions;
 mod callbacks;
 mod deliveries;
 mod messages;
@@ -23,7 +24,7 @@ use super::auth::Caller;
 use super::body::{Fields, Id};
 use super::problem::Problem;
 use super::state::ApiState;
-pub(crate) use messages::{queue_test, redeliver};
+use actions::By;
 pub(crate) use shared::no_webhook;
 use shared::{QueuedMessage, RotatedSecret, disabled};
 
@@ -98,17 +99,9 @@ async fn create(
 ) -> Result<Response, Problem> {
     state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
     let new = new_subscription(&state, caller, Fields::read(request).await?)?;
-    let mut tx = state.begin().await?;
-    let made = subscription::create(&mut tx, caller.user_id, &new).await?;
-    tx.commit().await?;
-    let (webhook, secret) = made.ok_or_else(too_many)?;
+    let (webhook, secret) = actions::create(&state, By::api(caller), &new).await?;
     let body = CreatedWebhook { webhook, secret: secret.reveal() };
     Ok((StatusCode::CREATED, Json(body)).into_response())
-}
-
-/// The user has the most webhooks allowed.
-pub(crate) fn too_many() -> Problem {
-    Problem::conflict(format!("You have {} webhooks already. Remove one first.", subscription::MAX_PER_USER))
 }
 
 /// The subscription that a body describes, checked for its caller.
@@ -206,15 +199,12 @@ async fn change(
     request: Request,
 ) -> Result<Json<SubscriptionView>, Problem> {
     let mut fields = Fields::read(request).await?;
-    let mut tx = state.begin().await?;
-    let known = subscription::read(&mut tx, caller.limited_to(), id).await?;
+    let known = subscription::read(&mut *state.acquire().await?, caller.limited_to(), id).await?;
     let scope = known.ok_or_else(no_webhook)?.scope;
     let url = fields.text("url").and_then(|url| checked_url(&mut fields, &state, &url));
     let change = Change { url, events: events(&mut fields, scope), enabled: fields.optional_flag("enabled") };
     fields.finish()?;
-    let changed = subscription::change(&mut tx, caller.limited_to(), id, &change).await?;
-    tx.commit().await?;
-    changed.map(Json).ok_or_else(no_webhook)
+    actions::change(&state, By::api(caller), id, &change).await.map(Json)
 }
 
 /// Remove a webhook
@@ -225,10 +215,8 @@ async fn change(
     responses((status = 204, description = "Removed")),
 )]
 async fn remove(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
-    let mut tx = state.begin().await?;
-    let removed = subscription::remove(&mut tx, caller.limited_to(), id).await?;
-    tx.commit().await?;
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_webhook()) }
+    actions::remove(&state, By::api(caller), id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Rotate a webhook's secret
@@ -243,10 +231,7 @@ async fn rotate(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<RotatedSecret>, Problem> {
-    let mut tx = state.begin().await?;
-    let rotated = subscription::rotate(&mut tx, caller.limited_to(), id).await?;
-    tx.commit().await?;
-    rotated.map(|rotated| Json(rotated.into())).ok_or_else(no_webhook)
+    actions::rotate(&state, By::api(caller), id).await.map(|rotated| Json(rotated.into()))
 }
 
 /// Send a test message
@@ -261,6 +246,6 @@ async fn rotate(
     ),
 )]
 async fn test(State(state): State<ApiState>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
-    let queued = queue_test(&state, caller, id).await?.ok_or_else(disabled)?;
+    let queued = actions::queue_test(&state, By::api(caller), id).await?.ok_or_else(disabled)?;
     Ok((StatusCode::ACCEPTED, Json(queued)).into_response())
 }

@@ -113,12 +113,12 @@ impl Change {
     async fn run(&self, common: &CommonOptions, action: BulkAction) -> Result<(), CliError> {
         let pool = database::for_command(&self.database, &common.data_dir).await?;
         let mut tx = pool.begin().await?;
-        let filter = self.filter.filter(&mut tx).await?;
-        if filter.is_empty() {
+        let selection = self.filter.select(&mut tx).await?;
+        if selection.filter.is_empty() {
             return Err(CliError::Usage(BulkError::EmptyFilter.to_string()));
         }
         if self.preview || !self.yes {
-            let preview = bulk::preview(&mut tx, &filter).await?;
+            let preview = bulk::preview(&mut tx, &selection.filter).await?;
             if self.preview {
                 return self.output.print(&preview, || shown(&preview));
             }
@@ -128,7 +128,7 @@ impl Change {
             confirm(action.name())?;
             tx = pool.begin().await?;
         }
-        let operation = match bulk::start(&mut tx, action, &filter, Actor::CLI).await {
+        let operation = match bulk::start(&mut tx, action, &selection, Actor::CLI).await {
             Ok(operation) => operation,
             Err(BulkError::EmptyFilter) => return Err(CliError::Usage(BulkError::EmptyFilter.to_string())),
             Err(BulkError::Database(error)) => return Err(error.into()),

@@ -1,5 +1,6 @@
 //! The flags that choose jobs, one for each field of the queue's filter.
 
+use bedel_jobs::bulk::Selection;
 use bedel_jobs::user::{self, MAX_FILTERED_LECTURES};
 use bedel_queue::inspect::{Filter, JobState};
 use chrono::{DateTime, Utc};
@@ -51,6 +52,14 @@ impl JobFilter {
     /// # Errors
     /// If the user has too many lectures, or the database fails.
     pub async fn filter(&self, connection: &mut PgConnection) -> Result<Filter, CliError> {
+        Ok(self.select(connection).await?.filter)
+    }
+
+    /// As [`filter`](Self::filter), for a bulk operation, which records the user instead.
+    ///
+    /// # Errors
+    /// As [`filter`](Self::filter).
+    pub async fn select(&self, connection: &mut PgConnection) -> Result<Selection, CliError> {
         let mut filter = Filter {
             kind: self.kind.clone(),
             state: self.state,
@@ -72,6 +81,6 @@ impl JobFilter {
             let lectures = user::filtered_lectures(connection, user_id).await?;
             filter.subjects = Some(lectures.ok_or_else(too_many)?);
         }
-        Ok(filter)
+        Ok(Selection { filter, user_id: self.user })
     }
 }

@@ -4,12 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use bedel_queue::inspect::{Filter, JobState, Walked, walk};
+use bedel_queue::inspect::{JobState, Walked, walk};
 use bedel_queue::{Job, JobError, Registry, cancel_many, delete_many, reprioritise_many, retry_many};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use super::selection::Selection;
 use crate::environment::Context;
 use crate::kinds::BulkJobs;
 use crate::lecture::last_job;
@@ -45,6 +46,7 @@ struct Open {
     job_id: Uuid,
     action: String,
     filter: Value,
+    subjects: Option<Vec<Uuid>>,
     priority: Option<i16>,
     position: Uuid,
     total: i64,
@@ -63,14 +65,14 @@ pub(crate) async fn work_portion(
     let mut tx = ctx.pool.begin().await?;
     let open: Option<Open> = sqlx::query_as(
         "-- portion::lock
-         SELECT job_id, action, filter, priority, position, total, total_is_capped, changed, refused
+         SELECT job_id, action, filter, subjects, priority, position, total, total_is_capped, changed, refused
            FROM bulk_operations WHERE id = $1 AND ended_at IS NULL FOR UPDATE",
     )
     .bind(operation_id)
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(open) = open else { return Ok(Portion::Last) };
-    let filter: Filter = serde_json::from_value(open.filter.clone())
+    let Some(mut open) = open else { return Ok(Portion::Last) };
+    let filter = Selection::join(open.filter.take(), open.subjects.take())
         .map_err(|error| JobError::fatal("undecodable", format!("the operation's filter: {error}")))?;
     let step = walk(&mut tx, &filter, open.position, open.job_id, JOBS).await?;
     let Some(mut position) = step.position else { return Ok(Portion::Last) };

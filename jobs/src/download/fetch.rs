@@ -9,7 +9,7 @@ use url::Url;
 use super::progress::DownloadProgress;
 use crate::environment::Environment;
 
-/// Attempts before a missing file or segment is fatal: it may be missing on only one of the server's
+/// Failed attempts before a missing file or segment is fatal: it may be missing on only one of the server's
 /// machines.
 const MAX_MISSING_ATTEMPTS: i32 = 3;
 
@@ -35,7 +35,7 @@ pub(super) async fn fetch(
     let progress = DownloadProgress::new(attempt, PROGRESS_FETCHED);
     let download = source::download(&env.fetcher, url, download_dir, env.settings.fetch.max_bytes, &progress);
     let outcome = progress.save_while(download).await?;
-    let retries_left = attempt.number < MAX_MISSING_ATTEMPTS;
+    let retries_left = attempt.errors + 1 < MAX_MISSING_ATTEMPTS;
     match outcome {
         Ok(source) => {
             progress.save().await?;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::document;
 use crate::lecture::removal::{self, Removed};
+use crate::webhook::prune;
 
 /// Counts of what was removed with a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum DeleteError {
 /// Rows read at a time.
 const BATCH_SIZE: i64 = 100;
 
-/// Removes a user with links, documents, files, chosen courses and API tokens, in many short transactions.
+/// Removes a user with links, documents, files, webhooks, chosen courses and API tokens, in many short transactions.
 /// Wake the workers afterwards and announce the cancellation.
 pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<Deleted, DeleteError> {
     let mut deleted = Deleted::default();
@@ -80,6 +81,7 @@ pub async fn delete(pool: &PgPool, storage: &Storage, user_id: Uuid) -> Result<D
             }
         }
     }
+    prune::user(&mut *pool.acquire().await?, user_id).await?;
     // The cascade deletes the rest. If a lecture was linked meanwhile, cleanup-orphans removes it.
     let removed = sqlx::query("-- user_removal::delete\nDELETE FROM users WHERE id = $1")
         .bind(user_id)

@@ -8,14 +8,9 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::receiver_group::ReceiverGroup;
 use super::secret::SigningSecret;
 use crate::kinds::DeliverWebhook;
-
-/// How long messages are kept.
-pub const RETENTION_DAYS: i32 = 30;
-
-/// Messages deleted by one statement.
-const PRUNE_BATCH: i64 = 500;
 
 /// Attempts shown of a message: the newest.
 const SHOWN_ATTEMPTS: i64 = 20;
@@ -37,7 +32,7 @@ pub struct Sending {
     pub timestamp: i64,
 }
 
-/// Reads what to send. `None` if the message or its receiver's secret is gone.
+/// Reads what to send. `None` if the message or its receiver's secret is gone, or its subscription is removed.
 pub async fn read_sending(pool: &PgPool, message_id: Uuid) -> Result<Option<Sending>, sqlx::Error> {
     sqlx::query_as(
         "-- message::read_sending
@@ -52,7 +47,7 @@ pub async fn read_sending(pool: &PgPool, message_id: Uuid) -> Result<Option<Send
              SELECT secret, previous_secret, previous_expires_at FROM callback_secrets
              WHERE message.webhook_id IS NULL AND callback_secrets.user_id = message.user_id
          ) AS keys
-         WHERE message.id = $1",
+         WHERE message.id = $1 AND removed_at IS NULL",
     )
     .bind(message_id)
     .fetch_optional(pool)
@@ -263,56 +258,34 @@ pub async fn redeliver(
     message_id: Uuid,
 ) -> Result<Redelivered, sqlx::Error> {
     let (webhook_id, user_id) = owner.ids();
-    let message: Option<(String, bool)> = sqlx::query_as(
+    let message: Option<(Option<String>, bool)> = sqlx::query_as(
         "-- message::redeliver
          UPDATE webhook_messages AS message SET state = 'pending', ended_at = NULL
-         FROM (SELECT message.id, coalesce(callback_url, url) AS url, coalesce(enabled, true) AS enabled
+         FROM (SELECT message.id, coalesce(enabled, true) AS enabled
                FROM webhook_messages AS message LEFT JOIN webhooks ON webhooks.id = message.webhook_id
                WHERE message.id = $1 AND message.webhook_id IS NOT DISTINCT FROM $2
-                   AND ($3::uuid IS NULL OR message.user_id = $3)) AS known
+                   AND ($3::uuid IS NULL OR message.user_id = $3) AND removed_at IS NULL) AS known
          WHERE message.id = known.id
-         RETURNING known.url, known.enabled",
+         RETURNING message.callback_url, known.enabled",
     )
     .bind(message_id)
     .bind(webhook_id)
     .bind(user_id)
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((url, enabled)) = message else { return Ok(Redelivered::NotFound) };
+    let Some((callback_url, enabled)) = message else { return Ok(Redelivered::NotFound) };
     if !enabled {
         // The caller rolls back.
         return Ok(Redelivered::Disabled);
     }
-    let job: NewJob = DeliverWebhook::job(message_id, &url);
+    let group = match owner {
+        Owner::Webhook(id) => Some(ReceiverGroup::Webhook(id)),
+        Owner::Callbacks(user_id) => callback_url.and_then(|url| ReceiverGroup::of_callback(user_id, &url)),
+    };
+    let job: NewJob = DeliverWebhook::job(message_id, group.as_ref());
     let enqueued = enqueue(tx, &job).await?;
     if !enqueued.created {
         pull_forward(tx, message_id).await?;
     }
     Ok(Redelivered::Due(enqueued.id))
-}
-
-/// Deletes messages past their retention, with their attempts, in small batches. Returns their number.
-///
-/// # Errors
-/// What was deleted before the error stays deleted.
-pub async fn prune(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    let mut pruned = 0;
-    loop {
-        let done = sqlx::query(
-            "-- message::prune
-             DELETE FROM webhook_messages
-             WHERE id = ANY (ARRAY(SELECT id FROM webhook_messages
-                                   WHERE created_at < now() - make_interval(days => $1)
-                                   ORDER BY created_at LIMIT $2
-                                   FOR UPDATE SKIP LOCKED))",
-        )
-        .bind(RETENTION_DAYS)
-        .bind(PRUNE_BATCH)
-        .execute(pool)
-        .await?;
-        pruned += done.rows_affected();
-        if done.rows_affected() < PRUNE_BATCH.unsigned_abs() {
-            return Ok(pruned);
-        }
-    }
 }

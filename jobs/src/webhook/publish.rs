@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::event::{Event, TEST};
+use super::receiver_group::ReceiverGroup;
 use crate::kinds::DeliverWebhook;
 
 /// A receiver of an event.
@@ -19,6 +20,15 @@ struct Receiver {
     webhook_id: Option<Uuid>,
     user_id: Uuid,
     url: String,
+}
+
+impl Receiver {
+    fn group(&self) -> Option<ReceiverGroup> {
+        match self.webhook_id {
+            Some(id) => Some(ReceiverGroup::Webhook(id)),
+            None => ReceiverGroup::of_callback(self.user_id, &self.url),
+        }
+    }
 }
 
 /// The facts of a lecture's payload, and the database's time.
@@ -58,7 +68,7 @@ pub async fn lecture_ended(
                  SELECT own.id FROM user_lectures AS link JOIN webhooks AS own ON own.user_id = link.user_id
                  WHERE link.lecture_id = $1 AND own.scope = 'own'
                  UNION ALL SELECT id FROM webhooks WHERE scope = 'all'))
-             AND webhooks.enabled AND $2 = ANY (webhooks.events)
+             AND webhooks.enabled AND webhooks.removed_at IS NULL AND $2 = ANY (webhooks.events)
          FOR KEY SHARE OF users, webhooks",
     )
     .bind(lecture_id)
@@ -149,7 +159,8 @@ pub async fn job_discarded(tx: &mut PgConnection, discarded: &Discarded) -> Resu
         "-- publish::subscriptions_to_jobs
          SELECT webhooks.id AS webhook_id, webhooks.user_id, webhooks.url
          FROM users JOIN webhooks ON webhooks.user_id = users.id
-         WHERE webhooks.scope = 'all' AND webhooks.enabled AND $1 = ANY (webhooks.events)
+         WHERE webhooks.scope = 'all' AND webhooks.enabled AND webhooks.removed_at IS NULL
+             AND $1 = ANY (webhooks.events)
          FOR KEY SHARE OF users, webhooks",
     )
     .bind(event)
@@ -177,7 +188,7 @@ pub async fn test(tx: &mut PgConnection, webhook_id: Uuid) -> Result<Option<(Uui
         "-- publish::test
          SELECT webhooks.id AS webhook_id, webhooks.user_id, webhooks.url
          FROM users JOIN webhooks ON webhooks.user_id = users.id
-         WHERE webhooks.id = $1 AND webhooks.enabled
+         WHERE webhooks.id = $1 AND webhooks.enabled AND webhooks.removed_at IS NULL
          FOR KEY SHARE OF users, webhooks",
     )
     .bind(webhook_id)
@@ -233,7 +244,7 @@ async fn write_messages(
     .bind(serde_json::to_string(payload).expect("plain data is JSON"))
     .execute(tx)
     .await?;
-    let jobs = ids.iter().zip(receivers).map(|(id, receiver)| DeliverWebhook::job(*id, &receiver.url));
-    let jobs = jobs.collect();
+    let jobs = ids.iter().zip(receivers);
+    let jobs = jobs.map(|(id, receiver)| DeliverWebhook::job(*id, receiver.group().as_ref())).collect();
     Ok((ids, jobs))
 }

@@ -83,7 +83,7 @@ pub async fn create(
         "-- subscription::create
          INSERT INTO webhooks (user_id, scope, url, events, secret)
          SELECT $1, $2, $3, $4, $5
-         WHERE (SELECT count(*) FROM webhooks WHERE user_id = $1) < $6
+         WHERE (SELECT count(*) FROM webhooks WHERE user_id = $1 AND removed_at IS NULL) < $6
          RETURNING ",
         columns!()
     ))
@@ -109,7 +109,7 @@ pub async fn list(
          SELECT ",
         columns!(),
         " FROM webhooks
-         WHERE user_id = $1 OR ($2 AND scope = 'all')
+         WHERE (user_id = $1 OR ($2 AND scope = 'all')) AND removed_at IS NULL
          ORDER BY created_at, id LIMIT 1000"
     ))
     .bind(user_id)
@@ -127,7 +127,8 @@ pub async fn read(
     sqlx::query_as(concat!(
         "-- subscription::read\nSELECT ",
         columns!(),
-        " FROM webhooks WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own'))"
+        " FROM webhooks
+         WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own')) AND removed_at IS NULL"
     ))
     .bind(id)
     .bind(user_id)
@@ -158,7 +159,7 @@ pub async fn change(
          UPDATE webhooks
          SET url = coalesce($3, url), events = coalesce($4, events), enabled = coalesce($5, enabled),
              disabled_reason = CASE WHEN coalesce($5, enabled) THEN NULL ELSE disabled_reason END
-         WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own'))
+         WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own')) AND removed_at IS NULL
          RETURNING ",
         columns!()
     ))
@@ -181,7 +182,7 @@ pub async fn rotate(
         "-- subscription::rotate
          UPDATE webhooks
          SET secret = $3, previous_secret = secret, previous_expires_at = now() + make_interval(hours => $4)
-         WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own'))
+         WHERE id = $1 AND ($2::uuid IS NULL OR (user_id = $2 AND scope = 'own')) AND removed_at IS NULL
          RETURNING secret, previous_expires_at",
     )
     .bind(id)
@@ -192,16 +193,22 @@ pub async fn rotate(
     .await
 }
 
-/// Removes a subscription of this user, or any (`None`), with its messages. Their jobs find nothing to send. False
-/// if there is none.
-pub async fn remove(tx: &mut PgConnection, user_id: Option<Uuid>, id: Uuid) -> Result<bool, sqlx::Error> {
-    let removed = sqlx::query(
+/// Removes a subscription of this user, or any (`None`): nothing shows it or sends to it any more. The job
+/// `prune-webhooks` deletes it with its messages ([`prune`](super::prune)). Returns it as it was; `None` if there is none.
+pub async fn remove(
+    tx: &mut PgConnection,
+    user_id: Option<Uuid>,
+    id: Uuid,
+) -> Result<Option<SubscriptionView>, sqlx::Error> {
+    sqlx::query_as(concat!(
         "-- subscription::remove
-         DELETE FROM webhooks WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)",
-    )
+         UPDATE webhooks SET removed_at = now(), enabled = false, disabled_reason = NULL
+         WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2) AND removed_at IS NULL
+         RETURNING ",
+        columns!()
+    ))
     .bind(id)
     .bind(user_id)
-    .execute(tx)
-    .await?;
-    Ok(removed.rows_affected() == 1)
+    .fetch_optional(tx)
+    .await
 }

@@ -226,11 +226,12 @@ async fn a_body_that_is_no_recording_ends_the_job() {
 async fn a_missing_recording_is_tried_three_times() {
     let env = UpstreamEnv::new().await;
     let id = env.lecture(&env.upstream.url("/gone")).await;
-    for (number, outcome) in [(1, "retry"), (2, "retry"), (3, "fatal"), (4, "fatal")] {
+    // Claims that a crash or a release ended are no tries.
+    for (errors, outcome) in [(0, "retry"), (1, "retry"), (2, "fatal"), (3, "fatal")] {
         let mut attempt = attempt(id);
-        attempt.number = number;
+        (attempt.number, attempt.errors) = (9, errors);
         let error = env.download(id, &attempt).await.expect_err("nothing there");
-        assert_eq!(decision(&error), ("not-found", outcome), "attempt {number}");
+        assert_eq!(decision(&error), ("not-found", outcome), "after {errors} failures");
     }
 }
 

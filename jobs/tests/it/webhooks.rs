@@ -5,4 +5,6 @@ mod events;
 mod flat;
 mod forbidden;
 mod lab;
+mod owners;
+mod removal;
 mod sending;

@@ -30,6 +30,8 @@ pub struct Attempt {
     pub lease: Uuid,
     /// Claims so far, including this one. Never decreases.
     pub number: i32,
+    /// Failures so far that count towards `max_attempts`: neither crashes nor releases nor waits.
+    pub errors: i32,
     /// The job's priority, 1 (first) to 4 (last), for jobs that follow it.
     pub priority: i16,
     /// Seconds between enqueue and this claim, by the database's clock.
@@ -63,6 +65,7 @@ impl Attempt {
             subject,
             lease: Uuid::new_v4(),
             number: 1,
+            errors: 0,
             priority: 2,
             age_seconds: 0.0,
             checkpoint: None,

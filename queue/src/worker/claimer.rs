@@ -239,6 +239,7 @@ impl Claimer {
             subject: row.subject,
             lease: row.lease,
             number: row.attempt,
+            errors: row.errors,
             priority: row.priority,
             age_seconds: (row.attempted_at - row.created_at).as_seconds_f64(),
             checkpoint: row.checkpoint.take(),

@@ -1,7 +1,5 @@
 //! Callbacks of submissions: their secret and their messages.
 
-use std::num::NonZeroU32;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,6 +16,7 @@ use super::super::body::Id;
 use super::super::problem::Problem;
 use super::super::query::QueryFields;
 use super::super::state::ApiState;
+use super::actions::{self, By};
 use super::messages::{self, MessagePage};
 use super::shared::{QueuedMessage, RotatedSecret, disabled};
 
@@ -105,9 +104,6 @@ async fn redeliver_callback(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
-    let tx = state.begin().await?;
-    let queued =
-        messages::redeliver(&state, tx, Owner::Callbacks(caller.user_id), id).await?.ok_or_else(disabled)?;
+    let queued = actions::redeliver(&state, By::api(caller), None, id).await?.ok_or_else(disabled)?;
     Ok((StatusCode::ACCEPTED, Json(queued)).into_response())
 }

@@ -1,7 +1,5 @@
 //! The messages to a subscription.
 
-use std::num::NonZeroU32;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,6 +12,7 @@ use super::super::body::Id;
 use super::super::problem::Problem;
 use super::super::query::QueryFields;
 use super::super::state::ApiState;
+use super::actions::{self, By};
 use super::messages::{self, MessagePage};
 use super::shared::{Ids, QueuedMessage, disabled, no_webhook};
 
@@ -57,12 +56,7 @@ pub(super) async fn redeliver(
     caller: Caller,
     Ids(id, message_id): Ids,
 ) -> Result<Response, Problem> {
-    state.limits.admit(caller.user_id, NonZeroU32::MIN)?;
-    let mut tx = state.begin().await?;
-    if subscription::read(&mut tx, caller.limited_to(), id).await?.is_none() {
-        return Err(no_webhook());
-    }
-    let queued =
-        messages::redeliver(&state, tx, Owner::Webhook(id), message_id).await?.ok_or_else(disabled)?;
+    let queued = actions::redeliver(&state, By::api(caller), Some(id), message_id).await?;
+    let queued = queued.ok_or_else(disabled)?;
     Ok((StatusCode::ACCEPTED, Json(queued)).into_response())
 }

@@ -93,7 +93,8 @@ fn target(entry: &AuditEntry) -> Markup {
     let Some(target) = &entry.target else { return html! { span.soft { "–" } } };
     let base = match entry.action.as_str() {
         "start-bulk" | "stop-bulk" | "end-bulk" => Some("/ui/admin/bulk/"),
-        "pause-queue" | "resume-queue" => None,
+        "pause-queue" | "resume-queue" | "remove-webhook" => None,
+        webhook if webhook.ends_with("-webhook") => Some("/ui/webhooks/"),
         _ => Some("/ui/admin/jobs/"),
     };
     let base = base.filter(|_| target.parse::<uuid::Uuid>().is_ok());

@@ -117,8 +117,8 @@ pub(super) async fn start(
     let action = action(form.text("action"), form.text("priority"))?;
     let filter = Conditions::from_form(&form).filter()?;
     let mut tx = state.begin().await?;
-    let filter = filter.resolve(&mut tx).await?;
-    let started = bulk::start(&mut tx, action, &filter, Actor::ui(session.caller.user_id)).await;
+    let selection = filter.select(&mut tx).await?;
+    let started = bulk::start(&mut tx, action, &selection, Actor::ui(session.caller.user_id)).await;
     let operation = started.map_err(|error| match error {
         BulkError::EmptyFilter => {
             Problem::bad_request("Set at least one condition: this would change every job.")

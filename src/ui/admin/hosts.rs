@@ -1,7 +1,8 @@
-//! Hosts that fail or are down.
+//! Hosts, and receivers of webhooks, that fail or are down.
 
 use axum::extract::State;
 use axum::response::Response;
+use bedel_jobs::webhook::receiver_group::ReceiverGroup;
 use bedel_queue::BreakerView;
 use maud::{Markup, html};
 
@@ -14,7 +15,7 @@ use crate::ui::layout::{Page, Section, empty};
 use crate::ui::session::AdminSession;
 use crate::ui::text::time;
 
-/// Hosts of the page: those that are down longest come first.
+/// Hosts and receivers of the page: those that are down longest come first.
 const SHOWN: usize = 100;
 
 /// The page.
@@ -33,7 +34,7 @@ pub(super) async fn list(
         topics: vec!["overview".to_owned()],
         scripts: &[],
         body: html! {
-            p.soft { "While a host is down its jobs wait. One job at a time probes it, and all continue once it answers." }
+            p.soft { "While a host, or the receiver of a webhook, is down its jobs wait. One job at a time probes it, and all continue once it answers." }
             (table(&hosts))
         },
     };
@@ -61,11 +62,27 @@ fn table(hosts: &[BreakerView]) -> Markup {
     }
 }
 
+/// What the jobs wait for.
+fn name(group: &str) -> Markup {
+    match ReceiverGroup::parse(group) {
+        None => plain(group),
+        Some(ReceiverGroup::Webhook(id)) => html! { "Receiver of the webhook " span.mono { (id) } },
+        Some(ReceiverGroup::Callbacks { user_id, receiver }) => html! {
+            "Callbacks of " span.mono { (user_id) } " to " (plain(&receiver))
+        },
+    }
+}
+
 fn row(host: &BreakerView) -> Markup {
     let encoded: String = url::form_urlencoded::byte_serialize(host.group_key.as_bytes()).collect();
     html! {
         tr {
-            th.cell scope="row" { a.title href={ "/ui/admin/jobs?host=" (encoded) } { (plain(&host.group_key)) } }
+            th.cell scope="row" {
+                a.title href={ "/ui/admin/jobs?host=" (encoded) } { (name(&host.group_key)) }
+                @if let Some(ReceiverGroup::Webhook(id)) = ReceiverGroup::parse(&host.group_key) {
+                    div.small { a href={ "/ui/webhooks/" (id) } { "Show the webhook" } }
+                }
+            }
             td {
                 @if host.opened_at.is_some() { (badge(Tone::Bad, Icon::Cross, "Down")) }
                 @else { (badge(Tone::Warn, Icon::Alert, "Failing")) }

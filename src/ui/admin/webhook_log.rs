@@ -14,7 +14,8 @@ use crate::api::body::Id;
 use crate::api::problem::Problem;
 use crate::api::query::QueryFields;
 use crate::api::state::ApiState;
-use crate::api::webhooks::{no_webhook, redeliver as queue_again};
+use crate::api::webhooks::actions::{self, By};
+use crate::api::webhooks::no_webhook;
 use crate::ui::badge::{Tone, badge, working};
 use crate::ui::icons::Icon;
 use crate::ui::layout::{Page, Section};
@@ -176,13 +177,8 @@ pub(super) async fn redeliver(
     session: Session,
     Path((id, message_id)): Path<(Uuid, Uuid)>,
 ) -> Result<Redirect, Problem> {
-    let mut connection = state.acquire().await?;
-    let is_known = subscription::read(&mut connection, session.caller.limited_to(), id).await?.is_some();
-    drop(connection);
-    if !is_known {
-        return Err(no_webhook());
-    }
-    send_again(&state, Owner::Webhook(id), message_id, &format!("/ui/webhooks/{id}")).await
+    actions::redeliver(&state, By::ui(session.caller), Some(id), message_id).await?.ok_or_else(is_off)?;
+    Ok(Redirect::to(&format!("/ui/webhooks/{id}")))
 }
 
 /// Sends a message of a callback again.
@@ -191,17 +187,6 @@ pub(super) async fn redeliver_callback(
     session: Session,
     Path(message_id): Path<Uuid>,
 ) -> Result<Redirect, Problem> {
-    let owner = Owner::Callbacks(session.caller.user_id);
-    send_again(&state, owner, message_id, "/ui/webhooks/callbacks").await
-}
-
-async fn send_again(
-    state: &ApiState,
-    owner: Owner,
-    message_id: Uuid,
-    next: &str,
-) -> Result<Redirect, Problem> {
-    let tx = state.begin().await?;
-    queue_again(state, tx, owner, message_id).await?.ok_or_else(is_off)?;
-    Ok(Redirect::to(next))
+    actions::redeliver(&state, By::ui(session.caller), None, message_id).await?.ok_or_else(is_off)?;
+    Ok(Redirect::to("/ui/webhooks/callbacks"))
 }

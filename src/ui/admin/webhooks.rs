@@ -15,7 +15,8 @@ use crate::api::auth::Caller;
 use crate::api::body::{Fields, Id};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
-use crate::api::webhooks::{new_subscription, no_webhook, queue_test, too_many};
+use crate::api::webhooks::actions::{self, By};
+use crate::api::webhooks::new_subscription;
 use crate::ui::badge::{Tone, badge};
 use crate::ui::errors::alert;
 use crate::ui::form::{FormFields, Sent};
@@ -152,10 +153,7 @@ pub(super) async fn add(
         }
         Err(problem) => return Err(problem),
     };
-    let mut tx = state.begin().await?;
-    let made = subscription::create(&mut tx, session.caller.user_id, &new).await?;
-    tx.commit().await?;
-    let (webhook, secret) = made.ok_or_else(too_many)?;
+    let (webhook, secret) = actions::create(&state, By::ui(session.caller), &new).await?;
     Ok(secret_page(&session, &format!("/ui/webhooks/{}", webhook.id), &secret, false))
 }
 
@@ -189,10 +187,7 @@ pub(super) async fn rotate(
     session: Session,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let mut tx = state.begin().await?;
-    let rotated = subscription::rotate(&mut tx, session.caller.limited_to(), id).await?;
-    tx.commit().await?;
-    let (secret, _) = rotated.ok_or_else(no_webhook)?;
+    let (secret, _) = actions::rotate(&state, By::ui(session.caller), id).await?;
     Ok(secret_page(&session, &format!("/ui/webhooks/{id}"), &secret, true))
 }
 
@@ -204,11 +199,8 @@ pub(super) async fn switch(
     request: Request,
 ) -> Result<Redirect, Problem> {
     let enabled = FormFields::read(request).await?.text("enabled") == "true";
-    let mut tx = state.begin().await?;
     let change = Change { enabled: Some(enabled), ..Change::default() };
-    let changed = subscription::change(&mut tx, session.caller.limited_to(), id, &change).await?;
-    tx.commit().await?;
-    changed.ok_or_else(no_webhook)?;
+    actions::change(&state, By::ui(session.caller), id, &change).await?;
     Ok(Redirect::to(&format!("/ui/webhooks/{id}")))
 }
 
@@ -218,10 +210,8 @@ pub(super) async fn remove(
     session: Session,
     Id(id): Id,
 ) -> Result<Redirect, Problem> {
-    let mut tx = state.begin().await?;
-    let is_removed = subscription::remove(&mut tx, session.caller.limited_to(), id).await?;
-    tx.commit().await?;
-    if is_removed { Ok(Redirect::to("/ui/webhooks")) } else { Err(no_webhook()) }
+    actions::remove(&state, By::ui(session.caller), id).await?;
+    Ok(Redirect::to("/ui/webhooks"))
 }
 
 /// Sends a test message.
@@ -230,7 +220,7 @@ pub(super) async fn test(
     session: Session,
     Id(id): Id,
 ) -> Result<Redirect, Problem> {
-    queue_test(&state, session.caller, id).await?.ok_or_else(is_off)?;
+    actions::queue_test(&state, By::ui(session.caller), id).await?.ok_or_else(is_off)?;
     Ok(Redirect::to(&format!("/ui/webhooks/{id}")))
 }
 

@@ -144,3 +144,19 @@ async fn single_actions_are_recorded_with_who_did_them() {
     assert!(entries.iter().all(|entry| entry["user_id"].is_string() && entry["source"] == "api"));
     assert_eq!(entries[1]["target"], "panopto");
 }
+
+#[tokio::test]
+async fn a_filter_by_user_is_recorded_as_it_was_given() {
+    let app = App::start().await;
+    let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    let filter = json!({ "kind": "submit", "user_id": app.users[0] });
+    let body = json!({ "action": "cancel", "filter": filter });
+    let operation = post(&app, "/api/jobs/bulk", &body).await.expect(202).json();
+    assert_eq!((&operation["total"], &operation["filter"]), (&json!(1), &filter));
+    let log = get(&app, "/api/audit").await;
+    assert_eq!(log["entries"][0]["detail"]["filter"], filter, "{log}");
+    assert!(!log.to_string().contains(&lecture.to_string()), "{log}");
+    let nobody = json!({ "action": "cancel", "filter": { "user_id": app.users[1] } });
+    let operation = post(&app, "/api/jobs/bulk", &nobody).await.expect(202).json();
+    assert_eq!((&operation["total"], &operation["filter"]), (&json!(0), &nobody["filter"]));
+}

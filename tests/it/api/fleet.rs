@@ -52,13 +52,16 @@ async fn hosts_in_trouble_are_listed_and_those_that_are_down_are_counted() {
     sqlx::raw_sql(
         "INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, probes, class, message)
          VALUES ('cdn.example', 2, now(), NULL, NULL, 0, 'network', 'refused'),
-                ('down.example', 5, now(), now() - interval '1 hour', now(), 3, 'timeout', 'silent for 60 s')",
+                ('down.example', 5, now(), now() - interval '1 hour', now(), 3, 'timeout', 'silent for 60 s'),
+                ('webhook:00000000-0000-0000-0000-000000000001', 5, now(), now(), now(), 0, 'network', 'refused'),
+                ('callbacks:00000000-0000-0000-0000-000000000002:hooks.test:443', 5, now(), now(), now(), 0, 'network',
+                 'refused')",
     )
     .execute(&app.pool)
     .await
     .unwrap();
     let listed = get(&app, "/api/breakers").await;
-    let (down, counted) = (&listed[0], &listed[1]);
+    let (down, counted) = (&listed[0], &listed[3]);
     assert_eq!(
         (&down["group"], &down["probes"], &down["class"]),
         (&json!("down.example"), &json!(3), &json!("timeout"))
@@ -66,7 +69,9 @@ async fn hosts_in_trouble_are_listed_and_those_that_are_down_are_counted() {
     assert!(down["opened_at"].is_string() && down["probe_at"].is_string(), "{down}");
     assert_eq!((&counted["group"], &counted["opened_at"]), (&json!("cdn.example"), &Value::Null));
     let metrics = app.anonymous(Method::GET, "/metrics").answer().await.expect(200).text;
-    assert!(metrics.lines().any(|line| line == "bedel_hosts_down 1"), "{metrics}");
+    for line in ["bedel_hosts_down 1", "bedel_receivers_down 2"] {
+        assert!(metrics.lines().any(|shown| shown == line), "{line}: {metrics}");
+    }
     assert!(!metrics.contains("down.example"), "metrics are public");
 }
 

@@ -47,7 +47,12 @@ async fn a_secret_is_answered_when_it_is_made_and_never_again() {
     assert_eq!((&changed["enabled"], &changed["events"]), (&json!(false), &json!(["lecture.failed"])));
     app.request(0, Method::POST, &format!("{path}/test")).answer().await.problem(409, "conflict");
     app.request(0, Method::DELETE, &path).answer().await.expect(204);
+    // The row stays until its messages are deleted.
+    assert_eq!(app.count("SELECT count(*) FROM webhooks WHERE id = $1 AND NOT enabled", id).await, 1);
     app.get(0, &path).await.problem(404, "not_found");
+    app.request(0, Method::DELETE, &path).answer().await.problem(404, "not_found");
+    app.get(0, &format!("{path}/deliveries")).await.problem(404, "not_found");
+    assert_eq!(app.get(0, "/api/webhooks").await.expect(200).json(), json!({ "webhooks": [] }));
 }
 
 #[tokio::test]
@@ -153,7 +158,7 @@ async fn a_test_message_is_logged_and_delivered_again() {
     // While its job is live, a redelivery is that job.
     let again = format!("{path}/{}/redeliver", messages[0]);
     let live = app.request(0, Method::POST, &again).answer().await.expect(202).id("job_id");
-    let job = "SELECT count(*) FROM queue.jobs WHERE id = $1 AND kind = 'deliver-webhook' AND group_key = 'hooks.example.edu:443'";
+    let job = "SELECT count(*) FROM queue.jobs WHERE id = $1 AND kind = 'deliver-webhook' AND group_key LIKE 'webhook:%'";
     assert_eq!(app.count(job, live).await, 1);
     app.execute(
         "UPDATE queue.jobs SET state = 'discarded', finalized_at = now() WHERE subject = $1",
@@ -242,4 +247,59 @@ async fn all_callbacks_of_a_user_share_a_secret() {
         app.request(0, Method::POST, "/api/webhooks/callbacks/secret/rotate").answer().await.expect(200);
     assert_ne!(rotated.json()["secret"], first);
     assert_eq!(rotated.json()["secret"], secret(0).await);
+}
+
+/// Action, source, count and detail of each entry on this webhook, oldest first.
+async fn audited(app: &App, webhook: Uuid) -> Vec<(String, String, i64, Value)> {
+    sqlx::query_as("SELECT action, source, count, detail FROM audit_log WHERE target = $1 ORDER BY id")
+        .bind(webhook.to_string())
+        .fetch_all(&app.pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_admins_do_to_webhooks_is_recorded_without_secrets() {
+    let app = App::start().await;
+    let admin = async |method, path: &str, body: &Value| app.admin(method, path).json(body).answer().await;
+    let url = format!("{RECEIVER}/hunter2?token=hunter2");
+    let anothers = post(&app, 0, "/api/webhooks", &json!({ "url": url })).await.expect(201).id("id");
+    let address = format!("/api/webhooks/{anothers}");
+    post(&app, 0, &format!("{address}/test"), &json!({})).await.expect(202);
+    post(&app, 0, &format!("{address}/rotate"), &json!({})).await.expect(200);
+    assert_eq!(audited(&app, anothers).await, [], "a user's own doing");
+
+    let change = json!({ "enabled": true, "url": format!("{url}2"), "events": ["lecture.failed"] });
+    admin(Method::PATCH, &address, &change).await.expect(200);
+    let message =
+        admin(Method::POST, &format!("{address}/test"), &json!({})).await.expect(202).id("message_id");
+    let again = format!("{address}/deliveries/{message}/redeliver");
+    admin(Method::POST, &again, &json!({})).await.expect(202);
+    admin(Method::PATCH, &address, &json!({ "enabled": false })).await.expect(200);
+    admin(Method::POST, &again, &json!({})).await.problem(409, "conflict");
+    admin(Method::POST, &format!("{address}/rotate"), &json!({})).await.expect(200);
+    admin(Method::DELETE, &address, &json!({})).await.expect(204);
+    admin(Method::DELETE, &address, &json!({})).await.problem(404, "not_found");
+    let (user, host) = (app.users[0], "hooks.example.edu");
+    let of = |action: &str, jobs: i64, mut detail: Value| {
+        detail["user_id"] = json!(user);
+        detail["host"] = json!(host);
+        (action.to_owned(), "api".to_owned(), jobs, detail)
+    };
+    let expected = [
+        of("change-webhook", 0, json!({ "url": true, "enabled": true, "events": ["lecture.failed"] })),
+        of("test-webhook", 1, json!({ "message_id": message })),
+        of("redeliver-webhook", 1, json!({ "message_id": message })),
+        of("change-webhook", 0, json!({ "url": false, "enabled": false })),
+        of("rotate-webhook", 0, json!({})),
+        of("remove-webhook", 0, json!({})),
+    ];
+    assert_eq!(audited(&app, anothers).await, expected);
+
+    let new = json!({ "url": url, "scope": "all" });
+    let all = admin(Method::POST, "/api/webhooks", &new).await.expect(201).id("id");
+    let log = audited(&app, all).await;
+    assert_eq!((log.len(), log[0].0.as_str(), &log[0].3["scope"]), (1, "create-webhook", &json!("all")));
+    let log = app.admin(Method::GET, "/api/audit").answer().await.expect(200).text;
+    assert!(log.contains("create-webhook") && !log.contains("hunter2") && !log.contains("whsec_"), "{log}");
 }

@@ -44,6 +44,7 @@ column bulk_operations.user_id: uuid, null
 column bulk_operations.source: text, not null
 column bulk_operations.action: text, not null
 column bulk_operations.filter: jsonb, not null
+column bulk_operations.subjects: uuid[], null
 column bulk_operations.priority: smallint, null
 column bulk_operations.total: bigint, not null
 column bulk_operations.total_is_capped: boolean, not null
@@ -289,7 +290,9 @@ column webhooks.enabled: boolean, not null, default true
 column webhooks.disabled_reason: text, null
 column webhooks.created_at: timestamp with time zone, not null, default now()
 column webhooks.updated_at: timestamp with time zone, not null, default now()
+column webhooks.removed_at: timestamp with time zone, null
 constraint webhooks: CHECK (((NOT enabled) OR (disabled_reason IS NULL)))
+constraint webhooks: CHECK (((NOT enabled) OR (removed_at IS NULL)))
 constraint webhooks: CHECK (((cardinality(events) >= 1) AND (array_position(events, NULL::text) IS NULL)))
 constraint webhooks: CHECK (((previous_secret IS NULL) = (previous_expires_at IS NULL)))
 constraint webhooks: CHECK ((octet_length(previous_secret) = 32))
@@ -298,6 +301,7 @@ constraint webhooks: CHECK ((scope = ANY (ARRAY['own'::text, 'all'::text])))
 constraint webhooks: FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 constraint webhooks: PRIMARY KEY (id)
 index webhooks: idx_webhooks_all btree (id) WHERE (scope = 'all'::text)
+index webhooks: idx_webhooks_removed btree (removed_at) WHERE (removed_at IS NOT NULL)
 index webhooks: idx_webhooks_user_id btree (user_id)
 trigger webhooks: trg_webhooks_updated_at BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION set_updated_at()
 ";

@@ -1,7 +1,7 @@
 //! Bulk operations under the real queue: each job exactly once, however often the worker dies.
 
 use bedel_jobs::audit::{self, Actor};
-use bedel_jobs::bulk::{self, BulkAction, BulkError, BulkOperation, Stopped};
+use bedel_jobs::bulk::{self, BulkAction, BulkError, BulkOperation, Selection, Stopped};
 use bedel_jobs::lecture::LectureStatus;
 use bedel_jobs::registry;
 use bedel_queue::inspect::{Filter, JobState};
@@ -46,7 +46,8 @@ async fn add_discarded(harness: &Harness, jobs: i64) {
 
 async fn start(harness: &Harness, action: BulkAction, filter: Filter) -> BulkOperation {
     let mut tx = harness.pool().begin().await.expect("a transaction");
-    let operation = bulk::start(&mut tx, action, &filter, Actor::api(USER)).await.expect("an operation");
+    let operation =
+        bulk::start(&mut tx, action, &filter.into(), Actor::api(USER)).await.expect("an operation");
     tx.commit().await.expect("committed");
     operation
 }
@@ -192,7 +193,7 @@ async fn each_action_changes_the_jobs_it_applies_to() {
     discarded(&harness, 7).await;
     let nothing = Filter { limit: 5, ..Filter::default() };
     let mut tx = harness.pool().begin().await.expect("a transaction");
-    let refused = bulk::start(&mut tx, BulkAction::Delete, &nothing, Actor::CLI).await;
+    let refused = bulk::start(&mut tx, BulkAction::Delete, &nothing.into(), Actor::CLI).await;
     assert!(matches!(refused, Err(BulkError::EmptyFilter)), "{refused:?}");
     let preview = bulk::preview(&mut tx, &of_state(JobState::Discarded)).await.expect("a preview");
     assert_eq!((preview.count.jobs, preview.count.more, preview.sample.len()), (7, false, 7));
@@ -253,5 +254,34 @@ async fn bulk_operations_are_not_changed_by_others() {
         let ended = run(&harness, action, bulk.clone()).await;
         assert_eq!(ended.changed, 0, "{action:?}");
         assert!(ended.refused > 0, "{action:?}");
+    }
+}
+
+/// The log and the operation have the user; the jobs of lectures that the user did not have stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_jobs_are_changed_and_the_user_alone_is_recorded() {
+    let harness = Harness::new().await;
+    discarded(&harness, 3).await;
+    sqlx::query("UPDATE queue.jobs SET subject = $1 WHERE id = (SELECT min(id::text)::uuid FROM queue.jobs)")
+        .bind(LECTURE)
+        .execute(harness.pool())
+        .await
+        .expect("a subject");
+    let filter = Filter { subjects: Some(vec![LECTURE]), ..of_state(JobState::Discarded) };
+    let selection = Selection { filter, user_id: Some(USER) };
+    let mut tx = harness.pool().begin().await.expect("a transaction");
+    let started =
+        bulk::start(&mut tx, BulkAction::Retry, &selection, Actor::api(USER)).await.expect("started");
+    tx.commit().await.expect("committed");
+    let given = serde_json::json!({ "kind": "cleanup-orphans", "state": "discarded", "user_id": USER });
+    assert_eq!((started.total, &started.filter), (1, &given));
+    let worker = harness.worker(options(&[KIND]), harness.ctx.clone());
+    eventually("it ended", async || status(&harness, started.id).await.ended_at.is_some()).await;
+    worker.stop().await;
+    let ended = status(&harness, started.id).await;
+    assert_eq!((ended.changed, ended.refused, &ended.filter), (1, 0, &given), "{ended:?}");
+    let log = audit::list(&mut harness.pool().acquire().await.expect("a connection"), None, 10).await;
+    for entry in log.expect("the log") {
+        assert_eq!(entry.detail["filter"], given, "{entry:?}");
     }
 }

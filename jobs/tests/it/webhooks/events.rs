@@ -3,6 +3,7 @@
 use bedel_jobs::kinds::Transcribe;
 use bedel_jobs::lecture;
 use bedel_jobs::webhook::event::Event;
+use bedel_jobs::webhook::receiver_group::ReceiverGroup;
 use bedel_jobs::webhook::subscription::Scope;
 use bedel_jobs::webhook::{callback, publish};
 use bedel_jobs::{pipeline, registry};
@@ -188,8 +189,10 @@ async fn discarded_jobs_are_reported_to_admins_and_failed_deliveries_are_not() {
 #[test]
 fn a_delivery_has_its_message_as_key_and_its_receiver_as_group() {
     let id = Uuid::nil();
-    let job: NewJob = bedel_jobs::kinds::DeliverWebhook::job(id, "https://hooks.example.edu/a?b");
+    let group =
+        ReceiverGroup::of_callback(Uuid::from_u128(7), "https://hooks.example.edu/a?b").expect("a URL");
+    let job: NewJob = bedel_jobs::kinds::DeliverWebhook::job(id, Some(&group));
     let shown = format!("{job:?}");
-    assert!(shown.contains("hooks.example.edu:443") && shown.contains(&format!("webhook:{id}")), "{shown}");
+    assert!(shown.contains(&group.to_string()) && shown.contains(&format!("webhook:{id}")), "{shown}");
     assert!(!shown.contains("?b"), "{shown}");
 }

@@ -1,8 +1,8 @@
 //! No statement reads a table from end to end, however many users, webhooks and messages there are.
 
 use bedel_jobs::webhook::message::{self, Owner};
-use bedel_jobs::webhook::publish;
 use bedel_jobs::webhook::subscription::{self, Scope};
+use bedel_jobs::webhook::{prune, publish};
 use bedel_jobs::{lecture, webhook::callback};
 
 use super::lab::{HOOK, Lab};
@@ -50,6 +50,10 @@ async fn no_statement_reads_more_because_of_other_users_webhooks_and_messages() 
         message::disable_receiver(&mut tx, last, "gone").await.unwrap();
         message::set_failed(&mut tx, last).await.unwrap();
     }
+    subscription::remove(&mut tx, Some(user), mine).await.unwrap().expect("a webhook");
+    assert!(prune::removed_webhooks(&mut tx).await.unwrap() > 0);
+    prune::user(&mut tx, user).await.unwrap();
+    prune::old_messages(&mut tx).await.unwrap();
     let scans: Vec<(String, i64)> = sqlx::query_as(
         "SELECT relname::text, seq_tup_read FROM pg_stat_xact_user_tables
          WHERE schemaname = 'public' AND seq_tup_read > 1000",

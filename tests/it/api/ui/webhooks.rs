@@ -1,6 +1,6 @@
 //! Webhooks on the pages.
 
-use super::super::App;
+use super::super::{Answering, App};
 use super::{Browser, next};
 
 /// The id in the address that a page links to.
@@ -60,8 +60,61 @@ async fn a_refused_form_says_why_and_only_admins_hear_of_everything() {
     let id = linked(&admin.post("/ui/webhooks", &all).await.expect(200).text);
     assert!(admin.get("/ui/webhooks").await.expect(200).text.contains("of all lectures"));
     user.get(&format!("/ui/webhooks/{id}")).await.expect(404);
+    next(&admin.post(&format!("/ui/webhooks/{id}/switch"), &[("enabled", "false")]).await);
+    let audit = admin.get("/ui/admin/audit").await.expect(200).text;
+    for shown in ["create-webhook", "change-webhook", &format!("href=\"/ui/webhooks/{id}\"")] {
+        assert!(audit.contains(shown), "{shown}: {audit}");
+    }
     let callbacks = user.get("/ui/webhooks/callbacks").await.expect(200).text;
     assert!(callbacks.contains("No message yet"), "{callbacks}");
     let secret = user.post("/ui/webhooks/callbacks/rotate", &[]).await.expect(200).text;
     assert!(secret.contains("whsec_"), "{secret}");
+}
+
+/// The limit of the API: a test and a redelivery cost one submission each.
+#[tokio::test]
+async fn tests_and_redeliveries_are_limited() {
+    let app = App::limited_to(4).await;
+    let user = Browser::of_user(&app, 0).await;
+    let fields = [("url", "https://hooks.example.org/in"), ("lecture.completed", "on")];
+    let id = linked(&user.post("/ui/webhooks", &fields).await.expect(200).text);
+    let address = format!("/ui/webhooks/{id}");
+    next(&user.post(&format!("{address}/test"), &[]).await);
+    let log = user.get(&address).await.expect(200).text;
+    let (_, message) = log.split_once(&format!("{address}/messages/")).unwrap();
+    let message = message.split('/').next().unwrap();
+    let again = format!("{address}/messages/{message}/redeliver");
+    for _ in 0..2 {
+        next(&user.post(&again, &[]).await);
+    }
+    let of_callback = format!("/ui/webhooks/callbacks/messages/{message}/redeliver");
+    for path in [again, format!("{address}/test"), of_callback] {
+        let refused = user.post(&path, &[]).await.expect(429);
+        assert!(!refused.header("retry-after").is_empty(), "{path}");
+    }
+    let path = format!("/api/webhooks/{id}/deliveries/{message}/redeliver");
+    app.request(0, reqwest::Method::POST, &path).answer().await.problem(429, "rate_limited");
+    user.get(&address).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_down_is_no_host() {
+    let app = App::start().await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.breakers (group_key, failures, failed_at, opened_at, probe_at, probes, class, message)
+         VALUES ('webhook:00000000-0000-0000-0000-000000000001', 5, now(), now(), now(), 0, 'network', 'refused'),
+                ('callbacks:00000000-0000-0000-0000-000000000002:<i>:443', 5, now(), now(), now(), 0, 'network', 'refused')",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    let page = Browser::of_admin(&app).await.get("/ui/admin/hosts").await.expect(200).text;
+    for shown in [
+        "Receiver of the webhook",
+        "href=\"/ui/webhooks/00000000-0000-0000-0000-000000000001\"",
+        "Callbacks of <span class=\"mono\">00000000-0000-0000-0000-000000000002</span> to",
+        "&lt;i&gt;:443",
+    ] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
 }
