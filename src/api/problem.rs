@@ -74,7 +74,7 @@ impl Problem {
     pub(crate) fn cross_site() -> Self {
         Self::forbidden(
             "This request did not come from a page of this address, so it is refused. Open the page again and repeat it. \
-             Behind a reverse proxy that replaces the Host header, it must send X-Forwarded-Host.",
+             A reverse proxy that replaces the Host header must also send X-Forwarded-Host.",
         )
     }
 

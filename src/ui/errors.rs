@@ -82,7 +82,7 @@ fn page_of(problem: &Problem, is_safe: bool) -> Markup {
             h1 { (title) }
             p { (problem.detail) }
             @if is_away && is_safe { p.soft role="status" { "This page tries again every 5 seconds." } }
-            @if is_away && !is_safe { p.soft { "Go back, look whether the change was made, and repeat it if not." } }
+            @if is_away && !is_safe { p.soft { "Go back, check whether the change was made, and repeat it if not." } }
             div.actions {
                 a.button href="/ui" { "Go to my lectures" }
             }

@@ -248,3 +248,27 @@ async fn waiting_jobs_are_found_behind_many_newer_ones() {
     newest_first.sort_unstable_by(|one, other| other.cmp(one));
     assert_eq!(pages, newest_first);
 }
+
+#[tokio::test]
+async fn a_count_of_waiting_jobs_says_when_it_has_not_read_all() {
+    let bench = bench().await;
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (kind, args, run_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'many', '{}', now() - interval '1 day', now(), '1 day', 1, 1 FROM generate_series(1, 1500);
+         INSERT INTO queue.jobs (kind, args, run_at, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT 'few-' || n % 9, '{}', now(), now(), '1 day', 1, 1 FROM generate_series(1, 900) AS n",
+    )
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    let waiting = Filter { state: Some(JobState::Available), ..Filter::default() };
+    let mut connection = bench.pool.acquire().await.unwrap();
+    let mut counted = async |filter: Filter| inspect::count(&mut connection, &filter, 5000).await.unwrap();
+    assert_eq!(counted(waiting.clone()).await, Count { jobs: 1900, more: true });
+    let of_kind = |kind| Filter { kind: text(kind), ..waiting.clone() };
+    assert_eq!(counted(of_kind("many")).await, Count { jobs: 1500, more: false });
+    assert_eq!(counted(of_kind("few-3")).await, Count { jobs: 100, more: false });
+    // None of those that were read was created in this time, but one that was not read may have been.
+    let late = Filter { until: Some(DateTime::<Utc>::UNIX_EPOCH), ..waiting.clone() };
+    assert_eq!(counted(late).await, Count { jobs: 0, more: true });
+}

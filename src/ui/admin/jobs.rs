@@ -84,7 +84,7 @@ fn words(count: Count) -> String {
     match (count.jobs, count.more) {
         (1, false) => "1 job".to_owned(),
         (jobs, false) => format!("{} jobs", number(jobs)),
-        (0, true) => "None among the jobs read, of which there are more".to_owned(),
+        (0, true) => "None among the jobs that were read; there are more".to_owned(),
         (jobs, true) => format!("{}+ jobs", number(jobs)),
     }
 }

@@ -60,7 +60,7 @@
     if (element?.id !== "live" || event.detail?.ctx?.response?.status < 400) return;
     setTimeout(() => htmx.trigger(element, "connect-again"), 5000);
   });
-  // A removed or renamed lecture: the page itself asks again.
+  // A filter is applied when it changes.
   document.addEventListener("change", (event) => {
     if (event.target.matches?.("[data-submit-on-change]")) event.target.form.requestSubmit();
   });

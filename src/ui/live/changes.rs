@@ -1,5 +1,7 @@
 //! Compares what was read with what a stream was sent.
 
+use std::sync::Arc;
+
 use axum::response::sse::Event;
 use bedel_jobs::lecture::watch::{Watched, WatchedLecture};
 use maud::html;
@@ -62,9 +64,9 @@ fn fragment(lecture: &WatchedLecture, has_moved: bool) -> Event {
 }
 
 /// The events for an operator's stream. Remembers what they show. `version`: of `now`.
-pub(super) fn of_queue(subscriber: &mut Subscriber, now: &QueueState, version: u64) -> Vec<Event> {
+pub(super) fn of_queue(subscriber: &mut Subscriber, now: &Arc<QueueState>, version: u64) -> Vec<Event> {
     let mut events = Vec::new();
-    let before = std::mem::replace(&mut subscriber.shown, Shown::Read(now.clone()));
+    let before = std::mem::replace(&mut subscriber.shown, Shown::Read(Arc::clone(now)));
     let is_job_new = |id: &Uuid| match &before {
         Shown::Version(shown) => *shown != Some(version),
         Shown::Read(before) => before.jobs.get(id) != now.jobs.get(id),

@@ -41,12 +41,24 @@ struct Targets {
 #[derive(Debug, Default)]
 struct Round {
     lectures: Option<Watched>,
-    queue: Option<QueueState>,
+    queue: Option<Arc<QueueState>>,
     live_sessions: Option<HashSet<SessionId>>,
+}
+
+/// Lets the next stream start another poller if this one panics.
+struct Polling(Arc<Shared>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.streams().is_polled = false;
+        }
+    }
 }
 
 /// Runs until the last stream closes or the process stops.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let _polling = Polling(Arc::clone(&shared));
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_away = false;
@@ -56,7 +68,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let round = timeout(TIMEOUT, read(&shared, &targets, number)).await;
         match round.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(round) => {
-                is_away = false;
+                is_away &= round.lectures.is_none() && round.queue.is_none();
                 deliver(&shared, &round);
             }
             Err(error) => {
@@ -93,6 +105,10 @@ fn targets(shared: &Shared) -> Option<Targets> {
         targets.follows_queue |= subscriber.follows_queue();
         sessions.insert(subscriber.session.id);
     }
+    if !targets.follows_queue {
+        // What changes until it is followed again is not seen.
+        streams.queue = None;
+    }
     targets.pairs = pairs.into_iter().collect();
     targets.users = users.into_iter().collect();
     targets.jobs = jobs.into_iter().collect();
@@ -109,7 +125,8 @@ async fn read(shared: &Shared, targets: &Targets, number: u64) -> Result<Round, 
     }
     if targets.follows_queue && number.is_multiple_of(ROUNDS_PER_QUEUE) {
         let (jobs, pulse) = bedel_queue::watch(&mut connection, &targets.jobs).await?;
-        round.queue = Some(QueueState { pulse, jobs: jobs.into_iter().map(|job| (job.id, job)).collect() });
+        let jobs = jobs.into_iter().map(|job| (job.id, job)).collect();
+        round.queue = Some(Arc::new(QueueState { pulse, jobs }));
     }
     if (number + 1).is_multiple_of(ROUNDS_PER_SESSION_CHECK) {
         let live = shared.authenticator.live_sessions(&mut connection, &targets.sessions).await?;
@@ -119,7 +136,7 @@ async fn read(shared: &Shared, targets: &Targets, number: u64) -> Result<Round, 
 }
 
 fn deliver(shared: &Shared, round: &Round) {
-    let version = round.queue.clone().map(|read| shared.streams().keep(read));
+    let version = round.queue.as_ref().map(|read| shared.streams().keep(Arc::clone(read)));
     for_each(shared, |subscriber| {
         if !subscriber.is_polled {
             // It opened while the round ran.
@@ -131,13 +148,15 @@ fn deliver(shared: &Shared, round: &Round) {
             return None;
         }
         let mut events = Vec::new();
-        if std::mem::take(&mut subscriber.is_away) {
+        let is_read =
+            if subscriber.follows_queue() { round.queue.is_some() } else { round.lectures.is_some() };
+        if is_read && std::mem::take(&mut subscriber.is_away) {
             events.push(signal("healed"));
         }
         if let Some(lectures) = &round.lectures {
             events.extend(of_lectures(subscriber, lectures));
         }
-        if let (Some(queue), Some(version)) = (&round.queue, version) {
+        if let (Some(queue), Some(version), true) = (&round.queue, version, subscriber.follows_queue()) {
             events.extend(of_queue(subscriber, queue, version));
         }
         Some(events)

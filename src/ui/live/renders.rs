@@ -18,7 +18,17 @@ const MAX_ADDRESSES: usize = 64;
 pub(super) struct Renders(Mutex<HashMap<String, Arc<Slot>>>);
 
 /// The lock is held while the page is rendered; other tabs wait for the answer.
-pub(super) type Slot = tokio::sync::Mutex<Option<Rendered>>;
+pub(super) type Slot = tokio::sync::Mutex<Kept>;
+
+/// What an address was answered last.
+#[derive(Debug, Default)]
+pub(super) enum Kept {
+    #[default]
+    Nothing,
+    Answer(Rendered),
+    /// The answer came from the server's trouble, at this time.
+    Failure(Instant),
+}
 
 /// An answer with status 200.
 #[derive(Debug)]
@@ -39,17 +49,18 @@ impl Renders {
             return Some(Arc::clone(slot));
         }
         if slots.len() >= MAX_ADDRESSES {
-            slots.retain(|_, slot| {
-                slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(Rendered::is_young))
-            });
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |kept| kept.is_young()));
         }
         (slots.len() < MAX_ADDRESSES).then(|| Arc::clone(slots.entry(address.to_owned()).or_default()))
     }
 }
 
-impl Rendered {
+impl Kept {
     /// True while it may be used again.
     pub(super) fn is_young(&self) -> bool {
-        self.at.elapsed() < MAX_AGE
+        match self {
+            Self::Nothing => false,
+            Self::Answer(Rendered { at, .. }) | Self::Failure(at) => at.elapsed() < MAX_AGE,
+        }
     }
 }

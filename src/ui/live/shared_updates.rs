@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::hub::Hub;
-use super::renders::Rendered;
+use super::renders::{Kept, Rendered};
 use crate::api::auth::same_origin::is_same_origin;
 use crate::api::auth::sessions::SessionId;
 use crate::api::problem::Problem;
@@ -20,6 +20,8 @@ use crate::ui::session::{Session, is_fragment};
 
 /// Largest page in bytes, ten times what a page may weigh.
 const MAX_BYTES: usize = 1 << 20;
+
+const AWAY: &str = "The database does not answer.";
 
 /// Answers an update of an open page of an admin with what another tab was answered, if nothing has changed since. The
 /// session of an open tab is not read again: the poller checks it.
@@ -33,20 +35,25 @@ pub(crate) async fn for_all_tabs(
     let Some(slot) = hub.renders().slot(&address) else { return next.run(request).await };
     let mut kept = slot.lock().await;
     let version = hub.version();
-    if let Some(rendered) =
-        kept.as_ref().filter(|rendered| rendered.version == version && rendered.is_young())
-    {
-        return (rendered.headers.clone(), rendered.body.clone()).into_response();
+    match &*kept {
+        Kept::Answer(rendered) if rendered.version == version && kept.is_young() => {
+            return (rendered.headers.clone(), rendered.body.clone()).into_response();
+        }
+        // Those who waited for it would each wait as long again.
+        Kept::Failure(_) if kept.is_young() => return Problem::unavailable(AWAY).into_response(),
+        _ => {}
     }
     let at = Instant::now();
     request.extensions_mut().insert(session);
     let (parts, body) = next.run(request).await.into_parts();
     if parts.status != StatusCode::OK {
+        *kept = if parts.status.is_server_error() { Kept::Failure(Instant::now()) } else { Kept::Nothing };
         return Response::from_parts(parts, body);
     }
     match to_bytes(body, MAX_BYTES).await {
         Ok(body) => {
-            *kept = Some(Rendered { version, at, headers: parts.headers.clone(), body: body.clone() });
+            *kept =
+                Kept::Answer(Rendered { version, at, headers: parts.headers.clone(), body: body.clone() });
             Response::from_parts(parts, Body::from(body))
         }
         Err(error) => {

@@ -1,7 +1,7 @@
 //! The open streams, shared by the hub and the poller.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -30,18 +30,18 @@ pub(super) struct Streams {
     /// Number of the next stream.
     pub(super) next: u64,
     /// What the poller last read of the queue.
-    pub(super) queue: Option<QueueState>,
-    /// Grows whenever `queue` changes. Starts at random, so that no page of another process has it by chance.
+    pub(super) queue: Option<Arc<QueueState>>,
+    /// Grows whenever the queue changes. Starts at random, so that no page of another process has it by chance.
     pub(super) version: u64,
 }
 
 impl Streams {
     /// Keeps what was read. Returns the version.
-    pub(super) fn keep(&mut self, read: QueueState) -> u64 {
-        if self.queue.as_ref() != Some(&read) {
+    pub(super) fn keep(&mut self, read: Arc<QueueState>) -> u64 {
+        if self.queue.as_ref().is_none_or(|before| before.differs(&read)) {
             self.version += 1;
-            self.queue = Some(read);
         }
+        self.queue = Some(read);
         self.version
     }
 }

@@ -1,6 +1,7 @@
 //! One open stream: what it follows and what it was sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::response::sse::Event;
 use bedel_jobs::lecture::watch::WatchedLecture;
@@ -26,7 +27,7 @@ pub(super) enum Shown {
     /// What this version was, if the page says one.
     Version(Option<u64>),
     /// What a round read.
-    Read(QueueState),
+    Read(Arc<QueueState>),
 }
 
 /// One open stream.

@@ -135,8 +135,8 @@ macro_rules! bind {
 }
 
 /// Jobs, newest first, without their failed attempts; reads at most 10,000. With subjects: their jobs. Running
-/// jobs: all that run. Waiting jobs: of each kind and priority (and of those with a group, and of suspects) the 10,000
-/// that are due first. With an error class: the jobs enqueued last of those that failed with it. A final state:
+/// jobs: all that run. Waiting jobs: of each kind and priority (and of those with a group, and of suspects) the 1,000
+/// that are due first, or with a kind the 10,000 of it. With an error class: the jobs enqueued last of those that failed with it. A final state:
 /// the jobs that ended last. Otherwise: the jobs enqueued last.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The pages stay fast with many ended jobs.
+//! The pages stay fast with many ended and many waiting jobs.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,15 @@ async fn each_page_is_fast_with_many_ended_jobs() {
     .execute(&app.pool)
     .await
     .unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO queue.jobs (kind, args, run_at, priority, give_up_at, give_up_after, max_attempts, max_crashes)
+         SELECT (ARRAY['submit', 'probe', 'download', 'transcribe', 'course-sync'])[1 + n % 5], '{}',
+                now() + interval '1 day' + n * interval '1 s', 1 + n % 4, now(), '1 day', 5, 3
+           FROM generate_series(1, 20000) AS n",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
     sqlx::raw_sql("VACUUM ANALYZE").execute(&app.pool).await.unwrap();
     let one: uuid::Uuid =
         sqlx::query_scalar("SELECT id FROM queue.jobs WHERE state = 'discarded' ORDER BY id LIMIT 1")
@@ -55,6 +64,8 @@ async fn each_page_is_fast_with_many_ended_jobs() {
         "/ui/documents".to_owned(),
         "/ui/webhooks".to_owned(),
         "/ui/admin/jobs?state=discarded".to_owned(),
+        "/ui/admin/jobs?state=available".to_owned(),
+        "/ui/admin/jobs?state=available&kind=probe".to_owned(),
         "/ui/admin/jobs?state=completed&worker=nobody".to_owned(),
         "/ui/admin/jobs?kind=no-such-kind".to_owned(),
         "/ui/admin/jobs?error_class=network".to_owned(),
