@@ -126,7 +126,7 @@ async fn a_retry_in_sql_answers_as_the_one_in_rust() {
         psql(&bench, &format!("SELECT queue.cancel('{id}')")).unwrap();
     }
     enqueue(step(Act::Succeed).unique_key("k")).await;
-    let endless = "UPDATE queue.jobs SET give_up_after = '290000 years', errors = 1, attempt = 1 WHERE id = ";
+    let endless = "UPDATE queue.jobs SET give_up_after = '300000 years', errors = 1, attempt = 1 WHERE id = ";
     psql(&bench, &format!("{endless} '{cancelled}'")).unwrap();
     for (id, word, answer) in [
         (waiting, "now", Retried::Now),
