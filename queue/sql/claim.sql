@@ -98,7 +98,7 @@ WITH RECURSIVE paused AS MATERIALIZED (
 )
 UPDATE queue.jobs AS job
    SET state = 'running', lease = ($12::uuid[])[number], worker_id = $1, worker = $2,
-       attempt = attempt + 1, attempted_at = now(), progress = NULL
+       attempt = attempt + (attempt < 2147483647)::integer, attempted_at = now(), progress = NULL
   FROM unnest(ARRAY(SELECT place FROM suspect UNION ALL SELECT place FROM chosen))
        WITH ORDINALITY AS claimed (place, number)
  WHERE job.ctid = claimed.place

@@ -21,7 +21,7 @@ WITH paused AS MATERIALIZED (
 )
 UPDATE queue.jobs AS job
    SET state = 'running', lease = gen_random_uuid(), worker_id = $1, worker = $2,
-       attempt = attempt + 1, attempted_at = now(), progress = NULL
+       attempt = attempt + (attempt < 2147483647)::integer, attempted_at = now(), progress = NULL
  WHERE ctid = ANY (ARRAY(SELECT place FROM overdue WHERE turn <= free))
 RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
           job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,

@@ -8,7 +8,7 @@ SELECT kinds.kind,
  CROSS JOIN LATERAL (
        SELECT count(*) FILTER (WHERE run_at <= now()) AS due,
               count(*) FILTER (WHERE run_at > now()) AS scheduled,
-              min(run_at) FILTER (WHERE run_at <= now()) AS oldest,
+              min(greatest(run_at, '0001-01-01 00:00Z')) FILTER (WHERE run_at <= now()) AS oldest,
               count(*) FILTER (WHERE errors > 0 OR crashes > 0) AS failing
          FROM (SELECT single.run_at, single.errors, single.crashes
                  FROM (VALUES (1::smallint), (2::smallint), (3::smallint), (4::smallint)) AS p (priority)

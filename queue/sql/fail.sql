@@ -10,7 +10,7 @@ WITH report AS MATERIALIZED (
            lease = CASE WHEN ends THEN job.lease END,
            worker_id = CASE WHEN ends THEN worker_id END,
            finalized_at = CASE WHEN ends THEN now() END,
-           errors = errors + spent,
+           errors = least(errors::bigint + spent, job.attempt - crashes),
            reason = message,
            run_at = CASE WHEN ends THEN run_at
                          ELSE LEAST(now() + make_interval(secs => delay), GREATEST(give_up_at, now())) END
@@ -20,5 +20,6 @@ WITH report AS MATERIALIZED (
 ), history AS (
     INSERT INTO queue.failed_attempts (job_id, attempt, worker, class, message)
     SELECT id, attempt, worker, class, message FROM settled WHERE ends OR spent > 0
+    ON CONFLICT DO NOTHING
 )
 SELECT lease, ends FROM settled

@@ -100,6 +100,7 @@
 
 mod admin;
 mod claim;
+mod column;
 mod cron;
 mod database_retry;
 mod dedicated_connection;

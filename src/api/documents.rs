@@ -116,7 +116,7 @@ impl Form for Upload<'_> {
                 ));
             }
             "file" => {
-                let name = part.file_name().and_then(document::file_name).ok_or_else(|| {
+                let name = part.file_name().as_deref().and_then(document::file_name).ok_or_else(|| {
                     Problem::invalid_field(
                         "file",
                         "name",

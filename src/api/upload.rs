@@ -19,6 +19,7 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
+use super::file_name::file_name;
 use super::problem::Problem;
 use super::state::ApiState;
 
@@ -167,8 +168,8 @@ impl Part<'_> {
         self.field.name().unwrap_or_default()
     }
 
-    pub(super) fn file_name(&self) -> Option<&str> {
-        self.field.file_name()
+    pub(super) fn file_name(&self) -> Option<String> {
+        file_name(self.field.headers().get(header::CONTENT_DISPOSITION)?.as_bytes())
     }
 
     /// Declared type without parameters, in lower case; empty if none is declared.

@@ -2,7 +2,6 @@
 
 use bedel_queue::Job;
 use bedel_speech::Choice;
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,7 +13,8 @@ pub(crate) struct LastJob {
     pub(crate) id: Uuid,
     kind: String,
     state: String,
-    args: Value,
+    /// Its text: a number or a nesting that cannot be read must not fail the statement.
+    args: String,
 }
 
 /// Reads the newest job of a lecture. `None` if it has none, or the history is pruned.
@@ -22,9 +22,9 @@ pub(crate) async fn read(
     connection: &mut PgConnection,
     lecture_id: Uuid,
 ) -> Result<Option<LastJob>, sqlx::Error> {
-    let row: Option<(Uuid, String, String, Value)> = sqlx::query_as(
+    let row: Option<(Uuid, String, String, String)> = sqlx::query_as(
         "-- last_job::read
-         SELECT id, kind, state::text, args FROM queue.jobs
+         SELECT id, kind, state::text, args::text FROM queue.jobs
          WHERE subject = $1 AND kind IN ('submit', 'download', 'probe', 'transcribe')
          ORDER BY id DESC LIMIT 1",
     )
@@ -43,7 +43,7 @@ impl LastJob {
     /// The engine and model that its args name, which a new job must not lose.
     fn choice(&self) -> Option<Choice> {
         let transcribe: Option<Transcribe> = (self.kind == Transcribe::KIND && self.has_failed())
-            .then(|| serde_json::from_value(self.args.clone()).ok())
+            .then(|| serde_json::from_str(&self.args).ok())
             .flatten();
         transcribe.map(|job| job.choice).filter(|choice| *choice != Choice::default())
     }

@@ -113,14 +113,18 @@ pub struct Filter {
     pub status: Option<LectureStatus>,
 }
 
-/// Columns for the stage and progress of a statement's `lecture` and `job`.
+/// Columns for the stage and progress of a statement's `lecture` and `job`. A checkpoint that is not the program's
+/// own shows no time.
 macro_rules! stage_and_progress {
     () => {
         "CASE WHEN lecture.status <> 'completed' OR job.live THEN job.kind END AS stage,
          CASE WHEN job.live THEN job.progress END AS progress,
-         CASE WHEN job.running AND (job.checkpoint ->> 'speed')::float8 > 0
-              THEN least(ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8
-                              / (job.checkpoint ->> 'speed')::float8), 2147483647)::int END AS seconds_left"
+         CASE WHEN job.running AND jsonb_typeof(job.checkpoint -> 'speed') = 'number'
+                   AND jsonb_typeof(job.checkpoint -> 'of') = 'number'
+              THEN CASE WHEN (job.checkpoint ->> 'speed')::numeric BETWEEN 1e-9 AND 1e9
+                             AND (job.checkpoint ->> 'of')::numeric BETWEEN 0 AND 1e9
+                        THEN least(ceil((1 - job.progress) * (job.checkpoint ->> 'of')::float8
+                                        / (job.checkpoint ->> 'speed')::float8), 2147483647)::int END END AS seconds_left"
     };
 }
 

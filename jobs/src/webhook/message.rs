@@ -220,7 +220,7 @@ pub async fn page(
                            WHERE message_id = message.id ORDER BY id DESC LIMIT $4) AS newest
                  ) AS log
                  LEFT JOIN LATERAL (
-                     SELECT run_at FROM queue.jobs
+                     SELECT least(greatest(run_at, '0001-01-01 00:00Z'), '9999-12-31 00:00Z') AS run_at FROM queue.jobs
                      WHERE subject = message.id AND state = 'available' ORDER BY jobs.id DESC LIMIT 1
                  ) AS job ON true
                  ORDER BY created_at DESC, message.id DESC"

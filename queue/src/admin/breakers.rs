@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
+use crate::column::{OptionalTime, Timestamp};
+
 /// Most rows that [`breakers`] returns.
 pub const BREAKERS_LIMIT: i64 = 1000;
 
@@ -13,13 +15,16 @@ pub struct BreakerView {
     /// The `group_key` of its jobs.
     pub group_key: String,
     /// When its breaker opened; its jobs wait since then. None while failures are only counted.
+    #[sqlx(try_from = "OptionalTime")]
     pub opened_at: Option<DateTime<Utc>>,
     /// Consecutive failures until it opened.
     pub failures: i32,
     /// Time of the latest failure.
+    #[sqlx(try_from = "Timestamp")]
     pub failed_at: DateTime<Utc>,
     /// When the next probe may start; in the past if it has started or no job waits. None if the breaker is
     /// closed.
+    #[sqlx(try_from = "OptionalTime")]
     pub probe_at: Option<DateTime<Utc>>,
     /// Failed probes.
     pub probes: i32,

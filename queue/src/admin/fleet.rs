@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::counting::{COUNT_LIMIT, disable_jit};
 use crate::claim::claimable::expand;
+use crate::column::{OptionalTime, Timestamp};
 
 static DEPTHS: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/depths.sql")));
 
@@ -21,6 +22,7 @@ pub struct WorkerView {
     /// Its host and process id.
     pub name: String,
     /// When it started.
+    #[sqlx(try_from = "Timestamp")]
     pub started_at: DateTime<Utc>,
     /// Seconds since its last heartbeat, by the database's clock.
     pub silent_seconds: f64,
@@ -36,7 +38,7 @@ pub async fn workers(connection: &mut PgConnection) -> Result<Vec<WorkerView>, s
     sqlx::query_as(
         "-- fleet::workers
          SELECT worker.id, worker.name, worker.started_at,
-                extract(epoch FROM now() - worker.beat_at)::float8 AS silent_seconds,
+                extract(epoch FROM now() - least(greatest(worker.beat_at, '0001-01-01 00:00Z'), '9999-12-31 00:00Z'))::float8 AS silent_seconds,
                 COALESCE(busy.running, 0) AS running
            FROM queue.workers AS worker
            LEFT JOIN (SELECT worker_id, count(*) AS running FROM queue.jobs WHERE state = 'running' GROUP BY worker_id)
@@ -56,12 +58,14 @@ pub struct ScheduleView {
     /// Its cron expression, as last registered.
     pub cron: String,
     /// The last tick, UTC. Before the first: the time of its registration.
+    #[sqlx(try_from = "Timestamp")]
     pub last_tick: DateTime<Utc>,
     /// The job of the last tick that was enqueued.
     pub last_job: Option<Uuid>,
     /// Ticks skipped because the previous run was still live or the tick was missed.
     pub skipped: i64,
     /// The latest skipped tick.
+    #[sqlx(try_from = "OptionalTime")]
     pub last_skipped: Option<DateTime<Utc>>,
 }
 

@@ -41,17 +41,12 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
         // back.
         let mut attempt = tx.begin().await?;
         let follow_ups = self.ended(&kind, subject, reason, &mut attempt).await?;
-        let cancelled = sqlx::query(
-            "-- operate::cancel
-             UPDATE queue.jobs
-                SET state = 'cancelled', finalized_at = now(), reason = $2, lease = NULL, worker_id = NULL
-              WHERE id = $1 AND state IN ('available', 'running')",
-        )
-        .bind(job_id)
-        .bind(reason)
-        .execute(&mut *attempt)
-        .await?;
-        if cancelled.rows_affected() == 0 {
+        let is_cancelled: bool = sqlx::query_scalar("-- operate::cancel\nSELECT queue.cancel($1, $2)")
+            .bind(job_id)
+            .bind(reason)
+            .fetch_one(&mut *attempt)
+            .await?;
+        if !is_cancelled {
             attempt.rollback().await?;
             return Ok(None);
         }
@@ -90,25 +85,13 @@ pub async fn cancel_subject(tx: &mut PgConnection, subject: Uuid, reason: &str) 
 /// # Errors
 /// If the database is away.
 pub async fn retry(tx: &mut PgConnection, job_id: Uuid) -> Result<Retried, sqlx::Error> {
-    let mut attempt = tx.begin().await?;
-    let done = sqlx::query(include_str!("../../sql/retry.sql")).bind(job_id).execute(&mut *attempt).await;
-    let done = match done {
-        // Another job took the unique key between the check and the update.
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            attempt.rollback().await?;
-            return Ok(Retried::Refused);
-        }
-        done => done?,
-    };
-    attempt.commit().await?;
-    if done.rows_affected() == 1 {
-        return Ok(Retried::Now);
-    }
-    let exists = sqlx::query("-- operate::exists\nSELECT FROM queue.jobs WHERE id = $1")
-        .bind(job_id)
-        .fetch_optional(tx)
-        .await?;
-    Ok(if exists.is_some() { Retried::Refused } else { Retried::NotFound })
+    let answer: String =
+        sqlx::query_scalar("-- operate::retry\nSELECT queue.retry($1)").bind(job_id).fetch_one(tx).await?;
+    Ok(match answer.as_str() {
+        "now" => Retried::Now,
+        "refused" => Retried::Refused,
+        _ => Retried::NotFound,
+    })
 }
 
 /// Makes the waiting job of a subject due now. False if none waits.

@@ -58,7 +58,7 @@ pub async fn retry_many(
             SET run_at = now(), state = 'available', lease = NULL, worker_id = NULL, finalized_at = NULL, reason = NULL,
                 errors = CASE WHEN state = 'available' THEN errors ELSE 0 END,
                 crashes = CASE WHEN state = 'available' THEN crashes ELSE 0 END,
-                give_up_at = CASE WHEN state = 'available' THEN give_up_at ELSE now() + give_up_after END
+                give_up_at = CASE WHEN state = 'available' THEN give_up_at ELSE now() + least(give_up_after, interval '1000 years') END
           WHERE id = ANY ($1) AND unique_key IS NULL AND state IN ('available', 'discarded', 'cancelled')
             AND ($2::queue.job_state IS NULL OR state = $2)
          RETURNING id",

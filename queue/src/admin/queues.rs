@@ -10,6 +10,7 @@ use sqlx::{Acquire, AssertSqlSafe, PgConnection};
 
 use super::counting::{COUNT_LIMIT, disable_jit};
 use crate::claim::claimable::expand;
+use crate::column::OptionalTime;
 use crate::enqueue::wake_up::CHANNEL;
 
 static QUEUES: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/queues.sql")));
@@ -20,12 +21,14 @@ pub struct QueueView {
     /// The queue name of its jobs.
     pub name: String,
     /// When it was paused. None if it is not paused.
+    #[sqlx(try_from = "OptionalTime")]
     pub paused_at: Option<DateTime<Utc>>,
     /// Waiting jobs, including those scheduled for later; [`COUNT_LIMIT`] means that many or more.
     pub available: i64,
     /// Running jobs; [`COUNT_LIMIT`] means that many or more.
     pub running: i64,
     /// Earliest `run_at` of a waiting job: in the past if it is due, in the future if it is scheduled.
+    #[sqlx(try_from = "OptionalTime")]
     pub oldest_run_at: Option<DateTime<Utc>>,
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::counting::COUNT_LIMIT;
 use super::inspect::JobState;
+use crate::column::OptionalTime;
 
 /// A watched job. Two that are equal look the same on a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,14 +33,17 @@ pub struct Pulse {
     /// Running jobs, up to [`COUNT_LIMIT`].
     pub running: i64,
     /// When a job last ended.
+    #[sqlx(try_from = "OptionalTime")]
     pub ended_at: Option<DateTime<Utc>>,
     /// Sum of the progress of these jobs, in thousandths.
     pub progress_sum: i64,
     /// Worker processes.
     pub workers: i64,
     /// When a queue was last paused or resumed.
+    #[sqlx(try_from = "OptionalTime")]
     pub paused_at: Option<DateTime<Utc>>,
     /// When a host last failed.
+    #[sqlx(try_from = "OptionalTime")]
     pub failed_at: Option<DateTime<Utc>>,
 }
 
@@ -60,6 +64,7 @@ struct Row {
     state: Option<JobState>,
     attempt: Option<i32>,
     errors: Option<i32>,
+    #[sqlx(try_from = "OptionalTime")]
     run_at: Option<DateTime<Utc>>,
     progress: Option<f32>,
 }

@@ -6,25 +6,29 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use crate::column::{JsonText, Timestamp};
+
 /// A job that was just claimed.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) id: Uuid,
     pub(crate) kind: String,
-    pub(crate) args: Value,
+    /// Parsed when the job is delivered: args that cannot be read must not fail the claim.
+    pub(crate) args: JsonText,
     pub(crate) subject: Option<Uuid>,
     pub(crate) lease: Uuid,
     pub(crate) priority: i16,
-    pub(crate) run_at: DateTime<Utc>,
+    pub(crate) run_at: Timestamp,
     pub(crate) attempt: i32,
     pub(crate) errors: i32,
     pub(crate) crashes: i32,
     pub(crate) max_attempts: i32,
     pub(crate) max_crashes: i32,
+    /// None also if it cannot be read.
     pub(crate) checkpoint: Option<Value>,
     /// Time of this claim.
     pub(crate) attempted_at: DateTime<Utc>,
-    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_at: Timestamp,
     pub(crate) group_key: Option<String>,
     /// The last error of its group, if the job's time is up while the group's breaker is open. Such a job
     /// does not run.
@@ -47,7 +51,9 @@ impl FromRow<'_, PgRow> for Claimed {
             crashes: row.try_get(9)?,
             max_attempts: row.try_get(10)?,
             max_crashes: row.try_get(11)?,
-            checkpoint: row.try_get(12)?,
+            checkpoint: row
+                .try_get::<Option<JsonText>, _>(12)?
+                .and_then(|text| serde_json::from_str(&text.0).ok()),
             attempted_at: row.try_get(13)?,
             created_at: row.try_get(14)?,
             group_key: row.try_get(15)?,

@@ -1,9 +1,9 @@
 //! What a claim asks for and returns.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::claimed::Claimed;
+use crate::column::Timestamp;
 
 /// Number of priorities.
 pub(crate) const PRIORITIES: usize = 4;
@@ -22,7 +22,7 @@ pub(crate) struct KindDemand {
     /// True if its jobs wait while their group's breaker is open.
     pub(crate) breaker: bool,
     /// For each priority, the `run_at` before which the last claims found no more jobs.
-    pub(crate) from: [Option<DateTime<Utc>>; PRIORITIES],
+    pub(crate) from: [Option<Timestamp>; PRIORITIES],
 }
 
 impl KindDemand {

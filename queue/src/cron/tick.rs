@@ -9,6 +9,7 @@ use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
 use super::schedule::{CatchUp, Schedule};
+use crate::column::Timestamp;
 use crate::enqueue::insert::enqueue;
 use crate::enqueue::queue::Queue;
 
@@ -41,9 +42,10 @@ pub(super) async fn tick(
     cron: &Cron,
 ) -> Result<TickOutcome, sqlx::Error> {
     let mut connection = queue.pool().acquire().await?;
-    let (last_tick, now) = register(&mut connection, schedule).await?;
+    let (stored, now) = register(&mut connection, schedule).await?;
+    let last_tick = stored.time();
     if last_tick - now > MAX_LEAD {
-        if advance(&mut connection, schedule.name, last_tick, now).await? {
+        if advance(&mut connection, schedule.name, stored, now).await? {
             tracing::warn!(schedule = schedule.name, %last_tick, "the clock was set back; the schedule restarts now");
         }
         return Ok(TickOutcome::NotDue);
@@ -52,7 +54,7 @@ pub(super) async fn tick(
     let missed = (now - tick).to_std().unwrap_or_default() > MISSED_AFTER;
 
     let mut tx = connection.begin().await?;
-    if !advance(&mut tx, schedule.name, last_tick, tick).await? {
+    if !advance(&mut tx, schedule.name, stored, tick).await? {
         return Ok(TickOutcome::NotDue);
     }
     let done = if missed && schedule.catch_up == CatchUp::None {
@@ -82,7 +84,7 @@ pub(super) async fn tick(
 async fn register(
     connection: &mut PgConnection,
     schedule: &Schedule,
-) -> Result<(DateTime<Utc>, DateTime<Utc>), sqlx::Error> {
+) -> Result<(Timestamp, DateTime<Utc>), sqlx::Error> {
     let known = sqlx::query_as(
         "-- schedule::read
          SELECT last_tick, now() FROM queue.schedules WHERE name = $1 AND cron = $2",
@@ -112,7 +114,7 @@ async fn register(
 async fn advance(
     tx: &mut PgConnection,
     name: &str,
-    from: DateTime<Utc>,
+    from: Timestamp,
     tick: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(

@@ -142,7 +142,7 @@ impl<J: Job> Settlement<J> {
     pub(crate) fn failed(&self, error: &JobError) -> Failed {
         let spent =
             i32::from(!matches!(error.decision, Decision::Wait(_) | Decision::Database | Decision::Busy));
-        let errors = self.claimed.errors + spent;
+        let errors = self.claimed.errors.saturating_add(spent);
         let delay = match error.decision {
             Decision::Wait(delay) | Decision::Retry(Some(delay)) => delay,
             Decision::Database | Decision::Busy => DATABASE_PAUSE,

@@ -21,7 +21,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::{Task, builder::TaskBuilder};
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use serde_json::Value;
+use serde_json::error::Category;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -66,7 +66,7 @@ impl<J: Job> Work<J> {
             let message = format!("{group} was down until this job's time was up; last error: {last_error}");
             Err(JobError::wait("group-down", message, Duration::ZERO))
         } else {
-            decode(&claimed.args)
+            decode(&claimed.args.0)
         };
         Self { job: Arc::new(job), settlement: delivery.settlement, guard: Some(delivery.guard) }
     }
@@ -350,13 +350,19 @@ fn classify(error: BoxDynError) -> JobError {
 }
 
 /// Decodes the args. The error names its category, not the value, which may be a secret.
-fn decode<J: Job>(args: &Value) -> Result<J, JobError> {
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| J::deserialize(args)));
+fn decode<J: Job>(args: &str) -> Result<J, JobError> {
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| serde_json::from_str(args)));
     match read {
         Ok(Ok(job)) => Ok(job),
         Ok(Err(error)) => {
-            let what = format!("{:?} error", error.classify()).to_lowercase();
-            Err(JobError::fatal("undecodable", format!("the job's args are not those of this kind ({what})")))
+            let message = match error.classify() {
+                // PostgreSQL checked the syntax.
+                Category::Syntax => {
+                    "the job's args hold a number beyond 1e308 or are nested more than 128 levels deep"
+                }
+                _ => "the job's args are not those of this kind (data error)",
+            };
+            Err(JobError::fatal("undecodable", message))
         }
         Err(_) => Err(JobError::fatal("undecodable", "reading the job's args panicked")),
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use super::registry::Deliver;
 use crate::claim::claimed::Claimed;
 use crate::claim::request::{ClaimRequest, ClaimResult, KindDemand, PRIORITIES};
 use crate::claim::statement::claim;
+use crate::column::Timestamp;
 use crate::job::attempt::{Attempt, CheckpointSaves};
 use crate::job::progress::Progress;
 use crate::liveness::in_flight::{InFlight, InFlightAttempt};
@@ -72,7 +72,7 @@ struct Cursor {
     scanned_at: Instant,
     /// How long it took: scans from the start must stay a small share of all.
     took: Duration,
-    positions: HashMap<&'static str, [Option<DateTime<Utc>>; PRIORITIES]>,
+    positions: HashMap<&'static str, [Option<Timestamp>; PRIORITIES]>,
 }
 
 /// When the next claim is due without a wake-up.
@@ -241,7 +241,7 @@ impl Claimer {
             number: row.attempt,
             errors: row.errors,
             priority: row.priority,
-            age_seconds: (row.attempted_at - row.created_at).as_seconds_f64(),
+            age_seconds: (row.attempted_at - row.created_at.time()).as_seconds_f64(),
             checkpoint: row.checkpoint.take(),
             cancellation: CancellationToken::new(),
             progress: Progress::default(),

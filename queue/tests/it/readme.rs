@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::sql_producers::psql;
 use crate::support::bench;
 
 const README: &str = include_str!("../../README.md");
@@ -42,9 +43,15 @@ async fn the_sql_of_the_readme_enqueues() {
     assert!(!blocks.is_empty());
     for (_, sql) in blocks {
         sqlx::raw_sql(sql).execute(&bench.pool).await.unwrap();
+        psql(&bench, sql).unwrap();
     }
     let enqueued = bench.count("SELECT count(*) FROM queue.jobs WHERE kind = 'write-invoice'").await;
     assert_eq!(enqueued, 1);
+    let sent =
+        bench.count("SELECT count(*) FROM queue.jobs WHERE kind = 'send-invoice' AND state = 'available'");
+    assert_eq!(sent.await, 4, "two of each run are waiting");
+    let cancelled = bench.count("SELECT count(*) FROM queue.jobs WHERE reason = 'not needed'");
+    assert_eq!(cancelled.await, 2);
 }
 
 #[test]

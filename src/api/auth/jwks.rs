@@ -1,12 +1,13 @@
 //! The public keys of an identity provider (RFC 7517), cached and refreshed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bedel_fetch::{FetchError, FetchPolicy, Fetcher, ProxyChoice};
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 use url::Url;
@@ -26,6 +27,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
+/// Keys that one token is tried with: each costs a check of a signature.
+const MAX_TRIES: usize = 8;
+
 /// A provider's keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Jwks(Arc<Inner>);
@@ -41,11 +45,56 @@ struct Inner {
 
 #[derive(Default)]
 struct Cache {
-    by_id: HashMap<String, DecodingKey>,
+    keys: Vec<PublishedKey>,
     /// Last successful fetch.
     fetched_at: Option<Instant>,
     /// Last fetch, successful or not.
     tried_at: Option<Instant>,
+}
+
+/// A key for signatures.
+#[derive(Clone)]
+struct PublishedKey {
+    id: Option<String>,
+    /// The only algorithm that it may be used with, if the provider names one.
+    algorithm: Option<KeyAlgorithm>,
+    parameters: AlgorithmParameters,
+    key: DecodingKey,
+}
+
+impl PublishedKey {
+    /// None for a key of another use, or one that cannot be read.
+    fn of(jwk: Value) -> Option<Self> {
+        let jwk = Jwk::deserialize(jwk).ok()?;
+        let common = &jwk.common;
+        let is_for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
+            && common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+        let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| is_for_signatures)?;
+        Some(Self {
+            id: jwk.common.key_id,
+            algorithm: jwk.common.key_algorithm,
+            parameters: jwk.algorithm,
+            key,
+        })
+    }
+
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        let has_kind = match (&self.parameters, algorithm) {
+            (AlgorithmParameters::RSA(_), Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512) => true,
+            (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
+            (AlgorithmParameters::EllipticCurve(key), Algorithm::ES384) => key.curve == EllipticCurve::P384,
+            (AlgorithmParameters::OctetKeyPair(key), Algorithm::EdDSA) => key.curve == EllipticCurve::Ed25519,
+            // A published shared secret is none.
+            _ => false,
+        };
+        has_kind && self.algorithm.is_none_or(|only| only == KeyAlgorithm::from(algorithm))
+    }
+}
+
+/// What a provider answers. Each key is read by itself: one of an unknown kind must not hide the others.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
 }
 
 impl std::fmt::Debug for Jwks {
@@ -61,6 +110,8 @@ enum KeySetError {
     Fetch(#[from] FetchError),
     #[error("the answer is not a set of keys")]
     Malformed,
+    #[error("the answer holds no key for signatures")]
+    NoKey,
 }
 
 /// Why there is no key.
@@ -68,7 +119,7 @@ enum KeySetError {
 pub(super) enum JwksError {
     /// The provider has no such key.
     Unknown,
-    /// The keys could not be fetched yet, or not for a day.
+    /// The keys could not be fetched yet, not for a day, or not since this key is unknown.
     Unavailable,
 }
 
@@ -88,39 +139,61 @@ impl Jwks {
         Ok(Self(Arc::new(Inner { url, fetcher, ask_again_after, cache, fetching })))
     }
 
-    /// The key with this id. A token without one is signed by the only key there is.
-    pub(super) async fn key(&self, id: Option<&str>) -> Result<DecodingKey, JwksError> {
-        let (found, age, recently_tried) = self.cached(id).await;
-        match (found, age) {
-            (Some(key), Some(age)) if age < FRESH_FOR => return Ok(key),
-            // A known key is refreshed in the background.
-            (Some(key), Some(age)) if age < TRUSTED_FOR => {
-                if !recently_tried {
+    /// The keys with this id that may have signed with `algorithm`, at most [`MAX_TRIES`]. Without an id, all that
+    /// may have.
+    pub(super) async fn keys(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Vec<DecodingKey>, JwksError> {
+        let found = self.cached(id, algorithm).await;
+        match found.age {
+            Some(age) if age < FRESH_FOR && !found.keys.is_empty() => return Ok(found.keys),
+            // Known keys are refreshed in the background.
+            Some(age) if age < TRUSTED_FOR && !found.keys.is_empty() => {
+                if !found.recently_tried {
                     let keys = self.clone();
                     tokio::spawn(async move { keys.refresh().await });
                 }
-                return Ok(key);
+                return Ok(found.keys);
             }
-            _ if recently_tried => {}
+            _ if found.recently_tried => {}
             _ => self.refresh().await,
         }
-        match self.cached(id).await {
-            (Some(key), Some(age), _) if age < TRUSTED_FOR => Ok(key),
-            (_, Some(age), _) if age < TRUSTED_FOR => Err(JwksError::Unknown),
+        let found = self.cached(id, algorithm).await;
+        match found.age {
+            Some(age) if age < TRUSTED_FOR && !found.keys.is_empty() => Ok(found.keys),
+            Some(age) if age < TRUSTED_FOR && !found.is_away => Err(JwksError::Unknown),
             _ => Err(JwksError::Unavailable),
         }
     }
 
-    /// The key with this id, the age of the cache, and whether a fetch was tried recently.
-    async fn cached(&self, id: Option<&str>) -> (Option<DecodingKey>, Option<Duration>, bool) {
+    /// As [`keys`](Self::keys), after those verified nothing: the provider may have replaced a key without a new
+    /// id. None if they were fetched recently.
+    pub(super) async fn replaced_keys(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Option<Vec<DecodingKey>> {
+        let known = self.cached(id, algorithm).await;
+        if known.recently_tried {
+            return None;
+        }
+        self.refresh().await;
+        let found = self.cached(id, algorithm).await;
+        (!found.is_away && !found.keys.is_empty()).then_some(found.keys)
+    }
+
+    async fn cached(&self, id: Option<&str>, algorithm: Algorithm) -> Cached {
         let cache = self.0.cache.read().await;
-        let key = match id {
-            Some(id) => cache.by_id.get(id),
-            None if cache.by_id.len() == 1 => cache.by_id.values().next(),
-            None => None,
-        };
-        let recently_tried = cache.tried_at.is_some_and(|at| at.elapsed() < self.0.ask_again_after);
-        (key.cloned(), cache.fetched_at.map(|at| at.elapsed()), recently_tried)
+        let fitting = cache.keys.iter().filter(|key| id.is_none_or(|id| key.id.as_deref() == Some(id)));
+        let fitting = fitting.filter(|key| key.fits(algorithm)).map(|key| key.key.clone());
+        Cached {
+            keys: fitting.take(MAX_TRIES).collect(),
+            age: cache.fetched_at.map(|at| at.elapsed()),
+            recently_tried: cache.tried_at.is_some_and(|at| at.elapsed() < self.0.ask_again_after),
+            is_away: cache.tried_at != cache.fetched_at,
+        }
     }
 
     /// Fetches the keys, unless another request did while this one waited for the lock.
@@ -134,19 +207,25 @@ impl Jwks {
         let mut cache = self.0.cache.write().await;
         cache.tried_at = Some(Instant::now());
         match fetched {
-            Ok(by_id) => (cache.by_id, cache.fetched_at) = (by_id, cache.tried_at),
+            Ok(keys) => (cache.keys, cache.fetched_at) = (keys, cache.tried_at),
             Err(error) => tracing::warn!(%error, "the keys of the identity provider cannot be read"),
         }
     }
 
-    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, KeySetError> {
+    async fn fetch(&self) -> Result<Vec<PublishedKey>, KeySetError> {
         let body = self.0.fetcher.get_bytes(&self.0.url, MAX_BYTES, FETCH_TIMEOUT).await?;
-        let set: JwkSet = serde_json::from_slice(&body.bytes).map_err(|_| KeySetError::Malformed)?;
-        // Unusable keys are skipped.
-        let usable = set.keys.iter().filter_map(|jwk| {
-            let id = jwk.common.key_id.clone().unwrap_or_default();
-            Some((id, DecodingKey::from_jwk(jwk).ok()?))
-        });
-        Ok(usable.collect())
+        let set: KeySet = serde_json::from_slice(&body.bytes).map_err(|_| KeySetError::Malformed)?;
+        let keys: Vec<_> = set.keys.into_iter().filter_map(PublishedKey::of).collect();
+        if keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(keys) }
     }
+}
+
+/// What the cache holds for a token.
+struct Cached {
+    keys: Vec<DecodingKey>,
+    /// Time since the last successful fetch.
+    age: Option<Duration>,
+    recently_tried: bool,
+    /// True if the last fetch failed.
+    is_away: bool,
 }

@@ -122,24 +122,45 @@ impl Jwt {
 
     /// The user and the end of a valid token.
     pub(super) async fn verify(&self, token: &str) -> Result<Verified, Problem> {
-        let key = match &self.keys {
-            Keys::Shared(key) => key.clone(),
-            Keys::Published(jwks) => {
-                let header = decode_header(token).map_err(|_| Problem::unknown_credential())?;
-                jwks.key(header.kid.as_deref()).await.map_err(|error| match error {
-                    JwksError::Unknown => Problem::unknown_credential(),
-                    JwksError::Unavailable => Problem::unavailable(
-                        "The identity provider's keys are unavailable. Try again in a few seconds.",
-                    ),
-                })?
+        let claims = match &self.keys {
+            Keys::Shared(key) => {
+                decode::<Claims>(token, key, &self.validation).map_err(|error| refused(&error))?.claims
             }
+            Keys::Published(jwks) => self.verify_published(token, jwks).await?,
         };
-        let claims = decode::<Claims>(token, &key, &self.validation).map_err(|error| refused(&error))?.claims;
         let raw = [claims.external_id, claims.sub].into_iter().flatten().find(|id| !id.trim().is_empty());
         let raw = raw.ok_or_else(|| {
             Problem::forbidden("This token names no user: it has neither external_id nor sub.")
         })?;
         Ok(Verified { user_id: user_id(&raw), expires_at: claims.exp })
+    }
+
+    async fn verify_published(&self, token: &str, jwks: &Jwks) -> Result<Claims, Problem> {
+        let header = decode_header(token).map_err(|_| Problem::unknown_credential())?;
+        let Some(&algorithm) = self.validation.algorithms.first().filter(|only| **only == header.alg) else {
+            return Err(Problem::unknown_credential());
+        };
+        let id = header.kid.as_deref();
+        let keys = jwks.keys(id, algorithm).await.map_err(|error| match error {
+            JwksError::Unknown => Problem::unknown_credential(),
+            JwksError::Unavailable => Problem::unavailable(
+                "The identity provider's keys are unavailable. Try again in a few seconds.",
+            ),
+        })?;
+        if let Some(outcome) = self.decode_with(token, &keys) {
+            return outcome;
+        }
+        let replaced = jwks.replaced_keys(id, algorithm).await.unwrap_or_default();
+        self.decode_with(token, &replaced).unwrap_or_else(|| Err(Problem::unknown_credential()))
+    }
+
+    /// The claims, or why they are refused, by the first key that verifies the signature. None if no key does.
+    fn decode_with(&self, token: &str, keys: &[DecodingKey]) -> Option<Result<Claims, Problem>> {
+        keys.iter().find_map(|key| match decode::<Claims>(token, key, &self.validation) {
+            Ok(decoded) => Some(Ok(decoded.claims)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => None,
+            Err(error) => Some(Err(refused(&error))),
+        })
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct JobBody {
     state: JobState,
     /// 1 (first) to 4 (last).
     priority: i16,
+    /// A text if they hold a number or a nesting that this program cannot read.
     #[schema(value_type = Object)]
     args: Value,
     /// The job's lecture; of `bulk-jobs` the operation.
@@ -59,6 +60,8 @@ pub(super) enum JobStateName {
     Completed,
     Discarded,
     Cancelled,
+    /// Of a later version; no filter.
+    Unknown,
 }
 
 /// A failed attempt.

@@ -76,6 +76,7 @@ pub(super) fn state(job: &JobView) -> Markup {
         JobState::Completed => badge(Tone::Good, Icon::Check, "Completed"),
         JobState::Discarded => badge(Tone::Bad, Icon::Cross, "Discarded"),
         JobState::Cancelled => badge(Tone::Neutral, Icon::Cross, "Cancelled"),
+        JobState::Unknown => badge(Tone::Neutral, Icon::Clock, "Unknown to this version"),
     }
 }
 

@@ -81,5 +81,8 @@ fn last(job: &JobView) -> Markup {
         JobState::Cancelled => {
             event(badge(Tone::Neutral, Icon::Cross, "Cancelled"), job.finalized_at, reason)
         }
+        JobState::Unknown => {
+            event(badge(Tone::Neutral, Icon::Clock, "Unknown to this version"), job.finalized_at, reason)
+        }
     }
 }

@@ -216,6 +216,116 @@ async fn a_rotated_key_is_fetched_and_the_old_one_dropped() {
     ask(&app, &old).await.problem(401, "unauthenticated");
 }
 
+/// A key with the public half of an Ed25519 key, changed by `with`.
+fn jwk(key: &Key, with: Value) -> Value {
+    let mut jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": key.public });
+    jwk.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+    jwk
+}
+
+#[tokio::test]
+async fn only_a_key_that_fits_verifies() {
+    let rsa = json!({ "kty": "RSA", "kid": "one", "use": "sig", "alg": "RS256", "n": "sXch", "e": "AQAB" });
+    let signs = json!({ "kid": "one", "use": "sig", "alg": "EdDSA" });
+    let token = FIRST.sign(Some("one"), &claims("x"));
+    let nameless = FIRST.sign(None, &claims("x"));
+    for (what, keys, named, unnamed) in [
+        ("use and alg", vec![jwk(&FIRST, signs.clone())], 200, 200),
+        ("neither", vec![jwk(&FIRST, json!({ "kid": "one" }))], 200, 200),
+        ("key_ops", vec![jwk(&FIRST, json!({ "kid": "one", "key_ops": ["verify"] }))], 200, 200),
+        ("no kid", vec![jwk(&FIRST, json!({}))], 401, 200),
+        (
+            "encryption last",
+            vec![jwk(&FIRST, signs.clone()), jwk(&SECOND, json!({ "kid": "one", "use": "enc" }))],
+            200,
+            200,
+        ),
+        (
+            "encryption first",
+            vec![jwk(&SECOND, json!({ "kid": "one", "use": "enc" })), jwk(&FIRST, signs.clone())],
+            200,
+            200,
+        ),
+        ("two for signatures", vec![jwk(&SECOND, signs.clone()), jwk(&FIRST, signs.clone())], 200, 200),
+        ("two kids", vec![jwk(&SECOND, json!({ "kid": "two" })), jwk(&FIRST, signs.clone())], 200, 200),
+        ("another family", vec![rsa.clone(), jwk(&FIRST, signs.clone())], 200, 200),
+        (
+            "unreadable",
+            vec![json!({ "kty": "PQ", "kid": "one", "alg": 7 }), json!(null), jwk(&FIRST, signs.clone())],
+            200,
+            200,
+        ),
+        ("only encryption", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "use": "enc" }))], 401, 401),
+        ("another use", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "use": "tls" }))], 401, 401),
+        ("another alg", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "alg": "ES256" }))], 401, 401),
+        (
+            "another key_ops",
+            vec![rsa, jwk(&FIRST, json!({ "kid": "one", "key_ops": ["encrypt"] }))],
+            401,
+            401,
+        ),
+    ] {
+        let provider = Provider::start().await;
+        *provider.set.lock().await = json!({ "keys": keys });
+        let app = by_provider(&provider, ASK_AGAIN_AFTER).await;
+        assert_eq!(ask(&app, &token).await.status.as_u16(), named, "{what}");
+        assert_eq!(ask(&app, &nameless).await.status.as_u16(), unnamed, "{what}, without a kid");
+    }
+}
+
+/// Some providers replace a key without a new id, and some tokens have none.
+#[tokio::test]
+async fn a_key_replaced_under_its_id_is_fetched() {
+    for id in [Some("one"), None] {
+        let provider = Provider::start().await;
+        provider.publish("one", &FIRST).await;
+        let app = by_provider(&provider, Duration::from_millis(100)).await;
+        ask(&app, &FIRST.sign(id, &claims("x"))).await.expect(200);
+        provider.publish("one", &SECOND).await;
+        let new = SECOND.sign(id, &claims("x"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while ask(&app, &new).await.status != 200 {
+            assert!(Instant::now() < deadline, "the new key is not found");
+        }
+        ask(&app, &FIRST.sign(id, &claims("x"))).await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn known_keys_outlive_an_outage_and_unknown_ones_are_503() {
+    let provider = Provider::start().await;
+    provider.publish("one", &FIRST).await;
+    let app = by_provider(&provider, Duration::ZERO).await;
+    let known = FIRST.sign(Some("one"), &claims("x"));
+    ask(&app, &known).await.expect(200);
+    for outage in [json!("maintenance"), json!({ "keys": [] })] {
+        *provider.set.lock().await = outage;
+        ask(&app, &SECOND.sign(Some("two"), &claims("x"))).await.problem(503, "unavailable");
+        ask(&app, &known).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_audience_is_one_text_or_a_list_and_none_is_for_nobody() {
+    for (expected, sent, status) in [
+        (Some(AUDIENCE), json!(AUDIENCE), 200),
+        (Some(AUDIENCE), json!(["other", AUDIENCE]), 200),
+        (Some(AUDIENCE), json!("other"), 401),
+        (Some(AUDIENCE), json!([]), 401),
+        (Some(AUDIENCE), json!(null), 401),
+        (None, json!("other"), 401),
+        (None, json!(["other"]), 401),
+    ] {
+        let provider = Provider::start().await;
+        provider.publish("one", &FIRST).await;
+        let jwks = published(&provider.url, ASK_AGAIN_AFTER);
+        let jwt = Jwt::new(JwtKeys::Published(jwks), JwtAlgorithm::EdDSA, ISSUER, expected);
+        let app = App::with_users_and_jwt(1, Some(jwt)).await;
+        let token = FIRST.sign(Some("one"), &with(claims("x"), "aud", sent.clone()));
+        assert_eq!(ask(&app, &token).await.status.as_u16(), status, "{expected:?} {sent}");
+    }
+}
+
 #[tokio::test]
 async fn an_unreachable_provider_is_503() {
     let nowhere = published("http://127.0.0.1:9/", ASK_AGAIN_AFTER);

@@ -89,6 +89,31 @@ async fn an_unresolved_stream_is_null() {
     );
 }
 
+/// SQL may write any checkpoint, args and times into a job: the lecture and the lists stay readable.
+#[tokio::test]
+async fn a_job_that_holds_odd_values_hides_no_lecture() {
+    let app = App::start().await;
+    let id = app.submit(0, &submission()).await.expect(201).id("lecture_id");
+    app.set_running(id).await;
+    for change in [
+        r#"UPDATE queue.jobs SET kind = 'transcribe', checkpoint = '{"of": "many", "speed": "fast"}' WHERE subject = $1"#,
+        r#"UPDATE queue.jobs SET checkpoint = '{"of": 1e400, "speed": 1e-400}' WHERE subject = $1"#,
+        r#"UPDATE queue.jobs SET checkpoint = '{"of": -1e300, "speed": 5}' WHERE subject = $1"#,
+        "UPDATE queue.jobs SET checkpoint = '[1]', args = '[1e400]' WHERE subject = $1",
+        "UPDATE queue.jobs SET run_at = '-infinity', created_at = 'infinity', give_up_at = 'infinity' WHERE subject = $1",
+        "UPDATE queue.jobs SET attempted_at = '-infinity', state = 'running' WHERE subject = $1",
+        "UPDATE queue.jobs SET state = 'discarded', finalized_at = 'infinity' WHERE subject = $1",
+    ] {
+        app.execute(change, id).await;
+        let lecture = app.get(0, &format!("/api/lectures/{id}")).await.expect(200).json();
+        assert_eq!(lecture["seconds_left"], Value::Null, "{change}");
+        app.get(0, "/api/lectures").await.expect(200);
+    }
+    app.execute("UPDATE lectures SET status = 'failed', error_message = 'it is gone' WHERE id = $1", id)
+        .await;
+    app.retry(0, id).await.expect(202);
+}
+
 #[tokio::test]
 async fn the_status_follows_the_live_job() {
     let app = App::start().await;

@@ -4,7 +4,6 @@
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Acquire, AssertSqlSafe, PgConnection};
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use super::filter::Filter;
 use super::view::{JobState, JobView};
 use crate::admin::counting::disable_jit;
 use crate::claim::claimable;
+use crate::column::Timestamp;
 
 /// Most jobs that a list or a count reads: a filter with few matches must not walk the whole table.
 const SCAN_LIMIT: i64 = 10_000;
@@ -61,7 +61,7 @@ fn expand(statement: &str, scan: &str) -> String {
 enum Extra {
     None,
     /// Only jobs that ended before.
-    EndedBefore(Option<DateTime<Utc>>),
+    EndedBefore(Option<Timestamp>),
     Subjects(Vec<Uuid>),
 }
 
@@ -94,9 +94,9 @@ impl Scan {
     async fn of_ended(connection: &mut PgConnection, filter: &Filter) -> Result<Option<Self>, sqlx::Error> {
         let (before, upper_id) = match filter.after {
             // No id is lower than the nil UUID: only jobs that ended before, not at, `until`.
-            None => (filter.until, filter.until.map(|_| Uuid::nil())),
+            None => (filter.until.map(Timestamp::from), filter.until.map(|_| Uuid::nil())),
             Some(id) => {
-                let ended: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(
+                let ended: Option<Option<Timestamp>> = sqlx::query_scalar(
                     "-- inspect::ended_at\nSELECT finalized_at FROM queue.jobs WHERE id = $1",
                 )
                 .bind(id)
