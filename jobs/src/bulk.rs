@@ -101,6 +101,14 @@ pub struct BulkOperation {
     pub outcome: Option<String>,
 }
 
+/// The columns of a [`BulkOperation`], named for the same reason as a lecture's.
+macro_rules! operation_columns {
+    () => {
+        "id, job_id, created_at, user_id, source, action, filter, priority, total, total_is_capped, changed, \
+         refused, ended_at, outcome"
+    };
+}
+
 /// What a bulk operation would work on.
 #[derive(Debug, Clone, Serialize)]
 pub struct Preview {
@@ -152,13 +160,14 @@ pub async fn start(
     let id = Uuid::new_v4();
     let job = enqueue(tx, &NewJob::new(&BulkJobs { operation_id: id }).subject(id)).await?;
     let conditions = json!(filter);
-    let operation = sqlx::query_as(
+    let operation = sqlx::query_as(concat!(
         "-- bulk::start
          INSERT INTO bulk_operations
                 (id, job_id, user_id, source, action, filter, priority, total, total_is_capped, position)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '00000000-0000-0000-0000-000000000000')
-         RETURNING *",
-    )
+         RETURNING ",
+        operation_columns!()
+    ))
     .bind(id)
     .bind(job.id)
     .bind(by.user_id)
@@ -196,10 +205,14 @@ async fn delete_old(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// # Errors
 /// If the database is away.
 pub async fn status(connection: &mut PgConnection, id: Uuid) -> Result<Option<BulkOperation>, sqlx::Error> {
-    sqlx::query_as("-- bulk::status\nSELECT * FROM bulk_operations WHERE id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await
+    sqlx::query_as(concat!(
+        "-- bulk::status\nSELECT ",
+        operation_columns!(),
+        " FROM bulk_operations WHERE id = $1"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await
 }
 
 /// The newest operations.
@@ -207,10 +220,14 @@ pub async fn status(connection: &mut PgConnection, id: Uuid) -> Result<Option<Bu
 /// # Errors
 /// If the database is away.
 pub async fn newest(connection: &mut PgConnection, limit: i64) -> Result<Vec<BulkOperation>, sqlx::Error> {
-    sqlx::query_as("-- bulk::newest\nSELECT * FROM bulk_operations ORDER BY created_at DESC LIMIT $1")
-        .bind(limit)
-        .fetch_all(connection)
-        .await
+    sqlx::query_as(concat!(
+        "-- bulk::newest\nSELECT ",
+        operation_columns!(),
+        " FROM bulk_operations ORDER BY created_at DESC LIMIT $1"
+    ))
+    .bind(limit)
+    .fetch_all(connection)
+    .await
 }
 
 /// Outcome of [`stop`].
@@ -266,8 +283,8 @@ pub(crate) async fn reopen(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::
 /// Ends an operation and records how many jobs it changed. Does nothing if it ended before.
 pub(crate) async fn end(tx: &mut PgConnection, id: Uuid, outcome: &str) -> Result<(), sqlx::Error> {
     let ended: Option<BulkOperation> = sqlx::query_as(
-        "-- bulk::end
-         UPDATE bulk_operations SET ended_at = now(), outcome = $2 WHERE id = $1 AND ended_at IS NULL RETURNING *",
+        concat!("-- bulk::end
+         UPDATE bulk_operations SET ended_at = now(), outcome = $2 WHERE id = $1 AND ended_at IS NULL RETURNING ", operation_columns!()),
     )
     .bind(id)
     .bind(outcome)

@@ -33,6 +33,7 @@ mod saving;
 mod scheduling;
 mod shared_groups;
 mod sql;
+mod stale;
 mod stopping;
 mod support;
 mod transitions;
