@@ -11,15 +11,12 @@ use crate::stale::replace_stale;
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The name of the statement that makes the settings.
-const NAME: &str = "-- dedicated_connection::set";
-
 /// A pool of one connection to `pool`'s database, opened on first use with these server settings.
 ///
 /// They are set by `SET`: a pooler such as PgBouncer refuses start-up options.
 pub(crate) fn dedicated_connection(pool: &PgPool, name: &str, settings: &[(&str, &str)]) -> PgPool {
     let set: Vec<String> = settings.iter().map(|(name, value)| format!("SET {name} = '{value}'")).collect();
-    let set: Arc<str> = format!("{NAME}\n{}", set.join(";\n")).into();
+    let set: Arc<str> = set.join(";\n").into();
     let options = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)

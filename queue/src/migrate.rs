@@ -386,7 +386,7 @@ impl Ledger {
 
 async fn schema_exists(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
-        "-- migrate::schema_exists\nSELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
+        "-- migrate::schema_exists\nSELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)",
     )
     .bind(name)
     .fetch_one(connection)

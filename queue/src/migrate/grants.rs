@@ -21,7 +21,7 @@ pub(super) async fn missing(
     sqlx::query_scalar(
         "-- migrate::missing_grants
          WITH schemas AS (
-             SELECT oid, nspname AS name FROM pg_namespace WHERE nspname = coalesce($1, current_schema(), 'public')
+             SELECT oid, nspname AS name FROM pg_namespace WHERE nspname = coalesce($1::text, current_schema()::text, 'public')
          )
          SELECT format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), current_user)
           WHERE ($2 OR ($1 IS NOT NULL AND NOT EXISTS (SELECT FROM schemas)))
@@ -35,7 +35,7 @@ pub(super) async fn missing(
          SELECT DISTINCT format('GRANT %I TO %I;', pg_get_userbyid(relowner), current_user)
            FROM pg_class JOIN schemas ON schemas.oid = relnamespace
           WHERE relkind IN ('r', 'p', 'v', 'S') AND NOT pg_has_role(relowner, 'USAGE')
-            AND ($1 IS NOT NULL OR relname = $3)",
+            AND ($1 IS NOT NULL OR relname = $3::text)",
     )
     .bind(ledger.schema)
     .bind(makes_schema)
