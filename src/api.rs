@@ -30,6 +30,7 @@ pub(crate) mod option_fields;
 mod overview;
 pub(crate) mod problem;
 pub(crate) mod query;
+mod repeat;
 mod scrape_cache;
 pub(crate) mod search;
 pub(crate) mod server;
@@ -68,6 +69,7 @@ fn router_until(state: ApiState, stop: CancellationToken) -> Router {
         // Without CORS: no other origin reads a page.
         .merge(crate::ui::routes(&state, &stop))
         .layer(Extension(stop))
+        .layer(axum::middleware::from_fn(repeat::repeat))
         .layer(axum::middleware::from_fn(observe::observe))
         .with_state(state)
 }

@@ -5,11 +5,13 @@
 
 mod adopt;
 
+use std::time::Duration;
+
 use bedel_queue::migrate::{Ledger, QUEUE};
 use sqlx::PgPool;
 
 pub use adopt::{AdoptError, adopt};
-pub use bedel_queue::migrate::{MigrateError, Report, Row, State, Step};
+pub use bedel_queue::migrate::{LOCK_PATIENCE, MigrateError, Report, Row, State, Step};
 
 /// The table that sqlx's own command line uses too.
 pub const TABLE: &str = "_sqlx_migrations";
@@ -24,18 +26,19 @@ const LEDGERS: [&Ledger; 2] = [&PROGRAM, &QUEUE];
 /// # Errors
 /// See [`MigrateError`].
 pub async fn run(pool: &PgPool) -> Result<Report, MigrateError> {
-    run_with(pool, &mut |_| ()).await
+    run_with(pool, LOCK_PATIENCE, &mut |_| ()).await
 }
 
-/// As [`run`]; `progress` is called before each migration.
+/// As [`run`]; `progress` is called before each migration, and each waits up to `patience` for its locks.
 ///
 /// # Errors
 /// See [`MigrateError`].
 pub async fn run_with(
     pool: &PgPool,
+    patience: Duration,
     progress: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> Result<Report, MigrateError> {
-    bedel_queue::migrate::run_with(pool, &LEDGERS, progress).await
+    bedel_queue::migrate::run_with(pool, &LEDGERS, patience, progress).await
 }
 
 /// Every migration that the program or the database knows, ours first. Changes nothing, not even the ledgers.

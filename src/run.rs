@@ -8,7 +8,9 @@ pub mod worker;
 // Shared with the commands.
 pub mod backoff;
 pub mod database;
+mod database_url;
 pub mod environment;
+mod grants;
 pub mod logging;
 pub mod process;
 pub mod scratch;

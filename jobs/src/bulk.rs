@@ -103,7 +103,7 @@ pub struct BulkOperation {
     pub outcome: Option<String>,
 }
 
-/// The columns of [`BulkOperation`].
+/// The columns of a [`BulkOperation`], named for the same reason as a lecture's.
 macro_rules! columns {
     () => {
         "id, job_id, created_at, user_id, source, action, filter, priority, total, total_is_capped, changed, refused,

@@ -58,6 +58,13 @@ pub struct Document {
     pub storage_key: String,
 }
 
+/// The columns of a [`Document`], named for the same reason as a lecture's.
+macro_rules! document_columns {
+    () => {
+        "id, course_id, filename, mime_type, size_bytes, page_count, status, created_at, updated_at, storage_key"
+    };
+}
+
 /// A new document, whose file is already stored under the key of `id`.
 #[derive(Debug, Clone)]
 pub struct NewDocument {
@@ -146,11 +153,15 @@ pub async fn read(
     owner_id: Uuid,
     id: Uuid,
 ) -> Result<Option<Document>, sqlx::Error> {
-    sqlx::query_as("-- document::read\nSELECT * FROM documents WHERE id = $1 AND owner_id = $2")
-        .bind(id)
-        .bind(owner_id)
-        .fetch_optional(connection)
-        .await
+    sqlx::query_as(concat!(
+        "-- document::read\nSELECT ",
+        document_columns!(),
+        " FROM documents WHERE id = $1 AND owner_id = $2"
+    ))
+    .bind(id)
+    .bind(owner_id)
+    .fetch_optional(connection)
+    .await
 }
 
 /// The owner's documents of one course, newest first.
@@ -159,11 +170,13 @@ pub async fn of_course(
     owner_id: Uuid,
     course_id: Uuid,
 ) -> Result<Vec<Document>, sqlx::Error> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- document::of_course
-         SELECT * FROM documents WHERE owner_id = $1 AND course_id = $2
-         ORDER BY created_at DESC, id LIMIT 1000",
-    )
+         SELECT ",
+        document_columns!(),
+        " FROM documents WHERE owner_id = $1 AND course_id = $2
+         ORDER BY created_at DESC, id LIMIT 1000"
+    ))
     .bind(owner_id)
     .bind(course_id)
     .fetch_all(connection)
@@ -172,10 +185,12 @@ pub async fn of_course(
 
 /// The owner's documents, newest first.
 pub async fn of_owner(connection: &mut PgConnection, owner_id: Uuid) -> Result<Vec<Document>, sqlx::Error> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- document::of_owner
-         SELECT * FROM documents WHERE owner_id = $1 ORDER BY created_at DESC, id LIMIT 200",
-    )
+         SELECT ",
+        document_columns!(),
+        " FROM documents WHERE owner_id = $1 ORDER BY created_at DESC, id LIMIT 200"
+    ))
     .bind(owner_id)
     .fetch_all(connection)
     .await

@@ -86,9 +86,19 @@ pub struct Lecture {
     pub updated_at: DateTime<Utc>,
 }
 
+/// The columns of a [`Lecture`]. Named: with `*`, a later migration's column would fail every statement that a
+/// running program has prepared.
+macro_rules! lecture_columns {
+    () => {
+        "id, course_id, panopto_session_id, panopto_url, stream_url, title, audio_storage_key, \
+         transcript_storage_key, duration_seconds, status, error_message, created_at, updated_at"
+    };
+}
+pub(crate) use lecture_columns;
+
 /// Reads the lecture without a lock. `None` if it was deleted.
 pub async fn read(connection: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
-    sqlx::query_as("-- lecture::read\nSELECT * FROM lectures WHERE id = $1")
+    sqlx::query_as(concat!("-- lecture::read\nSELECT ", lecture_columns!(), " FROM lectures WHERE id = $1"))
         .bind(id)
         .fetch_optional(connection)
         .await
@@ -96,10 +106,14 @@ pub async fn read(connection: &mut PgConnection, id: Uuid) -> Result<Option<Lect
 
 /// Locks the lecture for the rest of the transaction and reads it. `None` if it was deleted.
 pub async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<Option<Lecture>, sqlx::Error> {
-    sqlx::query_as("-- lecture::lock\nSELECT * FROM lectures WHERE id = $1 FOR UPDATE")
-        .bind(id)
-        .fetch_optional(tx)
-        .await
+    sqlx::query_as(concat!(
+        "-- lecture::lock\nSELECT ",
+        lecture_columns!(),
+        " FROM lectures WHERE id = $1 FOR UPDATE"
+    ))
+    .bind(id)
+    .fetch_optional(tx)
+    .await
 }
 
 /// Error classes after which the stored audio is useless.

@@ -1,5 +1,5 @@
 -- inspect::list_ended
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {ended}
      ) AS job
  WHERE {matches}

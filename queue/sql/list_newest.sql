@@ -1,5 +1,5 @@
 -- inspect::list_newest
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {newest}
      ) AS job
  WHERE {matches}

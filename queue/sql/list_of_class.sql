@@ -1,5 +1,5 @@
 -- inspect::list_of_class
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {of_class}
      ) AS job
  WHERE {matches}

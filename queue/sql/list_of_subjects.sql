@@ -1,5 +1,5 @@
 -- inspect::list_of_subjects
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {of_subjects}
      ) AS job
  WHERE {matches}

@@ -1,5 +1,5 @@
 -- inspect::list_running
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {running}
      ) AS job
  WHERE {matches}

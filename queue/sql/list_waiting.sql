@@ -1,5 +1,5 @@
 -- inspect::list_waiting
-SELECT job.* FROM (
+SELECT {columns} FROM (
         {waiting}
      ) AS job
  WHERE id < coalesce($9, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::stale::{is_changed_result, note_stale};
+
 /// Why an attempt failed, and what happens next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -119,8 +121,11 @@ impl JobError {
 
 impl From<sqlx::Error> for JobError {
     fn from(error: sqlx::Error) -> Self {
+        note_stale(&error);
         if is_passing(&error) {
-            let decision = if is_self_inflicted(&error) { Decision::Busy } else { Decision::Database };
+            // A pool that keeps stale connections could fail for ever.
+            let limited = is_self_inflicted(&error) || is_changed_result(&error);
+            let decision = if limited { Decision::Busy } else { Decision::Database };
             Self::new("database", error.to_string(), decision)
         } else {
             // The server's message can quote values. The code is enough for people; the log has the message.
@@ -138,7 +143,8 @@ pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01"].contains(&code.as_ref()))
 }
 
-/// True for transient errors: the server restarts, fails over, refuses for now, or two transactions conflict.
+/// True for transient errors: the server restarts, fails over, refuses for now, two transactions conflict, or a
+/// migration changed a prepared statement's columns.
 /// PostgreSQL manual, appendix A (error codes).
 #[must_use]
 pub fn is_passing(error: &sqlx::Error) -> bool {
@@ -148,6 +154,7 @@ pub fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(_) if is_changed_result(error) => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
             // 08 connection, 28 and 3D changing credentials or database, 25006 read-only (the pool reached a
             // standby), 25P idle timeouts, 40 rollback, 53 resources, 55P03 lock, 57 operator intervention,

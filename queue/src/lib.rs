@@ -114,6 +114,7 @@ pub mod migrate;
 mod options;
 mod policy;
 mod settle;
+mod stale;
 mod worker;
 
 pub use admin::activity::{ACTIVITY_KEPT, Activity, ActivityRow, activity};
@@ -141,6 +142,7 @@ pub use options::WorkerOptions;
 pub use policy::Policy;
 pub use policy::backoff::Backoff;
 pub use policy::breaker::Breaker;
+pub use stale::{is_fresh, mark_stale, note_stale, replace_stale};
 pub use worker::drain::drain;
 pub use worker::error::WorkerError;
 pub use worker::registry::{EnqueueError, Registry};

@@ -9,6 +9,9 @@
 //! turns by an advisory lock. Everything that must be refused is refused before anything changes. Errors say
 //! what to do.
 
+mod grants;
+mod locks;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ const LOCK: i64 = 0x62_65_64_65_6c;
 
 /// Time between two tries for the lock.
 const LOCK_POLL: Duration = Duration::from_millis(200);
+
+/// How long [`run`] waits for other transactions' locks.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The queue's migrations.
 pub static QUEUE: Ledger =
@@ -154,6 +160,24 @@ pub enum MigrateError {
         /// The database's error.
         source: sqlx::Error,
     },
+    /// Other transactions kept a table locked. Earlier migrations stay applied.
+    #[error(
+        "migration {version} of {table} got no lock within {seconds} s. Open transactions: {holders}. Nothing of this \
+         migration is applied. End those transactions (SELECT pg_terminate_backend(process)) and run this again"
+    )]
+    Locked {
+        /// The ledger's table.
+        table: &'static str,
+        /// The migration.
+        version: i64,
+        /// How long it tried.
+        seconds: u64,
+        /// The oldest transactions that hold locks.
+        holders: String,
+    },
+    /// The role may not make the changes.
+    #[error("this role may not migrate the database. Nothing was changed. As an administrator type: {}", .0.join(" "))]
+    Grants(Vec<String>),
     /// The database is away, or refused a statement outside the migrations.
     #[error("the schema could not be read or changed: {0}")]
     Database(#[from] sqlx::Error),
@@ -177,16 +201,18 @@ pub async fn migrate(pool: &PgPool) -> Result<Report, MigrateError> {
 /// # Errors
 /// See [`MigrateError`]. If any ledger must be refused, nothing is changed in any of them.
 pub async fn run(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Report, MigrateError> {
-    run_with(pool, ledgers, &mut |_| ()).await
+    run_with(pool, ledgers, LOCK_PATIENCE, &mut |_| ()).await
 }
 
-/// As [`run`]; `progress` is called before each migration.
+/// As [`run`]; `progress` is called before each migration, and each waits up to `patience` for its locks. It
+/// waits in portions of 0.3 s, so that nobody waits long behind it.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_with(
     pool: &PgPool,
     ledgers: &[&Ledger],
+    patience: Duration,
     progress: &mut (dyn FnMut(Step<'_>) + Send),
 ) -> Result<Report, MigrateError> {
     let mut connection = pool.acquire().await?.detach();
@@ -195,21 +221,37 @@ pub async fn run_with(
     connection.lock().await.map_err(|error| refused("the lock", error))?;
     let mut states = Vec::new();
     for ledger in ledgers {
-        let rows = ledger.rows(&mut connection).await?;
+        let rows = match ledger.rows(&mut connection).await {
+            // It may not even read the ledger.
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(|error| error.code().as_deref() == Some("42501")) =>
+            {
+                let all: Vec<i64> = ledger.migrations().map(|known| known.version).collect();
+                return Err(MigrateError::Grants(grants::missing(&mut connection, ledger, &all).await?));
+            }
+            rows => rows?,
+        };
         refuse(&rows)?;
         states.push(rows);
+    }
+    let mut missing = Vec::new();
+    for (ledger, rows) in ledgers.iter().zip(&states) {
+        missing.append(&mut grants::missing(&mut connection, ledger, &pending(rows)).await?);
+    }
+    if !missing.is_empty() {
+        return Err(MigrateError::Grants(missing));
     }
     let total = states.iter().flatten().filter(|row| row.state == State::Pending).count();
     let mut done = 0;
     let mut report = Report { applied: Vec::new() };
     for (ledger, before) in ledgers.iter().zip(states) {
-        let pending: Vec<i64> =
-            before.iter().filter(|row| row.state == State::Pending).map(|row| row.version).collect();
+        let pending = pending(&before);
         ledger.create_table(&mut connection).await?;
         for migration in ledger.migrations().filter(|known| pending.contains(&known.version)) {
             progress(Step { done, total, description: &migration.description });
-            let took = connection.apply(ledger.table, migration).await;
-            let took = took.map_err(|error| refused(ledger.table, error))?;
+            let took = locks::apply(&mut connection, ledger, migration, patience).await?;
             tracing::info!(ledger = ledger.table, version = migration.version,
                 description = %migration.description, ?took, "migration applied");
             done += 1;
@@ -278,7 +320,10 @@ impl Ledger {
     /// # Errors
     /// If the database is away or refuses it.
     pub async fn create_table(&self, connection: &mut PgConnection) -> Result<(), MigrateError> {
-        if let Some(schema) = self.schema {
+        // Its own `IF NOT EXISTS` needs the right to make one all the same.
+        if let Some(schema) = self.schema
+            && !schema_exists(connection, schema).await?
+        {
             let created = connection.create_schema_if_not_exists(schema).await;
             created.map_err(|error| refused(self.table, error))?;
         }
@@ -337,6 +382,20 @@ impl Ledger {
         let statement = format!("SELECT {columns} FROM {} ORDER BY version -- migrate::ledger", self.table);
         sqlx::query_as(AssertSqlSafe(statement)).fetch_all(connection).await
     }
+}
+
+async fn schema_exists(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "-- migrate::schema_exists\nSELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)",
+    )
+    .bind(name)
+    .fetch_one(connection)
+    .await
+}
+
+/// The versions of the pending ones.
+fn pending(rows: &[Row]) -> Vec<i64> {
+    rows.iter().filter(|row| row.state == State::Pending).map(|row| row.version).collect()
 }
 
 /// sqlx would find an edited migration only after applying the pending ones before it.

@@ -12,6 +12,8 @@ use bedel_jobs::lecture::submission::SubmitError;
 use bedel_storage::StorageError;
 use serde::Serialize;
 
+use super::repeat;
+
 /// `Retry-After` while the database or the storage is unavailable.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
@@ -158,6 +160,7 @@ impl IntoResponse for Problem {
 /// Temporary database errors are 503, others 500.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        repeat::note(&error);
         if bedel_queue::is_passing(&error) || matches!(error, sqlx::Error::PoolClosed) {
             tracing::warn!(%error, "the database is unavailable or in conflict");
             Self::unavailable("The database is unavailable. Try again in a few seconds.")

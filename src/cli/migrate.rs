@@ -1,5 +1,7 @@
 //! `bedel migrate`.
 
+use std::time::Duration;
+
 use bedel_jobs::lecture::restart;
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use crate::config::common::CommonOptions;
 use crate::config::database::DatabaseOptions;
 use crate::config::jobs::JobOptions;
 use crate::error::CliError;
-use crate::migrate::{self, Row, State};
+use crate::migrate::{self, MigrateError, Row, State};
 use crate::run::database::{self, Role};
 
 /// Bring the database's schema up to date. Safe to run twice, and from several machines at once
@@ -28,6 +30,10 @@ pub struct MigrateCommand {
     /// How many of these lectures to restart per minute
     #[arg(long, default_value_t = 30, requires = "adopt", value_parser = clap::value_parser!(u32).range(1..=6000), value_name = "N")]
     per_minute: u32,
+    /// Seconds to wait for other transactions' locks, per migration. It tries for 0.3 s at a time, so that jobs
+    /// can be enqueued meanwhile
+    #[arg(long, default_value_t = migrate::LOCK_PATIENCE.as_secs(), conflicts_with = "status", value_name = "SECONDS")]
+    lock_patience: u64,
     #[command(flatten)]
     output: OutputOptions,
     #[command(flatten)]
@@ -49,12 +55,12 @@ impl MigrateCommand {
             return self.print_status(&pool).await;
         }
         if !self.adopt {
-            let applied = run(&pool).await?;
+            let applied = self.apply(&pool).await?;
             return self.output.print(&json!({ "applied": values(&applied) }), || text(&applied));
         }
         let settings = self.jobs.settings().map_err(CliError::Usage)?;
         let broken = migrate::adopt(&pool).await.map_err(failed)?;
-        let applied = run(&pool).await?;
+        let applied = self.apply(&pool).await?;
         let restarted = restart::restart_stuck(&pool, &settings, self.per_minute).await?;
         let result = json!({
             "adopted": true,
@@ -70,6 +76,20 @@ impl MigrateCommand {
             lines.push_str(&format!("adopted\n{}", text(&applied)));
             lines + &format!("{restarted} lectures start again, {} in a minute\n", self.per_minute)
         })
+    }
+
+    /// Applies what is pending, with a bar on a terminal.
+    async fn apply(&self, pool: &PgPool) -> Result<Vec<Row>, CliError> {
+        let progress = Progress::start();
+        let report = migrate::run_with(pool, Duration::from_secs(self.lock_patience), &mut |step| {
+            progress.count(step.description, step.done, step.total);
+        })
+        .await;
+        match report {
+            Ok(report) => Ok(report.applied),
+            Err(error @ MigrateError::Grants(_)) => Err(CliError::Usage(error.to_string())),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     async fn print_status(&self, pool: &PgPool) -> Result<(), CliError> {
@@ -99,16 +119,6 @@ const COLUMNS: [Column; 4] = [
     Column::state("STATE"),
     Column::whole("APPLIED AT").optional(),
 ];
-
-/// Applies what is pending, with a bar on a terminal.
-async fn run(pool: &PgPool) -> Result<Vec<Row>, CliError> {
-    let progress = Progress::start();
-    let report = migrate::run_with(pool, &mut |step| {
-        progress.count(step.description, step.done, step.total);
-    })
-    .await;
-    Ok(report.map_err(failed)?.applied)
-}
 
 fn text(applied: &[Row]) -> String {
     if applied.is_empty() {

@@ -1,15 +1,15 @@
 //! The connection to PostgreSQL: URL, limits, and waiting while it is down.
 
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
+use super::{database_url, grants};
 use crate::config::database::DatabaseOptions;
 use crate::error::CliError;
 use crate::migrate::{self, MigrateError, State};
@@ -94,24 +94,25 @@ pub fn resolve(options: &DatabaseOptions, data_dir: &Path) -> Result<SecretStrin
 /// # Errors
 /// If the URL is invalid. The text does not repeat it: it may hold a password.
 pub fn connect_options(url: &SecretString, role: Role) -> Result<PgConnectOptions, CliError> {
-    let bad = |reason: &str| {
-        CliError::Usage(format!(
-            "DATABASE_URL: {reason}. Write postgresql://user:password@host:5432/database and percent-encode \
-             special characters of the password."
-        ))
-    };
-    let text = url.expose_secret().trim();
-    if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
-        return Err(bad("not a PostgreSQL URL"));
-    }
-    let options = PgConnectOptions::from_str(text).map_err(|_| bad("the URL is malformed"))?;
-    Ok(options.application_name(role.application_name()).options([
-        // Below "dead after": a frozen worker must not lock a lecture once its job is rescued.
-        ("idle_in_transaction_session_timeout", "5s"),
-        ("statement_timeout", role.statement_timeout()),
-        // PostgreSQL notices each search for stop words alone.
-        ("client_min_messages", "warning"),
-    ]))
+    let options = database_url::parse(url.expose_secret().trim())
+        .map_err(|reason| CliError::Usage(format!("DATABASE_URL: {reason}.")))?;
+    // No start-up parameter that a pooler could refuse.
+    Ok(options.application_name(role.application_name()).extra_float_digits(None))
+}
+
+/// Sets this role's limits. By `SET`: a pooler such as PgBouncer refuses start-up options.
+async fn set_limits(connection: &mut PgConnection, role: Role) -> Result<(), sqlx::Error> {
+    // Idle: below "dead after", since a frozen worker must not lock a lecture once its job is rescued.
+    // Messages: PostgreSQL notices each search for stop words alone.
+    let statement = format!(
+        "-- database::set_limits
+         SET idle_in_transaction_session_timeout = '5s';
+         SET statement_timeout = '{}';
+         SET client_min_messages = 'warning'",
+        role.statement_timeout()
+    );
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
+    Ok(())
 }
 
 /// A pool that connects on first use.
@@ -119,19 +120,24 @@ pub fn connect_options(url: &SecretString, role: Role) -> Result<PgConnectOption
 /// # Errors
 /// If the URL is invalid.
 pub fn pool(url: &SecretString, role: Role) -> Result<PgPool, CliError> {
-    let options =
-        PgPoolOptions::new().max_connections(role.connections()).acquire_timeout(role.acquire_timeout());
+    let options = PgPoolOptions::new()
+        .max_connections(role.connections())
+        .acquire_timeout(role.acquire_timeout())
+        .after_connect(move |connection, _| Box::pin(set_limits(connection, role)));
     let options = match role {
         // A ping before every use would double the round trips of an answer.
         Role::Api => options.test_before_acquire(false).before_acquire(|connection, since| {
             Box::pin(async move {
+                if !bedel_queue::is_fresh(&since) {
+                    return Ok(false);
+                }
                 if since.idle_for >= PING_AFTER {
                     connection.ping().await?;
                 }
                 Ok(true)
             })
         }),
-        _ => options,
+        _ => bedel_queue::replace_stale(options),
     };
     Ok(options.connect_lazy_with(connect_options(url, role)?))
 }
@@ -146,7 +152,7 @@ pub async fn answers(pool: &PgPool) -> Result<(), CliError> {
     let connecting = async { PgConnection::connect_with(&options).await?.close().await };
     match tokio::time::timeout(ANSWER_TIMEOUT, connecting).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if is_configuration(&error) => Err(CliError::Usage(format!("DATABASE_URL: {error}"))),
+        Ok(Err(error)) if is_configuration(&error) => Err(wrong(&error)),
         Ok(Err(error)) => Err(CliError::Failed(format!(
             "the database does not answer: {error}. Start it, or correct DATABASE_URL"
         ))),
@@ -189,17 +195,35 @@ pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result
     let mut backoff = Backoff::default();
     loop {
         let trouble = match missing(pool).await {
-            Ok(None) => return Ok(true),
+            Ok(None) => match check_grants(pool).await? {
+                None => return Ok(true),
+                Some(trouble) => trouble,
+            },
             Ok(Some(what)) => what,
-            Err(error) if is_configuration(&error) => {
-                return Err(CliError::Usage(format!("DATABASE_URL: {error}")));
-            }
+            Err(error) if is_denied(&error) => check_grants(pool).await?.unwrap_or_else(|| error.to_string()),
+            Err(error) if is_configuration(&error) => return Err(wrong(&error)),
             Err(error) => format!("the database does not answer: {error}"),
         };
         tracing::warn!(next_look_seconds = backoff.next_pause().as_secs_f64(), "waiting: {trouble}");
         if !backoff.pause(stop).await {
             return Ok(false);
         }
+    }
+}
+
+/// Returns why the grants could not be read, if the database is away.
+///
+/// # Errors
+/// If this role lacks grants. The text has the statements to type.
+async fn check_grants(pool: &PgPool) -> Result<Option<String>, CliError> {
+    let read = async { grants::missing(&mut *pool.acquire().await?).await };
+    match read.await {
+        Ok(missing) if missing.is_empty() => Ok(None),
+        Ok(missing) => Err(CliError::Usage(format!(
+            "this process may not use its tables, so it ends. As their owner type: {}",
+            missing.join(" ")
+        ))),
+        Err(error) => Ok(Some(format!("the database does not answer: {error}"))),
     }
 }
 
@@ -218,15 +242,40 @@ pub async fn missing(pool: &PgPool) -> Result<Option<String>, sqlx::Error> {
     Ok(pending.then(|| "its schema is not up to date; type: bedel migrate".to_owned()))
 }
 
-/// True if the server answers and the URL is wrong: bad password or role, no such database.
+/// True if the server answers and the URL is wrong: bad password or role, no such database, a refused start-up
+/// option.
 fn is_configuration(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["28000", "28P01", "3D000"].contains(&code.as_ref()))
+        sqlx::Error::Database(found) => {
+            is_refused_option(error)
+                || found.code().is_some_and(|code| ["28000", "28P01", "3D000"].contains(&code.as_ref()))
         }
         sqlx::Error::Configuration(_) => true,
         _ => false,
     }
+}
+
+/// A missing grant.
+fn is_denied(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("42501"))
+}
+
+/// PgBouncer's answer to `options`, and to other parameters that it does not track.
+fn is_refused_option(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.code().as_deref() == Some("08P01") && error.message().contains("startup parameter")
+    })
+}
+
+/// The error for a URL that cannot work.
+fn wrong(error: &sqlx::Error) -> CliError {
+    let remedy = if is_refused_option(error) {
+        ". Remove `options` from DATABASE_URL and from PGOPTIONS, connect to PostgreSQL itself instead of a pooler, \
+         or add the parameter to PgBouncer's ignore_startup_parameters"
+    } else {
+        ""
+    };
+    CliError::Usage(format!("DATABASE_URL: {error}{remedy}"))
 }
 
 #[cfg(test)]
@@ -243,10 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_transaction_ends_before_its_worker_counts_as_dead() {
+    fn nothing_is_sent_at_start_up_that_a_pooler_refuses() {
         let options =
             connect_options(&SecretString::from("postgresql:///bedel?host=/run/x"), Role::Worker).unwrap();
-        assert!(options.get_options().unwrap().contains("idle_in_transaction_session_timeout=5s"));
-        assert_eq!(options.get_application_name(), Some("bedel-worker"));
+        assert_eq!((options.get_options(), options.get_application_name()), (None, Some("bedel-worker")));
     }
 }

@@ -28,6 +28,7 @@ mod removal;
 mod resubmission;
 mod retry;
 mod search;
+mod stale;
 mod transcript;
 mod ui;
 mod webhooks;

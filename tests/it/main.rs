@@ -19,6 +19,7 @@ mod program;
 // It runs `bedel dev`.
 #[cfg(target_os = "linux")]
 mod readme;
+mod roles;
 mod schema;
 mod sql;
 mod terminal;

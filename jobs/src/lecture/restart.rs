@@ -6,7 +6,7 @@ use bedel_queue::{Enqueued, NewJob, enqueue, enqueue_many};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, last_job, priority};
+use super::{Lecture, LectureStatus, last_job, lecture_columns, priority};
 use crate::environment::Settings;
 use crate::pipeline;
 
@@ -74,13 +74,13 @@ pub async fn restart_stuck(pool: &PgPool, settings: &Settings, per_minute: u32) 
     loop {
         let mut tx = pool.begin().await?;
         let stuck: Vec<Lecture> = sqlx::query_as(
-            "-- restart::stuck
-             SELECT * FROM lectures
+            concat!("-- restart::stuck
+             SELECT ", lecture_columns!(), " FROM lectures
              WHERE id > $1 AND status IN ('pending', 'downloading')
                  AND EXISTS (SELECT FROM user_lectures WHERE lecture_id = lectures.id)
                  AND NOT EXISTS (SELECT FROM queue.jobs
                                  WHERE unique_key = 'lecture:' || lectures.id AND state IN ('available', 'running'))
-             ORDER BY id LIMIT $2",
+             ORDER BY id LIMIT $2"),
         )
         .bind(after)
         .bind(BATCH_SIZE)

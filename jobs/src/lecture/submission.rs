@@ -9,7 +9,7 @@ use bedel_recordings::panopto::{self, SessionIdError};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Lecture, LectureStatus, UPLOADED, priority, restart};
+use super::{Lecture, LectureStatus, UPLOADED, lecture_columns, priority, restart};
 use crate::environment::Settings;
 use crate::invalid_field::{InvalidField, invalid};
 use crate::kinds::Download;
@@ -266,13 +266,14 @@ pub(super) async fn create_or_lock(
 ) -> Result<(Lecture, bool), sqlx::Error> {
     // Loops only if the lecture is deleted between the two statements.
     loop {
-        let inserted = sqlx::query_as(
+        let inserted = sqlx::query_as(concat!(
             "-- submission::insert
              INSERT INTO lectures (id, course_id, panopto_session_id, panopto_url, stream_url, title)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (course_id, panopto_session_id) DO NOTHING
-             RETURNING *",
-        )
+             RETURNING ",
+            lecture_columns!()
+        ))
         .bind(new.id)
         .bind(new.course_id)
         .bind(new.session_id)
@@ -284,10 +285,12 @@ pub(super) async fn create_or_lock(
         if let Some(lecture) = inserted {
             return Ok((lecture, true));
         }
-        let found = sqlx::query_as(
+        let found = sqlx::query_as(concat!(
             "-- submission::lock_by_session
-             SELECT * FROM lectures WHERE course_id = $1 AND panopto_session_id = $2 FOR UPDATE",
-        )
+             SELECT ",
+            lecture_columns!(),
+            " FROM lectures WHERE course_id = $1 AND panopto_session_id = $2 FOR UPDATE"
+        ))
         .bind(new.course_id)
         .bind(new.session_id)
         .fetch_optional(&mut *tx)
@@ -330,11 +333,12 @@ async fn amend(
     if stream_url.is_none() && title.is_none() {
         return Ok(lecture);
     }
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- submission::amend
          UPDATE lectures SET stream_url = coalesce($2, stream_url), title = coalesce(title, $3)
-         WHERE id = $1 RETURNING *",
-    )
+         WHERE id = $1 RETURNING ",
+        lecture_columns!()
+    ))
     .bind(lecture.id)
     .bind(stream_url)
     .bind(title)

@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::submission::{self, NewLecture, SubmitError};
-use super::{Lecture, LectureStatus, UPLOADED, restart};
+use super::{Lecture, LectureStatus, UPLOADED, lecture_columns, restart};
 use crate::environment::Settings;
 use crate::invalid_field::{InvalidField, invalid};
 use crate::options::{self, TranscriptionOptions};
@@ -107,10 +107,12 @@ fn viewer_url(session_id: &str, settings: &Settings) -> String {
 /// The existing lecture whose source the upload replaces: move the upload into its directory. `None` if the
 /// upload stays in its own directory.
 pub async fn find(connection: &mut PgConnection, upload: &Upload) -> Result<Option<Uuid>, sqlx::Error> {
-    let existing: Option<Lecture> = sqlx::query_as(
+    let existing: Option<Lecture> = sqlx::query_as(concat!(
         "-- upload::find
-         SELECT * FROM lectures WHERE course_id = $1 AND panopto_session_id = $2",
-    )
+         SELECT ",
+        lecture_columns!(),
+        " FROM lectures WHERE course_id = $1 AND panopto_session_id = $2"
+    ))
     .bind(upload.course_id)
     .bind(&upload.session_id)
     .fetch_optional(&mut *connection)
@@ -219,12 +221,13 @@ async fn replace_source(
     lecture: &Lecture,
     upload: &Upload,
 ) -> Result<Lecture, sqlx::Error> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- upload::replace_source
          UPDATE lectures
          SET stream_url = $2, title = coalesce(title, $3), audio_storage_key = NULL, duration_seconds = NULL
-         WHERE id = $1 RETURNING *",
-    )
+         WHERE id = $1 RETURNING ",
+        lecture_columns!()
+    ))
     .bind(lecture.id)
     .bind(UPLOADED)
     .bind(upload.title.as_deref())

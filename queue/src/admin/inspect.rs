@@ -5,29 +5,29 @@ mod list;
 mod view;
 mod walk;
 
-use sqlx::PgConnection;
+use std::sync::LazyLock;
+
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
+
+use view::with_columns;
 
 pub use filter::Filter;
 pub use list::{Count, count, list};
 pub use view::{FailedAttempt, JobState, JobView};
 pub use walk::{Step, Walked, walk};
 
+static JOB: LazyLock<String> = LazyLock::new(|| with_columns(include_str!("../../sql/job.sql")));
+static LIVE_JOB: LazyLock<String> = LazyLock::new(|| with_columns(include_str!("../../sql/live_job.sql")));
+static BEFORE: LazyLock<String> = LazyLock::new(|| with_columns(include_str!("../../sql/jobs_before.sql")));
+static AFTER: LazyLock<String> = LazyLock::new(|| with_columns(include_str!("../../sql/jobs_after.sql")));
+
 /// The job with its failed attempts, in one snapshot. None if it does not exist.
 ///
 /// # Errors
 /// If the database is away.
 pub async fn job(connection: &mut PgConnection, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
-    sqlx::query_as(
-        "-- inspect::job
-         SELECT job.*,
-                (SELECT COALESCE(jsonb_agg(to_jsonb(failed) ORDER BY attempt), '[]')
-                   FROM queue.failed_attempts AS failed WHERE job_id = job.id) AS failures
-           FROM queue.jobs AS job WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(connection)
-    .await
+    sqlx::query_as(AssertSqlSafe(JOB.as_str())).bind(id).fetch_optional(connection).await
 }
 
 /// The live job of a subject.
@@ -35,15 +35,7 @@ pub async fn job(connection: &mut PgConnection, id: Uuid) -> Result<Option<JobVi
 /// # Errors
 /// If the database is away.
 pub async fn live_job(connection: &mut PgConnection, subject: Uuid) -> Result<Option<JobView>, sqlx::Error> {
-    sqlx::query_as(
-        "-- inspect::live_job
-         SELECT * FROM queue.jobs
-          WHERE subject = $1 AND state IN ('available', 'running')
-          ORDER BY id DESC LIMIT 1",
-    )
-    .bind(subject)
-    .fetch_optional(connection)
-    .await
+    sqlx::query_as(AssertSqlSafe(LIVE_JOB.as_str())).bind(subject).fetch_optional(connection).await
 }
 
 /// The jobs of a job's subject around it.
@@ -66,23 +58,17 @@ pub async fn chain(
     job_id: Uuid,
     limit: i64,
 ) -> Result<Chain, sqlx::Error> {
-    let before = sqlx::query_as(
-        "-- inspect::before
-         SELECT * FROM queue.jobs WHERE subject = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-    )
-    .bind(subject)
-    .bind(job_id)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
-    let after = sqlx::query_as(
-        "-- inspect::after
-         SELECT * FROM queue.jobs WHERE subject = $1 AND id > $2 ORDER BY id LIMIT $3",
-    )
-    .bind(subject)
-    .bind(job_id)
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
+    let before = sqlx::query_as(AssertSqlSafe(BEFORE.as_str()))
+        .bind(subject)
+        .bind(job_id)
+        .bind(limit)
+        .fetch_all(&mut *connection)
+        .await?;
+    let after = sqlx::query_as(AssertSqlSafe(AFTER.as_str()))
+        .bind(subject)
+        .bind(job_id)
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
     Ok(Chain { before, after })
 }

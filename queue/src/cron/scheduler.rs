@@ -22,6 +22,7 @@ use super::tick::{TickOutcome, tick};
 use crate::admin::activity::count_minute;
 use crate::admin::prune::{Retention, prune};
 use crate::enqueue::queue::Queue;
+use crate::stale::note_stale;
 
 /// Time between two checks of the clock.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -132,5 +133,8 @@ async fn prune_for_a_while(queue: &Queue, retention: &Retention) {
 }
 
 async fn with_timeout<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(ANSWER_TIMEOUT, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+    answer.inspect_err(|error| {
+        note_stale(error);
+    })
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::stale::note_stale;
+
 /// The channel that workers listen on.
 pub(crate) const CHANNEL: &str = "bedel_queue";
 
@@ -20,7 +22,8 @@ const NOTIFY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Sends one NOTIFY in one round trip. Only use shows that an idle connection broke, so there is a second
 /// try.
 pub(super) async fn notify(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
-    if notify_once(wakes, payload).await.is_err() {
+    if let Err(error) = notify_once(wakes, payload).await {
+        note_stale(&error);
         notify_once(wakes, payload).await?;
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::database_retry::{DATABASE_RETRY_PAUSE, STEP_TIMEOUT};
 use crate::error::{is_passing, is_self_inflicted};
 use crate::fence::{self, Completed, Failed};
 use crate::liveness::in_flight::{InFlight, SlotGuard};
+use crate::stale::note_stale;
 
 /// Most ends in one statement.
 const MAX_BATCH: usize = 1000;
@@ -121,6 +122,7 @@ async fn write_retrying(pool: &PgPool, ends: &[&AttemptEnd]) -> Result<(), sqlx:
     loop {
         match write_once(pool, ends).await {
             Err(error) if is_passing(&error) && !is_self_inflicted(&error) => {
+                note_stale(&error);
                 tracing::warn!(%error, attempts = ends.len(), "database away; the attempts' ends wait");
                 tokio::time::sleep(DATABASE_RETRY_PAUSE).await;
             }

@@ -19,6 +19,7 @@ use crate::job::progress::Progress;
 use crate::liveness::in_flight::{InFlight, InFlightAttempt};
 use crate::options::WorkerOptions;
 use crate::policy::Policy;
+use crate::stale::note_stale;
 
 /// Longest wait for a claim's answer. The heartbeat releases jobs that it took after all.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -137,6 +138,7 @@ impl Claimer {
                     Ok(NextClaim::Soon) => pause = GROUPS_RETRY_PAUSE.mul_f64(0.5 + rand::random::<f64>()),
                     Ok(NextClaim::Later) => {}
                     Err(error) => {
+                        note_stale(&error);
                         tracing::warn!(%error, "claim failed; will retry");
                         pause = CLAIM_RETRY_PAUSE;
                     }

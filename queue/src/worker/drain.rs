@@ -16,6 +16,7 @@ use crate::enqueue::queue::Queue;
 use crate::error::is_passing;
 use crate::options::WorkerOptions;
 use crate::policy::Policy;
+use crate::stale::note_stale;
 
 static IS_IDLE: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/is_idle.sql")));
 
@@ -79,6 +80,7 @@ async fn until_idle(pool: &PgPool, kinds: Vec<(String, Policy)>) -> Result<(), W
             Ok(true) => return Ok(()),
             Ok(false) => CHECK_INTERVAL,
             Err(error) if is_passing(&error) => {
+                note_stale(&error);
                 tracing::warn!(%error, "idle check failed; will retry");
                 DATABASE_RETRY_PAUSE
             }

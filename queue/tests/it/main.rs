@@ -35,6 +35,7 @@ mod scheduling;
 mod shared_groups;
 mod sql;
 mod sql_producers;
+mod stale;
 mod stopping;
 mod support;
 mod transitions;

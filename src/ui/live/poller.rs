@@ -72,6 +72,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 deliver(&shared, &round);
             }
             Err(error) => {
+                bedel_queue::note_stale(&error);
                 if !std::mem::replace(&mut is_away, true) {
                     tracing::warn!(%error, "live updates pause until the database answers");
                 }

@@ -9,7 +9,7 @@ use sqlx::{Acquire, AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::filter::Filter;
-use super::view::{JobState, JobView};
+use super::view::{JobState, JobView, with_columns};
 use crate::admin::counting::disable_jit;
 use crate::claim::claimable;
 use crate::column::Timestamp;
@@ -51,7 +51,7 @@ fn expand(statement: &str, scan: &str) -> String {
         "of_subjects" => include_str!("../../../sql/terms/of_subjects.sql"),
         _ => include_str!("../../../sql/terms/of_class.sql"),
     };
-    let statement = statement
+    let statement = with_columns(statement)
         .replace(&format!("{{{scan}}}"), text.trim_end())
         .replace("{matches}", include_str!("../../../sql/terms/matches.sql").trim_end());
     claimable::expand(&statement)

@@ -82,6 +82,15 @@ impl Encode<'_, Postgres> for JobState {
     }
 }
 
+/// The columns of a [`JobView`], of `queue.jobs AS job`. Named: with `*`, a later migration's column would fail
+/// every statement that a running program has prepared.
+const COLUMNS: &str = include_str!("../../../sql/terms/columns.sql");
+
+/// The statement with the columns of a [`JobView`].
+pub(super) fn with_columns(statement: &str) -> String {
+    statement.replace("{columns}", COLUMNS.trim_end())
+}
+
 /// A job, for people. Times outside the years 1 to 9999 are the nearest within.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 #[non_exhaustive]

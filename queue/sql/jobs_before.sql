@@ -1,0 +1,2 @@
+-- inspect::before
+SELECT {columns} FROM queue.jobs AS job WHERE subject = $1 AND id < $2 ORDER BY id DESC LIMIT $3
