@@ -9,15 +9,19 @@
 //! turns by an advisory lock. Everything that must be refused is refused before anything changes. Errors say
 //! what to do.
 
+mod error;
 mod grants;
+mod ledger;
 mod locks;
 
-use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use sqlx::migrate::{Migrate, Migration, Migrator};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::migrate::Migrate;
+use sqlx::{PgConnection, PgPool};
+
+pub use error::MigrateError;
+use error::refused;
+pub use ledger::{Ledger, Row, State};
 
 /// Key of the advisory lock. Advisory locks belong to one database.
 const LOCK: i64 = 0x62_65_64_65_6c;
@@ -31,15 +35,6 @@ pub const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 /// The queue's migrations.
 pub static QUEUE: Ledger =
     Ledger { migrator: sqlx::migrate!("./migrations"), schema: Some("queue"), table: "queue.migrations" };
-
-/// A set of migrations, and the table that records the applied ones.
-#[derive(Debug)]
-pub struct Ledger {
-    migrator: Migrator,
-    /// Created before the table if missing.
-    schema: Option<&'static str>,
-    table: &'static str,
-}
 
 /// What [`run`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,131 +54,6 @@ pub struct Step<'a> {
     pub total: usize,
     /// The rest of the file's name, with spaces.
     pub description: &'a str,
-}
-
-/// One migration, known to the program, to the database or to both.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Row {
-    /// The table that records it.
-    pub table: &'static str,
-    /// The number at the start of the file's name.
-    pub version: i64,
-    /// The rest of the file's name, with spaces.
-    pub description: String,
-    /// Its state in the database.
-    pub state: State,
-    /// When it was applied, by the database's clock.
-    pub applied_at: Option<DateTime<Utc>>,
-}
-
-/// The state of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum State {
-    /// In the database, with the same text.
-    Applied,
-    /// Not in the database yet.
-    Pending,
-    /// In the database with another text: the checksums differ.
-    Changed,
-    /// In the database, but not in this program, which is older.
-    Unknown,
-    /// Begun without a transaction and never finished.
-    Incomplete,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Applied => "applied",
-            Self::Pending => "pending",
-            Self::Changed => "applied, checksum mismatch",
-            Self::Unknown => "applied, unknown to this program",
-            Self::Incomplete => "incomplete",
-        })
-    }
-}
-
-/// Why the schema could not be migrated.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MigrateError {
-    /// The database is newer than the program.
-    #[error(
-        "{table} has migration {version} ({description}), which this program does not know: it is older than the \
-         database. Nothing was changed. Run the newer program"
-    )]
-    Unknown {
-        /// The ledger's table.
-        table: &'static str,
-        /// The first such migration.
-        version: i64,
-        /// Its description in the ledger.
-        description: String,
-    },
-    /// An applied migration was edited.
-    #[error(
-        "migration {version} ({description}) in {table} was applied with another text than this program has. \
-         Nothing was changed. Restore its file and put the change into a new migration"
-    )]
-    Changed {
-        /// The ledger's table.
-        table: &'static str,
-        /// The first such migration.
-        version: i64,
-        /// Its description.
-        description: String,
-    },
-    /// A migration without a transaction stopped half way.
-    #[error(
-        "migration {version} ({description}) was begun and never finished. Nothing was changed. \
-         Undo its changes by hand, delete its row from {table} and run this again"
-    )]
-    Incomplete {
-        /// The ledger's table.
-        table: &'static str,
-        /// The first such migration.
-        version: i64,
-        /// Its description.
-        description: String,
-    },
-    /// The database refused a statement of a migration. Earlier migrations stay applied.
-    #[error(
-        "migration {version} of {table} failed: {source}. Earlier migrations are applied; fix the cause and run this again"
-    )]
-    Failed {
-        /// The ledger's table.
-        table: &'static str,
-        /// The migration.
-        version: i64,
-        /// The database's error.
-        source: sqlx::Error,
-    },
-    /// Other transactions kept a table locked. Earlier migrations stay applied.
-    #[error(
-        "migration {version} of {table} got no lock within {seconds} s. Open transactions: {holders}. Nothing of this \
-         migration is applied. End those transactions (SELECT pg_terminate_backend(process)) and run this again"
-    )]
-    Locked {
-        /// The ledger's table.
-        table: &'static str,
-        /// The migration.
-        version: i64,
-        /// How long it tried.
-        seconds: u64,
-        /// The oldest transactions that hold locks.
-        holders: String,
-    },
-    /// The role may not make the changes.
-    #[error("this role may not migrate the database. Nothing was changed. As an administrator type: {}", .0.join(" "))]
-    Grants(Vec<String>),
-    /// The database is away, or refused a statement outside the migrations.
-    #[error("the schema could not be read or changed: {0}")]
-    Database(#[from] sqlx::Error),
-    /// sqlx refused for another reason.
-    #[error("the migrations could not be run: {0}")]
-    Ledger(sqlx::migrate::MigrateError),
 }
 
 /// Creates the queue's schema, or brings it up to date. Run it at each deployment, from any number of
@@ -300,99 +170,6 @@ pub async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// A row of the ledger: version, description, time, whether it finished, checksum.
-type LedgerRow = (i64, String, DateTime<Utc>, bool, Vec<u8>);
-
-impl Ledger {
-    /// The migrations of a program, recorded in `table`.
-    #[must_use]
-    pub const fn new(migrator: Migrator, table: &'static str) -> Self {
-        Self { migrator, schema: None, table }
-    }
-
-    /// The migrations, by version.
-    pub fn migrations(&self) -> impl Iterator<Item = &Migration> {
-        self.migrator.iter()
-    }
-
-    /// Creates the ledger's table if it is missing.
-    ///
-    /// # Errors
-    /// If the database is away or refuses it.
-    pub async fn create_table(&self, connection: &mut PgConnection) -> Result<(), MigrateError> {
-        // Its own `IF NOT EXISTS` needs the right to make one all the same.
-        if let Some(schema) = self.schema
-            && !schema_exists(connection, schema).await?
-        {
-            let created = connection.create_schema_if_not_exists(schema).await;
-            created.map_err(|error| refused(self.table, error))?;
-        }
-        let created = connection.ensure_migrations_table(self.table).await;
-        created.map_err(|error| refused(self.table, error))
-    }
-
-    /// Every migration that the program or the database knows, by version. Changes nothing.
-    ///
-    /// # Errors
-    /// If the database is away.
-    pub async fn rows(&self, connection: &mut PgConnection) -> Result<Vec<Row>, sqlx::Error> {
-        let mut recorded = self.recorded(connection).await?;
-        let mut rows: Vec<Row> = self
-            .migrations()
-            .map(|known| {
-                let found = recorded.iter().position(|row| row.0 == known.version);
-                let row = found.map(|at| recorded.remove(at));
-                let state = match &row {
-                    None => State::Pending,
-                    Some((.., false, _)) => State::Incomplete,
-                    Some((.., checksum)) if *checksum != *known.checksum => State::Changed,
-                    Some(_) => State::Applied,
-                };
-                Row {
-                    table: self.table,
-                    version: known.version,
-                    description: known.description.to_string(),
-                    state,
-                    applied_at: row.map(|row| row.2),
-                }
-            })
-            .collect();
-        // The program does not know the remaining ones.
-        rows.extend(recorded.into_iter().map(|(version, description, applied_at, ..)| Row {
-            table: self.table,
-            version,
-            description,
-            state: State::Unknown,
-            applied_at: Some(applied_at),
-        }));
-        rows.sort_by_key(|row| row.version);
-        Ok(rows)
-    }
-
-    async fn recorded(&self, connection: &mut PgConnection) -> Result<Vec<LedgerRow>, sqlx::Error> {
-        let exists: bool =
-            sqlx::query_scalar("-- migrate::ledger_exists\nSELECT to_regclass($1) IS NOT NULL")
-                .bind(self.table)
-                .fetch_one(&mut *connection)
-                .await?;
-        if !exists {
-            return Ok(Vec::new());
-        }
-        let columns = "version, description, installed_on, success, checksum";
-        let statement = format!("SELECT {columns} FROM {} ORDER BY version -- migrate::ledger", self.table);
-        sqlx::query_as(AssertSqlSafe(statement)).fetch_all(connection).await
-    }
-}
-
-async fn schema_exists(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "-- migrate::schema_exists\nSELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)",
-    )
-    .bind(name)
-    .fetch_one(connection)
-    .await
-}
-
 /// The versions of the pending ones.
 fn pending(rows: &[Row]) -> Vec<i64> {
     rows.iter().filter(|row| row.state == State::Pending).map(|row| row.version).collect()
@@ -409,14 +186,4 @@ fn refuse(rows: &[Row]) -> Result<(), MigrateError> {
         }
     }
     Ok(())
-}
-
-fn refused(table: &'static str, error: sqlx::migrate::MigrateError) -> MigrateError {
-    match error {
-        sqlx::migrate::MigrateError::ExecuteMigration(source, version) => {
-            MigrateError::Failed { table, version, source }
-        }
-        sqlx::migrate::MigrateError::Execute(source) => MigrateError::Database(source),
-        other => MigrateError::Ledger(other),
-    }
 }

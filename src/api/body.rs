@@ -16,7 +16,7 @@ use super::problem::{FieldError, Problem};
 use super::state::ApiState;
 
 /// Largest body accepted, in bytes.
-pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -14,7 +14,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
-use super::body::MAX_BODY_BYTES;
+/// Longest body that is kept for the repeat, in bytes: that of a request with JSON.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 tokio::task_local! {
     /// True once a statement of this request was refused because of its connection.
@@ -48,7 +49,7 @@ pub(super) async fn repeat(request: Request, next: Next) -> Response {
     }
     let body = match kept {
         None => Body::empty(),
-        Some(kept) if kept.lock().unwrap_or_else(PoisonError::into_inner).bytes > MAX_BODY_BYTES => {
+        Some(kept) if kept.lock().unwrap_or_else(PoisonError::into_inner).bytes > MAX_KEPT_BYTES => {
             return response;
         }
         Some(kept) => Body::new(Replay { kept, position: 0 }),
@@ -59,7 +60,7 @@ pub(super) async fn repeat(request: Request, next: Next) -> Response {
 /// A body, and what was read of it.
 struct Kept {
     rest: Body,
-    /// Emptied once there are more than [`MAX_BODY_BYTES`].
+    /// Emptied once there are more than [`MAX_KEPT_BYTES`].
     read: Vec<Bytes>,
     bytes: usize,
 }
@@ -89,7 +90,7 @@ impl HttpBody for Replay {
             && let Some(bytes) = frame.data_ref()
         {
             kept.bytes = kept.bytes.saturating_add(bytes.len());
-            if kept.bytes > MAX_BODY_BYTES {
+            if kept.bytes > MAX_KEPT_BYTES {
                 kept.read = Vec::new();
             } else {
                 kept.read.push(bytes.clone());

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::Ledger;
+use super::ledger::Ledger;
 
 /// The grants that the connection's role lacks for these pending migrations, as statements for an administrator.
 pub(super) async fn missing(

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::migrate::{Migrate, MigrateError as SqlxError, Migration};
 use sqlx::{Executor, PgConnection};
 
-use super::{Ledger, MigrateError, refused};
+use super::error::{MigrateError, refused};
+use super::ledger::Ledger;
 
 /// Longest wait for one lock, and so the longest delay of an enqueue per lock of the migration.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '300ms'";
