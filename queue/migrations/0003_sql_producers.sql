@@ -1,6 +1,6 @@
 -- Calls from plain SQL need no casts, and SQL can enqueue many jobs, cancel and retry.
 
--- A literal has no type of its own. An overload for text makes PostgreSQL take one as text instead of refusing to choose between
+-- A literal has no type yet. An overload for text makes PostgreSQL take one as text instead of refusing to choose between
 -- json and jsonb. bigint accepts every type of integer; the column's domain checks the range.
 DROP FUNCTION queue.enqueue(text, jsonb, uuid, text, text, text, smallint, interval, interval, integer, integer);
 

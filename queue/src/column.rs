@@ -99,7 +99,7 @@ pub(crate) fn time_in_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }))
 }
 
-/// The text of a `jsonb` value, to be parsed by whoever needs it.
+/// The text of a `jsonb` value, to be parsed where it is needed.
 #[derive(Debug, Clone)]
 pub(crate) struct JsonText(pub(crate) String);
 

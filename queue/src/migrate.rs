@@ -75,7 +75,7 @@ pub async fn run(pool: &PgPool, ledgers: &[&Ledger]) -> Result<Report, MigrateEr
 }
 
 /// As [`run`]; `progress` is called before each migration, and each waits up to `patience` for its locks. It
-/// waits in portions of 0.3 s, so that nobody waits long behind it.
+/// waits in portions of 0.3 s, so that no enqueue waits long behind it.
 ///
 /// # Errors
 /// As [`run`].

@@ -14,7 +14,7 @@ use sqlx::postgres::PgPoolOptions;
 /// Connections opened earlier are stale.
 static STALE_BEFORE: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// The pool replaces stale connections. It sets `before_acquire`: a pool with a hook of its own calls
+/// The pool replaces stale connections. It sets `before_acquire`: a pool with its own hook calls
 /// [`is_fresh`] there.
 #[must_use]
 pub fn replace_stale(options: PgPoolOptions) -> PgPoolOptions {

@@ -1,6 +1,6 @@
 //! Deletes messages with their attempts, in small batches: no statement cascades over a month of them.
 //!
-//! What was deleted before an error stays deleted; a repetition goes on from there.
+//! What was deleted before an error stays deleted; a repetition continues from there.
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;

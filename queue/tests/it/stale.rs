@@ -1,4 +1,4 @@
-//! Connections that a migration or a read-only server made useless are replaced, and what they ran goes on.
+//! Connections that a migration or a read-only server made useless are replaced, and what they ran continues.
 
 use bedel_queue::inspect::{self, Filter};
 use bedel_queue::{NewJob, Queue, enqueue, replace_stale, run_worker};

@@ -46,7 +46,7 @@
     }
   });
   // Browsers allow six connections to a site over HTTP/1.1. A tab opened in the background connects once it is shown;
-  // htmx itself lets go of the stream of a tab that is hidden later.
+  // htmx itself closes the stream of a tab that is hidden later.
   document.addEventListener("htmx:before:request", (event) => {
     if (event.target?.id === "live" && document.hidden) event.preventDefault();
   });

@@ -93,8 +93,8 @@ impl Hub {
         &self.0.renders
     }
 
-    /// Ends the streams of a session. Its tabs are told first, so that they reload and land on the sign-in
-    /// page.
+    /// Ends the streams of a session. Its tabs get an event first, so that they reload and land on the
+    /// sign-in page.
     pub(crate) fn end_session(&self, id: SessionId) {
         self.0.streams().open.retain(|_, subscriber| {
             if subscriber.session.id != id {
