@@ -102,11 +102,11 @@ async fn a_quiet_stream_sends_heartbeats() {
 }
 
 #[tokio::test]
-async fn a_user_follows_twenty_at_most() {
+async fn a_user_has_a_hundred_streams_at_most() {
     let app = App::start().await;
     let lecture = app.submit(0, &submission()).await.expect(201).id("lecture_id");
     let mut open = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..100 {
         open.push(Events::open(&app, lecture).await);
     }
     app.get(0, &format!("/api/lectures/{lecture}/events")).await.problem(429, "rate_limited");
