@@ -14,9 +14,8 @@ WITH gone AS MATERIALIZED (
        SET state = 'available', lease = NULL, worker_id = NULL, checkpoint_advanced = false,
            reason = 'the worker process died',
            crashes = CASE WHEN checkpoint_advanced THEN 0 ELSE least(crashes::bigint + 1, job.attempt - errors) END,
-           -- Work that advanced keeps its place before what became due later.
-           run_at = CASE WHEN checkpoint_advanced THEN least(run_at, now())
-                         ELSE now() + (crashes::float8 + 1) * interval '1 second' END
+           run_at = now() + CASE WHEN checkpoint_advanced THEN interval '0'
+                                 ELSE (crashes::float8 + 1) * interval '1 second' END
       FROM lost
      WHERE job.id = lost.id
     RETURNING job.id, job.attempt, job.worker

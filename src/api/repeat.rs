@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
@@ -54,7 +55,9 @@ pub(super) async fn repeat(request: Request, next: Next) -> Response {
         }
         Some(kept) => Body::new(Replay { kept, position: 0 }),
     };
-    next_again.run(Request::from_parts(again, body)).await
+    let second = next_again.run(Request::from_parts(again, body)).await;
+    // The first run has spent what the limit allows.
+    if second.status() == StatusCode::TOO_MANY_REQUESTS { response } else { second }
 }
 
 /// A body, and what was read of it.

@@ -114,7 +114,7 @@ async fn args_a_deploy_can_no_longer_read_end_with_their_hook_and_no_attempt_is_
 }
 
 #[tokio::test]
-async fn a_job_given_back_or_rescued_after_progress_goes_before_the_backlog() {
+async fn a_job_given_back_goes_before_the_backlog() {
     let bench = bench().await;
     let long = bench.enqueue(step(Act::CheckpointThenHang)).await.id;
     let has_saved = async |saves: i64| {
@@ -135,24 +135,6 @@ async fn a_job_given_back_or_rescued_after_progress_goes_before_the_backlog() {
     has_saved(2).await;
     for id in &backlog {
         assert_eq!(bench.counters(*id).await, (0, 0, 0), "it was behind the backlog after a stop");
-    }
-    worker.stop().await;
-    // As if its process had died after it saved.
-    sqlx::query(
-        "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), worker_id = gen_random_uuid(),
-                attempt = attempt + 1, checkpoint_advanced = true WHERE id = $1",
-    )
-    .bind(long)
-    .execute(&bench.pool)
-    .await
-    .unwrap();
-    let rescuer = bench.worker(options(0));
-    bench.until(long, "available").await;
-    rescuer.stop().await;
-    let worker = bench.worker(options(1));
-    has_saved(3).await;
-    for id in &backlog {
-        assert_eq!(bench.counters(*id).await, (0, 0, 0), "it was behind the backlog after a rescue");
     }
     worker.stop().await;
 }

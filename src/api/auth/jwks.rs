@@ -52,6 +52,9 @@ struct Cache {
     tried_at: Option<Instant>,
 }
 
+/// Characters of 32 bytes in base64 without padding.
+const ED25519_BASE64_CHARS: usize = 43;
+
 /// A key for signatures.
 #[derive(Clone)]
 struct PublishedKey {
@@ -69,7 +72,12 @@ impl PublishedKey {
         let common = &jwk.common;
         let is_for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
             && common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
-        let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| is_for_signatures)?;
+        let has_length = match &jwk.algorithm {
+            // The library reads 32 bytes of it, whatever its length.
+            AlgorithmParameters::OctetKeyPair(pair) => pair.x.len() == ED25519_BASE64_CHARS,
+            _ => true,
+        };
+        let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| is_for_signatures && has_length)?;
         Some(Self {
             id: jwk.common.key_id,
             algorithm: jwk.common.key_algorithm,

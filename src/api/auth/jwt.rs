@@ -158,7 +158,15 @@ impl Jwt {
     fn decode_with(&self, token: &str, keys: &[DecodingKey]) -> Option<Result<Claims, Problem>> {
         keys.iter().find_map(|key| match decode::<Claims>(token, key, &self.validation) {
             Ok(decoded) => Some(Ok(decoded.claims)),
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => None,
+            // The next key may be the signer's, also if this one is no point of its curve.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::InvalidSignature | ErrorKind::InvalidEcdsaKey | ErrorKind::InvalidEddsaKey
+                ) =>
+            {
+                None
+            }
             Err(error) => Some(Err(refused(&error))),
         })
     }

@@ -255,6 +255,15 @@ async fn only_a_key_that_fits_verifies() {
             200,
             200,
         ),
+        (
+            "too short",
+            vec![
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": "one", "x": "AAAA" }),
+                jwk(&FIRST, signs.clone()),
+            ],
+            200,
+            200,
+        ),
         ("only encryption", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "use": "enc" }))], 401, 401),
         ("another use", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "use": "tls" }))], 401, 401),
         ("another alg", vec![rsa.clone(), jwk(&FIRST, json!({ "kid": "one", "alg": "ES256" }))], 401, 401),
