@@ -26,6 +26,7 @@ pub(crate) mod limits;
 mod metrics;
 pub(crate) mod observe;
 mod openapi;
+pub(crate) mod operator_actions;
 pub(crate) mod option_fields;
 mod overview;
 pub(crate) mod problem;

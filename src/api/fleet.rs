@@ -6,18 +6,17 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::audit::Actor;
-use bedel_jobs::operations;
-use bedel_jobs::registry::{known_queues, new_job};
+use bedel_jobs::registry::known_queues;
 use bedel_queue::{BreakerView, COUNT_LIMIT, QueueView, ScheduleView, WorkerView};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Admin;
+use super::operator_actions;
 use super::problem::Problem;
 use super::state::ApiState;
 
@@ -92,11 +91,8 @@ async fn pause(
     Admin(caller): Admin,
     Name(queue): Name,
 ) -> Result<Json<QueueBody>, Problem> {
-    let mut tx = state.begin().await?;
-    find(&state, &mut tx, &queue).await?;
-    operations::pause_queue(&mut tx, &queue, Actor::api(caller.user_id)).await?;
-    tx.commit().await?;
-    show(&state, &queue).await
+    let view = operator_actions::set_paused(&state, &queue, true, Actor::api(caller.user_id)).await?;
+    view.map(|view| Json(view.into())).ok_or_else(no_queue)
 }
 
 /// Resume a queue
@@ -114,27 +110,12 @@ async fn resume(
     Admin(caller): Admin,
     Name(queue): Name,
 ) -> Result<Json<QueueBody>, Problem> {
-    let mut tx = state.begin().await?;
-    find(&state, &mut tx, &queue).await?;
-    operations::resume_queue(&mut tx, &queue, Actor::api(caller.user_id)).await?;
-    tx.commit().await?;
-    show(&state, &queue).await
+    let view = operator_actions::set_paused(&state, &queue, false, Actor::api(caller.user_id)).await?;
+    view.map(|view| Json(view.into())).ok_or_else(no_queue)
 }
 
-async fn show(state: &ApiState, queue: &str) -> Result<Json<QueueBody>, Problem> {
-    let mut connection = state.acquire().await?;
-    Ok(Json(find(state, &mut connection, queue).await?.into()))
-}
-
-/// 404 for unknown names: pausing a misspelt one would appear to work.
-async fn find(
-    state: &ApiState,
-    connection: &mut sqlx::PgConnection,
-    queue: &str,
-) -> Result<QueueView, Problem> {
-    let views = known_queues(connection, &state.registry).await?;
-    let found = views.into_iter().find(|view| view.name == queue);
-    found.ok_or_else(|| Problem::not_found("There is no such queue; GET /api/queues lists them."))
+fn no_queue() -> Problem {
+    Problem::not_found("There is no such queue; GET /api/queues lists them.")
 }
 
 /// A host or a receiver of webhooks with failures.
@@ -280,15 +261,9 @@ async fn run(
     Admin(caller): Admin,
     Name(name): Name,
 ) -> Result<Response, Problem> {
-    let mut tx = state.begin().await?;
-    let known = bedel_queue::schedules(&mut tx).await?.into_iter().any(|view| view.name == name);
-    // A schedule is named after its job kind.
-    let job = new_job(&state.registry, &name, json!({})).ok().filter(|_| known);
-    let job =
-        job.ok_or_else(|| Problem::not_found("There is no such schedule; GET /api/schedules lists them."))?;
-    let enqueued = operations::run_schedule(&mut tx, &name, &job, Actor::api(caller.user_id)).await?;
-    tx.commit().await?;
-    state.queue.wake();
+    let enqueued = operator_actions::run_schedule(&state, &name, Actor::api(caller.user_id)).await?;
+    let enqueued = enqueued
+        .ok_or_else(|| Problem::not_found("There is no such schedule; GET /api/schedules lists them."))?;
     Ok((StatusCode::ACCEPTED, Json(RunBody { job_id: enqueued.id, created: enqueued.created }))
         .into_response())
 }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bedel_jobs::audit::Actor;
 use bedel_jobs::lecture::view;
-use bedel_jobs::operations::{self, JobCancelled, JobRetried};
+use bedel_jobs::operations;
 use bedel_jobs::registry::{may_have_key, new_job};
 use bedel_queue::EnqueueError;
 use bedel_queue::inspect::{self, Filter};
@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::auth::{Admin, Caller};
 use super::body::{Fields, Id};
 use super::job_filter::JobFilter;
+use super::operator_actions;
 use super::problem::Problem;
 use super::query::QueryFields;
 use super::state::ApiState;
@@ -254,20 +255,9 @@ struct JobId {
     ),
 )]
 async fn retry(State(state): State<ApiState>, Admin(caller): Admin, Id(id): Id) -> Result<Response, Problem> {
-    let mut tx = state.begin().await?;
-    let by = Actor::api(caller.user_id);
-    let due = match operations::retry_job(&mut tx, &state.environment.settings, id, by).await? {
-        JobRetried::Due(due) => due,
-        JobRetried::NotFound => return Err(no_job()),
-        JobRetried::Refused | JobRetried::LectureRefused(..) => {
-            return Err(Problem::conflict(
-                "This job is running or completed, or another one does its work. There is nothing to retry.",
-            ));
-        }
-    };
-    tx.commit().await?;
-    state.queue.wake();
-    Ok((StatusCode::ACCEPTED, Json(JobId { job_id: due })).into_response())
+    let due = operator_actions::retry_job(&state, id, Actor::api(caller.user_id)).await?;
+    let job_id = due.ok_or_else(no_job)?;
+    Ok((StatusCode::ACCEPTED, Json(JobId { job_id })).into_response())
 }
 
 /// Cancel a job
@@ -286,16 +276,7 @@ async fn cancel(
     Admin(caller): Admin,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let mut tx = state.begin().await?;
-    let reason = "cancelled by an administrator";
-    match operations::cancel_job(&mut tx, &state.registry, id, reason, Actor::api(caller.user_id)).await? {
-        JobCancelled::Cancelled => {}
-        JobCancelled::NotFound => return Err(no_job()),
-        JobCancelled::Final => return Err(Problem::conflict("This job has ended.")),
-    }
-    tx.commit().await?;
-    state.queue.wake();
-    state.queue.announce_cancellation();
+    operator_actions::cancel_job(&state, id, Actor::api(caller.user_id)).await?.ok_or_else(no_job)?;
     Ok((StatusCode::ACCEPTED, Json(JobId { job_id: id })).into_response())
 }
 

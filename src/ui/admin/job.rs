@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use bedel_jobs::audit::Actor;
-use bedel_jobs::operations::{self, JobCancelled, JobRetried};
 use bedel_jobs::pipeline::is_stage;
 use bedel_queue::inspect::{self, Chain, JobState, JobView};
 use maud::{Markup, html};
@@ -12,6 +11,7 @@ use serde_json::Value;
 use super::parts::{job_table, number, plain, post_button, progress, state as state_badge};
 use super::timeline::timeline;
 use crate::api::body::Id;
+use crate::api::operator_actions;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::ui::icons::Icon;
@@ -188,20 +188,8 @@ pub(super) async fn retry(
     AdminSession(session): AdminSession,
     Id(id): Id,
 ) -> Result<Redirect, Problem> {
-    let mut tx = state.begin().await?;
-    let by = Actor::ui(session.caller.user_id);
-    let due = match operations::retry_job(&mut tx, &state.environment.settings, id, by).await? {
-        JobRetried::Due(due) => due,
-        JobRetried::NotFound => return Err(no_job()),
-        JobRetried::Refused | JobRetried::LectureRefused(..) => {
-            return Err(Problem::conflict(
-                "This job is running or completed, or another one does its work. There is nothing to retry.",
-            ));
-        }
-    };
-    tx.commit().await?;
-    state.queue.wake();
-    Ok(Redirect::to(&format!("/ui/admin/jobs/{due}")))
+    let due = operator_actions::retry_job(&state, id, Actor::ui(session.caller.user_id)).await?;
+    Ok(Redirect::to(&format!("/ui/admin/jobs/{}", due.ok_or_else(no_job)?)))
 }
 
 /// Cancels the job.
@@ -210,17 +198,7 @@ pub(super) async fn cancel(
     AdminSession(session): AdminSession,
     Id(id): Id,
 ) -> Result<Redirect, Problem> {
-    let mut tx = state.begin().await?;
-    let reason = "cancelled by an administrator";
-    let by = Actor::ui(session.caller.user_id);
-    match operations::cancel_job(&mut tx, &state.registry, id, reason, by).await? {
-        JobCancelled::Cancelled => {}
-        JobCancelled::NotFound => return Err(no_job()),
-        JobCancelled::Final => return Err(Problem::conflict("This job has ended.")),
-    }
-    tx.commit().await?;
-    state.queue.wake();
-    state.queue.announce_cancellation();
+    operator_actions::cancel_job(&state, id, Actor::ui(session.caller.user_id)).await?.ok_or_else(no_job)?;
     Ok(Redirect::to(&format!("/ui/admin/jobs/{id}")))
 }
 

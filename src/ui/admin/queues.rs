@@ -3,12 +3,12 @@
 use axum::extract::{Request, State};
 use axum::response::{Redirect, Response};
 use bedel_jobs::audit::Actor;
-use bedel_jobs::operations;
 use bedel_jobs::registry::known_queues;
 use bedel_queue::QueueView;
 use maud::{Markup, html};
 
 use super::parts::{capped, plain, post_button};
+use crate::api::operator_actions;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::ui::badge::{Tone, badge};
@@ -112,17 +112,8 @@ async fn change(
 ) -> Result<Redirect, Problem> {
     let form = FormFields::read(request).await?;
     let name = form.text("name");
-    let mut tx = state.begin().await?;
-    // Pausing a misspelt name would appear to work.
-    if known_queues(&mut tx, &state.registry).await?.iter().all(|queue| queue.name != name) {
-        return Err(Problem::not_found("There is no such lane."));
-    }
-    let by = Actor::ui(session.caller.user_id);
-    if pauses {
-        operations::pause_queue(&mut tx, name, by).await?;
-    } else {
-        operations::resume_queue(&mut tx, name, by).await?;
-    }
-    tx.commit().await?;
+    let changed =
+        operator_actions::set_paused(state, name, pauses, Actor::ui(session.caller.user_id)).await?;
+    changed.ok_or_else(|| Problem::not_found("There is no such lane."))?;
     Ok(Redirect::to("/ui/admin/queues"))
 }

@@ -3,13 +3,11 @@
 use axum::extract::{Request, State};
 use axum::response::{Redirect, Response};
 use bedel_jobs::audit::Actor;
-use bedel_jobs::operations;
-use bedel_jobs::registry::new_job;
 use bedel_queue::{ScheduleView, next_tick};
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::parts::{number, plain, post_button};
+use crate::api::operator_actions;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::ui::form::FormFields;
@@ -92,13 +90,7 @@ pub(super) async fn run(
 ) -> Result<Redirect, Problem> {
     let form = FormFields::read(request).await?;
     let name = form.text("name");
-    let mut tx = state.begin().await?;
-    let is_known = bedel_queue::schedules(&mut tx).await?.iter().any(|schedule| schedule.name == name);
-    // A schedule is named after its job kind.
-    let job = new_job(&state.registry, name, json!({})).ok().filter(|_| is_known);
-    let job = job.ok_or_else(|| Problem::not_found("There is no such schedule."))?;
-    let enqueued = operations::run_schedule(&mut tx, name, &job, Actor::ui(session.caller.user_id)).await?;
-    tx.commit().await?;
-    state.queue.wake();
+    let enqueued = operator_actions::run_schedule(&state, name, Actor::ui(session.caller.user_id)).await?;
+    let enqueued = enqueued.ok_or_else(|| Problem::not_found("There is no such schedule."))?;
     Ok(Redirect::to(&format!("/ui/admin/jobs/{}", enqueued.id)))
 }
