@@ -62,7 +62,7 @@ async fn live(
         .unwrap_or_default();
     let version: Option<u64> = query.parsed("version", "number", "this must be a whole number");
     query.finish()?;
-    if topics.needs_admin() && !session.caller.admin {
+    if topics.follows_queue() && !session.caller.admin {
         return Err(Problem::forbidden("Only operators may follow jobs."));
     }
     let slot = state.limits.open_stream(session.caller.user_id)?;

@@ -37,10 +37,10 @@ pub(super) fn of_lectures(subscriber: &mut Subscriber, read: &Watched) -> Vec<Ev
         }
         true
     });
-    if subscriber.list {
+    if subscriber.topics.list {
         let newest = read.newest.get(&user_id).copied();
-        if newest != subscriber.newest {
-            subscriber.newest = newest;
+        if newest != subscriber.topics.newest {
+            subscriber.topics.newest = newest;
             events.push(signal("lectures"));
         }
     }
@@ -75,9 +75,10 @@ pub(super) fn of_queue(subscriber: &mut Subscriber, now: &Arc<QueueState>, versi
         Shown::Version(shown) => (*shown != Some(version), *shown != Some(version)),
         Shown::Read(before) => (before.pulse.differs_in_events(&now.pulse), before.pulse != now.pulse),
     };
-    events.extend(subscriber.jobs.iter().filter(|id| is_job_new(id)).map(|id| signal(&format!("job-{id}"))));
-    events.extend((subscriber.all_jobs && has_events).then(|| signal("jobs")));
-    events.extend((subscriber.overview && has_events).then(|| signal("overview")));
-    events.extend((subscriber.workers && has_progress).then(|| signal("workers")));
+    let topics = &subscriber.topics;
+    events.extend(topics.jobs.iter().filter(|id| is_job_new(id)).map(|id| signal(&format!("job-{id}"))));
+    events.extend((topics.all_jobs && has_events).then(|| signal("jobs")));
+    events.extend((topics.overview && has_events).then(|| signal("overview")));
+    events.extend((topics.workers && has_progress).then(|| signal("workers")));
     events
 }

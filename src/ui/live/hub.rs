@@ -85,7 +85,7 @@ impl Hub {
     pub(super) fn follower(&self, id: SessionId) -> Option<Session> {
         let streams = self.0.streams();
         let mut open = streams.open.values();
-        open.find(|one| one.session.id == id && one.follows_queue()).map(|one| one.session)
+        open.find(|one| one.session.id == id && one.topics.follows_queue()).map(|one| one.session)
     }
 
     /// What is rendered for all tabs.

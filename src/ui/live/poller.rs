@@ -101,9 +101,9 @@ fn targets(shared: &Shared) -> Option<Targets> {
         subscriber.is_polled = true;
         let user_id = subscriber.session.caller.user_id;
         pairs.extend(subscriber.lectures.keys().map(|lecture| (user_id, *lecture)));
-        users.extend(subscriber.list.then_some(user_id));
-        jobs.extend(&subscriber.jobs);
-        targets.follows_queue |= subscriber.follows_queue();
+        users.extend(subscriber.topics.list.then_some(user_id));
+        jobs.extend(&subscriber.topics.jobs);
+        targets.follows_queue |= subscriber.topics.follows_queue();
         sessions.insert(subscriber.session.id);
     }
     if !targets.follows_queue {
@@ -150,14 +150,15 @@ fn deliver(shared: &Shared, round: &Round) {
         }
         let mut events = Vec::new();
         let is_read =
-            if subscriber.follows_queue() { round.queue.is_some() } else { round.lectures.is_some() };
+            if subscriber.topics.follows_queue() { round.queue.is_some() } else { round.lectures.is_some() };
         if is_read && std::mem::take(&mut subscriber.is_away) {
             events.push(signal("healed"));
         }
         if let Some(lectures) = &round.lectures {
             events.extend(of_lectures(subscriber, lectures));
         }
-        if let (Some(queue), Some(version), true) = (&round.queue, version, subscriber.follows_queue()) {
+        if let (Some(queue), Some(version), true) = (&round.queue, version, subscriber.topics.follows_queue())
+        {
             events.extend(of_queue(subscriber, queue, version));
         }
         Some(events)

@@ -36,12 +36,8 @@ pub(super) struct Subscriber {
     pub(super) session: Session,
     /// A removed lecture leaves the map.
     pub(super) lectures: HashMap<Uuid, KnownLecture>,
-    pub(super) list: bool,
-    pub(super) newest: Option<Uuid>,
-    pub(super) jobs: Vec<Uuid>,
-    pub(super) all_jobs: bool,
-    pub(super) overview: bool,
-    pub(super) workers: bool,
+    /// All else that it follows.
+    pub(super) topics: Topics,
     /// What the page shows: the version of the queue when it was made, then what was read in the last round.
     pub(super) shown: Shown,
     /// False until a round reads what it follows.
@@ -53,26 +49,21 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     /// `version`: of the queue, when the page was made.
-    pub(super) fn new(session: Session, topics: Topics, version: Option<u64>, sender: Sender<Event>) -> Self {
-        let lectures = topics.lectures.into_iter();
+    pub(super) fn new(
+        session: Session,
+        mut topics: Topics,
+        version: Option<u64>,
+        sender: Sender<Event>,
+    ) -> Self {
+        let lectures = std::mem::take(&mut topics.lectures).into_iter();
         Self {
             session,
             lectures: lectures.map(|(id, mark)| (id, KnownLecture { mark, sent: None })).collect(),
-            list: topics.list,
-            newest: topics.newest,
-            jobs: topics.jobs,
-            all_jobs: topics.all_jobs,
-            overview: topics.overview,
-            workers: topics.workers,
+            topics,
             shown: Shown::Version(version),
             is_polled: false,
             is_away: false,
             sender,
         }
-    }
-
-    /// True if it follows anything of the queue.
-    pub(super) fn follows_queue(&self) -> bool {
-        !self.jobs.is_empty() || self.all_jobs || self.overview || self.workers
     }
 }

@@ -29,8 +29,8 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// True if they include an operator's topic.
-    pub(super) fn needs_admin(&self) -> bool {
+    /// True if they include an operator's topic: anything of the queue.
+    pub(super) fn follows_queue(&self) -> bool {
         !self.jobs.is_empty() || self.all_jobs || self.overview || self.workers
     }
 }
@@ -108,10 +108,10 @@ mod tests {
         let topics: Topics = text.parse().unwrap();
         assert_eq!(topics.lectures[&ID].as_deref(), Some("failed"));
         assert_eq!((topics.list, topics.newest), (true, Some(ID)));
-        assert!(topics.needs_admin());
+        assert!(topics.follows_queue());
         assert_eq!(event_of(&lecture(ID, "failed")), format!("lecture-{ID}"));
         assert_eq!(event_of(&lectures(None)), "lectures");
-        assert!(!"".parse::<Topics>().unwrap().needs_admin());
+        assert!(!"".parse::<Topics>().unwrap().follows_queue());
         for bad in ["lecture", "lecture:x", "queues", "lectures:x", &vec!["jobs"; 121].join(",")] {
             assert_eq!(bad.parse::<Topics>(), Err(UnknownTopic), "{bad}");
         }
