@@ -136,6 +136,11 @@ impl From<sqlx::Error> for JobError {
     }
 }
 
+/// True if the server answered with this SQLSTATE.
+pub(crate) fn has_sqlstate(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(code))
+}
+
 /// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too
 /// long, or left its transaction idle. Such a statement may never succeed, so retries are limited.
 pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {

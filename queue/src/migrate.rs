@@ -19,6 +19,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrate;
 use sqlx::{PgConnection, PgPool};
 
+use crate::error::has_sqlstate;
 pub use error::MigrateError;
 use error::refused;
 pub use ledger::{Ledger, Row, State};
@@ -93,11 +94,7 @@ pub async fn run_with(
     for ledger in ledgers {
         let rows = match ledger.rows(&mut connection).await {
             // It may not even read the ledger.
-            Err(error)
-                if error
-                    .as_database_error()
-                    .is_some_and(|error| error.code().as_deref() == Some("42501")) =>
-            {
+            Err(error) if has_sqlstate(&error, "42501") => {
                 let all: Vec<i64> = ledger.migrations().map(|known| known.version).collect();
                 return Err(MigrateError::Grants(grants::missing(&mut connection, ledger, &all).await?));
             }

@@ -8,6 +8,7 @@ use sqlx::{Executor, PgConnection};
 
 use super::error::{MigrateError, refused};
 use super::ledger::Ledger;
+use crate::error::has_sqlstate;
 
 /// Longest wait for one lock, and so the longest delay of an enqueue per lock of the migration.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '300ms'";
@@ -56,7 +57,7 @@ pub(super) async fn apply(
 }
 
 fn is_locked(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55P03"))
+    has_sqlstate(error, "55P03")
 }
 
 /// The oldest transactions that hold locks on tables here. Another role's activity is hidden from a role that is

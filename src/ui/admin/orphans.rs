@@ -8,6 +8,7 @@ use bedel_jobs::registry::new_job;
 use bedel_queue::inspect::{self, Filter, JobState, JobView};
 use maud::{Markup, html};
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::parts::{job_table, number, plain, post_button, state as state_badge};
@@ -50,10 +51,7 @@ pub(super) async fn show(
     let run: Option<Uuid> = query.parsed("run", "uuid", "this must be a job's id");
     query.finish()?;
     let mut connection = state.acquire().await?;
-    let job = match run {
-        Some(id) => inspect::job(&mut connection, id).await?.filter(|job| job.kind == KIND),
-        None => None,
-    };
+    let job = find_run(&mut connection, run).await?;
     let filter = Filter { kind: Some(KIND.to_owned()), limit: EARLIER, ..Filter::default() };
     let earlier = inspect::list(&mut connection, &filter).await?;
     drop(connection);
@@ -80,6 +78,12 @@ pub(super) async fn show(
         },
     };
     Ok(page.render(&session))
+}
+
+/// The clean-up or dry run with this id.
+async fn find_run(connection: &mut PgConnection, id: Option<Uuid>) -> Result<Option<JobView>, sqlx::Error> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(inspect::job(connection, id).await?.filter(|job| job.kind == KIND))
 }
 
 /// True for a dry run.
@@ -145,10 +149,7 @@ pub(super) async fn confirm(
     let run: Option<Uuid> = query.parsed("run", "uuid", "this must be a job's id");
     query.finish()?;
     let mut connection = state.acquire().await?;
-    let job = match run {
-        Some(id) => inspect::job(&mut connection, id).await?.filter(|job| job.kind == KIND),
-        None => None,
-    };
+    let job = find_run(&mut connection, run).await?;
     drop(connection);
     let job = job.ok_or_else(|| Problem::not_found("There is no such dry run. Start another."))?;
     let count = deletable(&job).ok_or_else(|| Problem::conflict("This run found nothing to clean up."))?;
