@@ -150,7 +150,8 @@ fn headers(message_id: Uuid, sending: &Sending) -> HeaderMap {
     headers
 }
 
-/// What an answer means after so many failed attempts. Its status says whether the receiver is up; only 2xx delivers.
+/// What an answer means. Its status says whether the receiver is up; only 2xx delivers. `errors`: failed attempts before
+/// this one.
 fn interpret(answer: PostAnswer, errors: i32) -> Result<u16, JobError> {
     let PostAnswer { status, retry_after } = answer;
     match (status, retry_after) {

@@ -30,8 +30,8 @@ pub struct MigrateCommand {
     /// How many of these lectures to restart per minute
     #[arg(long, default_value_t = 30, requires = "adopt", value_parser = clap::value_parser!(u32).range(1..=6000), value_name = "N")]
     per_minute: u32,
-    /// Seconds to wait for other transactions' locks, per migration. It tries for 0.3 s at a time, so that jobs
-    /// can be enqueued meanwhile
+    /// Seconds to wait for other transactions' locks, per migration. Each try takes 0.3 s, and jobs can be enqueued
+    /// between tries
     #[arg(long, default_value_t = migrate::LOCK_PATIENCE.as_secs(), conflicts_with = "status", value_name = "SECONDS")]
     lock_patience: u64,
     #[command(flatten)]
