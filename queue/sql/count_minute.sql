@@ -1,5 +1,6 @@
 -- activity::count_minute
--- Counts at most $1 seconds, and never past the end of a minute.
+-- Counts at most $1 seconds, and never past the end of a minute. The first part of a minute replaces what was counted of it
+-- before, so a mark that was set back to a minute's start counts nothing twice.
 WITH next AS (
     SELECT until AS mark, greatest(until, date_trunc('minute', now()) - interval '2 days') AS first
       FROM queue.counted_minutes
@@ -35,7 +36,9 @@ WITH next AS (
       FROM found
      GROUP BY minute, kind, queue
     ON CONFLICT (minute, kind, queue) DO UPDATE
-       SET completed = minutes.completed + excluded.completed, discarded = minutes.discarded + excluded.discarded,
-           cancelled = minutes.cancelled + excluded.cancelled, failed = minutes.failed + excluded.failed
+       SET (completed, discarded, cancelled, failed) = (
+           SELECT kept.times * minutes.completed + excluded.completed, kept.times * minutes.discarded + excluded.discarded,
+                  kept.times * minutes.cancelled + excluded.cancelled, kept.times * minutes.failed + excluded.failed
+             FROM (SELECT (due.first > due.minute)::integer AS times FROM due) AS kept)
 )
 SELECT minute FROM due

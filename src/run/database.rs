@@ -1,7 +1,7 @@
 //! The connection to PostgreSQL: URL, limits, and waiting while it is down.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -17,6 +17,9 @@ use crate::run::dev::state;
 
 /// Time limit of the first connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a process that waited for the schema waits for its grants: the owner gives them after a migration.
+const GRANTS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// An idle connection is pinged before use after this time.
 const PING_AFTER: Duration = Duration::from_secs(1);
@@ -190,17 +193,25 @@ pub async fn for_command(options: &DatabaseOptions, data_dir: &Path) -> Result<P
 /// first.
 ///
 /// # Errors
-/// If waiting cannot help: wrong password, role or database name.
+/// If waiting cannot help: wrong password, role or database name, missing grants.
 pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result<bool, CliError> {
     let mut backoff = Backoff::default();
+    // While the owner migrates, grants are expected to follow.
+    let mut grants_due: Option<Instant> = None;
     loop {
         let trouble = match missing(pool).await {
-            Ok(None) => match check_grants(pool).await? {
-                None => return Ok(true),
-                Some(trouble) => trouble,
+            Ok(None) => match check_grants(pool).await {
+                Ok(()) => return Ok(true),
+                Err(lack) => lack.trouble(grants_due)?,
             },
-            Ok(Some(what)) => what,
-            Err(error) if is_denied(&error) => check_grants(pool).await?.unwrap_or_else(|| error.to_string()),
+            Ok(Some(what)) => {
+                grants_due = Some(Instant::now() + GRANTS_PATIENCE);
+                what
+            }
+            Err(error) if is_denied(&error) => match check_grants(pool).await {
+                Ok(()) => error.to_string(),
+                Err(lack) => lack.trouble(grants_due)?,
+            },
             Err(error) if is_configuration(&error) => return Err(wrong(&error)),
             Err(error) => format!("the database does not answer: {error}"),
         };
@@ -211,19 +222,44 @@ pub async fn wait_until_ready(pool: &PgPool, stop: &CancellationToken) -> Result
     }
 }
 
-/// Returns why the grants could not be read, if the database is away.
-///
+/// Why a process may not use its tables.
+enum Lack {
+    /// Grants, as the statements to type.
+    Grants(Vec<String>),
+    /// They could not be read.
+    Unread(sqlx::Error),
+}
+
+impl Lack {
+    /// What to wait for.
+    ///
+    /// # Errors
+    /// If grants are missing and not expected to follow.
+    fn trouble(self, grants_due: Option<Instant>) -> Result<String, CliError> {
+        match self {
+            Self::Unread(error) => Ok(format!("the database does not answer: {error}")),
+            Self::Grants(missing) => {
+                let statements = missing.join(" ");
+                if grants_due.is_some_and(|due| Instant::now() < due) {
+                    return Ok(format!(
+                        "this process may not use its tables yet. As their owner type: {statements}"
+                    ));
+                }
+                Err(CliError::Usage(format!(
+                    "this process may not use its tables, so it ends. As their owner type: {statements}"
+                )))
+            }
+        }
+    }
+}
+
 /// # Errors
-/// If this role lacks grants. The text has the statements to type.
-async fn check_grants(pool: &PgPool) -> Result<Option<String>, CliError> {
+/// If this role lacks grants, or they cannot be read.
+async fn check_grants(pool: &PgPool) -> Result<(), Lack> {
     let read = async { grants::missing(&mut *pool.acquire().await?).await };
-    match read.await {
-        Ok(missing) if missing.is_empty() => Ok(None),
-        Ok(missing) => Err(CliError::Usage(format!(
-            "this process may not use its tables, so it ends. As their owner type: {}",
-            missing.join(" ")
-        ))),
-        Err(error) => Ok(Some(format!("the database does not answer: {error}"))),
+    match read.await.map_err(Lack::Unread)? {
+        missing if missing.is_empty() => Ok(()),
+        missing => Err(Lack::Grants(missing)),
     }
 }
 

@@ -29,6 +29,22 @@ const TABLES: [&str; 23] = [
     "_sqlx_migrations",
 ];
 
+/// The queue's tables.
+const QUEUE_TABLES: [&str; 9] = [
+    "breakers",
+    "counted_minutes",
+    "failed_attempts",
+    "jobs",
+    "migrations",
+    "minutes",
+    "queues",
+    "schedules",
+    "workers",
+];
+
+/// The queue's functions that its statements call. The other ones are for producers in SQL.
+const QUEUE_FUNCTIONS: [&str; 2] = ["enqueue", "new_id"];
+
 /// The grants that the connection's role lacks, as statements for the owner. Empty before the first migration.
 ///
 /// The catalog is read without `to_regclass`, which fails without USAGE on the schema.
@@ -42,7 +58,7 @@ pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>
              SELECT tables.oid, schemas.name AS schema, relname AS name,
                     relname IN ('migrations', '_sqlx_migrations') AS is_ledger
                FROM pg_class AS tables JOIN schemas ON schemas.oid = relnamespace
-              WHERE relkind IN ('r', 'p') AND (schemas.name = 'queue' OR relname = ANY ($1))
+              WHERE relkind IN ('r', 'p') AND relname = ANY (CASE schemas.name WHEN 'queue' THEN $2 ELSE $1 END)
          ), lacking AS (
              SELECT tables.*, string_agg(wanted, ', ' ORDER BY place) AS privileges
                FROM tables
@@ -56,9 +72,11 @@ pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>
           UNION ALL
          SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I;', functions.oid::regprocedure, current_user)
            FROM pg_proc AS functions JOIN schemas ON schemas.oid = pronamespace
-          WHERE schemas.name = 'queue' AND schemas.usable AND NOT has_function_privilege(functions.oid, 'EXECUTE')",
+          WHERE schemas.name = 'queue' AND schemas.usable AND proname = ANY ($3) AND NOT has_function_privilege(functions.oid, 'EXECUTE')",
     )
     .bind(TABLES)
+    .bind(QUEUE_TABLES)
+    .bind(QUEUE_FUNCTIONS)
     .fetch_all(connection)
     .await
 }

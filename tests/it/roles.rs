@@ -133,6 +133,80 @@ async fn a_process_without_a_grant_ends_at_its_start_and_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_table_needs_a_grant() {
+    let cluster = cluster().await;
+    let storage = tempfile::tempdir().unwrap();
+    project(&cluster, "bedel_owner", storage.path()).run(&["migrate"]).ok();
+    statements(&cluster, "bedel_owner", "GRANT USAGE ON SCHEMA public, queue TO bedel_worker").await;
+    let refused = project(&cluster, "bedel_worker", storage.path()).run(&["worker"]).refused(2);
+    let mut connection = PgConnection::connect(&url(&cluster, "bedel_owner")).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('public', 'queue')",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    assert!(tables.len() > 30, "{tables:?}");
+    for table in tables {
+        assert!(
+            refused.contains(&format!(" ON {table} TO bedel_worker;")),
+            "{table} is not checked: {refused}"
+        );
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_waited_for_the_schema_waits_for_its_grants_too() {
+    let cluster = cluster().await;
+    let storage = tempfile::tempdir().unwrap();
+    let workers = project(&cluster, "bedel_worker", storage.path());
+    let mut worker = workers.start(&["worker"]);
+    worker.wait_for_log("waiting: ");
+    project(&cluster, "bedel_owner", storage.path()).run(&["migrate"]).ok();
+    worker.wait_for_log("this process may not use its tables yet");
+    statements(&cluster, "bedel_owner", &block("Grant what they need")).await;
+    worker.wait_for_log("ready for jobs");
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.wait().code(), Some(0), "{}", worker.log());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_keep_in_the_schema_needs_no_grants() {
+    let cluster = cluster().await;
+    let storage = tempfile::tempdir().unwrap();
+    let others = "CREATE TABLE queue.notes (); CREATE FUNCTION queue.note() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+                  REVOKE EXECUTE ON FUNCTION queue.note() FROM PUBLIC;";
+    statements(&cluster, "postgres", "CREATE SCHEMA queue AUTHORIZATION bedel_owner").await;
+    statements(&cluster, "postgres", others).await;
+    project(&cluster, "bedel_owner", storage.path()).run(&["migrate"]).ok();
+    // GRANT … ON ALL TABLES fails where the role may grant nothing on one of them.
+    statements(&cluster, "postgres", "DROP TABLE queue.notes; DROP FUNCTION queue.note").await;
+    statements(&cluster, "bedel_owner", &block("Grant what they need")).await;
+    statements(&cluster, "postgres", others).await;
+    let worker = project(&cluster, "bedel_worker", storage.path());
+    worker.start(&["worker"]).wait_for_log("ready for jobs");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_of_somebody_elses_table_names_its_owner() {
+    let cluster = cluster().await;
+    let storage = tempfile::tempdir().unwrap();
+    statements(
+        &cluster,
+        "postgres",
+        "CREATE SCHEMA queue AUTHORIZATION bedel_owner; CREATE TABLE queue.jobs ()",
+    )
+    .await;
+    let refused = project(&cluster, "bedel_owner", storage.path()).run(&["migrate"]).refused(2);
+    assert!(refused.contains("GRANT postgres TO bedel_owner;"), "{refused}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_may_hold_any_character() {
     let cluster = cluster().await;
     statements(&cluster, "postgres", r"ALTER ROLE bedel_owner PASSWORD 'p@:/#%?&= +ü''\$,'").await;

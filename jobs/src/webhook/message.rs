@@ -251,7 +251,9 @@ pub enum Redelivered {
     Due(Uuid),
 }
 
-/// Sends a message again, with the same id and body.
+/// Sends a message again, with the same id and body. Locks its job before the message, as a delivery's end and a prune do.
+///
+/// Roll back unless the answer is [`Redelivered::Due`].
 pub async fn redeliver(
     tx: &mut PgConnection,
     owner: Owner,
@@ -259,14 +261,11 @@ pub async fn redeliver(
 ) -> Result<Redelivered, sqlx::Error> {
     let (webhook_id, user_id) = owner.ids();
     let message: Option<(Option<String>, bool)> = sqlx::query_as(
-        "-- message::redeliver
-         UPDATE webhook_messages AS message SET state = 'pending', ended_at = NULL
-         FROM (SELECT message.id, coalesce(enabled, true) AS enabled
-               FROM webhook_messages AS message LEFT JOIN webhooks ON webhooks.id = message.webhook_id
-               WHERE message.id = $1 AND message.webhook_id IS NOT DISTINCT FROM $2
-                   AND ($3::uuid IS NULL OR message.user_id = $3) AND removed_at IS NULL) AS known
-         WHERE message.id = known.id
-         RETURNING message.callback_url, known.enabled",
+        "-- message::to_redeliver
+         SELECT message.callback_url, coalesce(enabled, true)
+         FROM webhook_messages AS message LEFT JOIN webhooks ON webhooks.id = message.webhook_id
+         WHERE message.id = $1 AND message.webhook_id IS NOT DISTINCT FROM $2
+             AND ($3::uuid IS NULL OR message.user_id = $3) AND removed_at IS NULL",
     )
     .bind(message_id)
     .bind(webhook_id)
@@ -275,7 +274,6 @@ pub async fn redeliver(
     .await?;
     let Some((callback_url, enabled)) = message else { return Ok(Redelivered::NotFound) };
     if !enabled {
-        // The caller rolls back.
         return Ok(Redelivered::Disabled);
     }
     let group = match owner {
@@ -283,9 +281,17 @@ pub async fn redeliver(
         Owner::Callbacks(user_id) => callback_url.and_then(|url| ReceiverGroup::of_callback(user_id, &url)),
     };
     let job: NewJob = DeliverWebhook::job(message_id, group.as_ref());
-    let enqueued = enqueue(tx, &job).await?;
+    let enqueued = enqueue(&mut *tx, &job).await?;
     if !enqueued.created {
-        pull_forward(tx, message_id).await?;
+        pull_forward(&mut *tx, message_id).await?;
     }
-    Ok(Redelivered::Due(enqueued.id))
+    let due = sqlx::query(
+        "-- message::redeliver
+         UPDATE webhook_messages SET state = 'pending', ended_at = NULL WHERE id = $1",
+    )
+    .bind(message_id)
+    .execute(tx)
+    .await?;
+    // None: it was deleted meanwhile.
+    Ok(if due.rows_affected() == 1 { Redelivered::Due(enqueued.id) } else { Redelivered::NotFound })
 }

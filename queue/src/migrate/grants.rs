@@ -13,11 +13,10 @@ pub(super) async fn missing(
     if pending.is_empty() {
         return Ok(Vec::new());
     }
+    let text = ledger.migrations().filter(|known| pending.contains(&known.version));
+    let text = text.map(|known| known.sql.as_str()).collect::<Vec<_>>().join("\n");
     // PostgreSQL wants the right even for a schema that exists.
-    let makes_schema = ledger.schema.is_some()
-        && ledger
-            .migrations()
-            .any(|known| pending.contains(&known.version) && known.sql.as_str().contains("CREATE SCHEMA"));
+    let makes_schema = ledger.schema.is_some() && text.contains("CREATE SCHEMA");
     sqlx::query_scalar(
         "-- migrate::missing_grants
          WITH schemas AS (
@@ -32,14 +31,19 @@ pub(super) async fn missing(
           WHERE NOT has_schema_privilege(oid, wanted)
           GROUP BY name
           UNION ALL
-         SELECT DISTINCT format('GRANT %I TO %I;', pg_get_userbyid(relowner), current_user)
-           FROM pg_class JOIN schemas ON schemas.oid = relnamespace
-          WHERE relkind IN ('r', 'p', 'v', 'S') AND NOT pg_has_role(relowner, 'USAGE')
-            AND ($1 IS NOT NULL OR relname = $3::text)",
+         SELECT DISTINCT format('GRANT %I TO %I;', pg_get_userbyid(owner), current_user)
+           FROM (SELECT relowner AS owner, relname AS name FROM pg_class JOIN schemas ON schemas.oid = relnamespace
+                  WHERE relkind IN ('r', 'p', 'v', 'S')
+                  UNION
+                 SELECT proowner, proname FROM pg_proc JOIN schemas ON schemas.oid = pronamespace) AS existing
+          WHERE NOT pg_has_role(owner, 'USAGE')
+            AND (name = $3::text
+                 OR $1 IS NOT NULL AND $4 ~ ('\\m' || regexp_replace(name, '\\W', '\\\\\\&', 'g') || '\\M'))",
     )
     .bind(ledger.schema)
     .bind(makes_schema)
-    .bind(ledger.table)
+    .bind(ledger.table.rsplit('.').next())
+    .bind(text)
     .fetch_all(connection)
     .await
 }

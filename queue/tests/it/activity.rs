@@ -96,6 +96,33 @@ async fn schedulers_count_each_minute_once() {
 }
 
 #[tokio::test]
+async fn parts_of_a_minute_add_up_and_a_mark_set_back_counts_nothing_twice() {
+    let bench = bench().await;
+    ended(&bench, "step", "completed", 10, 7).await;
+    ended(&bench, "step", "discarded", 10, 2).await;
+    sqlx::query(
+        "UPDATE queue.jobs SET finalized_at = finalized_at - interval '40 seconds' WHERE state = 'discarded'",
+    )
+    .execute(&bench.pool)
+    .await
+    .unwrap();
+    ended(&bench, "step", "discarded", 10, 1).await;
+    for _ in 0..2 {
+        uncounted_for(&bench, "10 minutes").await;
+        for _ in 0..3 {
+            sqlx::query(include_str!("../../sql/count_minute.sql"))
+                .bind(20.0)
+                .execute(&bench.pool)
+                .await
+                .unwrap();
+        }
+        let found = last(&bench, 60, 1).await;
+        let rows: Vec<_> = found.rows.iter().map(|row| (row.completed, row.discarded, row.failed)).collect();
+        assert_eq!(rows, [(7, 3, 3)], "{found:?}");
+    }
+}
+
+#[tokio::test]
 async fn after_an_outage_two_days_are_counted_and_older_counts_go() {
     let bench = bench().await;
     sqlx::raw_sql(

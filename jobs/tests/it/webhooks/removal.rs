@@ -7,7 +7,7 @@ use bedel_jobs::webhook::subscription::{self, Change, MAX_PER_USER, Scope};
 use bedel_jobs::webhook::{prune, publish};
 use uuid::Uuid;
 
-use super::lab::{HOOK, Lab};
+use super::lab::{HOOK, Lab, eventually};
 
 /// Delivered messages to a subscription, with one attempt each.
 const LOGGED: i64 = 1_200;
@@ -110,4 +110,41 @@ async fn a_removed_user_takes_messages_along_in_batches() {
     let deleted = removal::delete(lab.pool(), &lab.ctx.storage, user).await.unwrap();
     assert!(deleted.existed);
     assert_deleted_in_batches(&lab).await;
+}
+
+/// Waits until this many sessions of the database wait for a lock.
+async fn until_waiting(lab: &Lab, sessions: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("sessions wait for a lock", async || lab.count(waiting).await == sessions).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_again_while_it_is_deleted_deadlocks_with_nothing() {
+    let lab = Lab::new().await;
+    let user = lab.user().await;
+    let (webhook, _) = lab.subscribe(user, Scope::Own, HOOK).await;
+    let message = lab.ping(webhook).await;
+    lab.execute("UPDATE webhook_messages SET created_at = now() - interval '1 year' WHERE id = $1", message)
+        .await;
+    lab.execute("UPDATE queue.jobs SET run_at = now() + interval '1 hour' WHERE subject = $1", message).await;
+    let mut holder = lab.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM webhook_messages WHERE id = $1 FOR UPDATE")
+        .bind(message)
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let pool = lab.pool().clone();
+    let again = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        let again = message::redeliver(&mut tx, Owner::Webhook(webhook), message).await;
+        tx.commit().await.unwrap();
+        again
+    });
+    until_waiting(&lab, 1).await;
+    let pool = lab.pool().clone();
+    let pruned = tokio::spawn(async move { prune::old_messages(&mut pool.acquire().await.unwrap()).await });
+    until_waiting(&lab, 2).await;
+    holder.rollback().await.unwrap();
+    assert!(matches!(again.await.unwrap().unwrap(), Redelivered::Due(_)));
+    assert_eq!(pruned.await.unwrap().unwrap(), 1);
 }
