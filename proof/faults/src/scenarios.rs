@@ -2,6 +2,7 @@
 
 mod answers;
 mod clock_jumps;
+mod crowd;
 mod deaf;
 mod hangs;
 mod kills;
@@ -43,6 +44,7 @@ macro_rules! scenario {
 const SCENARIOS: &[Scenario] = &[
     scenario!("kills", "kill -9 at random moments; beat 0.2 s, dead after 1 s", kills::quick),
     scenario!("kills-default", "the same at the defaults: beat 3 s, dead after 10 s", kills::at_defaults),
+    scenario!("crowd", "50 processes at the defaults, 17 of them killed at once", crowd::play),
     scenario!("stops", "SIGSTOP past \"dead after\", then SIGCONT", stops::play),
     scenario!("terms", "SIGTERM storms", terms::play),
     scenario!("restarts", "database restarted fast, immediately, and away for long", restarts::play),

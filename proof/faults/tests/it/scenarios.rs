@@ -36,6 +36,11 @@ fn kill_9_at_the_default_times() {
 }
 
 #[test]
+fn a_third_of_fifty_processes_is_killed() {
+    play("crowd");
+}
+
+#[test]
 fn stopped_past_the_rescue_and_continued() {
     play("stops");
 }
