@@ -1,5 +1,5 @@
 -- enqueue
-SELECT done.id, done.created, CASE WHEN $12 AND done.created THEN pg_notify('bedel_queue', '') END
+SELECT done.id, done.created
   FROM (SELECT * FROM unnest($1::text[], $2::jsonb[], $3::uuid[], $4::text[], $5::text[], $6::text[],
                              $7::smallint[], $8::float8[], $9::float8[], $10::integer[], $11::integer[])
           WITH ORDINALITY AS t (kind, args, subject, unique_key, group_key, queue,

@@ -1,5 +1,6 @@
 //! The fence: every write of an attempt names its lease. Zero rows means that the lease is lost.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -83,6 +84,41 @@ pub(crate) async fn complete(
         .execute(connection)
         .await?;
     Ok(done.rows_affected())
+}
+
+/// Of these jobs and leases, locks the rows that nobody else has locked. Returns their leases.
+pub(crate) async fn lock_free(
+    tx: &mut PgConnection,
+    ids: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    leases(tx, include_str!("../sql/lock_free.sql"), ids).await
+}
+
+/// Of these jobs and leases, the leases that still hold.
+pub(crate) async fn held(
+    connection: &mut PgConnection,
+    ids: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    leases(connection, include_str!("../sql/held.sql"), ids).await
+}
+
+/// Of these jobs and leases, the leases under which the job ended.
+pub(crate) async fn ended(
+    connection: &mut PgConnection,
+    ids: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    leases(connection, include_str!("../sql/ended.sql"), ids).await
+}
+
+async fn leases(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    ids: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let (jobs, leases): (Vec<Uuid>, Vec<Uuid>) = ids.unzip();
+    let found: Vec<Uuid> =
+        sqlx::query_scalar(statement).bind(jobs).bind(leases).fetch_all(connection).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// An attempt that failed. The database decides whether the job's time is up.

@@ -38,26 +38,13 @@ pub async fn enqueue_many(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<
         [first, rest @ ..] if rest.iter().all(|job| job.is_like(first)) && first.unique_key.is_none() => {
             enqueue_batch(tx, first, jobs).await
         }
-        _ => enqueue_each(tx, jobs, false).await,
+        _ => enqueue_each(tx, jobs).await,
     }
-}
-
-/// Enqueues one job and its NOTIFY in a separate transaction.
-pub(super) async fn enqueue_and_notify(
-    connection: &mut PgConnection,
-    job: &NewJob,
-) -> Result<Enqueued, sqlx::Error> {
-    let enqueued = enqueue_each(connection, std::slice::from_ref(job), true).await?;
-    enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Inserts one by one inside the database, ordered by unique key: two batches with the same keys cannot
 /// deadlock.
-async fn enqueue_each(
-    tx: &mut PgConnection,
-    jobs: &[NewJob],
-    notify: bool,
-) -> Result<Vec<Enqueued>, sqlx::Error> {
+async fn enqueue_each(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, sqlx::Error> {
     fn each<'a, T>(jobs: &'a [NewJob], get: impl Fn(&'a NewJob) -> T) -> Vec<T> {
         jobs.iter().map(get).collect()
     }
@@ -73,7 +60,6 @@ async fn enqueue_each(
         .bind(each(jobs, |job| job.policy.give_up_after.as_secs_f64()))
         .bind(each(jobs, |job| job.policy.max_attempts))
         .bind(each(jobs, |job| job.policy.max_crashes))
-        .bind(notify)
         .fetch_all(tx)
         .await?;
     Ok(rows.into_iter().map(|(id, created)| Enqueued { id, created }).collect())

@@ -1,9 +1,6 @@
 //! The handle that producers and workers share: the pool, and wake-ups that cost at most one NOTIFY at a
 //! time.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -11,9 +8,6 @@ use super::insert::{self, Enqueued};
 use super::wake_up::{CANCELLED, WORK, notify, spawn_sender};
 use crate::dedicated_connection::dedicated_connection;
 use crate::job::new_job::NewJob;
-
-/// After this long without an enqueue by the handle, the next job's transaction includes its wake-up.
-const QUIET_PERIOD: Duration = Duration::from_millis(5);
 
 /// A wake-up that is lost with the server would wake no worker, so no wait for the disk.
 const ASYNC_COMMIT: [(&str, &str); 1] = [("synchronous_commit", "off")];
@@ -27,8 +21,6 @@ pub struct Queue {
     /// Capacity 1: if it is full, a signal is already pending.
     work: mpsc::Sender<()>,
     cancelled: mpsc::Sender<()>,
-    /// Time of the last [`enqueue`](Self::enqueue).
-    enqueued: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Queue {
@@ -39,7 +31,7 @@ impl Queue {
         let wakes = dedicated_connection(&pool, "bedel-wakes", &ASYNC_COMMIT);
         let work = spawn_sender(&wakes, WORK);
         let cancelled = spawn_sender(&wakes, CANCELLED);
-        Self { pool, wakes, work, cancelled, enqueued: Arc::default() }
+        Self { pool, wakes, work, cancelled }
     }
 
     /// The database.
@@ -48,30 +40,20 @@ impl Queue {
         &self.pool
     }
 
-    /// Enqueues `job` in its own transaction, one round trip, and wakes the workers. A job that belongs to
+    /// Enqueues `job` in its own transaction, one round trip, and wakes the workers after it. A job that belongs to
     /// rows of yours goes into their transaction instead, with [`enqueue`](crate::enqueue()).
     ///
     /// # Errors
     /// If the database is away or refuses the insert. A connection lost on the way leaves open whether the
     /// job exists; a [`unique_key`](NewJob::unique_key) makes a retry safe.
     pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        // Transactions with a NOTIFY commit one after another, others commit together. So a lone job includes
-        // its wake-up, and a burst of jobs is followed by a few wake-ups.
-        if self.was_quiet() {
-            return insert::enqueue_and_notify(&mut connection, job).await;
-        }
-        let enqueued = insert::enqueue(&mut connection, job).await?;
+        // Not in the insert's transaction: transactions with a NOTIFY flush one after another, and each fails while
+        // the server's queue of notifications is full.
+        let enqueued = insert::enqueue(&mut *self.pool.acquire().await?, job).await?;
         if enqueued.created {
             self.wake();
         }
         Ok(enqueued)
-    }
-
-    fn was_quiet(&self) -> bool {
-        let now = Instant::now();
-        let last = self.enqueued.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        last.is_none_or(|last| now.duration_since(last) >= QUIET_PERIOD)
     }
 
     /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; a

@@ -84,7 +84,8 @@ impl Attempt {
         self.subject.ok_or_else(|| JobError::fatal("no-subject", "this job was enqueued without a subject"))
     }
 
-    /// Fires when the attempt is cancelled, released or has lost its lease.
+    /// Fires when the attempt is cancelled, released or has lost its lease, and when its handler ended: it returned,
+    /// panicked or ran out of time. Give it to what works on other threads.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancellation

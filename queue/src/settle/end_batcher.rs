@@ -1,168 +1,161 @@
 //! Writes the ends of plain attempts in batches. While one statement reaches the disk, the next batch fills.
+//!
+//! One end must not hold up the others. If a row is locked, the batch is written without it, and the end is parked: it
+//! is tried again apart from the others. If the database refuses a batch, halves of it are written until the refused
+//! end stands alone.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::database_retry::{DATABASE_RETRY_PAUSE, STEP_TIMEOUT};
-use crate::error::{is_passing, is_self_inflicted};
-use crate::fence::{self, Completed, Failed};
+use super::end_writer::{self, Outcome};
+use super::outcome_metrics::record_outcome;
+use crate::fence::{Completed, Failed};
 use crate::liveness::in_flight::{InFlight, SlotGuard};
-use crate::stale::note_stale;
 
 /// Most ends in one statement.
 const MAX_BATCH: usize = 1000;
 
-/// Pause of a job whose end the database refused.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Pause before a parked end is tried again; doubled each time.
+const PARKED_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest pause of a parked end.
+const MAX_PARKED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How an attempt ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum AttemptEnd {
     Completed(Completed),
     Failed(Failed),
 }
 
 impl AttemptEnd {
-    fn job_id(&self) -> Uuid {
+    /// Job and lease.
+    pub(super) fn ids(&self) -> (Uuid, Uuid) {
         match self {
-            Self::Completed(completed) => completed.job_id,
-            Self::Failed(failed) => failed.job_id,
+            Self::Completed(Completed { job_id, lease, .. }) | Self::Failed(Failed { job_id, lease, .. }) => {
+                (*job_id, *lease)
+            }
         }
     }
 }
 
-/// Ends that are not written yet. Each keeps its slot until it is.
+/// An end that is not written yet. It keeps its slot until it is.
+#[derive(Debug)]
+pub(crate) struct UnwrittenEnd {
+    pub(crate) end: AttemptEnd,
+    pub(crate) kind: &'static str,
+    /// When the attempt began.
+    pub(crate) started: Instant,
+    pub(crate) guard: SlotGuard,
+}
+
+impl UnwrittenEnd {
+    fn record(&self, is_written: bool) {
+        let outcome = match (&self.end, is_written) {
+            (_, false) => "lost",
+            (AttemptEnd::Completed(_), true) => "completed",
+            (AttemptEnd::Failed(_), true) => "failed",
+        };
+        record_outcome(self.kind, self.started, outcome);
+    }
+}
+
+/// An end whose row is locked.
+#[derive(Debug)]
+struct ParkedEnd {
+    end: UnwrittenEnd,
+    due: Instant,
+    pause: Duration,
+}
+
+/// Ends that are not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct EndBatcher {
-    pending: Mutex<Vec<(AttemptEnd, SlotGuard)>>,
+    pending: Mutex<Vec<UnwrittenEnd>>,
     ready: Notify,
 }
 
 impl EndBatcher {
-    pub(crate) fn push(&self, end: AttemptEnd, guard: SlotGuard) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push((end, guard));
+    pub(crate) fn push(&self, end: UnwrittenEnd) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(end);
         self.ready.notify_one();
     }
 
     /// Writes batches until it is dropped.
     pub(crate) async fn run(&self, pool: &PgPool) {
+        let mut parked: Vec<ParkedEnd> = Vec::new();
         loop {
-            let mut batch = {
-                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                let size = pending.len().min(MAX_BATCH);
-                pending.drain(..size).collect::<Vec<_>>()
+            let batch = self.take_batch();
+            let due: Vec<ParkedEnd> = {
+                let now = Instant::now();
+                parked.extract_if(.., |end| end.due <= now).take(MAX_BATCH).collect()
             };
-            if batch.is_empty() {
-                self.ready.notified().await;
+            if batch.is_empty() && due.is_empty() {
+                let next = parked.iter().map(|end| end.due).min();
+                tokio::select! {
+                    () = self.ready.notified() => {}
+                    () = until(next) => {}
+                }
                 continue;
             }
-            // Lock order everywhere: jobs by id.
-            batch.sort_unstable_by_key(|(end, _)| end.job_id());
-            let (ends, guards): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let blocked = write(pool, &ends).await;
-            let (again, done): (Vec<_>, Vec<_>) =
-                ends.into_iter().zip(guards).partition(|(end, _)| blocked.contains(&end.job_id()));
-            InFlight::release_all(done.into_iter().map(|(_, guard)| guard).collect());
-            for (end, guard) in again {
-                self.push(end, guard);
+            if !batch.is_empty() {
+                let blocked = write(pool, batch, false).await;
+                parked.extend(blocked.into_iter().map(|end| park(end, PARKED_PAUSE)));
+            }
+            if !due.is_empty() {
+                let pauses: Vec<(Uuid, Duration)> =
+                    due.iter().map(|parked| (parked.end.end.ids().1, parked.pause)).collect();
+                let blocked = write(pool, due.into_iter().map(|parked| parked.end).collect(), true).await;
+                parked.extend(blocked.into_iter().map(|end| {
+                    let lease = end.end.ids().1;
+                    let last = pauses.iter().find(|(of, _)| *of == lease).map_or(PARKED_PAUSE, |(_, p)| *p);
+                    park(end, (last * 2).min(MAX_PARKED_PAUSE))
+                }));
             }
         }
+    }
+
+    fn take_batch(&self) -> Vec<UnwrittenEnd> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = pending.len().min(MAX_BATCH);
+        pending.drain(..size).collect()
     }
 }
 
-/// Writes the batch. If one end blocks the rest (its row is locked, or the database refuses it), writes each
-/// by itself. Returns the jobs whose ends must be written again.
-async fn write(pool: &PgPool, ends: &[AttemptEnd]) -> Vec<Uuid> {
-    let all: Vec<&AttemptEnd> = ends.iter().collect();
-    if write_retrying(pool, &all).await.is_ok() {
-        return Vec::new();
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
-    let mut blocked = Vec::new();
-    for end in all {
-        match write_retrying(pool, &[end]).await {
-            Ok(()) => {}
-            Err(error) if is_self_inflicted(&error) => {
-                tracing::warn!(%error, job = %end.job_id(), "an attempt's end waits for its row");
-                blocked.push(end.job_id());
+}
+
+fn park(end: UnwrittenEnd, pause: Duration) -> ParkedEnd {
+    tracing::warn!(job = %end.end.ids().0, ?pause, "an attempt's end waits: its row is locked");
+    ParkedEnd { end, due: Instant::now() + pause, pause }
+}
+
+/// Writes the batch, and frees the slots of what is written or lost. Returns the ends whose rows are locked. `skips`:
+/// locked rows are expected.
+async fn write(pool: &PgPool, mut batch: Vec<UnwrittenEnd>, skips: bool) -> Vec<UnwrittenEnd> {
+    // Lock order everywhere: jobs by id.
+    batch.sort_unstable_by_key(|end| end.end.ids().0);
+    let ends: Vec<&AttemptEnd> = batch.iter().map(|end| &end.end).collect();
+    let outcomes = end_writer::write(pool, &ends, skips).await;
+    let (mut blocked, mut done) = (Vec::new(), Vec::new());
+    for (end, outcome) in batch.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Locked => blocked.push(end),
+            Outcome::Written | Outcome::Lost => {
+                end.record(outcome == Outcome::Written);
+                done.push(end.guard);
             }
-            Err(error) => fail_refused(pool, end, &error).await,
         }
     }
+    InFlight::release_all(done);
     blocked
-}
-
-/// The database refused the end: the attempt fails and spends a budget, so that the job cannot loop for ever.
-async fn fail_refused(pool: &PgPool, end: &AttemptEnd, error: &sqlx::Error) {
-    tracing::error!(%error, job = %end.job_id(), "the database refused an attempt's end");
-    let (job_id, lease) = match end {
-        AttemptEnd::Completed(Completed { job_id, lease, .. })
-        | AttemptEnd::Failed(Failed { job_id, lease, .. }) => (*job_id, *lease),
-    };
-    let failed = AttemptEnd::Failed(Failed {
-        job_id,
-        lease,
-        class: "refused".to_owned(),
-        message: "the database refused to write this attempt's end".to_owned(),
-        spent: 1,
-        delay: REFUSED_PAUSE,
-        last: false,
-    });
-    if let Err(error) = write_retrying(pool, &[&failed]).await {
-        tracing::error!(%error, %job_id, "the failure was refused too; the heartbeat will release the job");
-    }
-}
-
-/// Repeats the write while the database is away. A repeat after a lost answer changes nothing: a job that
-/// ended under its lease no longer runs.
-async fn write_retrying(pool: &PgPool, ends: &[&AttemptEnd]) -> Result<(), sqlx::Error> {
-    loop {
-        match write_once(pool, ends).await {
-            Err(error) if is_passing(&error) && !is_self_inflicted(&error) => {
-                note_stale(&error);
-                tracing::warn!(%error, attempts = ends.len(), "database away; the attempts' ends wait");
-                tokio::time::sleep(DATABASE_RETRY_PAUSE).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-async fn write_once(pool: &PgPool, ends: &[&AttemptEnd]) -> Result<(), sqlx::Error> {
-    let (mut completed, mut failed) = (Vec::with_capacity(ends.len()), Vec::new());
-    for end in ends {
-        match end {
-            AttemptEnd::Completed(attempt) => completed.push(attempt.clone()),
-            AttemptEnd::Failed(attempt) => failed.push(attempt.clone()),
-        }
-    }
-    let mut connection = pool.acquire().await?;
-    let write = async {
-        let mut written = 0;
-        if !completed.is_empty() {
-            written += fence::complete(&mut connection, &completed).await?;
-        }
-        if !failed.is_empty() {
-            let settled = fence::fail(&mut connection, &failed).await?;
-            written += settled.len() as u64;
-            let discarded = settled.iter().filter(|(_, discarded)| *discarded).count();
-            if discarded > 0 {
-                tracing::warn!(discarded, "jobs discarded");
-            }
-        }
-        let lost = (ends.len() as u64).saturating_sub(written);
-        if lost > 0 {
-            tracing::warn!(lost, "leases lost; nothing of these attempts is written");
-        }
-        Ok(())
-    };
-    let answer = tokio::time::timeout(STEP_TIMEOUT, write).await;
-    answer.unwrap_or_else(|_| {
-        // The peer vanished, and the pool has no other connection.
-        connection.close_on_drop();
-        Err(sqlx::Error::PoolTimedOut)
-    })
 }

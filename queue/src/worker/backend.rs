@@ -33,7 +33,8 @@ use crate::error::JobError;
 use crate::fence::Completed;
 use crate::job::{Job, fails_without_hooks, is_plain};
 use crate::liveness::in_flight::SlotGuard;
-use crate::settle::end_batcher::AttemptEnd;
+use crate::settle::end_batcher::{AttemptEnd, UnwrittenEnd};
+use crate::settle::outcome_metrics::record_outcome;
 use crate::settle::settlement::Settlement;
 
 /// A claimed job on its way to its handler.
@@ -199,10 +200,17 @@ where
             subject = settlement.attempt.subject.map(tracing::field::display),
             attempt = settlement.attempt.number,
         );
+        // The handler's own token: it also fires when the run ends, so that what a timeout or a panic left behind on
+        // other threads stops beside the retry.
+        let token = settlement.attempt.cancellation.child_token();
+        task.args.settlement.attempt.cancellation = token.clone();
         // The service that was polled ready takes the call; a clone replaces it.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let run = async move { inner.call(task).await };
+        let run = async move {
+            let _ended = token.drop_guard();
+            inner.call(task).await
+        };
         // Two futures, not one with two branches: that one would be as large as the larger branch.
         if settlement.is_batched() {
             let plain = async move {
@@ -219,12 +227,6 @@ where
             Box::pin(hooked.instrument(span))
         }
     }
-}
-
-/// Records the attempt's metrics. Without an installed recorder this does nothing.
-fn record_outcome<J: Job>(started: Instant, outcome: &'static str) {
-    metrics::counter!("bedel_queue_attempts_total", "kind" => J::KIND, "outcome" => outcome).increment(1);
-    metrics::histogram!("bedel_queue_attempt_seconds", "kind" => J::KIND).record(started.elapsed());
 }
 
 /// Begin, run, then commit or fail. If the lease is lost, nothing is written.
@@ -252,7 +254,7 @@ async fn settle<J: Job>(
         // holds.
         (None, _) => {
             settlement.release().await;
-            record_outcome::<J>(started, "released");
+            record_outcome(J::KIND, started, "released");
             return;
         }
         (Some(Ok(output)), Ok(job)) => match settlement.commit(job, &output).await {
@@ -274,13 +276,13 @@ async fn finish<J: Job>(
     settled: Result<&'static str, JobError>,
 ) {
     match settled {
-        Ok(outcome) => record_outcome::<J>(started, outcome),
+        Ok(outcome) => record_outcome(J::KIND, started, outcome),
         Err(error) if error.is_lost_lease() => {
-            record_outcome::<J>(started, "lost");
+            record_outcome(J::KIND, started, "lost");
             tracing::warn!("lease lost; nothing of this attempt is written");
         }
         Err(error) => {
-            record_outcome::<J>(started, "failed");
+            record_outcome(J::KIND, started, "failed");
             tracing::error!(%error, "a hook of this kind failed; the attempt ends without hooks");
             if let Err(error) = settlement.fail_without_hooks(&error).await {
                 tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
@@ -306,16 +308,15 @@ async fn settle_plain<J: Job>(
         None => {
             // Rare and large: boxed, so that other attempts do not pay for its size.
             Box::pin(settlement.release()).await;
-            record_outcome::<J>(started, "released");
+            record_outcome(J::KIND, started, "released");
             return;
         }
         Some(Err(error)) if error.is_lost_lease() => {
-            record_outcome::<J>(started, "lost");
+            record_outcome(J::KIND, started, "lost");
             tracing::warn!("lease lost; nothing of this attempt is written");
             return;
         }
         Some(Err(error)) if fails_without_hooks::<J>() && settlement.discard_hook.is_none() => {
-            record_outcome::<J>(started, "failed");
             AttemptEnd::Failed(settlement.failed(&error))
         }
         Some(Err(error)) => {
@@ -327,12 +328,11 @@ async fn settle_plain<J: Job>(
             return;
         }
         Some(Ok(_)) => {
-            record_outcome::<J>(started, "completed");
             AttemptEnd::Completed(Completed { job_id: attempt.job_id, lease: attempt.lease, result: None })
         }
     };
     if let Some(guard) = guard {
-        settlement.shared.end_batcher.push(outcome, guard);
+        settlement.shared.end_batcher.push(UnwrittenEnd { end: outcome, kind: J::KIND, started, guard });
     }
 }
 

@@ -66,14 +66,21 @@ impl Kind {
 /// Claimed jobs stay in the index until vacuum removes them, and an old snapshot delays that. A scan from the
 /// earliest time would walk all of them, each time. So while claims come back full, the next one starts where
 /// the last one ended. A job that appears with an earlier time (its producer's transaction was slow) waits
-/// for the next scan from the start: after `RESCAN_INTERVAL`, or after a claim that was not filled.
+/// for the next scan from the start: after `RESCAN_INTERVAL`, or after a claim that was not filled. Each kind has its
+/// own cursor, as an idle kind is scanned from the start all the time.
 #[derive(Debug)]
 struct Cursor {
     /// When the last scan from the start was answered.
     scanned_at: Instant,
     /// How long it took: scans from the start must stay a small share of all.
     took: Duration,
-    positions: HashMap<&'static str, [Option<Timestamp>; PRIORITIES]>,
+    from: [Option<Timestamp>; PRIORITIES],
+}
+
+impl Cursor {
+    fn is_fresh(&self) -> bool {
+        self.scanned_at.elapsed() <= RESCAN_INTERVAL.max(self.took * 10)
+    }
 }
 
 /// When the next claim is due without a wake-up.
@@ -94,7 +101,8 @@ pub(super) struct Claimer {
     in_flight: Arc<InFlight>,
     /// Fires when there may be work.
     work: Arc<Notify>,
-    cursor: Mutex<Cursor>,
+    /// The kinds with a backlog.
+    cursors: Mutex<HashMap<&'static str, Cursor>>,
 }
 
 impl Claimer {
@@ -107,11 +115,6 @@ impl Claimer {
         in_flight: &Arc<InFlight>,
         work: Arc<Notify>,
     ) -> Self {
-        let cursor = Mutex::new(Cursor {
-            scanned_at: Instant::now(),
-            took: Duration::ZERO,
-            positions: HashMap::new(),
-        });
         Self {
             pool,
             claims,
@@ -120,7 +123,7 @@ impl Claimer {
             kinds,
             in_flight: Arc::clone(in_flight),
             work,
-            cursor,
+            cursors: Mutex::default(),
         }
     }
 
@@ -155,17 +158,15 @@ impl Claimer {
     }
 
     fn demands(&self) -> Vec<KindDemand> {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        if cursor.scanned_at.elapsed() > RESCAN_INTERVAL.max(cursor.took * 10) {
-            cursor.positions.clear();
-        }
+        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+        cursors.retain(|_, cursor| cursor.is_fresh());
         self.kinds
             .iter()
             .map(|kind| {
                 let free = kind.slots.saturating_sub(self.in_flight.count(kind.kind));
                 // Only a full claim leaves a position.
-                let position = cursor.positions.get(kind.kind);
-                let batch = kind.batch(free, position.is_some());
+                let cursor = cursors.get(kind.kind);
+                let batch = kind.batch(free, cursor.is_some());
                 KindDemand {
                     kind: kind.kind,
                     queue: kind.policy.queue,
@@ -173,7 +174,7 @@ impl Claimer {
                     more: batch < free,
                     group_limit: kind.policy.group_limit,
                     breaker: kind.policy.breaker.is_some(),
-                    from: position.copied().unwrap_or_default(),
+                    from: cursor.map(|cursor| cursor.from).unwrap_or_default(),
                 }
             })
             .filter(|demand| demand.free > 0)
@@ -211,21 +212,22 @@ impl Claimer {
     /// asked for fewer jobs than there are free slots.
     fn move_cursor(&self, demands: &[KindDemand], rows: &[Claimed], took: Duration) -> bool {
         let mut again = false;
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
         for demand in demands {
             let claimed = || rows.iter().filter(|row| row.kind == demand.kind);
-            if demand.from == <[_; PRIORITIES]>::default() {
-                (cursor.scanned_at, cursor.took) = (Instant::now(), took);
-            }
             if claimed().count() < demand.free {
-                again |= cursor.positions.remove(demand.kind).is_some();
+                again |= cursors.remove(demand.kind).is_some();
                 continue;
             }
             again |= demand.more;
-            let positions = cursor.positions.entry(demand.kind).or_default();
+            let cursor = cursors.entry(demand.kind).or_insert_with(|| Cursor {
+                scanned_at: Instant::now(),
+                took,
+                from: Default::default(),
+            });
             for row in claimed().filter(|row| row.crashes == 0) {
                 let position =
-                    usize::try_from(row.priority - 1).ok().and_then(|lane| positions.get_mut(lane));
+                    usize::try_from(row.priority - 1).ok().and_then(|lane| cursor.from.get_mut(lane));
                 if let Some(position) = position {
                     *position = (*position).max(Some(row.run_at));
                 }

@@ -46,8 +46,10 @@ const STABLE_PLANS: [(&str, &str); 6] = [
 const CLAIM_SETTINGS: [(&str, &str); 2] =
     [("synchronous_commit", "off"), ("idle_in_transaction_session_timeout", "5s")];
 
-/// For the ends' connection. One locked row must not delay all other ends.
-const END_SETTINGS: [(&str, &str); 1] = [("lock_timeout", "1s")];
+/// For the ends' connection. One locked row must not delay all other ends for long, and a connection that goes silent
+/// in a transaction must lose its locks.
+const END_SETTINGS: [(&str, &str); 3] =
+    [("lock_timeout", "1s"), ("statement_timeout", "20s"), ("idle_in_transaction_session_timeout", "5s")];
 
 /// Claims and runs jobs until `stop` fires, then drains: running attempts get `drain`, the rest is released.
 /// It never ends because of the database.

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bedel_queue::{Queue, WorkerOptions, enqueue_many, inspect};
+use bedel_test_support::{Cluster, Moment, PgProxy, Statement};
 use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::{Act, Bench, Worker, bench, eventually, options, step};
@@ -137,39 +139,61 @@ async fn a_wake_up_starts_a_job_long_before_the_poll() {
 async fn a_job_enqueued_by_the_handle_is_there_once_and_starts_long_before_the_poll() {
     let bench = bench().await;
     let worker = lazy_worker(&bench, 1).await;
-    let wakes: i32 = sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE application_name = 'bedel-wakes' AND datname = current_database()")
-        .fetch_one(&bench.pool)
-        .await
-        .unwrap();
-    let mut listener = PgListener::connect(&bench.url).await.unwrap();
-    listener.listen("bedel_queue").await.unwrap();
-    // Alone, and right after another: the wake-up comes with the job or follows it.
-    for jobs in [1, 3] {
-        let mut last = None;
-        for _ in 0..jobs {
-            let enqueued = bench.queue.enqueue(&step(Act::Succeed)).await.unwrap();
-            assert!(enqueued.created);
-            last = Some(enqueued.id);
-        }
-        bench.until(last.expect("at least one"), "completed").await;
-        if jobs == 1 {
-            // An earlier wake-up may have started it too; its own did not use the wake-ups' connection.
-            let along =
-                async { while i64::from(listener.recv().await.unwrap().process_id()) == i64::from(wakes) {} };
-            timeout(Duration::from_secs(10), along).await.expect("a wake-up that came with the job");
-        }
+    for _ in 0..3 {
+        let enqueued = bench.queue.enqueue(&step(Act::Succeed)).await.unwrap();
+        assert!(enqueued.created);
+        bench.until(enqueued.id, "completed").await;
     }
-    for _ in 0..2 {
-        // With a quiet handle and with a busy one.
-        let later = step(Act::Succeed).unique_key("one").delay(Duration::from_secs(60));
-        let first = bench.queue.enqueue(&later).await.unwrap();
-        let again = bench.queue.enqueue(&later).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(6)).await; // more than the 5 ms after which it is
-        let quiet = bench.queue.enqueue(&later).await.unwrap();
-        assert_eq!((again.created, quiet.created), (false, false));
-        assert_eq!((again.id, quiet.id), (first.id, first.id));
+    let later = step(Act::Succeed).unique_key("one").delay(Duration::from_secs(60));
+    let first = bench.queue.enqueue(&later).await.unwrap();
+    let again = bench.queue.enqueue(&later).await.unwrap();
+    assert!(!again.created);
+    assert_eq!(again.id, first.id);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_notification_that_hangs_holds_up_no_enqueue() {
+    let bench = bench().await;
+    let proxy = PgProxy::start(&bench.pool.connect_options()).unwrap();
+    let pool = PgPoolOptions::new().connect_with(proxy.options()).await.unwrap();
+    let hold = proxy.hold(Statement::Named("queue::notify"), Moment::Before);
+    let queue = Queue::new(pool);
+    let worker = bench.worker(options(2));
+    for _ in 0..3 {
+        let id = queue.enqueue(&step(Act::Succeed)).await.unwrap().id;
+        bench.until(id, "completed").await;
     }
     worker.stop().await;
+    drop(hold);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_producers_on_a_slow_disk_commit_together() {
+    // Each flush takes 2 ms more. PostgreSQL flushes for all transactions that wait, but for a transaction with a NOTIFY alone.
+    const PRODUCERS: u32 = 20;
+    const JOBS: u32 = 50;
+    let cluster = Cluster::start(&[("commit_delay", "2000"), ("commit_siblings", "0")]).await.unwrap();
+    cluster.create("queue").await.unwrap();
+    let options = PgPoolOptions::new().max_connections(PRODUCERS);
+    let pool = options.connect(&cluster.url("queue")).await.unwrap();
+    bedel_queue::migrate(&pool).await.unwrap();
+    let begun = Instant::now();
+    let mut producers = JoinSet::new();
+    for _ in 0..PRODUCERS {
+        let queue = Queue::new(pool.clone());
+        producers.spawn(async move {
+            for _ in 0..JOBS {
+                queue.enqueue(&step(Act::Succeed)).await.unwrap();
+            }
+        });
+    }
+    producers.join_all().await;
+    let took = begun.elapsed();
+    // One after another they would take 2 s and more.
+    assert!(took < Duration::from_millis(2) * PRODUCERS * JOBS * 2 / 3, "{took:?}");
+    pool.close().await;
+    cluster.stop().await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Promises 8 and 9: priorities and jobs scheduled for later, with several workers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bedel_queue::inspect;
+use bedel_queue::{Attempt, Job, JobError, NewJob, Policy, WorkerOptions, enqueue_many, inspect};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::support::{Act, bench, eventually, options, step};
+use crate::support::{Act, Lab, bench, eventually, options, registry, step};
 
 #[tokio::test]
 async fn an_urgent_job_overtakes_the_backlog_of_two_workers() {
@@ -78,5 +80,55 @@ async fn a_job_scheduled_for_later_starts_when_it_is_due_and_not_before() {
     }
     for worker in workers {
         worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_job_starts_soon_although_another_kind_has_nothing_to_do() {
+    let bench = bench().await;
+    let backlog: Vec<_> = (0..3000).map(|_| NewJob::new(&Tick(5))).collect();
+    enqueue_many(&mut *bench.pool.acquire().await.unwrap(), &backlog).await.unwrap();
+    let slots = BTreeMap::from([("tick".to_owned(), 4), ("step".to_owned(), 4)]);
+    let registry = registry(&bench.pool).register::<Tick>();
+    let worker = bench.worker_of(registry, WorkerOptions { slots, ..options(0) });
+    const DONE: &str = "SELECT count(*) FROM queue.jobs WHERE kind = 'tick' AND state = 'completed'";
+    eventually("under way", async || bench.count(DONE).await > 100).await;
+    // A row of a transaction that took long, or of a queue that was paused.
+    let late = bench.enqueue(NewJob::new(&Tick(5))).await.id;
+    sqlx::query("UPDATE queue.jobs SET run_at = run_at - interval '1 hour' WHERE id = $1")
+        .bind(late)
+        .execute(&bench.pool)
+        .await
+        .unwrap();
+    bench.until(late, "completed").await;
+    let waited: f64 = sqlx::query_scalar(
+        "SELECT extract(epoch FROM attempted_at - created_at)::float8 FROM queue.jobs WHERE id = $1",
+    )
+    .bind(late)
+    .fetch_one(&bench.pool)
+    .await
+    .unwrap();
+    // 250 ms, and some for a busy machine.
+    assert!(waited < 0.75, "{waited} s");
+    assert!(bench.count(DONE).await < 2500, "the backlog was nearly done anyway");
+    worker.stop().await;
+}
+
+/// A plain kind that takes so many milliseconds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Tick(u64);
+
+impl Job for Tick {
+    const KIND: &'static str = "tick";
+    type Context = Lab;
+    type Output = ();
+
+    fn policy() -> Policy {
+        Policy::default()
+    }
+
+    async fn run(&self, _: &Lab, _: &Attempt) -> Result<(), JobError> {
+        tokio::time::sleep(Duration::from_millis(self.0)).await;
+        Ok(())
     }
 }
