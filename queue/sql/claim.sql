@@ -13,13 +13,14 @@ WITH RECURSIVE paused AS MATERIALIZED (
      WHERE state = 'running' AND group_key IS NOT NULL
      GROUP BY group_key
 ), suspect AS MATERIALIZED (
-    SELECT job.ctid AS place, job.kind, job.group_key
+    SELECT job.ctid AS place, job.kind, job.group_key, ({spent}) AS spent
       FROM queue.jobs AS job JOIN wanted ON wanted.kind = job.kind
      WHERE {suspect} AND {due}
-       AND ($3 OR job.crashes >= job.max_crashes)
+       -- A process with nothing else to do comes first.
+       AND ($3 AND ($15 OR job.run_at <= now() - interval '5 seconds') OR {spent})
        AND (wanted.group_limit IS NULL OR job.group_key IS NULL
             OR wanted.group_limit > COALESCE((SELECT running FROM busy WHERE busy.group_key = job.group_key), 0))
-       AND (NOT wanted.breaker OR job.crashes >= job.max_crashes
+       AND (NOT wanted.breaker OR ({spent})
             OR CASE WHEN NOT jsonb_exists($14::jsonb, job.group_key) THEN 0
                        ELSE COALESCE(($14::jsonb ->> job.group_key)::integer, 1) END > 0)
      ORDER BY job.priority, job.run_at
@@ -93,15 +94,18 @@ WITH RECURSIVE paused AS MATERIALIZED (
                    UNION ALL
                    SELECT place, priority, run_at FROM grouped WHERE grouped.kind = wanted.kind) AS found
             ORDER BY priority, run_at
-            LIMIT wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind)
+            -- A suspect gets no company.
+            LIMIT CASE WHEN EXISTS (SELECT FROM suspect WHERE NOT spent) THEN 0
+                       ELSE wanted.free - (SELECT count(*) FROM suspect WHERE suspect.kind = wanted.kind) END
      ) AS due
 )
 UPDATE queue.jobs AS job
    SET state = 'running', lease = ($12::uuid[])[number], worker_id = $1, worker = $2,
-       attempt = attempt + (attempt < 2147483647)::integer, attempted_at = now(), progress = NULL
+       attempt = attempt + (attempt < 2147483647)::integer, attempted_at = now(), progress = NULL,
+       alone = $15 AND EXISTS (SELECT FROM suspect WHERE NOT spent)
   FROM unnest(ARRAY(SELECT place FROM suspect UNION ALL SELECT place FROM chosen))
        WITH ORDINALITY AS claimed (place, number)
  WHERE job.ctid = claimed.place
 RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
-          job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
-          job.attempted_at, job.created_at, job.group_key::text, NULL::text AS group_error
+          job.errors, job.crashes, job.max_attempts, job.checkpoint,
+          job.attempted_at, job.created_at, job.group_key::text, NULL::text AS group_error, ({spent}) AS spent

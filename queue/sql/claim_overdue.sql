@@ -24,6 +24,7 @@ UPDATE queue.jobs AS job
        attempt = attempt + (attempt < 2147483647)::integer, attempted_at = now(), progress = NULL
  WHERE ctid = ANY (ARRAY(SELECT place FROM overdue WHERE turn <= free))
 RETURNING job.id, job.kind::text, job.args, job.subject, job.lease, job.priority, job.run_at, job.attempt,
-          job.errors, job.crashes, job.max_attempts, job.max_crashes, job.checkpoint,
+          job.errors, job.crashes, job.max_attempts, job.checkpoint,
           job.attempted_at, job.created_at, job.group_key::text,
-          COALESCE((SELECT message FROM queue.breakers AS breaker WHERE breaker.group_key = job.group_key), '')
+          COALESCE((SELECT message FROM queue.breakers AS breaker WHERE breaker.group_key = job.group_key), ''),
+          ({spent}) AS spent

@@ -11,7 +11,7 @@ WITH report AS MATERIALIZED (
            worker_id = CASE WHEN ends THEN worker_id END,
            finalized_at = CASE WHEN ends THEN now() END,
            errors = least(errors::bigint + spent, job.attempt - crashes),
-           reason = message,
+           reason = message, crash_remembered = false, alone = false,
            run_at = CASE WHEN ends THEN run_at
                          ELSE LEAST(now() + make_interval(secs => delay), GREATEST(give_up_at, now())) END
       FROM report

@@ -4,19 +4,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Executor, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
 
 use crate::stale::replace_stale;
 
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection of ours assumes nothing about the defaults of its role and its database.
+const PINNED: [(&str, &str); 2] = [("default_transaction_isolation", "read committed"), ("TimeZone", "UTC")];
+
+/// For connections that repeat the same few statements: one generic index plan each, for all values and table
+/// sizes. Compiling a plan (`jit`) takes longer than running it.
+pub(crate) const STABLE_PLANS: [(&str, &str); 6] = [
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// The statements that make these settings.
+fn set(settings: &[(&str, &str)]) -> String {
+    let set: Vec<String> =
+        PINNED.iter().chain(settings).map(|(name, value)| format!("SET {name} = '{value}'")).collect();
+    set.join(";\n")
+}
+
+/// Makes these settings on a connection of ours.
+pub(crate) async fn prepare(
+    connection: &mut PgConnection,
+    settings: &[(&str, &str)],
+) -> Result<(), sqlx::Error> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(set(settings)))).await?;
+    Ok(())
+}
+
 /// A pool of one connection to `pool`'s database, opened on first use with these server settings.
 ///
 /// They are set by `SET`: a pooler such as PgBouncer refuses start-up options.
 pub(crate) fn dedicated_connection(pool: &PgPool, name: &str, settings: &[(&str, &str)]) -> PgPool {
-    let set: Vec<String> = settings.iter().map(|(name, value)| format!("SET {name} = '{value}'")).collect();
-    let set: Arc<str> = set.join(";\n").into();
+    let set: Arc<str> = set(settings).into();
     let options = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)

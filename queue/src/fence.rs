@@ -182,12 +182,29 @@ pub(crate) async fn release(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<
     let done = sqlx::query(
         "-- fence::release
          UPDATE queue.jobs
-            SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
+            SET state = 'available', lease = NULL, worker_id = NULL, alone = false, run_at = least(run_at, now())
           WHERE id = $1 AND lease = $2 AND state = 'running'",
     )
     .bind(job_id)
     .bind(lease)
     .execute(pool)
+    .await?;
+    one_row(done.rows_affected())
+}
+
+/// Notes that the attempt has its process to itself, so that a crash counts.
+pub(crate) async fn isolate(
+    connection: &mut PgConnection,
+    job_id: Uuid,
+    lease: Uuid,
+) -> Result<(), JobError> {
+    let done = sqlx::query(
+        "-- fence::isolate
+         UPDATE queue.jobs SET alone = true WHERE id = $1 AND lease = $2 AND state = 'running'",
+    )
+    .bind(job_id)
+    .bind(lease)
+    .execute(connection)
     .await?;
     one_row(done.rows_affected())
 }

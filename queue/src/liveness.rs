@@ -2,4 +2,5 @@
 
 pub(crate) mod heartbeat;
 pub(crate) mod in_flight;
-mod rescue;
+mod repairs;
+mod worker_watch;

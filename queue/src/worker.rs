@@ -4,5 +4,6 @@ pub(crate) mod backend;
 pub(crate) mod claimer;
 pub(crate) mod drain;
 pub(crate) mod error;
+mod isolation;
 pub(crate) mod registry;
 pub(crate) mod run;

@@ -84,6 +84,7 @@ pub async fn run(command: &WorkerCommand, common: &CommonOptions) -> Result<(), 
         dead_after: command.worker.dead_after_seconds,
         poll: command.worker.poll_seconds,
         drain: command.worker.drain_seconds,
+        ..bedel_queue::WorkerOptions::default()
     };
     if let Some(address) = command.worker.metrics_listen {
         metrics::collected();

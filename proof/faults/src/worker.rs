@@ -93,6 +93,7 @@ pub async fn run(command: WorkerCommand) -> Result<(), FaultsError> {
         dead_after: Duration::from_millis(command.dead_after),
         poll: Duration::from_millis(command.poll),
         drain: Duration::from_millis(command.drain),
+        ..WorkerOptions::default()
     };
     Ok(run_worker(Queue::new(pool), registry, options, stop).await?)
 }

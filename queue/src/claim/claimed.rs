@@ -23,7 +23,6 @@ pub(crate) struct Claimed {
     pub(crate) errors: i32,
     pub(crate) crashes: i32,
     pub(crate) max_attempts: i32,
-    pub(crate) max_crashes: i32,
     /// None also if it cannot be read.
     pub(crate) checkpoint: Option<Value>,
     /// Time of this claim.
@@ -33,6 +32,15 @@ pub(crate) struct Claimed {
     /// The last error of its group, if the job's time is up while the group's breaker is open. Such a job
     /// does not run.
     pub(crate) group_error: Option<String>,
+    /// True if the job crashed too often or too late: it is discarded without a run.
+    pub(crate) spent: bool,
+}
+
+impl Claimed {
+    /// True if the job runs and must do so alone.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.crashes > 0 && !self.spent && self.group_error.is_none()
+    }
 }
 
 /// By position: thousands of rows arrive per second, and a lookup by name in each would be slower.
@@ -50,14 +58,14 @@ impl FromRow<'_, PgRow> for Claimed {
             errors: row.try_get(8)?,
             crashes: row.try_get(9)?,
             max_attempts: row.try_get(10)?,
-            max_crashes: row.try_get(11)?,
             checkpoint: row
-                .try_get::<Option<JsonText>, _>(12)?
+                .try_get::<Option<JsonText>, _>(11)?
                 .and_then(|text| serde_json::from_str(&text.0).ok()),
-            attempted_at: row.try_get(13)?,
-            created_at: row.try_get(14)?,
-            group_key: row.try_get(15)?,
-            group_error: row.try_get(16)?,
+            attempted_at: row.try_get(12)?,
+            created_at: row.try_get(13)?,
+            group_key: row.try_get(14)?,
+            group_error: row.try_get(15)?,
+            spent: row.try_get(16)?,
         })
     }
 }

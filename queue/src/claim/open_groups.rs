@@ -3,11 +3,17 @@
 //! Two statements before the claim's own, under the same lock. Claims for kinds without a breaker skip both.
 //! While no breaker is open, the other claims pay one index lookup.
 
-use serde_json::{Map, Value};
-use sqlx::{FromRow, PgConnection};
+use std::sync::LazyLock;
 
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+
+use super::claimable::expand;
 use super::claimed::Claimed;
 use super::request::{ClaimRequest, KindDemand};
+
+static CLAIM_OVERDUE: LazyLock<String> =
+    LazyLock::new(|| expand(include_str!("../../sql/claim_overdue.sql")));
 
 /// The groups with waiting jobs while any breaker is open, each with its room: 1 if a probe may start, 0 if
 /// not, NULL if its breaker is closed. None while no breaker is open.
@@ -66,7 +72,7 @@ pub(super) async fn claim_overdue(
     open_groups: &OpenGroups,
 ) -> Result<Vec<Claimed>, sqlx::Error> {
     let demands = || demands.iter().filter(|demand| demand.breaker);
-    sqlx::query_as(include_str!("../../sql/claim_overdue.sql"))
+    sqlx::query_as(AssertSqlSafe(CLAIM_OVERDUE.as_str()))
         .bind(request.worker_id)
         .bind(request.worker)
         .bind(demands().map(|demand| demand.kind).collect::<Vec<_>>())

@@ -32,13 +32,15 @@ impl KindDemand {
     }
 }
 
-/// Who claims, and whether a suspect is allowed.
+/// Who claims, and whether suspects are allowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClaimRequest<'a> {
     pub(crate) worker_id: Uuid,
     pub(crate) worker: &'a str,
-    /// True if the claim may include one suspect: a job with a counted crash.
+    /// True if the claim may take a suspect, and then nothing else.
     pub(crate) may_take_suspect: bool,
+    /// True if nothing is in flight, so that a suspect may run at once.
+    pub(crate) is_alone: bool,
 }
 
 /// The result of a claim.

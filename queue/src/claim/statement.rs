@@ -76,8 +76,8 @@ async fn take_counting_groups(
 
 /// Runs the claim's statement.
 ///
-/// - It takes at most one suspect, if allowed. A suspect with a spent crash budget is always allowed: it is
-///   discarded, not run.
+/// - It takes at most one suspect, if allowed, and then no other job. A suspect with a spent crash budget is always
+///   allowed: it is discarded, not run.
 /// - A worker without a row in `queue.workers` gets nothing: no other worker could detect its death.
 /// - A kind gets nothing while its own queue is paused; a job gets nothing while it is in a paused queue.
 /// - One index scan per priority, from the earliest `run_at`, never walks jobs that are scheduled for later.
@@ -114,6 +114,7 @@ async fn take(
         .bind(leases)
         .bind(each(demands, |demand| demand.breaker))
         .bind(open_groups.rooms())
+        .bind(request.is_alone)
         .fetch_all(connection)
         .await
 }

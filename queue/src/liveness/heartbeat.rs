@@ -1,22 +1,24 @@
 //! Liveness apart from work: one thread per worker process with its own runtime and connection. No amount of
 //! work delays a beat.
 //!
-//! Each beat raises this worker's counter, writes the attempts' progress and reconciles both ways. Attempts
-//! in flight whose lease is lost are cancelled; rows that run under this worker without an attempt in flight
-//! are released. Between beats it watches the other workers and rescues the jobs of dead ones.
+//! Each beat raises this worker's counter, writes the attempts' progress and cancels attempts whose lease is lost. It
+//! reads other workers' counters as well. What takes longer, rescues above all, is a repair on another connection.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Executor, PgConnection};
-use tokio::sync::Notify;
+use sqlx::{ConnectOptions, PgConnection};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::in_flight::InFlight;
-use super::rescue::{OtherWorkers, WorkerWatch, read_others};
+use super::repairs::{Repair, Repairs};
+use super::worker_watch::{Beat, WorkerWatch, read_others};
+use crate::dedicated_connection::{STABLE_PLANS, prepare};
+use crate::fence;
 use crate::options::WorkerOptions;
 
 /// Longest wait for any answer, and longest pause before a reconnect.
@@ -25,11 +27,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Tries to remove the worker's row at a stop.
 const LEAVE_TRIES: u32 = 3;
 
-/// Reads of the other workers per beat.
+/// Reads of the other workers per beat, by those who watch all of them.
 const READS_PER_BEAT: u32 = 2;
 
-/// An idle worker reconciles every this many beats.
-const IDLE_BEATS: u32 = 3;
+/// Beats between two looks for jobs whose worker has no row.
+const OWNERLESS_BEATS: u64 = 10;
+
+/// A claim without an answer is looked for at each of so many beats: the server may execute it late.
+const UNANSWERED_BEATS: u64 = 10;
+
+/// Beats between two looks for jobs that never arrived although no answer is missing.
+const NOT_IN_FLIGHT_BEATS: u64 = 200;
 
 /// The running heartbeat thread.
 #[derive(Debug)]
@@ -63,9 +71,10 @@ impl Heartbeat {
             work: Arc::clone(work),
             beat_now: Arc::clone(&beat_now),
             stop: stop.clone(),
-            watch: WorkerWatch::new(options.dead_after),
-            not_in_flight: HashMap::new(),
+            watch: WorkerWatch::new(id, options.dead_after),
             beats: 0,
+            unanswered: 0,
+            look_until: 0,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
@@ -110,18 +119,27 @@ struct BeatLoop {
     beat_now: Arc<Notify>,
     stop: CancellationToken,
     watch: WorkerWatch,
-    /// Leases that ran under us but were not in flight at the last read, with the number of claims begun by
-    /// then.
-    not_in_flight: HashMap<Uuid, u64>,
-    beats: u32,
+    beats: u64,
+    /// Claims without an answer by the last beat.
+    unanswered: u64,
+    /// Until this beat, each beat looks for jobs that never arrived.
+    look_until: u64,
 }
 
 impl BeatLoop {
     async fn run(mut self) {
+        let (repairs, todo) = mpsc::unbounded_channel();
+        let repairing = Repairs::new(
+            self.connect.clone().application_name("bedel-repairs"),
+            self.id,
+            Arc::clone(&self.in_flight),
+            Arc::clone(&self.work),
+        );
+        let repairing = AbortOnDropHandle::new(tokio::spawn(repairing.run(todo)));
         while !self.stop.is_cancelled() {
             let stop = self.stop.clone();
             let outcome = tokio::select! {
-                outcome = self.beat_on_one_connection() => outcome,
+                outcome = self.beat_on_one_connection(&repairs) => outcome,
                 () = stop.cancelled() => break,
             };
             // After an interruption, earlier reads of the other workers prove nothing.
@@ -134,31 +152,38 @@ impl BeatLoop {
                 () = stop.cancelled() => break,
             }
         }
+        drop(repairing);
         for _ in 0..LEAVE_TRIES {
             let pause = tokio::time::sleep(ANSWER_TIMEOUT);
             let leave = async {
                 let mut connection = self.connect.connect().await?;
                 leave(&mut connection, self.id).await
             };
-            if matches!(tokio::time::timeout(ANSWER_TIMEOUT, leave).await, Ok(Ok(()))) {
+            if matches!(tokio::time::timeout(ANSWER_TIMEOUT, leave).await, Ok(Ok(true))) {
                 return;
             }
             // A restarting server refuses at once.
             pause.await;
         }
-        tracing::warn!("the worker's row stays; another worker will find it dead");
+        tracing::warn!("the worker's row stays; another worker will find it dead and rescue what is left");
     }
 
-    async fn beat_on_one_connection(&mut self) -> Result<(), sqlx::Error> {
+    async fn beat_on_one_connection(
+        &mut self,
+        repairs: &mpsc::UnboundedSender<Repair>,
+    ) -> Result<(), sqlx::Error> {
         let connect = self.connect.clone();
         let mut connection = with_timeout(connect.connect()).await?;
         // If a server crash loses a beat, the next beat writes it again.
-        with_timeout(async { connection.execute("SET synchronous_commit = off").await }).await?;
+        let settings = [&STABLE_PLANS[..], &[("synchronous_commit", "off")]].concat();
+        with_timeout(prepare(&mut connection, &settings)).await?;
         let mut ticks = tokio::time::interval(self.beat / READS_PER_BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let beat_now = Arc::clone(&self.beat_now);
         let mut registered = false;
         let mut tick = 0_u32;
+        // Answers may have been lost with the last connection.
+        self.look_until = self.look_until.max(self.beats + 2);
         loop {
             let beat = tokio::select! {
                 _ = ticks.tick() => {
@@ -167,59 +192,60 @@ impl BeatLoop {
                 }
                 () = beat_now.notified() => true,
             };
-            let others = if beat {
-                let others = self.reconcile(&mut connection).await?;
-                self.write_progress(&mut connection).await?;
-                others
-            } else {
-                with_timeout(read_others(&mut connection, self.id)).await?
-            };
-            let rescued = with_timeout(self.watch.rescue_from_dead(&mut connection, &others)).await?;
-            // A claim before our first beat got nothing.
-            if rescued > 0 || !registered {
+            if beat {
+                self.beat(&mut connection, repairs).await?;
+            } else if self.watch.limit().is_none() {
+                let others = with_timeout(read_others(&mut connection, self.id, None)).await?;
+                self.observe(&others, repairs);
+            }
+            if !registered {
+                // A claim before our first beat got nothing.
                 registered = true;
                 self.work.notify_one();
             }
         }
     }
 
-    /// Beats, and compares the rows running under us with the attempts in flight. Returns the beat's read of
-    /// the others.
-    async fn reconcile(&mut self, connection: &mut PgConnection) -> Result<OtherWorkers, sqlx::Error> {
+    /// Beats, and compares the attempts in flight with their rows.
+    async fn beat(
+        &mut self,
+        connection: &mut PgConnection,
+        repairs: &mpsc::UnboundedSender<Repair>,
+    ) -> Result<(), sqlx::Error> {
+        self.beats += 1;
         let in_flight_before = self.in_flight.snapshot();
-        let mut others = with_timeout(beat(connection, self.id, &self.name)).await?;
-        // Idle workers check rarely: only a claim with a lost answer could have left a row.
-        self.beats = self.beats.wrapping_add(1);
-        if in_flight_before.is_empty() && self.not_in_flight.is_empty() && self.beats % IDLE_BEATS != 1 {
-            return Ok(others);
+        let others = with_timeout(beat(connection, self.id, &self.name, self.watch.limit())).await?;
+        self.observe(&others, repairs);
+        if self.watch.is_first() && self.beats % OWNERLESS_BEATS == 1 {
+            let _ = repairs.send(Repair::Ownerless);
         }
-        let running;
-        (running, others.have_ownerless_jobs) = with_timeout(running_here(connection, self.id)).await?;
-        let running: HashSet<Uuid> = running.into_iter().collect();
-        let begun = self.in_flight.claims_begun();
+        let unanswered = self.in_flight.claims_unanswered();
+        if unanswered != self.unanswered {
+            self.unanswered = unanswered;
+            self.look_until = self.beats + UNANSWERED_BEATS;
+        }
+        if self.beats <= self.look_until || self.beats % NOT_IN_FLIGHT_BEATS <= 1 {
+            let _ = repairs.send(Repair::NotInFlight);
+        }
+        if in_flight_before.is_empty() {
+            return Ok(());
+        }
+        let ids = in_flight_before.iter().map(|(lease, attempt)| (attempt.job_id, *lease));
+        let held = with_timeout(fence::held(connection, ids)).await?;
         for (lease, attempt) in &in_flight_before {
-            if !running.contains(lease) && !attempt.cancellation.is_cancelled() {
+            if !held.contains(lease) && !attempt.cancellation.is_cancelled() {
                 // The lease is lost, or the attempt has just ended: then the cancellation has no effect.
                 attempt.cancellation.cancel();
             }
         }
-        let ended = self.in_flight.claims_ended();
-        let mut lost = Vec::new();
-        let mut not_in_flight = HashMap::new();
-        for lease in running.into_iter().filter(|lease| !self.in_flight.contains(*lease)) {
-            match self.not_in_flight.get(&lease) {
-                Some(claims) if ended >= *claims => lost.push(lease),
-                Some(claims) => drop(not_in_flight.insert(lease, *claims)),
-                None => drop(not_in_flight.insert(lease, begun)),
-            }
+        self.write_progress(connection).await
+    }
+
+    fn observe(&mut self, others: &[Beat], repairs: &mpsc::UnboundedSender<Repair>) {
+        let dead = self.watch.observe(others, Instant::now());
+        if !dead.is_empty() {
+            let _ = repairs.send(Repair::Dead(dead));
         }
-        self.not_in_flight = not_in_flight;
-        if !lost.is_empty() {
-            tracing::warn!(jobs = lost.len(), "releasing claimed jobs that never arrived here");
-            with_timeout(release_lost(connection, self.id, &lost)).await?;
-            self.work.notify_one();
-        }
-        Ok(others)
     }
 
     async fn write_progress(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -252,50 +278,27 @@ async fn with_timeout<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> 
 
 /// Raises the counter; the first beat registers the worker. Returns a read of the others, as `read_others`
 /// does between beats. It touches no job: liveness must not depend on the number of running jobs.
-async fn beat(connection: &mut PgConnection, id: Uuid, name: &str) -> Result<OtherWorkers, sqlx::Error> {
-    let (ids, beats) = sqlx::query_as(
+async fn beat(
+    connection: &mut PgConnection,
+    id: Uuid,
+    name: &str,
+    limit: Option<i64>,
+) -> Result<Vec<Beat>, sqlx::Error> {
+    let (ids, beats): (Vec<Uuid>, Vec<i64>) = sqlx::query_as(
         "-- heartbeat::beat
          WITH beat AS (
              INSERT INTO queue.workers AS w (id, name, beat) VALUES ($1, $2, 1)
              ON CONFLICT (id) DO UPDATE SET beat = w.beat + 1, beat_at = now()
          )
-         SELECT ARRAY(SELECT id FROM queue.workers WHERE id <> $1 ORDER BY id),
-                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id)",
+         SELECT ARRAY(SELECT id FROM queue.workers WHERE id <> $1 ORDER BY id LIMIT $3),
+                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id LIMIT $3)",
     )
     .bind(id)
     .bind(name)
+    .bind(limit)
     .fetch_one(connection)
     .await?;
-    Ok(OtherWorkers::new(ids, beats))
-}
-
-/// The leases that run under this worker, and whether any job runs under a worker without a row.
-async fn running_here(connection: &mut PgConnection, id: Uuid) -> Result<(Vec<Uuid>, bool), sqlx::Error> {
-    sqlx::query_as(
-        "-- heartbeat::running_here
-         SELECT ARRAY(SELECT lease FROM queue.jobs WHERE state = 'running' AND worker_id = $1),
-                EXISTS (SELECT FROM queue.jobs AS job
-                         WHERE job.state = 'running'
-                           AND NOT EXISTS (SELECT FROM queue.workers AS w WHERE w.id = job.worker_id))",
-    )
-    .bind(id)
-    .fetch_one(connection)
-    .await
-}
-
-async fn release_lost(connection: &mut PgConnection, id: Uuid, leases: &[Uuid]) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "-- heartbeat::release_lost
-         UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
-          WHERE id IN (SELECT id FROM queue.jobs
-                        WHERE state = 'running' AND worker_id = $1 AND lease = ANY ($2)
-                        ORDER BY id FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(id)
-    .bind(leases)
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok(ids.into_iter().zip(beats).collect())
 }
 
 /// Writes the attempts' progress. Returns the leases it was written for; locked rows are left to the next
@@ -314,19 +317,29 @@ async fn write_progress(
         .await
 }
 
-/// Releases all jobs of this worker and removes its row: a stop never counts as a crash.
-async fn leave(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+/// Releases the jobs of this worker and removes its row: a stop never counts as a crash. False if a job's row is locked:
+/// the row stays for as long, or the job would be ownerless.
+async fn leave(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
     sqlx::query(
         "-- heartbeat::leave_nothing_running
          UPDATE queue.jobs SET state = 'available', lease = NULL, worker_id = NULL, run_at = least(run_at, now())
-          WHERE id IN (SELECT id FROM queue.jobs WHERE state = 'running' AND worker_id = $1 ORDER BY id FOR UPDATE)",
+          WHERE id IN (SELECT id FROM queue.jobs WHERE state = 'running' AND worker_id = $1
+                        ORDER BY id FOR UPDATE SKIP LOCKED)",
     )
     .bind(id)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("-- heartbeat::leave\nDELETE FROM queue.workers WHERE id = $1")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let left: bool = sqlx::query_scalar(
+        "-- heartbeat::leave
+         WITH rest AS (
+             SELECT EXISTS (SELECT FROM queue.jobs WHERE state = 'running' AND worker_id = $1) AS runs
+         ), gone AS (
+             DELETE FROM queue.workers USING rest WHERE id = $1 AND NOT runs
+         )
+         SELECT NOT runs FROM rest",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await?;
+    Ok(left)
 }

@@ -15,7 +15,7 @@ use crate::job::progress::Progress;
 pub(crate) struct InFlightAttempt {
     pub(crate) job_id: Uuid,
     pub(crate) kind: &'static str,
-    /// A job with a counted crash: at most one per process.
+    /// A job that must run alone: at most one per process.
     pub(crate) suspect: bool,
     pub(crate) cancellation: CancellationToken,
     pub(crate) progress: Progress,
@@ -27,6 +27,7 @@ pub(crate) struct InFlight {
     attempts: Mutex<HashMap<Uuid, InFlightAttempt>>,
     claims_begun: AtomicU64,
     claims_ended: AtomicU64,
+    claims_unanswered: AtomicU64,
     /// Fires when a slot becomes free.
     pub(crate) slot_freed: Notify,
 }
@@ -68,6 +69,10 @@ impl InFlight {
         self.attempts().is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.attempts().len()
+    }
+
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.attempts().values().filter(|attempt| attempt.kind == kind).count()
     }
@@ -79,7 +84,12 @@ impl InFlight {
     /// A claim is about to be sent. It ends when the guard is dropped, after its rows were added.
     pub(crate) fn begin_claim(self: &Arc<Self>) -> ClaimGuard {
         self.claims_begun.fetch_add(1, Ordering::SeqCst);
-        ClaimGuard(Arc::clone(self))
+        ClaimGuard { in_flight: Arc::clone(self), is_answered: false }
+    }
+
+    /// Number of claims that ended without an answer. Their jobs may run under this process without being in flight.
+    pub(crate) fn claims_unanswered(&self) -> u64 {
+        self.claims_unanswered.load(Ordering::SeqCst)
     }
 
     /// Number of claims begun. Read it, then see a row running under this process. If the row is still not in
@@ -118,10 +128,23 @@ impl Drop for SlotGuard {
 
 /// One pending claim. Claims are sent one after another, so the counters identify which have ended.
 #[derive(Debug)]
-pub(crate) struct ClaimGuard(Arc<InFlight>);
+pub(crate) struct ClaimGuard {
+    in_flight: Arc<InFlight>,
+    is_answered: bool,
+}
+
+impl ClaimGuard {
+    /// Ends the claim: its answer arrived, and every row of it is in flight.
+    pub(crate) fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
 
 impl Drop for ClaimGuard {
     fn drop(&mut self) {
-        self.0.claims_ended.fetch_add(1, Ordering::SeqCst);
+        if !self.is_answered {
+            self.in_flight.claims_unanswered.fetch_add(1, Ordering::SeqCst);
+        }
+        self.in_flight.claims_ended.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -54,14 +54,8 @@ pub(super) struct Work<J: Job> {
 impl<J: Job> Work<J> {
     fn new(delivery: Delivery<J>) -> Self {
         let claimed = &delivery.settlement.claimed;
-        let job = if claimed.crashes >= claimed.max_crashes {
-            Err(JobError::fatal(
-                "crashed",
-                format!(
-                    "the worker process died during this job {} times; it is not retried",
-                    claimed.crashes
-                ),
-            ))
+        let job = if claimed.spent {
+            Err(JobError::fatal("crashed", crashed(claimed.crashes)))
         } else if let (Some(group), Some(last_error)) = (&claimed.group_key, &claimed.group_error) {
             // Its time is up, so this wait ends the job.
             let message = format!("{group} was down until this job's time was up; last error: {last_error}");
@@ -70,6 +64,14 @@ impl<J: Job> Work<J> {
             decode(&claimed.args.0)
         };
         Self { job: Arc::new(job), settlement: delivery.settlement, guard: Some(delivery.guard) }
+    }
+}
+
+/// Why a job that crashed gets no more runs. The crash that made it a suspect is counted, so one more than those alone.
+fn crashed(crashes: i32) -> String {
+    match crashes {
+        ..=1 => "the worker process died during this job when its time was up; it is not retried".to_owned(),
+        _ => format!("the worker process died during this job {crashes} times in a row; it is not retried"),
     }
 }
 

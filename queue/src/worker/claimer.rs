@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::isolation::{HeldSuspect, Isolation};
 use super::registry::Deliver;
 use crate::claim::claimed::Claimed;
 use crate::claim::request::{ClaimRequest, ClaimResult, KindDemand, PRIORITIES};
 use crate::claim::statement::claim;
 use crate::column::Timestamp;
+use crate::fence;
 use crate::job::attempt::{Attempt, CheckpointSaves};
 use crate::job::progress::Progress;
 use crate::liveness::in_flight::{InFlight, InFlightAttempt};
@@ -129,14 +132,17 @@ impl Claimer {
 
     /// Claims until `stop` fires.
     pub(super) async fn run(self: Arc<Self>, options: WorkerOptions, stop: CancellationToken) {
+        let mut isolation = Isolation::new(options.suspect_patience);
         loop {
             // Register interest before the claim, so that no signal is missed in between.
             let woken = self.work.notified();
             let slot_freed = self.in_flight.slot_freed.notified();
-            let demands = self.demands();
             let mut pause = options.poll.mul_f64(0.9 + 0.2 * rand::random::<f64>());
-            if !demands.is_empty() {
-                match self.claim(&demands).await {
+            if let Some(held) = isolation.held.take() {
+                pause = pause.min(self.isolate(&mut isolation, held).await);
+            } else if !self.in_flight.has_suspect() {
+                isolation.end();
+                match self.claim(&mut isolation).await {
                     Ok(NextClaim::Now) => pause = Duration::ZERO,
                     Ok(NextClaim::Soon) => pause = GROUPS_RETRY_PAUSE.mul_f64(0.5 + rand::random::<f64>()),
                     Ok(NextClaim::Later) => {}
@@ -149,12 +155,57 @@ impl Claimer {
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 () = woken => {}
                 () = slot_freed => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        if let Some(held) = isolation.held {
+            self.give_back(&held).await;
+        }
+    }
+
+    /// Runs the held suspect if nothing else is in flight, or gives it back if that takes too long. Returns when to look
+    /// again.
+    async fn isolate(&self, isolation: &mut Isolation, held: HeldSuspect) -> Duration {
+        if held.attempt.cancellation.is_cancelled() {
+            return Duration::ZERO; // it lost its lease
+        }
+        if self.in_flight.len() > 1 {
+            if let Some(left) = held.time_left() {
+                isolation.held = Some(held);
+                return left;
+            }
+            self.give_back(&held).await;
+            return Duration::ZERO;
+        }
+        let isolated = async {
+            let mut connection = self.claims.acquire().await?;
+            fence::isolate(&mut connection, held.row.id, held.row.lease).await
+        };
+        match timeout(CLAIM_TIMEOUT, isolated).await {
+            Ok(Ok(())) => {
+                if let Some(kind) = self.kind(&held.row.kind) {
+                    (kind.deliver)(held.row, held.attempt, held.guard);
+                }
+            }
+            Ok(Err(error)) if error.is_lost_lease() => {}
+            Ok(Err(_)) | Err(_) => isolation.held = Some(held),
+        }
+        CLAIM_RETRY_PAUSE
+    }
+
+    /// Best effort: if the database is away, the heartbeat or a rescuer does it.
+    async fn give_back(&self, held: &HeldSuspect) {
+        let release = fence::release(&self.claims, held.row.id, held.row.lease);
+        if !matches!(timeout(CLAIM_TIMEOUT, release).await, Ok(Ok(()))) {
+            tracing::warn!(job = %held.row.id, "a held job was not given back; the heartbeat will release it");
+        }
+    }
+
+    fn kind(&self, kind: &str) -> Option<&Kind> {
+        self.kinds.iter().find(|known| known.kind == kind)
     }
 
     fn demands(&self) -> Vec<KindDemand> {
@@ -181,14 +232,33 @@ impl Claimer {
             .collect()
     }
 
-    /// Claims and delivers.
-    async fn claim(&self, demands: &[KindDemand]) -> Result<NextClaim, sqlx::Error> {
+    /// Claims and delivers, for all free slots.
+    async fn claim(&self, isolation: &mut Isolation) -> Result<NextClaim, sqlx::Error> {
+        let demands = self.demands();
+        if demands.is_empty() {
+            return Ok(NextClaim::Later);
+        }
+        let is_alone = self.in_flight.is_empty();
+        let next = self.claim_once(&demands, isolation, isolation.is_rested()).await?;
+        if is_alone && self.in_flight.is_empty() && !isolation.is_rested() {
+            // Nothing else to do.
+            return self.claim_once(&demands, isolation, true).await;
+        }
+        Ok(next)
+    }
+
+    async fn claim_once(
+        &self,
+        demands: &[KindDemand],
+        isolation: &mut Isolation,
+        may_take_suspect: bool,
+    ) -> Result<NextClaim, sqlx::Error> {
         let begun = Instant::now();
         let claim_guard = self.in_flight.begin_claim();
-        let may_take_suspect = !self.in_flight.has_suspect();
-        let request = ClaimRequest { worker_id: self.id, worker: &self.name, may_take_suspect };
+        let is_alone = self.in_flight.is_empty();
+        let request = ClaimRequest { worker_id: self.id, worker: &self.name, may_take_suspect, is_alone };
         let mut connection = self.claims.acquire().await?;
-        let answer = tokio::time::timeout(CLAIM_TIMEOUT, claim(&mut connection, demands, request)).await;
+        let answer = timeout(CLAIM_TIMEOUT, claim(&mut connection, demands, request)).await;
         let Ok(answer) = answer else {
             // The peer vanished, and the pool has no other connection.
             connection.close_on_drop();
@@ -197,9 +267,14 @@ impl Claimer {
         let ClaimResult { rows, skipped_groups } = answer?;
         let again = self.move_cursor(demands, &rows, begun.elapsed());
         for row in rows {
-            self.deliver(row);
+            if row.is_suspect() {
+                isolation.begin();
+            }
+            if let Some(held) = self.deliver(row, is_alone) {
+                isolation.hold(held);
+            }
         }
-        drop(claim_guard); // every row is in flight by now
+        claim_guard.answered();
         Ok(match (again, skipped_groups) {
             (true, _) => NextClaim::Now,
             (false, true) => NextClaim::Soon,
@@ -236,8 +311,9 @@ impl Claimer {
         again
     }
 
-    fn deliver(&self, mut row: Claimed) {
-        let Some(kind) = self.kinds.iter().find(|kind| kind.kind == row.kind) else { return };
+    /// Delivers the job, unless it is a suspect that has to wait until it is alone.
+    fn deliver(&self, mut row: Claimed, is_alone: bool) -> Option<HeldSuspect> {
+        let kind = self.kind(&row.kind)?;
         let attempt = Attempt {
             job_id: row.id,
             subject: row.subject,
@@ -257,11 +333,15 @@ impl Claimer {
             InFlightAttempt {
                 job_id: row.id,
                 kind: kind.kind,
-                suspect: row.crashes > 0 && row.crashes < row.max_crashes && row.group_error.is_none(),
+                suspect: row.is_suspect(),
                 cancellation: attempt.cancellation.clone(),
                 progress: attempt.progress.clone(),
             },
         );
+        if row.is_suspect() && !is_alone {
+            return Some(HeldSuspect::new(row, attempt, guard));
+        }
         (kind.deliver)(row, attempt, guard);
+        None
     }
 }

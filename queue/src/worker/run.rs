@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::claimer::{Claimer, Kind};
 use super::error::WorkerError;
 use super::registry::Registry;
-use crate::dedicated_connection::dedicated_connection;
+use crate::dedicated_connection::{STABLE_PLANS, dedicated_connection};
 use crate::enqueue::queue::Queue;
 use crate::enqueue::wake_up::{CANCELLED, CHANNEL};
 use crate::liveness::heartbeat::Heartbeat;
@@ -27,17 +27,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause before another try to listen.
 const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// For connections that repeat the same few statements: one generic index plan each, for all values and table
-/// sizes. Compiling a plan (`jit`) takes longer than running it.
-const STABLE_PLANS: [(&str, &str); 6] = [
-    ("jit", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-];
 
 /// For the claims' connection. If a server crash loses a claim, its job is available again and its lease is
 /// worth nothing, so a claim need not wait for the disk.

@@ -11,7 +11,7 @@ use crate::support::{Act, Bench, bench, eventually, options, step};
 async fn leave_behind(bench: &Bench, job: Uuid, crashes: i32) {
     sqlx::query(
         "UPDATE queue.jobs SET state = 'running', lease = gen_random_uuid(), worker_id = gen_random_uuid(),
-                attempt = $2 + 1, crashes = $2, attempted_at = now() WHERE id = $1",
+                attempt = $2 + 1, crashes = $2, alone = $2 > 0, attempted_at = now() WHERE id = $1",
     )
     .bind(job)
     .bind(crashes)

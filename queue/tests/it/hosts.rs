@@ -156,6 +156,7 @@ async fn host_process() {
         dead_after: plan.dead_after,
         poll: Duration::from_millis(100),
         drain: plan.drain,
+        ..WorkerOptions::default()
     };
     run_worker(Queue::new(pool.clone()), tools(&pool), options, stop).await.unwrap();
 }

@@ -30,6 +30,7 @@ mod ordering;
 mod outcomes;
 mod pausing;
 mod plain;
+mod poison;
 mod pruning;
 mod readme;
 mod saving;

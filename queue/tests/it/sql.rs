@@ -55,12 +55,12 @@ async fn the_claim_never_scans_the_table_for_any_estimate() {
     let (_, claim) = statements().into_iter().find(|(_, sql)| sql.starts_with("-- claim\n")).unwrap();
     let mut connection = bench.pool.acquire().await.unwrap();
     let prepare = format!(
-        "PREPARE c (uuid, text, boolean, text[], text[], integer[], integer[], timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[], boolean[], jsonb) AS {claim}"
+        "PREPARE c (uuid, text, boolean, text[], text[], integer[], integer[], timestamptz[], timestamptz[], timestamptz[], timestamptz[], uuid[], boolean[], jsonb, boolean) AS {claim}"
     );
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(prepare).into_sql_str()).execute(&mut *connection).await.unwrap();
     let plan: Vec<String> =
-        sqlx::query_scalar("EXPLAIN EXECUTE c (gen_random_uuid(), 'w', true, ARRAY['step'], ARRAY['default'], ARRAY[4], ARRAY[2], NULL, NULL, NULL, NULL, ARRAY[gen_random_uuid()], ARRAY[true], NULL)")
+        sqlx::query_scalar("EXPLAIN EXECUTE c (gen_random_uuid(), 'w', true, ARRAY['step'], ARRAY['default'], ARRAY[4], ARRAY[2], NULL, NULL, NULL, NULL, ARRAY[gen_random_uuid()], ARRAY[true], NULL, true)")
             .fetch_all(&mut *connection)
             .await
             .unwrap();

@@ -204,6 +204,7 @@ pub fn options(slots: usize) -> WorkerOptions {
         dead_after: Duration::from_secs(1),
         poll: Duration::from_millis(100),
         drain: Duration::from_millis(500),
+        ..WorkerOptions::default()
     }
 }
 

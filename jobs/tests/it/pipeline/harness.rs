@@ -87,6 +87,7 @@ pub fn options(kinds: &[&str]) -> WorkerOptions {
         dead_after: Duration::from_secs(1),
         poll: Duration::from_millis(50),
         drain: Duration::from_secs(20),
+        ..WorkerOptions::default()
     }
 }
 

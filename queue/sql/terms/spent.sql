@@ -1,0 +1,1 @@
+job.crashed_out OR job.crashes >= greatest(job.max_crashes, 2)
