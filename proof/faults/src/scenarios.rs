@@ -44,6 +44,11 @@ macro_rules! scenario {
 const SCENARIOS: &[Scenario] = &[
     scenario!("kills", "kill -9 at random moments; beat 0.2 s, dead after 1 s", kills::quick),
     scenario!("kills-default", "the same at the defaults: beat 3 s, dead after 10 s", kills::at_defaults),
+    scenario!(
+        "snapshot",
+        "the same while an old snapshot keeps 200,000 jobs that ran; rescue within 5 s",
+        kills::beside_an_old_snapshot
+    ),
     scenario!("crowd", "50 processes at the defaults, 17 of them killed at once", crowd::play),
     scenario!("stops", "SIGSTOP past \"dead after\", then SIGCONT", stops::play),
     scenario!("terms", "SIGTERM storms", terms::play),
@@ -69,6 +74,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario!("pool", "handlers hold every connection of the pool", pool::play),
     scenario!("clock", "the database's clock jumps an hour ahead, then two back", clock_jumps::play),
     scenario!("poison", "a job that kills its process among 20 that do not", poison::play),
+    scenario!("innocents", "a job of 5 s among ten that kill their process", poison::innocents),
     scenario!("hangs", "handlers that never end", hangs::play),
     scenario!("deaf", "SIGTERM for a handler that ignores its cancellation for 30 s", deaf::play),
     scenario!("panics", "handlers and commit hooks that panic", panics::play),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
+
 use super::support::some_act;
 use crate::error::FaultsError;
 use crate::expect::Allowance;
@@ -30,6 +32,26 @@ pub async fn at_defaults(suite: &Suite) -> Outcome {
         })
         .await
 }
+
+/// An old snapshot keeps the index entries of many jobs that ran and ended.
+pub async fn beside_an_old_snapshot(suite: &Suite) -> Outcome {
+    suite
+        .play("snapshot", suite.rounds(1, 10), 2, async |round, _| {
+            let mut reader = PgConnection::connect(&round.url).await?;
+            sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut reader).await?;
+            sqlx::raw_sql(ENDED).execute(&round.pool).await?;
+            play(round, 2000, 600, 5000).await
+        })
+        .await
+}
+
+/// 200,000 plain jobs of many workers that started and ended.
+const ENDED: &str = "
+    INSERT INTO queue.jobs (kind, args, state, attempt, attempted_at, lease, worker_id, run_at, give_up_at, give_up_after,
+                            max_attempts, max_crashes)
+    SELECT 'errand', '{}', 'running', 1, now(), gen_random_uuid(), md5((n % 500)::text)::uuid, now(), now(), '1 day', 5, 3
+      FROM generate_series(1, 200000) AS n;
+    DELETE FROM queue.jobs WHERE args = '{}'";
 
 /// Two of three workers are killed within `within` milliseconds, and replaced; jobs take up to `longest`.
 async fn play(mut round: Round, within: u64, longest: u64, promised_ms: i64) -> Result<Outcome, FaultsError> {

@@ -36,6 +36,11 @@ fn kill_9_at_the_default_times() {
 }
 
 #[test]
+fn kill_9_beside_an_old_snapshot() {
+    play("snapshot");
+}
+
+#[test]
 fn a_third_of_fifty_processes_is_killed() {
     play("crowd");
 }
@@ -98,6 +103,11 @@ fn the_clock_of_the_database_jumps() {
 #[test]
 fn poison_among_twenty() {
     play("poison");
+}
+
+#[test]
+fn a_long_job_among_many_that_kill_their_process() {
+    play("innocents");
 }
 
 #[test]
