@@ -3,7 +3,7 @@ WITH report AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::real[]) AS t (id, lease, progress)
 ), free AS MATERIALIZED (
     SELECT job.id FROM queue.jobs AS job JOIN report ON report.id = job.id AND report.lease = job.lease
-     WHERE job.state = 'running'
+     WHERE job.finalized_at IS NULL
      ORDER BY job.id
        FOR UPDATE OF job SKIP LOCKED
 )

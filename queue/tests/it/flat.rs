@@ -191,6 +191,56 @@ async fn no_statement_reads_more_because_of_jobs_that_ended_or_wait_for_later() 
     }
 }
 
+/// 60,000 jobs that were claimed and ended. An old snapshot keeps the index entries of each of their states.
+const RAN: &str = "
+    INSERT INTO queue.jobs (kind, args, give_up_at, give_up_after, max_attempts, max_crashes, subject, group_key)
+    SELECT 'step', '{\"act\": \"Succeed\"}', now() + '1 day', '1 day', 5, 3, gen_random_uuid(), CASE n % 2 WHEN 1 THEN 'step' END
+      FROM generate_series(1, 60000) AS n;
+    UPDATE queue.jobs SET state = 'running', attempt = 1, attempted_at = now(), lease = gen_random_uuid(),
+                          worker_id = md5((extract(epoch FROM run_at)::bigint % 500)::text)::uuid
+     WHERE state = 'available';
+    UPDATE queue.jobs SET state = 'completed', finalized_at = now(), worker_id = NULL WHERE state = 'running'";
+
+/// Statements that walk what an old snapshot keeps. Claims of a backlog resume where the last one ended. Repairs are rare and
+/// patient. Groups are walked while a breaker is open. The others answer people, monitors and tests.
+const WALK_OLD_ENTRIES: [&str; 13] = [
+    "claim",
+    "drain::is_idle",
+    "fleet::depths",
+    "fleet::workers",
+    "inspect::count_ended",
+    "inspect::count_running",
+    "inspect::list_ended",
+    "inspect::list_running",
+    "inspect::list_waiting",
+    "open_groups::find",
+    "queues::list",
+    "rescue::ownerless_workers",
+    "watch::watch",
+];
+
+#[tokio::test]
+async fn no_frequent_statement_reads_more_because_an_old_snapshot_keeps_jobs_that_ran() {
+    let (empty, full) = (empty().await, filled("queue-few", &[FEW]).await);
+    let mut reader = full.pool.begin().await.unwrap();
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        .execute(&mut *reader)
+        .await
+        .unwrap();
+    sqlx::raw_sql("UPDATE queue.jobs SET run_at = run_at + interval '1 day' WHERE state = 'available'")
+        .execute(&full.pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql(RAN).execute(&full.pool).await.unwrap();
+    sqlx::raw_sql("VACUUM ANALYZE").execute(&full.pool).await.unwrap();
+    let few = pages_by_statement(&empty, "force_generic_plan").await;
+    let many = pages_by_statement(&full, "force_generic_plan").await;
+    let walk = |name: &&String| many[*name].0 > 3 * few[*name].0 + 100;
+    let walks: Vec<&str> = many.keys().filter(walk).map(|name| name.trim_start_matches("-- ")).collect();
+    assert_eq!(walks, WALK_OLD_ENTRIES);
+    reader.rollback().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_list_whose_filter_matches_nothing_gives_up_after_ten_thousand_jobs() {
     let bench = full().await;
