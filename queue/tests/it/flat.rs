@@ -47,6 +47,14 @@ const MANY: &str = "
            'later:' || n, 1 + n % 4, gen_random_uuid()
       FROM generate_series(1, 100000) AS n;";
 
+/// 100,000 jobs of the running job's subject that ended.
+const HISTORY: &str = "
+    INSERT INTO queue.jobs (state, finalized_at, attempt, lease, subject, kind, args, give_up_at, give_up_after,
+                            max_attempts, max_crashes)
+    SELECT 'completed', now(), 1, gen_random_uuid(), '00000000-0000-4000-8000-000000000001', 'step',
+           '{\"act\": \"Succeed\"}', now(), '1 day', 5, 3
+      FROM generate_series(1, 100000);";
+
 pub async fn filled(template: &str, fill: &'static [&'static str]) -> Bench {
     let TestDatabase { pool, url, .. } = database(template, async |pool: PgPool| {
         schema(&pool).await;
@@ -304,4 +312,27 @@ async fn a_worker_reads_no_more_in_a_full_table_than_in_an_empty_one() {
     let many = pages_of_forty_jobs(&full().await).await;
     assert!(few > 200, "the pages are counted: {few}");
     assert!(many <= 3 * few + 2000, "{many} pages with many jobs, {few} with few");
+}
+
+#[tokio::test]
+async fn the_live_jobs_of_a_subject_are_found_beside_a_hundred_thousand_that_ended() {
+    let bench = filled("queue-history", &[HISTORY, FEW]).await;
+    let mut connection = bench.pool.acquire().await.unwrap();
+    for plans in ["force_generic_plan", "force_custom_plan"] {
+        sqlx::raw_sql(safe(format!("SET plan_cache_mode = {plans}")))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        for name in ["operate::cancel_subject", "operate::pull_forward", "inspect::live_job"] {
+            let (_, statement) = statements()
+                .into_iter()
+                .find(|(_, sql)| sql.starts_with(&format!("-- {name}\n")))
+                .unwrap_or_else(|| panic!("no statement is named {name}"));
+            // A session's first run of a statement reads catalogues too.
+            pages(&mut connection, &statement).await;
+            let (pages, plan) = pages(&mut connection, &statement).await;
+            // The subject's history is 2,900 pages.
+            assert!(pages <= 100, "{name}, {plans}: {pages} pages\n{plan}");
+        }
+    }
 }
