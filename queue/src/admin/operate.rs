@@ -62,7 +62,8 @@ impl<C: Clone + Send + Sync + 'static> Registry<C> {
 /// [`Queue::announce_cancellation`](crate::Queue::announce_cancellation) after the commit.
 ///
 /// # Errors
-/// If the database is away.
+/// If the database is away. In a REPEATABLE READ or SERIALIZABLE transaction also with SQLSTATE 40001, where a job was
+/// claimed or otherwise changed since the snapshot: run the transaction again.
 pub async fn cancel_subject(tx: &mut PgConnection, subject: Uuid, reason: &str) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "-- operate::cancel_subject

@@ -20,7 +20,9 @@ pub struct Enqueued {
 /// [`Queue::wake`](crate::Queue::wake).
 ///
 /// # Errors
-/// If the database refuses the insert.
+/// If the database refuses the insert. In a REPEATABLE READ or SERIALIZABLE transaction also with SQLSTATE 40001
+/// (serialization failure), where another transaction enqueued or changed the live job with this unique key since the
+/// snapshot: run the transaction again.
 pub async fn enqueue(tx: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
     let enqueued = enqueue_many(tx, std::slice::from_ref(job)).await?;
     enqueued.first().copied().ok_or(sqlx::Error::RowNotFound)
@@ -31,7 +33,7 @@ pub async fn enqueue(tx: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sq
 /// costs least. A few thousand jobs per call is a good size; at most about a gigabyte of args fits.
 ///
 /// # Errors
-/// If the database refuses the insert; then no job is enqueued.
+/// As [`enqueue`]; then no job is enqueued.
 pub async fn enqueue_many(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, sqlx::Error> {
     match jobs {
         [] => Ok(Vec::new()),

@@ -73,6 +73,35 @@ async fn a_key_is_free_again_once_its_job_ended() {
 }
 
 #[tokio::test]
+async fn a_key_taken_since_the_callers_snapshot_fails_its_transaction_and_the_next_finds_the_job() {
+    let bench = bench().await;
+    for level in
+        ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"]
+    {
+        let known = step(Act::Succeed).unique_key(format!("{level}: known"));
+        let new = step(Act::Succeed).unique_key(format!("{level}: new"));
+        let before = bench.queue.enqueue(&known).await.unwrap();
+        let mut tx = bench.pool.begin().await.unwrap();
+        sqlx::query(level).execute(&mut *tx).await.unwrap();
+        // The first statement takes the snapshot.
+        let seen = enqueue(&mut tx, &known).await.unwrap();
+        assert_eq!((seen.id, seen.created), (before.id, false));
+        assert!(enqueue(&mut tx, &step(Act::Succeed)).await.unwrap().created);
+        let meanwhile = bench.queue.enqueue(&new).await.unwrap();
+        let error = enqueue(&mut tx, &new).await.unwrap_err();
+        let code = error.as_database_error().and_then(|refused| refused.code());
+        assert_eq!(code.as_deref(), Some("40001"), "{level}: {error}");
+        tx.rollback().await.unwrap();
+
+        let mut tx = bench.pool.begin().await.unwrap();
+        sqlx::query(level).execute(&mut *tx).await.unwrap();
+        let found = enqueue(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((found.id, found.created), (meanwhile.id, false));
+    }
+}
+
+#[tokio::test]
 async fn ids_sort_by_the_time_they_were_made() {
     let bench = bench().await;
     let first = bench.enqueue(step(Act::Succeed)).await.id;
