@@ -1,4 +1,4 @@
 -- no-transaction
 -- Claim: suspects of a kind. Programs of the earlier version use jobs_suspects.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS jobs_suspects_of_kind ON queue.jobs (kind, priority, run_at)
+CREATE INDEX CONCURRENTLY jobs_suspects_of_kind ON queue.jobs (kind, priority, run_at)
     WHERE state = 'available' AND crashes > 0;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Decision, JobError};
@@ -9,39 +10,46 @@ use crate::error::{Decision, JobError};
 /// Pause between two tries while the database is away.
 pub(crate) const DATABASE_RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Longest wait for one step of an attempt. A connection whose peer vanished must not hold an attempt for
-/// ever: the heartbeat keeps that attempt alive.
+/// Longest wait for one batch of ends. A connection whose peer vanished must not hold attempts for ever: the heartbeat
+/// keeps them alive.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Retries of a step that timed out on a lock or on itself: it may block itself.
 const BUSY_RETRIES: u32 = 5;
 
-/// Repeats `step` while it fails with a transient database error.
+/// Repeats `step` while the database is away. A step that may have itself to blame is repeated a few times, for up to
+/// `patience`; then its error is the attempt's.
 pub(crate) async fn retry_while_away<T, Step, Outcome>(
     cancellation: &CancellationToken,
+    patience: Duration,
     step: Step,
 ) -> Result<T, JobError>
 where
     Step: Fn() -> Outcome + Send,
     Outcome: Future<Output = Result<T, JobError>> + Send,
 {
-    let mut busy_retries = BUSY_RETRIES;
+    let mut busy = 0;
+    let mut busy_for = Duration::ZERO;
     loop {
-        let outcome = tokio::time::timeout(STEP_TIMEOUT, step()).await;
-        match outcome.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())) {
-            Err(error) if error.decision == Decision::Busy && busy_retries == 0 => {
-                tracing::warn!(%error, "statement keeps timing out; the attempt fails");
-                return Err(JobError::retry(error.class, error.message));
-            }
-            Err(error) if matches!(error.decision, Decision::Database | Decision::Busy) => {
-                busy_retries -= u32::from(error.decision == Decision::Busy);
-                tracing::warn!(%error, "database away; the attempt waits");
-                tokio::select! {
-                    () = cancellation.cancelled() => return Err(JobError::lost_lease()),
-                    () = tokio::time::sleep(DATABASE_RETRY_PAUSE) => {}
+        let begun = Instant::now();
+        match step().await {
+            Err(error) if error.decision == Decision::Busy => {
+                busy += 1;
+                busy_for += begun.elapsed();
+                if busy > BUSY_RETRIES || busy_for >= patience {
+                    tracing::warn!(%error, "a step keeps timing out; the attempt fails");
+                    return Err(JobError::retry(error.class, error.message));
                 }
+                tracing::warn!(%error, "a step timed out; it is repeated");
+            }
+            Err(error) if error.decision == Decision::Database => {
+                tracing::warn!(%error, "database away; the attempt waits");
             }
             other => return other,
+        }
+        tokio::select! {
+            () = cancellation.cancelled() => return Err(JobError::lost_lease()),
+            () = tokio::time::sleep(DATABASE_RETRY_PAUSE) => {}
         }
     }
 }

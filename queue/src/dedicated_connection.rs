@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres};
+use tokio::time::error::Elapsed;
 
 use crate::stale::replace_stale;
 
@@ -39,6 +41,18 @@ pub(crate) async fn prepare(
 ) -> Result<(), sqlx::Error> {
     connection.execute(sqlx::raw_sql(AssertSqlSafe(set(settings)))).await?;
     Ok(())
+}
+
+/// The answer. A connection that did not answer in time is closed: its peer may have vanished, and the next statement
+/// would wait for it too.
+pub(crate) fn answered<T, E: From<sqlx::Error>>(
+    mut connection: PoolConnection<Postgres>,
+    answer: Result<Result<T, E>, Elapsed>,
+) -> Result<T, E> {
+    answer.unwrap_or_else(|_| {
+        connection.close_on_drop();
+        Err(sqlx::Error::PoolTimedOut.into())
+    })
 }
 
 /// A pool of one connection to `pool`'s database, opened on first use with these server settings.

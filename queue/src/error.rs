@@ -87,6 +87,11 @@ impl JobError {
         self
     }
 
+    /// A step that timed out: a few retries only.
+    pub(crate) fn busy(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(class, message, Decision::Busy)
+    }
+
     /// The lease is gone: the job belongs to another attempt, or to none.
     #[must_use]
     pub fn lost_lease() -> Self {
@@ -141,11 +146,15 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, code: &str) -> bool {
     error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(code))
 }
 
-/// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too
-/// long, or left its transaction idle. Such a statement may never succeed, so retries are limited.
+/// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too long, left
+/// its transaction idle, conflicts with others, or is none that the protocol can carry. Such a statement may never
+/// succeed, so retries are limited.
 pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
+    if matches!(error, sqlx::Error::Protocol(_)) {
+        return true;
+    }
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01"].contains(&code.as_ref()))
+    code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01", "40001"].contains(&code.as_ref()))
 }
 
 /// True for transient errors: the server restarts, fails over, refuses for now, two transactions conflict, or a

@@ -4,26 +4,38 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::dedicated_connection::answered;
 use crate::error::JobError;
+
+/// Longest wait for an answer on the attempts' connection; more than the server's own limits there.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
 pub(crate) fn one_row(rows: u64) -> Result<(), JobError> {
     if rows == 1 { Ok(()) } else { Err(JobError::lost_lease()) }
 }
 
+/// Runs a statement on the attempts' connection. Returns the number of rows.
+async fn execute(pool: &PgPool, statement: Query<'_, Postgres, PgArguments>) -> Result<u64, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let answer = timeout(ANSWER_TIMEOUT, statement.execute(&mut *connection)).await;
+    Ok(answered(connection, answer)?.rows_affected())
+}
+
 /// Checks that the lease still holds.
 pub(crate) async fn check(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<(), JobError> {
-    let row = sqlx::query(
+    let check = sqlx::query(
         "-- fence::check
          SELECT FROM queue.jobs WHERE id = $1 AND lease = $2 AND state = 'running'",
     )
     .bind(job_id)
-    .bind(lease)
-    .fetch_optional(pool)
-    .await?;
-    one_row(row.map_or(0, |_| 1))
+    .bind(lease);
+    one_row(execute(pool, check).await?)
 }
 
 /// Locks the lease for the rest of the transaction, so that the job cannot end before the commit.
@@ -45,7 +57,7 @@ pub(crate) async fn save_checkpoint(
     lease: Uuid,
     checkpoint: &Value,
 ) -> Result<(), JobError> {
-    let done = sqlx::query(
+    let save = sqlx::query(
         "-- fence::save_checkpoint
          UPDATE queue.jobs
             SET checkpoint = $3,
@@ -54,10 +66,8 @@ pub(crate) async fn save_checkpoint(
     )
     .bind(job_id)
     .bind(lease)
-    .bind(checkpoint)
-    .execute(pool)
-    .await?;
-    one_row(done.rows_affected())
+    .bind(checkpoint);
+    one_row(execute(pool, save).await?)
 }
 
 /// An attempt that succeeded.
@@ -179,34 +189,26 @@ pub(crate) async fn cancel(
 
 /// Running -> available; spends no budget. The job keeps its `run_at`, and so its place before what became due later.
 pub(crate) async fn release(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<(), JobError> {
-    let done = sqlx::query(
+    let release = sqlx::query(
         "-- fence::release
          UPDATE queue.jobs
             SET state = 'available', lease = NULL, worker_id = NULL, alone = false, run_at = least(run_at, now())
           WHERE id = $1 AND lease = $2 AND state = 'running'",
     )
     .bind(job_id)
-    .bind(lease)
-    .execute(pool)
-    .await?;
-    one_row(done.rows_affected())
+    .bind(lease);
+    one_row(execute(pool, release).await?)
 }
 
 /// Notes that the attempt has its process to itself, so that a crash counts.
-pub(crate) async fn isolate(
-    connection: &mut PgConnection,
-    job_id: Uuid,
-    lease: Uuid,
-) -> Result<(), JobError> {
-    let done = sqlx::query(
+pub(crate) async fn isolate(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<(), JobError> {
+    let isolate = sqlx::query(
         "-- fence::isolate
          UPDATE queue.jobs SET alone = true WHERE id = $1 AND lease = $2 AND state = 'running'",
     )
     .bind(job_id)
-    .bind(lease)
-    .execute(connection)
-    .await?;
-    one_row(done.rows_affected())
+    .bind(lease);
+    one_row(execute(pool, isolate).await?)
 }
 
 /// What a COMMIT did whose answer was lost.
@@ -227,14 +229,16 @@ pub(crate) async fn commit_outcome(
     job_id: Uuid,
     lease: Uuid,
 ) -> Result<CommitOutcome, JobError> {
-    let row: Option<(bool, bool)> = sqlx::query_as(
+    let mut connection = pool.acquire().await?;
+    let read = sqlx::query_as(
         "-- fence::commit_outcome
          SELECT lease IS NOT DISTINCT FROM $2, state = 'running' FROM queue.jobs WHERE id = $1",
     )
     .bind(job_id)
     .bind(lease)
-    .fetch_optional(pool)
-    .await?;
+    .fetch_optional(&mut *connection);
+    let answer = timeout(ANSWER_TIMEOUT, read).await;
+    let row: Option<(bool, bool)> = answered(connection, answer)?;
     Ok(match row {
         Some((true, true)) => CommitOutcome::NotCommitted,
         Some((true, false)) => CommitOutcome::Committed,

@@ -18,6 +18,9 @@ pub struct WorkerOptions {
     pub poll: Duration,
     /// How long running attempts may continue after a stop.
     pub drain: Duration,
+    /// Longest time of one short transaction around an attempt, hooks included. Its statements get two thirds of it, and
+    /// wait a sixth of it for a lock.
+    pub step_timeout: Duration,
     /// How long a busy worker starts nothing else, at least, so that a suspect can run alone. Afterwards it works nineteen
     /// times as long without suspects.
     pub suspect_patience: Duration,
@@ -32,6 +35,7 @@ impl Default for WorkerOptions {
             dead_after: Duration::from_secs(10),
             poll: Duration::from_secs(1),
             drain: Duration::from_secs(30),
+            step_timeout: Duration::from_secs(30),
             suspect_patience: Duration::from_secs(30),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use crate::dedicated_connection::answered;
 use crate::stale::note_stale;
 
 /// The channel that workers listen on.
@@ -33,12 +34,7 @@ async fn notify_once(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
     let mut connection = wakes.acquire().await?;
     let statement = sqlx::query("-- queue::notify\nSELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
     let answer = tokio::time::timeout(NOTIFY_TIMEOUT, statement.execute(&mut *connection)).await;
-    let Ok(answer) = answer else {
-        // The peer vanished: the next NOTIFY needs a new connection.
-        connection.close_on_drop();
-        return Err(sqlx::Error::PoolTimedOut);
-    };
-    answer.map(|_| ())
+    answered(connection, answer).map(|_| ())
 }
 
 /// Sends one NOTIFY per signal. Signals that arrive meanwhile are merged into one more.

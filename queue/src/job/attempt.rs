@@ -7,14 +7,17 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::progress::Progress;
-use crate::database_retry::retry_while_away;
+use crate::database_retry::{STEP_TIMEOUT, retry_while_away};
 use crate::error::JobError;
 use crate::fence;
+
+/// How long a step is repeated that may have itself to blame.
+const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Shortest time between two checkpoint writes of one attempt.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(200);
@@ -158,6 +161,11 @@ impl Attempt {
         Step: Fn() -> Outcome + Send,
         Outcome: Future<Output = Result<T, JobError>> + Send,
     {
-        retry_while_away(&self.cancellation, step).await
+        let within_limit = move || {
+            let outcome = timeout(STEP_TIMEOUT, step());
+            // The kind's time limit bounds a step that hangs again and again.
+            async { outcome.await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())) }
+        };
+        retry_while_away(&self.cancellation, BUSY_PATIENCE, within_limit).await
     }
 }

@@ -33,10 +33,11 @@ const READS_PER_BEAT: u32 = 2;
 /// Beats between two looks for jobs whose worker has no row.
 const OWNERLESS_BEATS: u64 = 10;
 
-/// A claim without an answer is looked for at each of so many beats: the server may execute it late.
-const UNANSWERED_BEATS: u64 = 10;
+/// Rows that may run here without being in flight are looked for at each of so many beats: the server may execute a
+/// claim late.
+const SUSPECTED_BEATS: u64 = 10;
 
-/// Beats between two looks for jobs that never arrived although no answer is missing.
+/// Beats between two looks for such rows although none is suspected.
 const NOT_IN_FLIGHT_BEATS: u64 = 200;
 
 /// The running heartbeat thread.
@@ -73,7 +74,7 @@ impl Heartbeat {
             stop: stop.clone(),
             watch: WorkerWatch::new(id, options.dead_after),
             beats: 0,
-            unanswered: 0,
+            suspected: 0,
             look_until: 0,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -120,9 +121,9 @@ struct BeatLoop {
     stop: CancellationToken,
     watch: WorkerWatch,
     beats: u64,
-    /// Claims without an answer by the last beat.
-    unanswered: u64,
-    /// Until this beat, each beat looks for jobs that never arrived.
+    /// How often rows were suspected by the last beat.
+    suspected: u64,
+    /// Until this beat, each beat looks for rows that are not in flight.
     look_until: u64,
 }
 
@@ -219,10 +220,10 @@ impl BeatLoop {
         if self.watch.is_first() && self.beats % OWNERLESS_BEATS == 1 {
             let _ = repairs.send(Repair::Ownerless);
         }
-        let unanswered = self.in_flight.claims_unanswered();
-        if unanswered != self.unanswered {
-            self.unanswered = unanswered;
-            self.look_until = self.beats + UNANSWERED_BEATS;
+        let suspected = self.in_flight.suspected_rows();
+        if suspected != self.suspected {
+            self.suspected = suspected;
+            self.look_until = self.beats + SUSPECTED_BEATS;
         }
         if self.beats <= self.look_until || self.beats % NOT_IN_FLIGHT_BEATS <= 1 {
             let _ = repairs.send(Repair::NotInFlight);

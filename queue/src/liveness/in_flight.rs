@@ -27,7 +27,7 @@ pub(crate) struct InFlight {
     attempts: Mutex<HashMap<Uuid, InFlightAttempt>>,
     claims_begun: AtomicU64,
     claims_ended: AtomicU64,
-    claims_unanswered: AtomicU64,
+    suspected_rows: AtomicU64,
     /// Fires when a slot becomes free.
     pub(crate) slot_freed: Notify,
 }
@@ -69,6 +69,11 @@ impl InFlight {
         self.attempts().is_empty()
     }
 
+    /// A row may run under this process that is not in flight: the heartbeat looks for it.
+    pub(crate) fn suspect_rows(&self) {
+        self.suspected_rows.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.attempts().len()
     }
@@ -87,9 +92,10 @@ impl InFlight {
         ClaimGuard { in_flight: Arc::clone(self), is_answered: false }
     }
 
-    /// Number of claims that ended without an answer. Their jobs may run under this process without being in flight.
-    pub(crate) fn claims_unanswered(&self) -> u64 {
-        self.claims_unanswered.load(Ordering::SeqCst)
+    /// How often rows were suspected to run under this process without being in flight: claims without an answer, and
+    /// attempts whose end was not written.
+    pub(crate) fn suspected_rows(&self) -> u64 {
+        self.suspected_rows.load(Ordering::SeqCst)
     }
 
     /// Number of claims begun. Read it, then see a row running under this process. If the row is still not in
@@ -112,6 +118,13 @@ pub(crate) struct SlotGuard {
 }
 
 impl SlotGuard {
+    /// Frees the slot of an attempt whose end was not written.
+    pub(crate) fn abandon(self) {
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.suspect_rows();
+        }
+    }
+
     fn disarm(mut self) -> Option<Arc<InFlight>> {
         self.in_flight.take()
     }
@@ -143,7 +156,7 @@ impl ClaimGuard {
 impl Drop for ClaimGuard {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.in_flight.claims_unanswered.fetch_add(1, Ordering::SeqCst);
+            self.in_flight.suspect_rows();
         }
         self.in_flight.claims_ended.fetch_add(1, Ordering::SeqCst);
     }

@@ -154,6 +154,7 @@ async fn write(pool: &PgPool, mut batch: Vec<UnwrittenEnd>, skips: bool) -> Vec<
                 end.record(outcome == Outcome::Written);
                 done.push(end.guard);
             }
+            Outcome::Abandoned => end.guard.abandon(),
         }
     }
     InFlight::release_all(done);

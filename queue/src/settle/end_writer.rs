@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::end_batcher::AttemptEnd;
 use crate::database_retry::{DATABASE_RETRY_PAUSE, STEP_TIMEOUT};
+use crate::dedicated_connection::answered;
 use crate::error::{is_passing, is_self_inflicted};
 use crate::fence::{self, Failed};
 use crate::stale::note_stale;
@@ -24,6 +25,8 @@ pub(super) enum Outcome {
     Lost,
     /// Its row is locked.
     Locked,
+    /// The database refuses it, and refuses to write that the attempt failed.
+    Abandoned,
 }
 
 /// Writes the ends, ordered by job. Returns what became of each, in their order. `skips`: locked rows are passed over at
@@ -69,7 +72,7 @@ async fn fail_refused(pool: &PgPool, end: &AttemptEnd, error: &sqlx::Error) -> O
         Ok(outcome) => outcome.first().copied().unwrap_or(Outcome::Lost),
         Err(error) => {
             tracing::error!(%error, %job_id, "the failure was refused too; the heartbeat will release the job");
-            Outcome::Lost
+            Outcome::Abandoned
         }
     }
 }
@@ -103,11 +106,7 @@ async fn write_once(pool: &PgPool, ends: &[&AttemptEnd], skips: bool) -> Result<
         }
     };
     let answer = tokio::time::timeout(STEP_TIMEOUT, write).await;
-    answer.unwrap_or_else(|_| {
-        // The peer vanished, and the pool has no other connection.
-        connection.close_on_drop();
-        Err(sqlx::Error::PoolTimedOut)
-    })
+    answered(connection, answer)
 }
 
 /// One statement for completions and one for failures.

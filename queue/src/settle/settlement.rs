@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
+use tokio::time::timeout;
 
 use super::group_breaker::{self, GroupFailure};
 use super::worker_shared::WorkerShared;
@@ -162,22 +163,27 @@ impl<J: Job> Settlement<J> {
         }
     }
 
-    /// Returns the job untouched. Best effort: if the database is away, the row is rescued later.
-    pub(crate) async fn release(&self) {
-        match fence::release(self.queue().pool(), self.attempt.job_id, self.attempt.lease).await {
+    /// Returns the job untouched. False if that was not written: then the heartbeat does it, or a rescuer.
+    pub(crate) async fn release(&self) -> bool {
+        match fence::release(&self.shared.attempts, self.attempt.job_id, self.attempt.lease).await {
             Ok(()) => {
                 tracing::info!("attempt released");
                 self.queue().wake();
             }
             Err(error) if error.is_lost_lease() => tracing::info!("lease lost; nothing to release"),
-            Err(error) => tracing::warn!(%error, "attempt not released; it will be rescued"),
+            Err(error) => {
+                tracing::warn!(%error, "attempt not released; the heartbeat will do it");
+                return false;
+            }
         }
+        true
     }
 
     /// Runs one short transaction until its outcome is known.
     async fn run_step(&self, step: &Step<'_, J>) -> Result<StepResult, JobError> {
         let tried = AtomicBool::new(false);
-        let outcome = retry_while_away(&self.attempt.cancellation, || async {
+        let patience = self.shared.step_timeout * 4;
+        let outcome = retry_while_away(&self.attempt.cancellation, patience, || async {
             // A hook's panic fails this attempt only; the kind's other attempts continue.
             match AssertUnwindSafe(self.try_step(step, &tried)).catch_unwind().await {
                 Ok(outcome) => outcome,
@@ -189,8 +195,8 @@ impl<J: Job> Settlement<J> {
             // Cancelled while it waited for an answer, perhaps because the step had been committed.
             Err(error) if error.is_lost_lease() && tried.load(Ordering::Relaxed) => {
                 let outcome =
-                    fence::commit_outcome(self.queue().pool(), self.attempt.job_id, self.attempt.lease);
-                match tokio::time::timeout(COMMIT_OUTCOME_TIMEOUT, outcome).await {
+                    fence::commit_outcome(&self.shared.attempts, self.attempt.job_id, self.attempt.lease);
+                match timeout(COMMIT_OUTCOME_TIMEOUT, outcome).await {
                     Ok(Ok(CommitOutcome::Committed)) => Ok(StepResult::AlreadyCommitted),
                     _ => Err(error),
                 }
@@ -201,17 +207,32 @@ impl<J: Job> Settlement<J> {
 
     async fn try_step(&self, step: &Step<'_, J>, tried: &AtomicBool) -> Result<StepResult, JobError> {
         if tried.swap(true, Ordering::Relaxed) {
-            match fence::commit_outcome(self.queue().pool(), self.attempt.job_id, self.attempt.lease).await? {
+            match fence::commit_outcome(&self.shared.attempts, self.attempt.job_id, self.attempt.lease)
+                .await?
+            {
                 CommitOutcome::Committed => return Ok(StepResult::AlreadyCommitted),
                 CommitOutcome::LeaseLost => return Err(JobError::lost_lease()),
                 CommitOutcome::NotCommitted => {}
             }
         }
         let mut connection = self.queue().pool().acquire().await?;
-        let mut tx = connection.begin_with(AssertSqlSafe(self.shared.begin.as_str()).into_sql_str()).await?;
-        let done = self.write(step, &mut tx).await?;
-        tx.commit().await?;
-        Ok(done)
+        let transaction = async {
+            let begin = AssertSqlSafe(self.shared.begin.as_str()).into_sql_str();
+            let mut tx = connection.begin_with(begin).await?;
+            let done = self.write(step, &mut tx).await?;
+            tx.commit().await?;
+            Ok(done)
+        };
+        let limit = self.shared.step_timeout;
+        timeout(limit, transaction).await.unwrap_or_else(|_| {
+            // Its peer may have vanished, and it may be inside a transaction.
+            connection.close_on_drop();
+            let message = format!(
+                "a transaction of this job, with its hook, took longer than {} s",
+                limit.as_secs_f64()
+            );
+            Err(JobError::busy("step-timeout", message))
+        })
     }
 
     async fn write(&self, step: &Step<'_, J>, tx: &mut PgConnection) -> Result<StepResult, JobError> {

@@ -222,8 +222,8 @@ where
             Box::pin(plain.instrument(span))
         } else {
             let hooked = async move {
-                settle(&settlement, job, run).await;
-                drop(guard);
+                let is_written = settle(&settlement, job, run).await;
+                abandon_unless(is_written, guard);
                 Ok(())
             };
             Box::pin(hooked.instrument(span))
@@ -231,12 +231,12 @@ where
     }
 }
 
-/// Begin, run, then commit or fail. If the lease is lost, nothing is written.
+/// Begin, run, then commit or fail. If the lease is lost, nothing is written. False if the row may still be running.
 async fn settle<J: Job>(
     settlement: &Settlement<J>,
     job: Arc<Result<J, JobError>>,
     run: impl Future<Output = Result<J::Output, BoxDynError>>,
-) {
+) -> bool {
     let started = Instant::now();
     let cancellation = settlement.attempt.cancellation.clone();
     let work = async {
@@ -255,9 +255,9 @@ async fn settle<J: Job>(
         // Released at shutdown, cancelled by a person, or taken over: `release` writes only if the lease
         // holds.
         (None, _) => {
-            settlement.release().await;
+            let is_written = settlement.release().await;
             record_outcome(J::KIND, started, "released");
-            return;
+            return is_written;
         }
         (Some(Ok(output)), Ok(job)) => match settlement.commit(job, &output).await {
             Ok(()) => Ok("completed"),
@@ -268,15 +268,15 @@ async fn settle<J: Job>(
         (Some(Err(error)), _) if error.is_lost_lease() => Err(error),
         (Some(Err(error)), _) => settlement.fail(&error).await.map(|()| "failed"),
     };
-    finish(settlement, started, settled).await;
+    finish(settlement, started, settled).await
 }
 
-/// Records how the attempt ended. If a hook failed, ends the attempt without hooks.
+/// Records how the attempt ended. If a hook failed, ends the attempt without hooks. False if that was not written.
 async fn finish<J: Job>(
     settlement: &Settlement<J>,
     started: Instant,
     settled: Result<&'static str, JobError>,
-) {
+) -> bool {
     match settled {
         Ok(outcome) => record_outcome(J::KIND, started, outcome),
         Err(error) if error.is_lost_lease() => {
@@ -284,13 +284,19 @@ async fn finish<J: Job>(
             tracing::warn!("lease lost; nothing of this attempt is written");
         }
         Err(error) => {
-            record_outcome(J::KIND, started, "failed");
             tracing::error!(%error, "a hook of this kind failed; the attempt ends without hooks");
-            if let Err(error) = settlement.fail_without_hooks(&error).await {
-                tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
+            match settlement.fail_without_hooks(&error).await {
+                Ok(()) => record_outcome(J::KIND, started, "failed"),
+                Err(error) if error.is_lost_lease() => record_outcome(J::KIND, started, "lost"),
+                Err(error) => {
+                    record_outcome(J::KIND, started, "failed");
+                    tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
+                    return false;
+                }
             }
         }
     }
+    true
 }
 
 /// Run, then pass the end to the batcher. The attempt keeps its slot until the end is written.
@@ -309,9 +315,9 @@ async fn settle_plain<J: Job>(
     let outcome = match outcome {
         None => {
             // Rare and large: boxed, so that other attempts do not pay for its size.
-            Box::pin(settlement.release()).await;
+            let is_written = Box::pin(settlement.release()).await;
             record_outcome(J::KIND, started, "released");
-            return;
+            return abandon_unless(is_written, guard);
         }
         Some(Err(error)) if error.is_lost_lease() => {
             record_outcome(J::KIND, started, "lost");
@@ -322,12 +328,12 @@ async fn settle_plain<J: Job>(
             AttemptEnd::Failed(settlement.failed(&error))
         }
         Some(Err(error)) => {
-            Box::pin(async {
+            let is_written = Box::pin(async {
                 let settled = settlement.fail(&error).await.map(|()| "failed");
-                finish(settlement, started, settled).await;
+                finish(settlement, started, settled).await
             })
             .await;
-            return;
+            return abandon_unless(is_written, guard);
         }
         Some(Ok(_)) => {
             AttemptEnd::Completed(Completed { job_id: attempt.job_id, lease: attempt.lease, result: None })
@@ -335,6 +341,13 @@ async fn settle_plain<J: Job>(
     };
     if let Some(guard) = guard {
         settlement.shared.end_batcher.push(UnwrittenEnd { end: outcome, kind: J::KIND, started, guard });
+    }
+}
+
+/// Frees the slot. The heartbeat looks for the row if the end was not written.
+fn abandon_unless(is_written: bool, guard: Option<SlotGuard>) {
+    if let Some(guard) = guard.filter(|_| !is_written) {
+        guard.abandon();
     }
 }
 

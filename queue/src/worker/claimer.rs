@@ -16,6 +16,7 @@ use crate::claim::claimed::Claimed;
 use crate::claim::request::{ClaimRequest, ClaimResult, KindDemand, PRIORITIES};
 use crate::claim::statement::claim;
 use crate::column::Timestamp;
+use crate::dedicated_connection::answered;
 use crate::fence;
 use crate::job::attempt::{Attempt, CheckpointSaves};
 use crate::job::progress::Progress;
@@ -94,8 +95,8 @@ enum NextClaim {
 }
 
 pub(super) struct Claimer {
-    /// The program's pool, for the attempts.
-    pool: PgPool,
+    /// The connection of the attempts.
+    attempts: PgPool,
     /// The dedicated connection for claims.
     claims: PgPool,
     id: Uuid,
@@ -110,7 +111,7 @@ pub(super) struct Claimer {
 
 impl Claimer {
     pub(super) fn new(
-        pool: PgPool,
+        attempts: PgPool,
         claims: PgPool,
         id: Uuid,
         name: &str,
@@ -119,7 +120,7 @@ impl Claimer {
         work: Arc<Notify>,
     ) -> Self {
         Self {
-            pool,
+            attempts,
             claims,
             id,
             name: name.to_owned(),
@@ -180,26 +181,22 @@ impl Claimer {
             self.give_back(&held).await;
             return Duration::ZERO;
         }
-        let isolated = async {
-            let mut connection = self.claims.acquire().await?;
-            fence::isolate(&mut connection, held.row.id, held.row.lease).await
-        };
-        match timeout(CLAIM_TIMEOUT, isolated).await {
-            Ok(Ok(())) => {
+        match fence::isolate(&self.attempts, held.row.id, held.row.lease).await {
+            Ok(()) => {
                 if let Some(kind) = self.kind(&held.row.kind) {
                     (kind.deliver)(held.row, held.attempt, held.guard);
                 }
             }
-            Ok(Err(error)) if error.is_lost_lease() => {}
-            Ok(Err(_)) | Err(_) => isolation.held = Some(held),
+            Err(error) if error.is_lost_lease() => {}
+            Err(_) => isolation.held = Some(held),
         }
         CLAIM_RETRY_PAUSE
     }
 
     /// Best effort: if the database is away, the heartbeat or a rescuer does it.
     async fn give_back(&self, held: &HeldSuspect) {
-        let release = fence::release(&self.claims, held.row.id, held.row.lease);
-        if !matches!(timeout(CLAIM_TIMEOUT, release).await, Ok(Ok(()))) {
+        if fence::release(&self.attempts, held.row.id, held.row.lease).await.is_err() {
+            self.in_flight.suspect_rows();
             tracing::warn!(job = %held.row.id, "a held job was not given back; the heartbeat will release it");
         }
     }
@@ -259,12 +256,7 @@ impl Claimer {
         let request = ClaimRequest { worker_id: self.id, worker: &self.name, may_take_suspect, is_alone };
         let mut connection = self.claims.acquire().await?;
         let answer = timeout(CLAIM_TIMEOUT, claim(&mut connection, demands, request)).await;
-        let Ok(answer) = answer else {
-            // The peer vanished, and the pool has no other connection.
-            connection.close_on_drop();
-            return Err(sqlx::Error::PoolTimedOut);
-        };
-        let ClaimResult { rows, skipped_groups } = answer?;
+        let ClaimResult { rows, skipped_groups } = answered(connection, answer)?;
         let again = self.move_cursor(demands, &rows, begun.elapsed());
         for row in rows {
             if row.is_suspect() {
@@ -326,7 +318,7 @@ impl Claimer {
             cancellation: CancellationToken::new(),
             progress: Progress::default(),
             saves: CheckpointSaves::default(),
-            pool: Some(self.pool.clone()),
+            pool: Some(self.attempts.clone()),
         };
         let guard = self.in_flight.add(
             row.lease,

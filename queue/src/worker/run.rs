@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -24,6 +26,12 @@ use crate::settle::worker_shared::WorkerShared;
 
 /// How long cancelled attempts get to stop.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for an answer to the listener.
+const LISTEN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A listener that heard nothing for so many polls is checked.
+const LISTEN_CHECK_POLLS: u32 = 30;
 
 /// Pause before another try to listen.
 const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -53,7 +61,7 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
 ) -> Result<(), WorkerError> {
     let mut kinds = Vec::new();
     let mut workers = JoinSet::new();
-    let shared = Arc::new(WorkerShared::new(queue.clone(), options.dead_after));
+    let shared = Arc::new(WorkerShared::new(queue.clone(), &options));
     for (kind, slots) in &options.slots {
         let Some(kind) = registry.kind(kind) else {
             return Err(WorkerError::UnknownKind(kind.clone(), registry.kinds().join(", ")));
@@ -76,7 +84,8 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let heartbeat =
         Heartbeat::start(queue.pool().connect_options().as_ref().clone(), id, &options, &in_flight, &work)
             .map_err(WorkerError::Heartbeat)?;
-    let listening = listen(queue.clone(), Arc::clone(&work), heartbeat.beat_now());
+    let check_after = options.poll * LISTEN_CHECK_POLLS;
+    let listening = listen(queue.pool().clone(), check_after, Arc::clone(&work), heartbeat.beat_now());
     let listener = AbortOnDropHandle::new(tokio::spawn(listening));
     tracing::info!(worker = %options.name, id = %id, kinds = ?options.slots, "worker started");
 
@@ -86,7 +95,7 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let writer = Arc::clone(&shared);
     let mut writer = AbortOnDropHandle::new(tokio::spawn(async move { writer.end_batcher.run(&ends).await }));
     let claimer =
-        Claimer::new(queue.pool().clone(), claims, id, options.name.as_str(), kinds, &in_flight, work);
+        Claimer::new(shared.attempts.clone(), claims, id, options.name.as_str(), kinds, &in_flight, work);
     let claimer = Arc::new(claimer);
     // On its own task: waking a program's main task goes through another thread.
     let claiming = Arc::clone(&claimer).run(options.clone(), stop.clone());
@@ -107,8 +116,7 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     tracing::info!("draining: no more claims");
     drain(&in_flight, options.drain).await;
     drop(claimer); // the apalis workers end once no more jobs can be delivered to them
-    let ended =
-        tokio::time::timeout(CANCEL_TIMEOUT, async { while workers.join_next().await.is_some() {} }).await;
+    let ended = timeout(CANCEL_TIMEOUT, async { while workers.join_next().await.is_some() {} }).await;
     if ended.is_err() {
         tracing::warn!("some handlers do not stop; the process ends without them");
     }
@@ -118,9 +126,9 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     outcome
 }
 
-/// Waits for running attempts up to `timeout`, then releases the rest.
-async fn drain(in_flight: &InFlight, timeout: Duration) {
-    if tokio::time::timeout(timeout, until_empty(in_flight)).await.is_ok() {
+/// Waits for running attempts up to `deadline`, then releases the rest.
+async fn drain(in_flight: &InFlight, deadline: Duration) {
+    if timeout(deadline, until_empty(in_flight)).await.is_ok() {
         return;
     }
     let rest = in_flight.snapshot();
@@ -128,7 +136,7 @@ async fn drain(in_flight: &InFlight, timeout: Duration) {
     for attempt in rest.values() {
         attempt.cancellation.cancel();
     }
-    let _ = tokio::time::timeout(CANCEL_TIMEOUT, until_empty(in_flight)).await;
+    let _ = timeout(CANCEL_TIMEOUT, until_empty(in_flight)).await;
 }
 
 async fn until_empty(in_flight: &InFlight) {
@@ -142,27 +150,48 @@ async fn until_empty(in_flight: &InFlight) {
 }
 
 /// Listens for wake-ups. Polling makes up for every lost one.
-async fn listen(queue: Queue, work: Arc<Notify>, beat_now: Arc<Notify>) {
+async fn listen(pool: PgPool, check_after: Duration, work: Arc<Notify>, beat_now: Arc<Notify>) {
     loop {
-        if let Err(error) = listen_once(&queue, &work, &beat_now).await {
+        if let Err(error) = listen_once(&pool, check_after, &work, &beat_now).await {
             tracing::debug!(%error, "not listening; polling continues");
         }
         tokio::time::sleep(LISTEN_RETRY_PAUSE).await;
     }
 }
 
-async fn listen_once(queue: &Queue, work: &Notify, beat_now: &Notify) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(queue.pool()).await?;
-    listener.listen(CHANNEL).await?;
+async fn listen_once(
+    pool: &PgPool,
+    check_after: Duration,
+    work: &Notify,
+    beat_now: &Notify,
+) -> Result<(), sqlx::Error> {
+    // A listener keeps its connection, even one that does not answer. So it is none of the program's, and not the last one's.
+    let own = dedicated_connection(pool, "bedel-listen", &[]);
+    let listen = async {
+        let mut listener = PgListener::connect_with(&own).await?;
+        listener.listen(CHANNEL).await?;
+        Ok(listener)
+    };
+    let mut listener = within_limit(listen).await?;
     loop {
         work.notify_one(); // for wake-ups sent before we listened
         // None: the connection was lost and is reopened by the next call.
-        while let Some(notification) = listener.try_recv().await? {
-            if notification.payload() == CANCELLED {
-                beat_now.notify_one();
-            } else {
-                work.notify_one();
+        loop {
+            let Ok(notification) = timeout(check_after, listener.try_recv()).await else {
+                // A peer that vanished is silent too.
+                within_limit(sqlx::query("-- queue::check_listener\nSELECT 1").execute(&mut listener))
+                    .await?;
+                continue;
+            };
+            match notification? {
+                Some(notification) if notification.payload() == CANCELLED => beat_now.notify_one(),
+                Some(_) => work.notify_one(),
+                None => break,
             }
         }
     }
+}
+
+async fn within_limit<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(LISTEN_ANSWER_TIMEOUT, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }

@@ -291,3 +291,20 @@ async fn a_job_that_succeeds_at_once_costs_two_row_versions() {
     eventually("the updates are counted", async || count(updates).await >= 100).await;
     assert_eq!(count(updates).await, 100, "two per job");
 }
+
+#[tokio::test]
+async fn a_listener_whose_server_went_silent_is_replaced() {
+    let bench = bench().await;
+    let proxy = PgProxy::start(&bench.pool.connect_options()).unwrap();
+    let pool = PgPoolOptions::new().connect_with(proxy.options()).await.unwrap();
+    let through = Bench { queue: Queue::new(pool.clone()), pool, url: bench.url.clone() };
+    let mut hold = proxy.hold(Statement::Named("queue::check_listener"), Moment::Before);
+    let worker = through.worker(options(1)); // it checks after 3 s
+    assert!(hold.reached(Duration::from_secs(20)).await);
+    // The proxy keeps the silent session open.
+    let listeners = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND application_name = 'bedel-listen'";
+    eventually("another one listens", async || bench.count(listeners).await == 2).await;
+    drop(hold);
+    worker.stop().await;
+}

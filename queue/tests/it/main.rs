@@ -28,6 +28,7 @@ mod odd_values;
 mod operating;
 mod ordering;
 mod outcomes;
+mod patience;
 mod pausing;
 mod plain;
 mod poison;

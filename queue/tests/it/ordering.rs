@@ -87,7 +87,7 @@ async fn a_job_scheduled_for_later_starts_when_it_is_due_and_not_before() {
 async fn an_earlier_job_starts_soon_although_another_kind_has_nothing_to_do() {
     let bench = bench().await;
     let backlog: Vec<_> = (0..3000).map(|_| NewJob::new(&Tick(5))).collect();
-    enqueue_many(&mut *bench.pool.acquire().await.unwrap(), &backlog).await.unwrap();
+    enqueue_many(&mut bench.pool.acquire().await.unwrap(), &backlog).await.unwrap();
     let slots = BTreeMap::from([("tick".to_owned(), 4), ("step".to_owned(), 4)]);
     let registry = registry(&bench.pool).register::<Tick>();
     let worker = bench.worker_of(registry, WorkerOptions { slots, ..options(0) });

@@ -243,8 +243,9 @@ async fn a_busy_worker_makes_room_for_a_suspect_and_gives_it_back_if_that_takes_
     for _ in 0..1500 {
         enqueue(&bench, Deed::Sleep(40)).await;
     }
-    let suspect = make_suspect(&bench, Deed::Sleep(10)).await;
     let worker = bench.worker_of(Registry::new(bench.pool.clone()).register::<Deed>(), deeds(4));
+    bench.until(long, "running").await;
+    let suspect = make_suspect(&bench, Deed::Sleep(10)).await;
     // While the long job runs, it can only be held.
     eventually("it was held and given back", async || {
         bench.counters(suspect).await.0 > 2 && bench.state(suspect).await == "available"

@@ -90,6 +90,7 @@ fn run(processes: usize, isolates: bool, longest: u64, seed: u64) -> (u64, u64) 
                     isolated += 1;
                 } else if now - since
                     > patience(
+                        LEAST,
                         Duration::from_secs(since - job.due),
                         Duration::from_secs(now - process.up_since),
                     )
