@@ -49,18 +49,34 @@ impl OpenGroups {
 /// its time has come and no job of the group runs that was claimed since. Attempts from before the opening
 /// are no probes and block none.
 pub(super) async fn find_open_groups(tx: &mut PgConnection) -> Result<OpenGroups, sqlx::Error> {
-    let is_any_open: bool = sqlx::query_scalar(
+    let (is_any_open, is_any_ahead): (bool, bool) = sqlx::query_as(
         "-- open_groups::is_any
-         SELECT EXISTS (SELECT FROM queue.breakers WHERE opened_at IS NOT NULL)",
+         SELECT count(*) > 0, COALESCE(bool_or(failed_at > now() + interval '1 minute'), false)
+           FROM queue.breakers WHERE opened_at IS NOT NULL",
     )
     .fetch_one(&mut *tx)
     .await?;
     if !is_any_open {
         return Ok(OpenGroups::default());
     }
+    if is_any_ahead {
+        probe_at_once(tx).await?;
+    }
     let groups: Vec<Group> = sqlx::query_as(include_str!("../../sql/open_groups.sql")).fetch_all(tx).await?;
     let rooms = groups.into_iter().map(|group| (group.group_key, group.room.into()));
     Ok(OpenGroups(Some(rooms.collect())))
+}
+
+/// The database's clock was set back: the pauses that began before would last until it catches up.
+async fn probe_at_once(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "-- open_groups::probe_at_once
+         UPDATE queue.breakers SET failed_at = now(), opened_at = least(opened_at, now()), probe_at = now()
+          WHERE opened_at IS NOT NULL AND failed_at > now() + interval '1 minute'",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Claims jobs, suspects included, whose time is up while their group is down. They are discarded without a

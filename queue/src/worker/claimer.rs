@@ -46,6 +46,9 @@ const MAX_BACKLOG_BATCH: usize = 500;
 /// fixed cost.
 const SMALL_BATCH: usize = 32;
 
+/// Most bytes of args per claim of a backlog, by the size of the args claimed before.
+const MAX_CLAIM_BYTES: usize = 16 << 20;
+
 /// One kind of this process.
 pub(super) struct Kind {
     pub(super) kind: &'static str,
@@ -56,11 +59,13 @@ pub(super) struct Kind {
 
 impl Kind {
     /// How many jobs to claim for `free` slots.
-    fn batch(&self, free: usize, has_backlog: bool) -> usize {
-        free.min(if has_backlog {
-            (self.slots / 2).clamp(SMALL_BATCH, MAX_BACKLOG_BATCH)
-        } else {
-            SMALL_BATCH
+    fn batch(&self, free: usize, backlog: Option<&Cursor>) -> usize {
+        free.min(match backlog {
+            Some(cursor) => {
+                let by_bytes = MAX_CLAIM_BYTES / cursor.bytes_per_job.max(1);
+                (self.slots / 2).clamp(SMALL_BATCH, MAX_BACKLOG_BATCH).min(by_bytes.max(1))
+            }
+            None => SMALL_BATCH,
         })
     }
 }
@@ -79,6 +84,8 @@ struct Cursor {
     /// How long it took: scans from the start must stay a small share of all.
     took: Duration,
     from: [Option<Timestamp>; PRIORITIES],
+    /// Mean size of the args in the last claim.
+    bytes_per_job: usize,
 }
 
 impl Cursor {
@@ -214,7 +221,7 @@ impl Claimer {
                 let free = kind.slots.saturating_sub(self.in_flight.count(kind.kind));
                 // Only a full claim leaves a position.
                 let cursor = cursors.get(kind.kind);
-                let batch = kind.batch(free, cursor.is_some());
+                let batch = kind.batch(free, cursor);
                 KindDemand {
                     kind: kind.kind,
                     queue: kind.policy.queue,
@@ -291,7 +298,9 @@ impl Claimer {
                 scanned_at: Instant::now(),
                 took,
                 from: Default::default(),
+                bytes_per_job: 0,
             });
+            cursor.bytes_per_job = claimed().map(|row| row.args.0.len()).sum::<usize>() / demand.free;
             for row in claimed().filter(|row| row.crashes == 0) {
                 let position =
                     usize::try_from(row.priority - 1).ok().and_then(|lane| cursor.from.get_mut(lane));

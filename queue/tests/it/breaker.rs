@@ -237,6 +237,21 @@ async fn a_probe_ends_with_its_lease_and_the_next_one_goes() {
     assert_eq!(bench.count(crashed).await, 1);
 }
 
+#[tokio::test]
+async fn a_clock_that_was_set_back_keeps_no_group_closed() {
+    let (bench, hosts) = (bench().await, Hosts::default());
+    open(&bench.pool, DOWN, 7200.0).await;
+    sqlx::query("UPDATE queue.breakers SET failed_at = now() + interval '2 hours', opened_at = now() + interval '2 hours'")
+        .execute(&bench.pool)
+        .await
+        .unwrap();
+    enqueue_all(&bench, &[call(DOWN), call(DOWN)]).await;
+    let worker = bench.worker_of(callers(&hosts), caller_options(2));
+    eventually("both are through", async || bench.count(COMPLETED).await == 2).await;
+    assert!(breaker(&bench, DOWN).await.is_none());
+    worker.stop().await;
+}
+
 /// Not a test: the process started above, whose probe never ends.
 #[tokio::test]
 async fn prober_process() {

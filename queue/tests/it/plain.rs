@@ -249,3 +249,35 @@ async fn the_failure_hook_of_a_plain_kind_runs_and_its_policy_has_the_defaults()
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'completed'").await, 2);
     assert_eq!(bench.count("SELECT count(*) FROM queue.jobs WHERE state = 'discarded'").await, 2);
 }
+
+/// A plain kind with args of any size.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bulky(String);
+
+impl Job for Bulky {
+    const KIND: &'static str = "bulky";
+    type Context = ();
+    type Output = ();
+
+    fn policy() -> Policy {
+        Policy::default()
+    }
+
+    async fn run(&self, (): &(), _: &Attempt) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_large_args_is_bounded_by_their_bytes() {
+    let bench = bench().await;
+    let jobs: Vec<_> = (0..150).map(|_| NewJob::new(&Bulky("x".repeat(600_000)))).collect();
+    enqueue_many(&mut bench.pool.acquire().await.unwrap(), &jobs).await.unwrap();
+    let options = WorkerOptions { slots: BTreeMap::from([("bulky".to_owned(), 400)]), ..options(0) };
+    let worker = bench.worker_of(Registry::new(()).register::<Bulky>(), options);
+    eventually("all ended", async || bench.count(UNFINISHED).await == 0).await;
+    worker.stop().await;
+    let most =
+        "SELECT max(jobs) FROM (SELECT count(*) AS jobs FROM queue.jobs GROUP BY attempted_at) AS claims";
+    assert!(bench.count(most).await <= 32, "{} in one claim", bench.count(most).await);
+}
