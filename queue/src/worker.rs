@@ -5,5 +5,6 @@ pub(crate) mod claimer;
 pub(crate) mod drain;
 pub(crate) mod error;
 mod isolation;
+mod listener;
 pub(crate) mod registry;
 pub(crate) mod run;

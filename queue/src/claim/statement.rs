@@ -2,6 +2,7 @@
 //! knows.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -13,9 +14,22 @@ use super::request::{ClaimRequest, ClaimResult, KindDemand};
 
 static CLAIM: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/claim.sql")));
 
+static NEXT_DUE: LazyLock<String> = LazyLock::new(|| expand(include_str!("../../sql/next_due.sql")));
+
 /// Advisory lock around claims for kinds with a group limit or a breaker: two concurrent claims would both
 /// fill the same room. The number is this crate's own choice.
 const GROUPS_LOCK: i64 = 0x6265_6465_6c01;
+
+/// How long until a job of these kinds is due; an hour at most. None if none waits. Cheaper than a claim, and without the
+/// groups' lock.
+pub(crate) async fn next_due(
+    connection: &mut PgConnection,
+    kinds: &[&str],
+) -> Result<Option<Duration>, sqlx::Error> {
+    let seconds: Option<f64> =
+        sqlx::query_scalar(AssertSqlSafe(NEXT_DUE.as_str())).bind(kinds).fetch_one(connection).await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
 
 /// Claims due jobs.
 pub(crate) async fn claim(

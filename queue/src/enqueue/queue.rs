@@ -1,11 +1,13 @@
 //! The handle that producers and workers share: the pool, and wake-ups that cost at most one NOTIFY at a
 //! time.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::insert::{self, Enqueued};
-use super::wake_up::{CANCELLED, WORK, notify, spawn_sender};
+use super::wake_up::{CANCELLED, WORK, Wanted, notify, spawn_cancel_sender, spawn_work_sender};
 use crate::dedicated_connection::dedicated_connection;
 use crate::job::new_job::NewJob;
 
@@ -20,6 +22,8 @@ pub struct Queue {
     wakes: PgPool,
     /// Capacity 1: if it is full, a signal is already pending.
     work: mpsc::Sender<()>,
+    /// Whom the next signal wakes.
+    wanted: Arc<Mutex<Wanted>>,
     cancelled: mpsc::Sender<()>,
 }
 
@@ -29,9 +33,10 @@ impl Queue {
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         let wakes = dedicated_connection(&pool, "bedel-wakes", &ASYNC_COMMIT);
-        let work = spawn_sender(&wakes, WORK);
-        let cancelled = spawn_sender(&wakes, CANCELLED);
-        Self { pool, wakes, work, cancelled }
+        let wanted = Arc::default();
+        let work = spawn_work_sender(&wakes, &wanted);
+        let cancelled = spawn_cancel_sender(&wakes);
+        Self { pool, wakes, work, wanted, cancelled }
     }
 
     /// The database.
@@ -51,7 +56,7 @@ impl Queue {
         // the server's queue of notifications is full.
         let enqueued = insert::enqueue(&mut *self.pool.acquire().await?, job).await?;
         if enqueued.created {
-            self.wake();
+            self.wake_for(job.kind);
         }
         Ok(enqueued)
     }
@@ -59,6 +64,13 @@ impl Queue {
     /// Tells workers that there is work. Call it after the commit. Many calls in a row cost few statements; a
     /// lost one costs a poll interval.
     pub fn wake(&self) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Wanted::All;
+        let _ = self.work.try_send(());
+    }
+
+    /// As [`wake`](Self::wake), for a job of this kind. Workers without the kind go on, and of many with it a few are woken.
+    pub(crate) fn wake_for(&self, kind: &'static str) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).add_kind(kind);
         let _ = self.work.try_send(());
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::fleet::Fleet;
 use super::in_flight::InFlight;
 use super::repairs::{Repair, Repairs};
 use super::worker_watch::{Beat, WorkerWatch, read_others};
@@ -50,10 +51,10 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts the thread. It fires `work` when jobs may have become available.
+    /// Starts the thread. It fires `work` when jobs may have become available, and counts the fleet's workers.
     pub(crate) fn start(
         connect: PgConnectOptions,
-        id: Uuid,
+        fleet: &Arc<Fleet>,
         options: &WorkerOptions,
         in_flight: &Arc<InFlight>,
         work: &Arc<Notify>,
@@ -64,15 +65,14 @@ impl Heartbeat {
         let ending = stopped.clone().drop_guard();
         let beat_loop = BeatLoop {
             connect: connect.application_name("bedel-heartbeat"),
-            id,
-            name: options.name.clone(),
+            fleet: Arc::clone(fleet),
             beat: options.beat,
             dead_after: options.dead_after,
             in_flight: Arc::clone(in_flight),
             work: Arc::clone(work),
             beat_now: Arc::clone(&beat_now),
             stop: stop.clone(),
-            watch: WorkerWatch::new(id, options.dead_after),
+            watch: WorkerWatch::new(fleet.id, options.dead_after),
             beats: 0,
             suspected: 0,
             look_until: 0,
@@ -111,8 +111,7 @@ impl Drop for Heartbeat {
 
 struct BeatLoop {
     connect: PgConnectOptions,
-    id: Uuid,
-    name: String,
+    fleet: Arc<Fleet>,
     beat: Duration,
     dead_after: Duration,
     in_flight: Arc<InFlight>,
@@ -132,7 +131,7 @@ impl BeatLoop {
         let (repairs, todo) = mpsc::unbounded_channel();
         let repairing = Repairs::new(
             self.connect.clone().application_name("bedel-repairs"),
-            self.id,
+            self.fleet.id,
             Arc::clone(&self.in_flight),
             Arc::clone(&self.work),
         );
@@ -158,7 +157,7 @@ impl BeatLoop {
             let pause = tokio::time::sleep(ANSWER_TIMEOUT);
             let leave = async {
                 let mut connection = self.connect.connect().await?;
-                leave(&mut connection, self.id).await
+                leave(&mut connection, self.fleet.id).await
             };
             if matches!(tokio::time::timeout(ANSWER_TIMEOUT, leave).await, Ok(Ok(true))) {
                 return;
@@ -196,7 +195,7 @@ impl BeatLoop {
             if beat {
                 self.beat(&mut connection, repairs).await?;
             } else if self.watch.limit().is_none() {
-                let others = with_timeout(read_others(&mut connection, self.id, None)).await?;
+                let others = with_timeout(read_others(&mut connection, self.fleet.id, None)).await?;
                 self.observe(&others, repairs);
             }
             if !registered {
@@ -215,7 +214,9 @@ impl BeatLoop {
     ) -> Result<(), sqlx::Error> {
         self.beats += 1;
         let in_flight_before = self.in_flight.snapshot();
-        let others = with_timeout(beat(connection, self.id, &self.name, self.watch.limit())).await?;
+        let (others, workers) =
+            with_timeout(beat(connection, self.fleet.id, &self.fleet.name, self.watch.limit())).await?;
+        self.fleet.set_workers(workers);
         self.observe(&others, repairs);
         if self.watch.is_first() && self.beats % OWNERLESS_BEATS == 1 {
             let _ = repairs.send(Repair::Ownerless);
@@ -278,28 +279,29 @@ async fn with_timeout<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> 
 }
 
 /// Raises the counter; the first beat registers the worker. Returns a read of the others, as `read_others`
-/// does between beats. It touches no job: liveness must not depend on the number of running jobs.
+/// does between beats, and the planner's estimate of the number of workers. It touches no job: liveness must not depend on the number of running jobs.
 async fn beat(
     connection: &mut PgConnection,
     id: Uuid,
     name: &str,
     limit: Option<i64>,
-) -> Result<Vec<Beat>, sqlx::Error> {
-    let (ids, beats): (Vec<Uuid>, Vec<i64>) = sqlx::query_as(
+) -> Result<(Vec<Beat>, usize), sqlx::Error> {
+    let (ids, beats, workers): (Vec<Uuid>, Vec<i64>, i64) = sqlx::query_as(
         "-- heartbeat::beat
          WITH beat AS (
              INSERT INTO queue.workers AS w (id, name, beat) VALUES ($1, $2, 1)
              ON CONFLICT (id) DO UPDATE SET beat = w.beat + 1, beat_at = now()
          )
          SELECT ARRAY(SELECT id FROM queue.workers WHERE id <> $1 ORDER BY id LIMIT $3),
-                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id LIMIT $3)",
+                ARRAY(SELECT beat FROM queue.workers WHERE id <> $1 ORDER BY id LIMIT $3),
+                (SELECT reltuples::bigint FROM pg_class WHERE oid = 'queue.workers'::regclass)",
     )
     .bind(id)
     .bind(name)
     .bind(limit)
     .fetch_one(connection)
     .await?;
-    Ok(ids.into_iter().zip(beats).collect())
+    Ok((ids.into_iter().zip(beats).collect(), usize::try_from(workers).unwrap_or(0)))
 }
 
 /// Writes the attempts' progress. Returns the leases it was written for; locked rows are left to the next

@@ -73,11 +73,16 @@ struct FailStep {
     with_hooks: bool,
 }
 
+/// Up to so many successors wake workers of their kinds; more wake everybody.
+const FEW: usize = 8;
+
 /// What a step did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum StepResult {
     /// The job runs again, or ended without a successor.
     NoFollowUp,
+    /// A few jobs of these kinds were enqueued.
+    EnqueuedFew(Vec<&'static str>),
     /// Jobs were enqueued, or the job was discarded.
     Enqueued,
     /// The group's breaker closed, and jobs were waiting for it.
@@ -94,8 +99,10 @@ impl<J: Job> Settlement<J> {
 
     /// The caller's rows, the job's completion and the next jobs, together.
     pub(crate) async fn commit(&self, job: &J, output: &J::Output) -> Result<(), JobError> {
-        if self.run_step(&Step::Commit(job, output)).await? != StepResult::NoFollowUp {
-            self.queue().wake();
+        match self.run_step(&Step::Commit(job, output)).await? {
+            StepResult::NoFollowUp => {}
+            StepResult::EnqueuedFew(kinds) => kinds.into_iter().for_each(|kind| self.queue().wake_for(kind)),
+            _ => self.queue().wake(),
         }
         Ok(())
     }
@@ -118,7 +125,9 @@ impl<J: Job> Settlement<J> {
         match self.run_step(&Step::Fail(step)).await? {
             StepResult::NoFollowUp => return Ok(()),
             StepResult::GroupReopened => {}
-            StepResult::Enqueued | StepResult::AlreadyCommitted => tracing::warn!("job discarded"),
+            StepResult::Enqueued | StepResult::EnqueuedFew(_) | StepResult::AlreadyCommitted => {
+                tracing::warn!("job discarded");
+            }
         }
         self.queue().wake();
         Ok(())
@@ -258,10 +267,13 @@ impl<J: Job> Settlement<J> {
                     Some((group, _)) => group_breaker::clear(tx, group).await?,
                     None => false,
                 };
-                Ok(match (commit.next.is_empty(), reopened) {
-                    (false, _) => StepResult::Enqueued,
-                    (true, true) => StepResult::GroupReopened,
-                    (true, false) => StepResult::NoFollowUp,
+                Ok(match (commit.next.len(), reopened) {
+                    (0, true) => StepResult::GroupReopened,
+                    (0, false) => StepResult::NoFollowUp,
+                    (1..=FEW, false) => {
+                        StepResult::EnqueuedFew(commit.next.iter().map(|job| job.kind).collect())
+                    }
+                    _ => StepResult::Enqueued,
                 })
             }
             Step::Fail(step) => self.write_failure(step, tx).await,

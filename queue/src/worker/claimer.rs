@@ -8,21 +8,23 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::isolation::{HeldSuspect, Isolation};
 use super::registry::Deliver;
 use crate::claim::claimed::Claimed;
 use crate::claim::request::{ClaimRequest, ClaimResult, KindDemand, PRIORITIES};
-use crate::claim::statement::claim;
+use crate::claim::statement::{claim, next_due};
 use crate::column::Timestamp;
 use crate::dedicated_connection::answered;
+use crate::enqueue::queue::Queue;
 use crate::fence;
 use crate::job::attempt::{Attempt, CheckpointSaves};
 use crate::job::progress::Progress;
+use crate::liveness::fleet::Fleet;
 use crate::liveness::in_flight::{InFlight, InFlightAttempt};
 use crate::options::WorkerOptions;
 use crate::policy::Policy;
+use crate::settle::worker_shared::WorkerShared;
 use crate::stale::note_stale;
 
 /// Longest wait for a claim's answer. The heartbeat releases jobs that it took after all.
@@ -31,8 +33,17 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed claim.
 const CLAIM_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause after another process held the groups' lock: such a claim takes about a millisecond.
+/// First pause after another process held the groups' lock: such a claim takes about a millisecond. Doubled each time.
 const GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest such pause.
+const MAX_GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(320);
+
+/// A worker that hears wake-ups polls so many times more rarely: what is due later is known.
+const IDLE_POLLS: u32 = 3;
+
+/// Shortest time between two wake-ups for jobs that found no free slot here.
+const PASS_ON_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Longest time between two scans from the start of the index.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(250);
@@ -102,38 +113,40 @@ enum NextClaim {
 }
 
 pub(super) struct Claimer {
+    queue: Queue,
     /// The connection of the attempts.
     attempts: PgPool,
     /// The dedicated connection for claims.
     claims: PgPool,
-    id: Uuid,
-    name: String,
+    fleet: Arc<Fleet>,
     kinds: Vec<Kind>,
     in_flight: Arc<InFlight>,
     /// Fires when there may be work.
     work: Arc<Notify>,
+    /// When it last woke others.
+    passed_on: Mutex<Option<Instant>>,
     /// The kinds with a backlog.
     cursors: Mutex<HashMap<&'static str, Cursor>>,
 }
 
 impl Claimer {
     pub(super) fn new(
-        attempts: PgPool,
+        shared: &WorkerShared,
         claims: PgPool,
-        id: Uuid,
-        name: &str,
+        fleet: Arc<Fleet>,
         kinds: Vec<Kind>,
         in_flight: &Arc<InFlight>,
         work: Arc<Notify>,
     ) -> Self {
         Self {
-            attempts,
+            queue: shared.queue.clone(),
+            attempts: shared.attempts.clone(),
             claims,
-            id,
-            name: name.to_owned(),
+            fleet,
             kinds,
             in_flight: Arc::clone(in_flight),
             work,
+            passed_on: Mutex::default(),
             cursors: Mutex::default(),
         }
     }
@@ -141,6 +154,9 @@ impl Claimer {
     /// Claims until `stop` fires.
     pub(super) async fn run(self: Arc<Self>, options: WorkerOptions, stop: CancellationToken) {
         let mut isolation = Isolation::new(options.suspect_patience);
+        let mut groups_pause = GROUPS_RETRY_PAUSE;
+        // True if the last claim found nothing and no wake-up came since.
+        let mut is_idle = false;
         loop {
             // Register interest before the claim, so that no signal is missed in between.
             let woken = self.work.notified();
@@ -148,12 +164,21 @@ impl Claimer {
             let mut pause = options.poll.mul_f64(0.9 + 0.2 * rand::random::<f64>());
             if let Some(held) = isolation.held.take() {
                 pause = pause.min(self.isolate(&mut isolation, held).await);
+            } else if let Some(wait) = self.idle_wait(is_idle, pause).await {
+                pause = wait;
             } else if !self.in_flight.has_suspect() {
                 isolation.end();
-                match self.claim(&mut isolation).await {
+                let next = self.claim(&mut isolation, is_idle).await;
+                if !matches!(next, Ok(NextClaim::Soon)) {
+                    groups_pause = GROUPS_RETRY_PAUSE;
+                }
+                match next {
                     Ok(NextClaim::Now) => pause = Duration::ZERO,
-                    Ok(NextClaim::Soon) => pause = GROUPS_RETRY_PAUSE.mul_f64(0.5 + rand::random::<f64>()),
-                    Ok(NextClaim::Later) => {}
+                    Ok(NextClaim::Soon) => {
+                        pause = groups_pause.mul_f64(0.5 + rand::random::<f64>());
+                        groups_pause = (groups_pause * 2).min(MAX_GROUPS_RETRY_PAUSE);
+                    }
+                    Ok(NextClaim::Later) => is_idle = true,
                     Err(error) => {
                         note_stale(&error);
                         tracing::warn!(%error, "claim failed; will retry");
@@ -164,13 +189,34 @@ impl Claimer {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = woken => {}
-                () = slot_freed => {}
+                () = woken => is_idle = false,
+                () = slot_freed => is_idle = false,
                 () = tokio::time::sleep(pause) => {}
             }
         }
         if let Some(held) = isolation.held {
             self.give_back(&held).await;
+        }
+    }
+
+    /// How long an idle worker waits without a claim. None if it should claim.
+    async fn idle_wait(&self, is_idle: bool, poll: Duration) -> Option<Duration> {
+        if !is_idle {
+            return None;
+        }
+        let read = async {
+            let mut connection = self.claims.acquire().await?;
+            let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.kind).collect();
+            let answer = timeout(CLAIM_TIMEOUT, next_due(&mut connection, &kinds)).await;
+            answered(connection, answer)
+        };
+        // A claim reports the error.
+        let due = read.await.ok()?;
+        let longest = if self.fleet.hears_wake_ups() { poll * IDLE_POLLS } else { poll };
+        match due {
+            Some(due) if due.is_zero() => None,
+            Some(due) => Some(due.min(longest)),
+            None => Some(longest),
         }
     }
 
@@ -236,31 +282,18 @@ impl Claimer {
             .collect()
     }
 
-    /// Claims and delivers, for all free slots.
-    async fn claim(&self, isolation: &mut Isolation) -> Result<NextClaim, sqlx::Error> {
-        let demands = self.demands();
+    /// Claims and delivers, for all free slots. `is_idle`: there was nothing to do for a while.
+    async fn claim(&self, isolation: &mut Isolation, is_idle: bool) -> Result<NextClaim, sqlx::Error> {
+        let demands = &self.demands();
         if demands.is_empty() {
             return Ok(NextClaim::Later);
         }
-        let is_alone = self.in_flight.is_empty();
-        let next = self.claim_once(&demands, isolation, isolation.is_rested()).await?;
-        if is_alone && self.in_flight.is_empty() && !isolation.is_rested() {
-            // Nothing else to do.
-            return self.claim_once(&demands, isolation, true).await;
-        }
-        Ok(next)
-    }
-
-    async fn claim_once(
-        &self,
-        demands: &[KindDemand],
-        isolation: &mut Isolation,
-        may_take_suspect: bool,
-    ) -> Result<NextClaim, sqlx::Error> {
         let begun = Instant::now();
         let claim_guard = self.in_flight.begin_claim();
         let is_alone = self.in_flight.is_empty();
-        let request = ClaimRequest { worker_id: self.id, worker: &self.name, may_take_suspect, is_alone };
+        let may_take_suspect = isolation.is_rested() || (is_idle && is_alone);
+        let request =
+            ClaimRequest { worker_id: self.fleet.id, worker: &self.fleet.name, may_take_suspect, is_alone };
         let mut connection = self.claims.acquire().await?;
         let answer = timeout(CLAIM_TIMEOUT, claim(&mut connection, demands, request)).await;
         let ClaimResult { rows, skipped_groups } = answered(connection, answer)?;
@@ -274,11 +307,30 @@ impl Claimer {
             }
         }
         claim_guard.answered();
+        self.pass_on(demands);
         Ok(match (again, skipped_groups) {
             (true, _) => NextClaim::Now,
             (false, true) => NextClaim::Soon,
             (false, false) => NextClaim::Later,
         })
+    }
+
+    /// Wakes others where jobs filled all slots of a kind: only a few were woken for them.
+    fn pass_on(&self, demands: &[KindDemand]) {
+        if self.fleet.is_small() {
+            return;
+        }
+        let full = demands.iter().filter(|demand| {
+            let slots = self.kind(demand.kind).map_or(0, |kind| kind.slots);
+            self.in_flight.count(demand.kind) >= slots
+        });
+        for demand in full {
+            let mut last = self.passed_on.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= PASS_ON_INTERVAL) {
+                *last = Some(Instant::now());
+                self.queue.wake_for(demand.kind);
+            }
+        }
     }
 
     /// Stores where the next claim resumes; a kind that was not filled restarts. True if there may be more

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -15,10 +13,11 @@ use uuid::Uuid;
 
 use super::claimer::{Claimer, Kind};
 use super::error::WorkerError;
+use super::listener::Listener;
 use super::registry::Registry;
 use crate::dedicated_connection::{STABLE_PLANS, dedicated_connection};
 use crate::enqueue::queue::Queue;
-use crate::enqueue::wake_up::{CANCELLED, CHANNEL};
+use crate::liveness::fleet::Fleet;
 use crate::liveness::heartbeat::Heartbeat;
 use crate::liveness::in_flight::InFlight;
 use crate::options::WorkerOptions;
@@ -27,14 +26,8 @@ use crate::settle::worker_shared::WorkerShared;
 /// How long cancelled attempts get to stop.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait for an answer to the listener.
-const LISTEN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A listener that heard nothing for so many polls is checked.
 const LISTEN_CHECK_POLLS: u32 = 30;
-
-/// Pause before another try to listen.
-const LISTEN_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// For the claims' connection. If a server crash loses a claim, its job is available again and its lease is
 /// worth nothing, so a claim need not wait for the disk.
@@ -81,12 +74,19 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let in_flight = Arc::new(InFlight::default());
     let work = Arc::new(Notify::new());
     let id = Uuid::new_v4();
+    let fleet = Arc::new(Fleet::new(id, options.name.clone()));
+    let connect = queue.pool().connect_options().as_ref().clone();
     let heartbeat =
-        Heartbeat::start(queue.pool().connect_options().as_ref().clone(), id, &options, &in_flight, &work)
-            .map_err(WorkerError::Heartbeat)?;
-    let check_after = options.poll * LISTEN_CHECK_POLLS;
-    let listening = listen(queue.pool().clone(), check_after, Arc::clone(&work), heartbeat.beat_now());
-    let listener = AbortOnDropHandle::new(tokio::spawn(listening));
+        Heartbeat::start(connect, &fleet, &options, &in_flight, &work).map_err(WorkerError::Heartbeat)?;
+    let listener = Listener {
+        pool: queue.pool().clone(),
+        check_after: options.poll * LISTEN_CHECK_POLLS,
+        kinds: kinds.iter().map(|kind| kind.kind).collect(),
+        work: Arc::clone(&work),
+        beat_now: heartbeat.beat_now(),
+        fleet: Arc::clone(&fleet),
+    };
+    let listener = AbortOnDropHandle::new(tokio::spawn(listener.run()));
     tracing::info!(worker = %options.name, id = %id, kinds = ?options.slots, "worker started");
 
     let claims =
@@ -94,8 +94,7 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
     let ends = dedicated_connection(queue.pool(), "bedel-ends", &[&STABLE_PLANS[..], &END_SETTINGS].concat());
     let writer = Arc::clone(&shared);
     let mut writer = AbortOnDropHandle::new(tokio::spawn(async move { writer.end_batcher.run(&ends).await }));
-    let claimer =
-        Claimer::new(shared.attempts.clone(), claims, id, options.name.as_str(), kinds, &in_flight, work);
+    let claimer = Claimer::new(&shared, claims, fleet, kinds, &in_flight, work);
     let claimer = Arc::new(claimer);
     // On its own task: waking a program's main task goes through another thread.
     let claiming = Arc::clone(&claimer).run(options.clone(), stop.clone());
@@ -147,51 +146,4 @@ async fn until_empty(in_flight: &InFlight) {
         }
         slot_freed.await;
     }
-}
-
-/// Listens for wake-ups. Polling makes up for every lost one.
-async fn listen(pool: PgPool, check_after: Duration, work: Arc<Notify>, beat_now: Arc<Notify>) {
-    loop {
-        if let Err(error) = listen_once(&pool, check_after, &work, &beat_now).await {
-            tracing::debug!(%error, "not listening; polling continues");
-        }
-        tokio::time::sleep(LISTEN_RETRY_PAUSE).await;
-    }
-}
-
-async fn listen_once(
-    pool: &PgPool,
-    check_after: Duration,
-    work: &Notify,
-    beat_now: &Notify,
-) -> Result<(), sqlx::Error> {
-    // A listener keeps its connection, even one that does not answer. So it is none of the program's, and not the last one's.
-    let own = dedicated_connection(pool, "bedel-listen", &[]);
-    let listen = async {
-        let mut listener = PgListener::connect_with(&own).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(listener)
-    };
-    let mut listener = within_limit(listen).await?;
-    loop {
-        work.notify_one(); // for wake-ups sent before we listened
-        // None: the connection was lost and is reopened by the next call.
-        loop {
-            let Ok(notification) = timeout(check_after, listener.try_recv()).await else {
-                // A peer that vanished is silent too.
-                within_limit(sqlx::query("-- queue::check_listener\nSELECT 1").execute(&mut listener))
-                    .await?;
-                continue;
-            };
-            match notification? {
-                Some(notification) if notification.payload() == CANCELLED => beat_now.notify_one(),
-                Some(_) => work.notify_one(),
-                None => break,
-            }
-        }
-    }
-}
-
-async fn within_limit<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(LISTEN_ANSWER_TIMEOUT, step).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }

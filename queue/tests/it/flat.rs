@@ -211,8 +211,9 @@ const RAN: &str = "
 
 /// Statements that walk what an old snapshot keeps. Claims of a backlog resume where the last one ended. Repairs are rare and
 /// patient. Groups are walked while a breaker is open. The others answer people, monitors and tests.
-const WALK_OLD_ENTRIES: [&str; 13] = [
+const WALK_OLD_ENTRIES: [&str; 14] = [
     "claim",
+    "claim::next_due",
     "drain::is_idle",
     "fleet::depths",
     "fleet::workers",

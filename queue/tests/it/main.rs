@@ -9,6 +9,7 @@ mod caller;
 mod cancelling;
 mod claiming;
 mod constraints;
+mod crowd;
 mod deploying;
 mod discard_hook;
 mod draining;
