@@ -59,9 +59,19 @@ pub(crate) fn answered<T, E: From<sqlx::Error>>(
 ///
 /// They are set by `SET`: a pooler such as PgBouncer refuses start-up options.
 pub(crate) fn dedicated_connection(pool: &PgPool, name: &str, settings: &[(&str, &str)]) -> PgPool {
+    dedicated_connections(pool, name, settings, 1)
+}
+
+/// As [`dedicated_connection`], with up to `limit` connections.
+pub(crate) fn dedicated_connections(
+    pool: &PgPool,
+    name: &str,
+    settings: &[(&str, &str)],
+    limit: u32,
+) -> PgPool {
     let set: Arc<str> = set(settings).into();
     let options = PgPoolOptions::new()
-        .max_connections(1)
+        .max_connections(limit)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // Callers retry every statement, so a ping before each use would waste a round trip.
         .test_before_acquire(false)

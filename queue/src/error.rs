@@ -34,7 +34,8 @@ pub(crate) enum Decision {
     Fatal,
     /// The database was away; the queue repeats the step.
     Database,
-    /// As `Database`, but the statement may block itself: a few retries only.
+    /// As `Database`, but the statement may have itself to blame: a few retries only, and as the handler's error it
+    /// spends one of `max_attempts`.
     Busy,
     /// The attempt no longer holds its lease; nothing may be written.
     LostLease,
@@ -147,14 +148,17 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, code: &str) -> bool {
 }
 
 /// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too long, left
-/// its transaction idle, conflicts with others, or is none that the protocol can carry. Such a statement may never
+/// its transaction idle, conflicts with others, needs more than its share of memory or disk, or is none that the protocol
+/// can carry. Such a statement may never
 /// succeed, so retries are limited.
 pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
     if matches!(error, sqlx::Error::Protocol(_)) {
         return true;
     }
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| ["55P03", "57014", "25P03", "40P01", "40001"].contains(&code.as_ref()))
+    code.is_some_and(|code| {
+        ["55P03", "57014", "25P03", "40P01", "40001", "53200", "53400"].contains(&code.as_ref())
+    })
 }
 
 /// True for transient errors: the server restarts, fails over, refuses for now, two transactions conflict, or a

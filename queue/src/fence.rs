@@ -96,7 +96,7 @@ pub(crate) async fn complete(
     Ok(done.rows_affected())
 }
 
-/// Of these jobs and leases, locks the rows that nobody else has locked. Returns their leases.
+/// Of these jobs and leases, locks the rows that no other transaction has locked. Returns their leases.
 pub(crate) async fn lock_free(
     tx: &mut PgConnection,
     ids: impl Iterator<Item = (Uuid, Uuid)>,

@@ -1,5 +1,6 @@
 //! What follows a run: commit, fail or release, each a short fenced transaction.
 
+pub(crate) mod attempt_end;
 pub(crate) mod end_batcher;
 mod end_writer;
 mod group_breaker;

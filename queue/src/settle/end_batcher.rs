@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::attempt_end::AttemptEnd;
 use super::end_writer::{self, Outcome};
 use super::outcome_metrics::record_outcome;
-use crate::fence::{Completed, Failed};
 use crate::liveness::in_flight::{InFlight, SlotGuard};
 
 /// Most ends in one statement.
@@ -25,24 +25,6 @@ const PARKED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest pause of a parked end.
 const MAX_PARKED_PAUSE: Duration = Duration::from_secs(30);
-
-/// How an attempt ended.
-#[derive(Debug, Clone)]
-pub(crate) enum AttemptEnd {
-    Completed(Completed),
-    Failed(Failed),
-}
-
-impl AttemptEnd {
-    /// Job and lease.
-    pub(super) fn ids(&self) -> (Uuid, Uuid) {
-        match self {
-            Self::Completed(Completed { job_id, lease, .. }) | Self::Failed(Failed { job_id, lease, .. }) => {
-                (*job_id, *lease)
-            }
-        }
-    }
-}
 
 /// An end that is not written yet. It keeps its slot until it is.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::end_batcher::AttemptEnd;
+use super::attempt_end::AttemptEnd;
 use crate::database_retry::{DATABASE_RETRY_PAUSE, STEP_TIMEOUT};
 use crate::dedicated_connection::answered;
 use crate::error::{is_passing, is_self_inflicted};
@@ -40,7 +40,7 @@ pub(super) async fn write(pool: &PgPool, ends: &[&AttemptEnd], skips: bool) -> V
             Ok(written) => outcomes.extend(written),
             Err(error) if is_self_inflicted(&error) && !skips => parts.push((part, true)),
             Err(error) => match part {
-                [end] if is_self_inflicted(&error) => {
+                [end] if is_self_inflicted(&error) && !matches!(error, sqlx::Error::Protocol(_)) => {
                     tracing::warn!(%error, job = %end.ids().0, "an attempt's end timed out");
                     outcomes.push(Outcome::Locked);
                 }
@@ -155,7 +155,7 @@ async fn write_unlocked(
     let (mut held, mut ended) = (HashSet::new(), HashSet::new());
     if free.len() < ends.len() {
         held = fence::held(&mut tx, ids()).await?;
-        // By an earlier try, of which a part was written.
+        // An earlier try wrote a part of the batch.
         ended = fence::ended(&mut tx, ids()).await?;
     }
     let unlocked: Vec<&AttemptEnd> = ends.iter().copied().filter(|end| free.contains(&end.ids().1)).collect();

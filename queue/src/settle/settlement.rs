@@ -150,12 +150,11 @@ impl<J: Job> Settlement<J> {
 
     /// What follows the error, before the database is asked.
     pub(crate) fn failed(&self, error: &JobError) -> Failed {
-        let spent =
-            i32::from(!matches!(error.decision, Decision::Wait(_) | Decision::Database | Decision::Busy));
+        let spent = i32::from(!matches!(error.decision, Decision::Wait(_) | Decision::Database));
         let errors = self.claimed.errors.saturating_add(spent);
         let delay = match error.decision {
             Decision::Wait(delay) | Decision::Retry(Some(delay)) => delay,
-            Decision::Database | Decision::Busy => DATABASE_PAUSE,
+            Decision::Database => DATABASE_PAUSE,
             _ => J::policy().backoff.delay(errors, rand::random()),
         };
         let class = if error.class.is_empty() { "error" } else { &error.class };

@@ -5,12 +5,15 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::end_batcher::EndBatcher;
-use crate::dedicated_connection::{STABLE_PLANS, dedicated_connection};
+use crate::dedicated_connection::{STABLE_PLANS, dedicated_connections};
 use crate::enqueue::queue::Queue;
 use crate::options::WorkerOptions;
 
-/// For the attempts' own connection: no row may hold it up for long.
+/// For the attempts' own connections: no row may hold one up for long.
 const ATTEMPT_SETTINGS: [(&str, &str); 2] = [("lock_timeout", "5s"), ("statement_timeout", "20s")];
+
+/// One locked row must not hold up all checkpoints.
+const ATTEMPT_CONNECTIONS: u32 = 2;
 
 /// What all attempts of one worker process share.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl WorkerShared {
             (options.step_timeout * 2 / 3).as_millis().max(1),
         );
         let settings = [&STABLE_PLANS[..], &ATTEMPT_SETTINGS].concat();
-        let attempts = dedicated_connection(queue.pool(), "bedel-attempts", &settings);
+        let attempts = dedicated_connections(queue.pool(), "bedel-attempts", &settings, ATTEMPT_CONNECTIONS);
         Self {
             queue,
             attempts,

@@ -33,9 +33,13 @@ use crate::error::JobError;
 use crate::fence::Completed;
 use crate::job::{Job, fails_without_hooks, is_plain};
 use crate::liveness::in_flight::SlotGuard;
-use crate::settle::end_batcher::{AttemptEnd, UnwrittenEnd};
+use crate::settle::attempt_end::AttemptEnd;
+use crate::settle::end_batcher::UnwrittenEnd;
 use crate::settle::outcome_metrics::record_outcome;
 use crate::settle::settlement::Settlement;
+
+/// Outcome of an attempt whose end could not be written.
+const UNWRITTEN: &str = "unwritten";
 
 /// A claimed job on its way to its handler.
 pub(super) struct Delivery<J: Job> {
@@ -256,7 +260,7 @@ async fn settle<J: Job>(
         // holds.
         (None, _) => {
             let is_written = settlement.release().await;
-            record_outcome(J::KIND, started, "released");
+            record_outcome(J::KIND, started, if is_written { "released" } else { UNWRITTEN });
             return is_written;
         }
         (Some(Ok(output)), Ok(job)) => match settlement.commit(job, &output).await {
@@ -289,7 +293,7 @@ async fn finish<J: Job>(
                 Ok(()) => record_outcome(J::KIND, started, "failed"),
                 Err(error) if error.is_lost_lease() => record_outcome(J::KIND, started, "lost"),
                 Err(error) => {
-                    record_outcome(J::KIND, started, "failed");
+                    record_outcome(J::KIND, started, UNWRITTEN);
                     tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
                     return false;
                 }
@@ -316,7 +320,7 @@ async fn settle_plain<J: Job>(
         None => {
             // Rare and large: boxed, so that other attempts do not pay for its size.
             let is_written = Box::pin(settlement.release()).await;
-            record_outcome(J::KIND, started, "released");
+            record_outcome(J::KIND, started, if is_written { "released" } else { UNWRITTEN });
             return abandon_unless(is_written, guard);
         }
         Some(Err(error)) if error.is_lost_lease() => {

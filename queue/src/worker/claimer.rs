@@ -39,7 +39,7 @@ const GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const MAX_GROUPS_RETRY_PAUSE: Duration = Duration::from_millis(320);
 
-/// A worker that hears wake-ups polls so many times more rarely: what is due later is known.
+/// A worker that hears wake-ups waits this many polls: it knows what is due later.
 const IDLE_POLLS: u32 = 3;
 
 /// Shortest time between two wake-ups for jobs that found no free slot here.

@@ -22,10 +22,23 @@ enum Trouble {
     BeginHangs,
     /// Its commit hook never ends.
     CommitHangs,
-    /// Its commit hook waits for a row that somebody holds.
+    /// Its commit hook waits for a row that another transaction holds.
     WaitsForLock,
     /// Its commit hook sends a statement that the protocol cannot carry.
     TooManyBinds,
+    /// Its handler does.
+    TooManyBindsInRun,
+}
+
+/// A statement with more parameters than the protocol can count.
+async fn send_too_many_binds(connection: &mut PgConnection) -> Result<(), JobError> {
+    let places: Vec<String> = (1..=70_000).map(|n| format!("${n}")).collect();
+    let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ARRAY[{}]", places.join(","))));
+    for n in 0..70_000 {
+        query = query.bind(n);
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +70,9 @@ impl Job for Troubled {
             attempt.save_checkpoint(&1).await?;
             attempt.check_lease().await?;
         }
+        if self.0 == Trouble::TooManyBindsInRun {
+            send_too_many_binds(&mut *pool.acquire().await?).await?;
+        }
         Ok(())
     }
 
@@ -72,15 +88,8 @@ impl Job for Troubled {
             Trouble::WaitsForLock => {
                 sqlx::query("SELECT FROM held FOR UPDATE").execute(tx).await?;
             }
-            Trouble::TooManyBinds => {
-                let places: Vec<String> = (1..=70_000).map(|n| format!("${n}")).collect();
-                let mut query = sqlx::query(AssertSqlSafe(format!("SELECT ARRAY[{}]", places.join(","))));
-                for n in 0..70_000 {
-                    query = query.bind(n);
-                }
-                query.execute(tx).await?;
-            }
-            Trouble::HoldsConnection | Trouble::BeginHangs => {}
+            Trouble::TooManyBinds => send_too_many_binds(tx).await?,
+            _ => {}
         }
         Ok(Commit::done())
     }
@@ -124,7 +133,7 @@ async fn a_hook_that_never_ends_is_an_error_of_its_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_somebody_holds_is_an_error_of_the_attempt() {
+async fn a_row_that_another_transaction_holds_is_an_error_of_the_attempt() {
     let bench = bench().await;
     sqlx::raw_sql("CREATE TABLE held (id integer); INSERT INTO held VALUES (1)")
         .execute(&bench.pool)
@@ -140,10 +149,12 @@ async fn a_row_that_somebody_holds_is_an_error_of_the_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_cannot_be_sent_is_an_error_of_the_attempt() {
-    let bench = bench().await;
-    let story = story(&bench, Trouble::TooManyBinds, "discarded").await;
-    assert_eq!(story.len(), 2, "{story:?}");
-    assert!(story.iter().all(|(class, _)| class == "database"), "{story:?}");
+    for trouble in [Trouble::TooManyBinds, Trouble::TooManyBindsInRun] {
+        let bench = bench().await;
+        let story = story(&bench, trouble, "discarded").await;
+        assert_eq!(story.len(), 2, "{story:?}");
+        assert!(story.iter().all(|(class, _)| class == "database"), "{story:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

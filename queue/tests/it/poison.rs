@@ -162,7 +162,15 @@ async fn each_crash_after_progress_is_followed_by_a_longer_pause() {
     let bench = bench().await;
     let id = enqueue(&bench, Deed::CheckpointThenAbort).await;
     let mut pauses = Vec::new();
-    for _ in 0..3 {
+    for round in 0..3 {
+        if round == 2 {
+            // A suspect now.
+            sqlx::query("UPDATE queue.jobs SET crashes = 2 WHERE id = $1")
+                .bind(id)
+                .execute(&bench.pool)
+                .await
+                .unwrap();
+        }
         let mut process = Process::running("poison::worker_process", &bench, 1);
         let deadline = Instant::now() + Duration::from_secs(20);
         while !process.has_ended() {
