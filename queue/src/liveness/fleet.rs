@@ -35,7 +35,8 @@ impl Fleet {
 
     /// True if this worker is among the few that a few new jobs wake this time.
     pub(crate) fn is_chosen(&self) -> bool {
-        self.is_small() || rand::random_range(0..self.workers.load(Ordering::Relaxed)) < WOKEN
+        let workers = self.workers.load(Ordering::Relaxed);
+        workers <= WOKEN || rand::random_range(0..workers) < WOKEN
     }
 
     pub(crate) fn set_hears_wake_ups(&self, hears: bool) {

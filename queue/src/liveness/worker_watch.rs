@@ -3,8 +3,8 @@
 //! A worker is dead when its beat counter stands still for `dead_after` on our monotonic clock and all our own reads
 //! succeed meanwhile. So neither an outage nor a clock jump of the database causes a rescue.
 //!
-//! The few workers with the smallest ids watch all the others. The rest watch those few: one that dies is
-//! removed, and the next takes its place. If all of them stand still, everybody watches everybody.
+//! The few workers with the smallest ids watch all the others. The rest watch those few, and act a little later: one that
+//! dies is removed, and the next takes its place. If all of them stand still, everybody watches everybody.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub(super) type Beat = (Uuid, i64);
 pub(super) struct WorkerWatch {
     own_id: Uuid,
     dead_after: Duration,
+    /// What a worker that is no watcher waits longer: a tenth to three tenths of `dead_after`, so that not all act at once.
+    lag: Duration,
     counters: HashMap<Uuid, Counter>,
     last_read: Option<Instant>,
     /// Workers with a smaller id at the last read, counted up to [`WATCHERS`]. None before the first.
@@ -37,7 +39,8 @@ struct Counter {
 
 impl WorkerWatch {
     pub(super) fn new(own_id: Uuid, dead_after: Duration) -> Self {
-        Self { own_id, dead_after, counters: HashMap::new(), last_read: None, rank: None }
+        let lag = dead_after.mul_f64(0.1 + 0.2 * rand::random::<f64>());
+        Self { own_id, dead_after, lag, counters: HashMap::new(), last_read: None, rank: None }
     }
 
     /// Restarts all timers: after an interruption every worker gets its full time again.
@@ -75,6 +78,7 @@ impl WorkerWatch {
         }
         self.last_read = Some(now);
         self.rank = Some(beats.iter().filter(|(id, _)| *id < self.own_id).count().min(WATCHERS));
+        let limit = if self.is_watcher() { self.dead_after } else { self.dead_after + self.lag };
         let mut counters = HashMap::with_capacity(beats.len());
         let mut dead = Vec::new();
         for &(id, beat) in beats {
@@ -82,7 +86,7 @@ impl WorkerWatch {
                 Some(before) if before.beat == beat => before.since,
                 _ => now,
             };
-            if now.duration_since(since) >= self.dead_after {
+            if now.duration_since(since) >= limit {
                 dead.push((id, beat));
             }
             counters.insert(id, Counter { beat, since });
@@ -191,6 +195,16 @@ mod tests {
         assert_eq!(watch.limit(), Some(5));
         watch.observe(&[(Uuid::from_u128(101), 1)], start);
         assert!(watch.is_first());
+    }
+
+    #[test]
+    fn one_that_is_no_watcher_acts_later() {
+        let start = Instant::now();
+        let mut watch = watch();
+        for (second, dead) in [(0, 0), (4, 0), (8, 0), (10, 0), (14, 5)] {
+            let found = watch.observe(&fleet(5, 1), start + Duration::from_secs(second));
+            assert_eq!(found.len(), dead, "after {second} s");
+        }
     }
 
     #[test]
