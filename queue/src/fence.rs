@@ -211,6 +211,28 @@ pub(crate) async fn isolate(pool: &PgPool, job_id: Uuid, lease: Uuid) -> Result<
     one_row(execute(pool, isolate).await?)
 }
 
+/// Writes an attempt that could not be ended into the history: its row was locked, or refused every change.
+pub(crate) async fn note_unwritten(
+    pool: &PgPool,
+    job_id: Uuid,
+    attempt: i32,
+    worker: &str,
+    error: &JobError,
+) -> Result<(), JobError> {
+    let note = sqlx::query(
+        "-- fence::note_unwritten
+         INSERT INTO queue.failed_attempts (job_id, attempt, worker, class, message) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(job_id)
+    .bind(attempt)
+    .bind(worker)
+    .bind(error.class().to_owned())
+    .bind(format!("the attempt could not be ended: {error}"));
+    execute(pool, note).await?;
+    Ok(())
+}
+
 /// What a COMMIT did whose answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommitOutcome {

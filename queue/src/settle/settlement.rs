@@ -133,6 +133,16 @@ impl<J: Job> Settlement<J> {
         Ok(())
     }
 
+    /// Leaves a row in the history where the attempt's end could not be written.
+    pub(crate) async fn note_unwritten(&self, error: &JobError) {
+        let Attempt { job_id, number, .. } = self.attempt;
+        let worker = &self.shared.worker;
+        if let Err(error) = fence::note_unwritten(&self.shared.attempts, job_id, number, worker, error).await
+        {
+            tracing::warn!(%error, "the history has no row of this attempt");
+        }
+    }
+
     fn queue(&self) -> &Queue {
         &self.shared.queue
     }

@@ -19,6 +19,8 @@ const ATTEMPT_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct WorkerShared {
     pub(crate) queue: Queue,
+    /// The worker's name, for the history.
+    pub(super) worker: String,
     /// For checkpoints, releases and reads of an attempt's row. Handlers may use up the program's pool.
     pub(crate) attempts: PgPool,
     /// Writes the ends of plain attempts.
@@ -46,6 +48,7 @@ impl WorkerShared {
         let attempts = dedicated_connections(queue.pool(), "bedel-attempts", &settings, ATTEMPT_CONNECTIONS);
         Self {
             queue,
+            worker: options.name.clone(),
             attempts,
             end_batcher: EndBatcher::default(),
             begin,

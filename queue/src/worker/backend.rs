@@ -295,6 +295,7 @@ async fn finish<J: Job>(
                 Err(error) => {
                     record_outcome(J::KIND, started, UNWRITTEN);
                     tracing::warn!(%error, "attempt not ended; the heartbeat will release it");
+                    settlement.note_unwritten(&error).await;
                     return false;
                 }
             }

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bedel_queue::{
-    Attempt, Backoff, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions, run_worker,
-};
+use bedel_queue::{Attempt, Backoff, Commit, Job, JobError, NewJob, Policy, Queue, Registry, WorkerOptions};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, bench, eventually, options};
+use crate::support::{Bench, Worker, bench, eventually, options};
 
 /// What the kind does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +25,8 @@ enum Trouble {
     TooManyBinds,
     /// Its handler does.
     TooManyBindsInRun,
+    /// Its handler takes half a second.
+    Slow,
 }
 
 /// A statement with more parameters than the protocol can count.
@@ -70,6 +69,9 @@ impl Job for Troubled {
             attempt.save_checkpoint(&1).await?;
             attempt.check_lease().await?;
         }
+        if self.0 == Trouble::Slow {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         if self.0 == Trouble::TooManyBindsInRun {
             send_too_many_binds(&mut *pool.acquire().await?).await?;
         }
@@ -95,21 +97,24 @@ impl Job for Troubled {
     }
 }
 
-/// Classes and messages of the history, after the job has ended in this state.
-async fn story(bench: &Bench, trouble: Trouble, state: &str) -> Vec<(String, String)> {
-    let id = bench.enqueue(NewJob::new(&Troubled(trouble))).await.id;
+/// A worker with one connection in its pool and short limits.
+async fn impatient(bench: &Bench) -> Worker {
     let pool = PgPoolOptions::new().max_connections(1).connect(&bench.url).await.unwrap();
-    let stop = CancellationToken::new();
+    let through = Bench { queue: Queue::new(pool.clone()), pool: pool.clone(), url: bench.url.clone() };
     let options = WorkerOptions {
         slots: BTreeMap::from([("troubled".to_owned(), 1)]),
         step_timeout: Duration::from_millis(400),
         ..options(0)
     };
-    let registry = Registry::new(pool.clone()).register::<Troubled>();
-    let worker = tokio::spawn(run_worker(Queue::new(pool), registry, options, stop.clone()));
+    through.worker_of(Registry::new(pool).register::<Troubled>(), options)
+}
+
+/// Classes and messages of the history, after the job has ended in this state.
+async fn story(bench: &Bench, trouble: Trouble, state: &str) -> Vec<(String, String)> {
+    let id = bench.enqueue(NewJob::new(&Troubled(trouble))).await.id;
+    let worker = impatient(bench).await;
     eventually(&format!("{trouble:?} ends"), async || bench.state(id).await == state).await;
-    stop.cancel();
-    worker.await.unwrap().unwrap();
+    worker.stop().await;
     sqlx::query_as("SELECT class, message FROM queue.failed_attempts ORDER BY attempt")
         .fetch_all(&bench.pool)
         .await
@@ -145,6 +150,26 @@ async fn a_row_that_another_transaction_holds_is_an_error_of_the_attempt() {
     assert_eq!(story.len(), 2, "{story:?}");
     assert!(story.iter().all(|(_, message)| message.contains("lock timeout")), "{story:?}");
     holder.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_own_row_is_locked_leaves_a_row_in_the_history_and_runs_again() {
+    let bench = bench().await;
+    let id = bench.enqueue(NewJob::new(&Troubled(Trouble::Slow))).await.id;
+    let worker = impatient(&bench).await;
+    bench.until(id, "running").await;
+    let mut holder = bench.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM queue.jobs WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let told = "SELECT count(*) FROM queue.failed_attempts WHERE message LIKE '%lock timeout%'";
+    eventually("the history tells it", async || bench.count(told).await == 1).await;
+    assert_eq!(bench.state(id).await, "running");
+    holder.rollback().await.unwrap();
+    bench.until(id, "completed").await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
