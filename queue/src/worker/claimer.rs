@@ -164,25 +164,28 @@ impl Claimer {
             let mut pause = options.poll.mul_f64(0.9 + 0.2 * rand::random::<f64>());
             if let Some(held) = isolation.held.take() {
                 pause = pause.min(self.isolate(&mut isolation, held).await);
-            } else if let Some(wait) = self.idle_wait(is_idle, pause).await {
-                pause = wait;
             } else if !self.in_flight.has_suspect() {
                 isolation.end();
-                let next = self.claim(&mut isolation, is_idle).await;
-                if !matches!(next, Ok(NextClaim::Soon)) {
-                    groups_pause = GROUPS_RETRY_PAUSE;
-                }
-                match next {
-                    Ok(NextClaim::Now) => pause = Duration::ZERO,
-                    Ok(NextClaim::Soon) => {
-                        pause = groups_pause.mul_f64(0.5 + rand::random::<f64>());
-                        groups_pause = (groups_pause * 2).min(MAX_GROUPS_RETRY_PAUSE);
+                let demands = self.demands();
+                if let Some(wait) = self.idle_wait(&demands, is_idle, pause).await {
+                    pause = wait;
+                } else {
+                    let next = self.claim(&demands, &mut isolation, is_idle).await;
+                    if !matches!(next, Ok(NextClaim::Soon)) {
+                        groups_pause = GROUPS_RETRY_PAUSE;
                     }
-                    Ok(NextClaim::Later) => is_idle = true,
-                    Err(error) => {
-                        note_stale(&error);
-                        tracing::warn!(%error, "claim failed; will retry");
-                        pause = CLAIM_RETRY_PAUSE;
+                    match next {
+                        Ok(NextClaim::Now) => pause = Duration::ZERO,
+                        Ok(NextClaim::Soon) => {
+                            pause = groups_pause.mul_f64(0.5 + rand::random::<f64>());
+                            groups_pause = (groups_pause * 2).min(MAX_GROUPS_RETRY_PAUSE);
+                        }
+                        Ok(NextClaim::Later) => is_idle = true,
+                        Err(error) => {
+                            note_stale(&error);
+                            tracing::warn!(%error, "claim failed; will retry");
+                            pause = CLAIM_RETRY_PAUSE;
+                        }
                     }
                 }
             }
@@ -200,13 +203,13 @@ impl Claimer {
     }
 
     /// How long an idle worker waits without a claim. None if it should claim.
-    async fn idle_wait(&self, is_idle: bool, poll: Duration) -> Option<Duration> {
-        if !is_idle {
+    async fn idle_wait(&self, demands: &[KindDemand], is_idle: bool, poll: Duration) -> Option<Duration> {
+        if !is_idle || demands.is_empty() {
             return None;
         }
         let read = async {
             let mut connection = self.claims.acquire().await?;
-            let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.kind).collect();
+            let kinds: Vec<&str> = demands.iter().map(|demand| demand.kind).collect();
             let answer = timeout(CLAIM_TIMEOUT, next_due(&mut connection, &kinds)).await;
             answered(connection, answer)
         };
@@ -248,7 +251,8 @@ impl Claimer {
 
     /// Best effort: if the database is away, the heartbeat or a rescuer does it.
     async fn give_back(&self, held: &HeldSuspect) {
-        if fence::release(&self.attempts, held.row.id, held.row.lease).await.is_err() {
+        let release = fence::release(&self.attempts, held.row.id, held.row.lease);
+        if !matches!(timeout(CLAIM_TIMEOUT, release).await, Ok(Ok(()))) {
             self.in_flight.suspect_rows();
             tracing::warn!(job = %held.row.id, "a held job was not given back; the heartbeat will release it");
         }
@@ -282,9 +286,13 @@ impl Claimer {
             .collect()
     }
 
-    /// Claims and delivers, for all free slots. `is_idle`: there was nothing to do for a while.
-    async fn claim(&self, isolation: &mut Isolation, is_idle: bool) -> Result<NextClaim, sqlx::Error> {
-        let demands = &self.demands();
+    /// Claims and delivers. `is_idle`: there was nothing to do for a while.
+    async fn claim(
+        &self,
+        demands: &[KindDemand],
+        isolation: &mut Isolation,
+        is_idle: bool,
+    ) -> Result<NextClaim, sqlx::Error> {
         if demands.is_empty() {
             return Ok(NextClaim::Later);
         }
