@@ -156,7 +156,7 @@ impl Launch {
             "log_destination=stderr",
             "timezone=UTC",
             "log_timezone=UTC",
-            "max_connections=200",
+            "max_connections=400",
         ];
         if self.durability == Durability::Off {
             // Commits stay synchronous: without fsync that is free, and a killed server loses nothing.

@@ -10,6 +10,9 @@ use tokio::time::error::Elapsed;
 
 use crate::stale::replace_stale;
 
+/// A connection that was idle for so long is closed: most processes of a fleet are idle, and a server's connections are few.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,20 +62,11 @@ pub(crate) fn answered<T, E: From<sqlx::Error>>(
 ///
 /// They are set by `SET`: a pooler such as PgBouncer refuses start-up options.
 pub(crate) fn dedicated_connection(pool: &PgPool, name: &str, settings: &[(&str, &str)]) -> PgPool {
-    dedicated_connections(pool, name, settings, 1)
-}
-
-/// As [`dedicated_connection`], with up to `limit` connections.
-pub(crate) fn dedicated_connections(
-    pool: &PgPool,
-    name: &str,
-    settings: &[(&str, &str)],
-    limit: u32,
-) -> PgPool {
     let set: Arc<str> = set(settings).into();
     let options = PgPoolOptions::new()
-        .max_connections(limit)
+        .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(IDLE_TIMEOUT)
         // Callers retry every statement, so a ping before each use would waste a round trip.
         .test_before_acquire(false)
         .after_connect(move |connection, _| {

@@ -58,7 +58,7 @@ pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>
              SELECT tables.oid, schemas.name AS schema, relname AS name,
                     relname IN ('migrations', '_sqlx_migrations') AS is_ledger
                FROM pg_class AS tables JOIN schemas ON schemas.oid = relnamespace
-              WHERE relkind IN ('r', 'p') AND relname = ANY (CASE schemas.name WHEN 'queue' THEN $2 ELSE $1 END)
+              WHERE relkind IN ('r', 'p') AND relname = ANY (CASE schemas.name WHEN 'queue' THEN $2::text[] ELSE $1::text[] END)
          ), lacking AS (
              SELECT tables.*, string_agg(wanted, ', ' ORDER BY place) AS privileges
                FROM tables
@@ -72,7 +72,7 @@ pub(super) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>
           UNION ALL
          SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I;', functions.oid::regprocedure, current_user)
            FROM pg_proc AS functions JOIN schemas ON schemas.oid = pronamespace
-          WHERE schemas.name = 'queue' AND schemas.usable AND proname = ANY ($3) AND NOT has_function_privilege(functions.oid, 'EXECUTE')",
+          WHERE schemas.name = 'queue' AND schemas.usable AND proname = ANY ($3::text[]) AND NOT has_function_privilege(functions.oid, 'EXECUTE')",
     )
     .bind(TABLES)
     .bind(QUEUE_TABLES)

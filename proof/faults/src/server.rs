@@ -31,7 +31,7 @@ impl RoundServer {
     /// # Errors
     /// If the machine has no PostgreSQL, or a migration fails.
     pub async fn start() -> Result<Arc<Self>, FaultsError> {
-        let cluster = Cluster::start(&[("max_connections", "500")]).await?; // for 50 worker processes
+        let cluster = Cluster::start(&[]).await?;
         cluster.create(TEMPLATE).await?;
         let mut connection = PgConnection::connect(&cluster.url(TEMPLATE)).await?;
         sqlx::migrate!("../../migrations/versions").run(&mut connection).await?;

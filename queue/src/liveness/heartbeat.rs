@@ -182,8 +182,10 @@ impl BeatLoop {
         let beat_now = Arc::clone(&self.beat_now);
         let mut registered = false;
         let mut tick = 0_u32;
-        // Answers may have been lost with the last connection.
-        self.look_until = self.look_until.max(self.beats + 2);
+        if self.beats > 0 {
+            // Answers may have been lost with the last connection.
+            self.look_until = self.look_until.max(self.beats + 2);
+        }
         loop {
             let beat = tokio::select! {
                 _ = ticks.tick() => {
@@ -226,7 +228,7 @@ impl BeatLoop {
             self.suspected = suspected;
             self.look_until = self.beats + SUSPECTED_BEATS;
         }
-        if self.beats <= self.look_until || self.beats % NOT_IN_FLIGHT_BEATS <= 1 {
+        if self.beats <= self.look_until || self.beats % NOT_IN_FLIGHT_BEATS <= 1 && self.beats > 1 {
             let _ = repairs.send(Repair::NotInFlight);
         }
         if in_flight_before.is_empty() {

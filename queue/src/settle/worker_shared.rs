@@ -5,15 +5,14 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use super::end_batcher::EndBatcher;
-use crate::dedicated_connection::{STABLE_PLANS, dedicated_connections};
+use crate::dedicated_connection::{STABLE_PLANS, dedicated_connection};
 use crate::enqueue::queue::Queue;
 use crate::options::WorkerOptions;
 
-/// For the attempts' own connections: no row may hold one up for long.
-const ATTEMPT_SETTINGS: [(&str, &str); 2] = [("lock_timeout", "5s"), ("statement_timeout", "20s")];
-
-/// One locked row must not hold up all checkpoints.
-const ATTEMPT_CONNECTIONS: u32 = 2;
+/// For the attempts' own connection. One locked row must not hold up others for long, and a connection that goes silent
+/// in a transaction must lose its locks.
+const ATTEMPT_SETTINGS: [(&str, &str); 3] =
+    [("lock_timeout", "1s"), ("statement_timeout", "20s"), ("idle_in_transaction_session_timeout", "5s")];
 
 /// What all attempts of one worker process share.
 #[derive(Debug)]
@@ -21,7 +20,8 @@ pub(crate) struct WorkerShared {
     pub(crate) queue: Queue,
     /// The worker's name, for the history.
     pub(super) worker: String,
-    /// For checkpoints, releases and reads of an attempt's row. Handlers may use up the program's pool.
+    /// For ends of plain attempts, checkpoints, releases and reads of an attempt's row. Handlers may use up the program's
+    /// pool.
     pub(crate) attempts: PgPool,
     /// Writes the ends of plain attempts.
     pub(crate) end_batcher: EndBatcher,
@@ -45,7 +45,7 @@ impl WorkerShared {
             (options.step_timeout * 2 / 3).as_millis().max(1),
         );
         let settings = [&STABLE_PLANS[..], &ATTEMPT_SETTINGS].concat();
-        let attempts = dedicated_connections(queue.pool(), "bedel-attempts", &settings, ATTEMPT_CONNECTIONS);
+        let attempts = dedicated_connection(queue.pool(), "bedel-attempts", &settings);
         Self {
             queue,
             worker: options.name.clone(),

@@ -36,11 +36,6 @@ const LISTEN_CHECK_POLLS: u32 = 30;
 const CLAIM_SETTINGS: [(&str, &str); 2] =
     [("synchronous_commit", "off"), ("idle_in_transaction_session_timeout", "5s")];
 
-/// For the ends' connection. One locked row must not delay all other ends for long, and a connection that goes silent
-/// in a transaction must lose its locks.
-const END_SETTINGS: [(&str, &str); 3] =
-    [("lock_timeout", "1s"), ("statement_timeout", "20s"), ("idle_in_transaction_session_timeout", "5s")];
-
 /// Claims and runs jobs until `stop` fires, then drains: running attempts get `drain`, the rest is released.
 /// It never ends because of the database.
 ///
@@ -91,9 +86,9 @@ pub async fn run_worker<C: Clone + Send + Sync + 'static>(
 
     let claims =
         dedicated_connection(queue.pool(), "bedel-claims", &[&STABLE_PLANS[..], &CLAIM_SETTINGS].concat());
-    let ends = dedicated_connection(queue.pool(), "bedel-ends", &[&STABLE_PLANS[..], &END_SETTINGS].concat());
     let writer = Arc::clone(&shared);
-    let mut writer = AbortOnDropHandle::new(tokio::spawn(async move { writer.end_batcher.run(&ends).await }));
+    let mut writer =
+        AbortOnDropHandle::new(tokio::spawn(async move { writer.end_batcher.run(&writer.attempts).await }));
     let claimer = Claimer::new(&shared, claims, fleet, kinds, &in_flight, work);
     let claimer = Arc::new(claimer);
     // On its own task: waking a program's main task goes through another thread.

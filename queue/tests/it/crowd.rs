@@ -34,7 +34,7 @@ const CLAIMS: &str = "SELECT (seq_scan + coalesce(idx_scan, 0))::bigint FROM pg_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_idle_workers_ask_little_and_a_job_wakes_a_few_of_them() {
-    let cluster = Cluster::start(&[("max_connections", "400")]).await.unwrap();
+    let cluster = Cluster::start(&[]).await.unwrap();
     cluster.create("crowd").await.unwrap();
     // The test's own statements are not counted: it reads the numbers from another database, or once.
     let admin = PgPoolOptions::new().max_connections(1).connect(&cluster.url("postgres")).await.unwrap();
