@@ -10,7 +10,7 @@ use tokio::time::error::Elapsed;
 
 use crate::stale::replace_stale;
 
-/// A connection that was idle for so long is closed: most processes of a fleet are idle, and a server's connections are few.
+/// An idle connection is closed after this time: most processes of a fleet are idle, and a server's connections are few.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for a connection.

@@ -149,8 +149,7 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, code: &str) -> bool {
 
 /// True for transient errors that the statement may have caused itself: it waited too long for a row, ran too long, left
 /// its transaction idle, conflicts with others, needs more than its share of memory or disk, or is none that the protocol
-/// can carry. Such a statement may never
-/// succeed, so retries are limited.
+/// can carry. Such a statement may never succeed, so retries are limited.
 pub(crate) fn is_self_inflicted(error: &sqlx::Error) -> bool {
     if matches!(error, sqlx::Error::Protocol(_)) {
         return true;

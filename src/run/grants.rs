@@ -43,7 +43,7 @@ const QUEUE_TABLES: [&str; 9] = [
 ];
 
 /// The queue's functions that its statements call. The other ones are for producers in SQL.
-const QUEUE_FUNCTIONS: [&str; 2] = ["enqueue", "new_id"];
+const QUEUE_FUNCTIONS: [&str; 4] = ["cancel", "enqueue", "new_id", "retry"];
 
 /// The grants that the connection's role lacks, as statements for the owner. Empty before the first migration.
 ///

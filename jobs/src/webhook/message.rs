@@ -292,6 +292,6 @@ pub async fn redeliver(
     .bind(message_id)
     .execute(tx)
     .await?;
-    // None: it was deleted meanwhile.
+    // No row: a prune deleted the message first.
     Ok(if due.rows_affected() == 1 { Redelivered::Due(enqueued.id) } else { Redelivered::NotFound })
 }

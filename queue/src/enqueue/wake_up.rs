@@ -103,7 +103,7 @@ async fn notify_once(wakes: &PgPool, payload: &str) -> Result<(), sqlx::Error> {
     answered(connection, answer).map(|_| ())
 }
 
-/// Sends one NOTIFY per signal, with what is wanted by then. Signals that arrive meanwhile are merged into one more.
+/// Sends one NOTIFY per signal, for all kinds wanted so far. Signals that arrive while it is sent become one more NOTIFY.
 pub(super) fn spawn_work_sender(wakes: &PgPool, wanted: &Arc<Mutex<Wanted>>) -> mpsc::Sender<()> {
     let wanted = Arc::clone(wanted);
     spawn_sender(wakes, move || {

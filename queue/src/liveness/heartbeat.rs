@@ -34,8 +34,8 @@ const READS_PER_BEAT: u32 = 2;
 /// Beats between two looks for jobs whose worker has no row.
 const OWNERLESS_BEATS: u64 = 10;
 
-/// Rows that may run here without being in flight are looked for at each of so many beats: the server may execute a
-/// claim late.
+/// After a suspicion, this many beats look for rows that run here without being in flight: the server may execute a claim
+/// late.
 const SUSPECTED_BEATS: u64 = 10;
 
 /// Beats between two looks for such rows although none is suspected.

@@ -1,7 +1,7 @@
 //! Finds dead workers.
 //!
-//! A worker is dead when its beat counter stands still for `dead_after` on our monotonic clock and all our own reads
-//! succeed meanwhile. So neither an outage nor a clock jump of the database causes a rescue.
+//! A worker is dead when its beat counter stands still for `dead_after` on our monotonic clock while all our own reads
+//! succeed. So neither an outage nor a clock jump of the database causes a rescue.
 //!
 //! The few workers with the smallest ids watch all the others. The rest watch those few, and act a little later: one that
 //! dies is removed, and the next takes its place. If all of them stand still, everybody watches everybody.

@@ -73,7 +73,7 @@ struct FailStep {
     with_hooks: bool,
 }
 
-/// Up to so many successors wake workers of their kinds; more wake everybody.
+/// Up to this many successors wake workers of their kinds; more wake all workers.
 const FEW: usize = 8;
 
 /// What a step did.

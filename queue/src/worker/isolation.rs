@@ -11,7 +11,7 @@ use crate::claim::claimed::Claimed;
 use crate::job::attempt::Attempt;
 use crate::liveness::in_flight::SlotGuard;
 
-/// Share of its time that a process spends on suspects: one in so many.
+/// A process spends about one part in this many of its time on suspects.
 const SHARE: u32 = 20;
 
 /// Share of new processes that take a suspect first.

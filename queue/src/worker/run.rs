@@ -26,7 +26,7 @@ use crate::settle::worker_shared::WorkerShared;
 /// How long cancelled attempts get to stop.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A listener that heard nothing for so many polls is checked.
+/// A listener is checked after this many poll intervals without a notification.
 const LISTEN_CHECK_POLLS: u32 = 30;
 
 /// For the claims' connection. If a server crash loses a claim, its job is available again and its lease is

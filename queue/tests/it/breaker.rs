@@ -126,7 +126,7 @@ async fn kinds_that_share_a_group_share_its_probe_and_so_do_suspects() {
         hosts.asked("one.example") >= 1 && hosts.asked("two.example") >= 1
     })
     .await;
-    // Meanwhile another worker claims, and may take a suspect.
+    // While they run, another worker claims, and may take a suspect.
     enqueue_all(&bench, &[call("two.example"), call("two.example")]).await;
     suspect_calls(&bench).await;
     let other = bench.worker_of(callers(&hosts), caller_options(4));

@@ -114,7 +114,7 @@ async fn an_earlier_job_starts_soon_although_another_kind_has_nothing_to_do() {
     worker.stop().await;
 }
 
-/// A plain kind that takes so many milliseconds.
+/// A plain kind that takes the given number of milliseconds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Tick(u64);
 

@@ -17,7 +17,7 @@ use crate::support::{Bench, bench, eventually, options};
 /// What the attempt does.
 #[derive(Debug, Serialize, Deserialize)]
 enum Deed {
-    /// Aborts its process after so many milliseconds.
+    /// Aborts its process after this number of milliseconds.
     Abort(u64),
     /// Saves a new checkpoint, then aborts.
     CheckpointThenAbort,
@@ -213,7 +213,7 @@ async fn make_suspect(bench: &Bench, deed: Deed) -> Uuid {
     id
 }
 
-/// A worker in this process, and the time it takes until nothing is live. Meanwhile no job runs beside a suspect that has begun.
+/// Runs a worker until no job is live. No job may run beside a suspect that has begun.
 async fn run_beside(bench: &Bench) {
     let worker = bench.worker_of(Registry::new(bench.pool.clone()).register::<Deed>(), deeds(4));
     let deadline = Instant::now() + Duration::from_secs(60);

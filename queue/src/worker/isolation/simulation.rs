@@ -6,7 +6,7 @@ use super::{Duration, first_rest, patience, rest};
 
 const SLOTS: usize = 8;
 const KILL_EVERY: u64 = 60;
-/// A killed process is back after this long, its jobs are rescued meanwhile.
+/// A killed process is back after this long, and its jobs are available again.
 const RESTART: u64 = 15;
 const HOURS: u64 = 10;
 /// The default of `suspect_patience`.
